@@ -1,0 +1,1 @@
+"""The command `regionbatch`: options, one call of the library, printing."""

@@ -1,0 +1,89 @@
+"""Every exception that regionbatch raises on purpose.
+
+    RegionBatchError
+    ├── DatasetError(ValueError)              the data set as a whole cannot be read
+    │   ├── DatasetNotFoundError(FileNotFoundError)
+    │   ├── UnknownFormatError                no reader, or several, claim it
+    │   └── AmbiguousDatasetError             two readings differ by more than a pixel; an option decides
+    ├── OptionError(ValueError)               an option or argument that cannot be used
+    ├── ResolveError(LookupError)             names without an id, or an id table that cannot be used
+    ├── StrictError                           --strict met a dropped or adjusted box or a doubtful decision
+    ├── OutputError(OSError)                  the output exists, or cannot be written
+    ├── PluginError(RuntimeError)             a reader plugin is broken, or two have one name
+    └── ServiceError                          Custom Vision refused, or could not be asked
+        ├── AccessError(PermissionError)      key, token or role
+        ├── LimitError                        a limit of the tier or of the project
+        ├── TransportError(ConnectionError)   no answer, or one that makes no sense
+        └── JournalError                      the journal is in use, or belongs to another upload
+
+A faulty record is not an exception but a `Finding`; an exception means that nothing can be done.
+Messages have the form `PLACE: WHAT, got VALUE; NEXT STEP`, with the place first so that an editor can jump there.
+"""
+
+from __future__ import annotations
+
+
+class RegionBatchError(Exception):
+    """The root of all errors of this library."""
+
+
+class DatasetError(RegionBatchError, ValueError):
+    """The data set as a whole cannot be read."""
+
+
+class DatasetNotFoundError(DatasetError, FileNotFoundError):
+    """The path does not exist, or a part that the data set names does not."""
+
+
+class UnknownFormatError(DatasetError):
+    """No reader claims the path, or more than one does."""
+
+
+class AmbiguousDatasetError(DatasetError):
+    """Two readings are possible and differ by more than a pixel; the message names the option that decides."""
+
+
+class OptionError(RegionBatchError, ValueError):
+    """An option or argument that cannot be used as given."""
+
+
+class ResolveError(RegionBatchError, LookupError):
+    """Names without an id, names with two, or an id table that cannot be used."""
+
+
+class StrictError(RegionBatchError):
+    """Strict reading met a dropped or adjusted box, or a doubtful decision."""
+
+
+class OutputError(RegionBatchError, OSError):
+    """The output exists already, or cannot be written."""
+
+
+class PluginError(RegionBatchError, RuntimeError):
+    """A reader plugin is broken, or two readers have one name."""
+
+
+class ServiceError(RegionBatchError):
+    """Custom Vision refused a call; `code` is the service's own, `status` the HTTP status (0: no answer)."""
+
+    def __init__(self, message: str, *, code: str = "", status: int = 0) -> None:
+        """Keep the service's code and the HTTP status beside the message."""
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+
+class AccessError(ServiceError, PermissionError):
+    """The key, the token or the role does not allow the call."""
+
+
+class LimitError(ServiceError):
+    """A limit of the tier, of the project or of a call."""
+
+
+class TransportError(ServiceError, ConnectionError):
+    """No answer, or one that makes no sense."""
+
+
+class JournalError(ServiceError):
+    """The journal is in use by another run, or belongs to another upload."""
