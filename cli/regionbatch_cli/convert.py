@@ -1,0 +1,84 @@
+"""`regionbatch convert`: a data set to payload files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from regionbatch_cli.shared import (
+    Common,
+    dataset_options,
+    finish,
+    print_account,
+    print_json,
+    progress_bar,
+    read,
+    say,
+)
+
+
+@click.command()
+@dataset_options
+@click.option("-o", "--output", required=True, metavar="OUT", help="A folder, a .jsonl file, or - for standard output.")
+@click.option("--tags", required=True, type=click.Path(), metavar="FILE", help="Tag ids by class name: JSON or CSV.")
+@click.option(
+    "--images", required=True, type=click.Path(), metavar="FILE", help="Image ids by image name: JSON or CSV."
+)
+@click.option("--map", "mapped", multiple=True, metavar="OLD=NEW", help="Class OLD is called NEW in --tags.")
+@click.option("--map-file", type=click.Path(), metavar="FILE", help='Many such: JSON {"old": "new"} or CSV old,new.')
+@click.option("--skip-unresolved", is_flag=True, help="Leave out boxes whose class or image has no id.")
+@click.option("--payload", type=click.Choice(["json", "xml"]), default="json", help="What the payloads are written as.")
+@click.option("--overwrite", is_flag=True, help="Replace what an earlier run wrote.")
+def convert(
+    common: Common,
+    output: str,
+    tags: str,
+    images: str,
+    mapped: tuple[str, ...],
+    map_file: str | None,
+    skip_unresolved: bool,
+    payload: str,
+    overwrite: bool,
+) -> int:
+    r"""Write a data set as ImageRegionCreateBatch payloads of at most 64 regions.
+
+    \b
+    TAGS and IMAGES hold ids by name: {"name": "id"}, a GetTags answer, an
+    image-upload answer, a list of images, or CSV with name,id.
+
+    \b
+    Examples:
+      regionbatch convert mydata -o out --tags tags.json --images images.csv
+      regionbatch convert mydata -o out.jsonl --tags tags.json --images images.json --map cat=feline
+      regionbatch convert mydata -o - --tags tags.json --images images.json | head -n 1
+    """
+    from regionbatch.batches import batches as make_batches  # noqa: PLC0415 - NumPy: only when there is work
+    from regionbatch.output import check_target, write  # noqa: PLC0415
+    from regionbatch.reading import refuse_doubt  # noqa: PLC0415
+    from regionbatch.renaming import read_renames  # noqa: PLC0415
+    from regionbatch.report import summary  # noqa: PLC0415
+
+    to_stdout = output == "-"
+    if to_stdout and common.as_json:
+        raise click.UsageError("--json and -o - both want standard output; write the payloads to a file.")
+    if not to_stdout:
+        check_target(Path(output), overwrite=overwrite)
+    rename = read_renames(mapped, map_file)
+    with progress_bar(common) as progress:
+        dataset = read(common, progress)
+        batches = make_batches(dataset, tag_ids=tags, image_ids=images, rename=rename, skip_unresolved=skip_unresolved)
+        if common.strict:
+            refuse_doubt(batches.findings, dataset.root)
+        target = sys.stdout.buffer if to_stdout else output
+        count = write(batches, target, payload=payload, overwrite=overwrite, progress=progress)  # type: ignore[arg-type]
+    if common.as_json:
+        print_json({**summary(dataset, batches), "output": output})
+    else:
+        for option, decision in dataset.decisions.items():
+            say(common, f"{option}: {decision}", err=to_stdout)
+        print_account(common, batches.ledger, batches.findings, err=to_stdout)
+        where = "standard output" if to_stdout else output
+        say(common, f"wrote {len(batches.regions)} regions in {count} batches to {where}", err=to_stdout)
+    return finish(common, dataset, batches)

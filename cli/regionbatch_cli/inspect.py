@@ -1,0 +1,95 @@
+"""`regionbatch inspect`: what is it, what is in it, what is wrong with it. Changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from regionbatch_cli.shared import Common, dataset_options, finish, print_account, print_json, progress_bar, read
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from regionbatch.dataset import Dataset
+
+
+@click.command()
+@dataset_options
+def inspect(common: Common) -> int:
+    r"""Tell what a data set is, what is in it and what is wrong with it; change nothing.
+
+    \b
+    Examples:
+      regionbatch inspect mydata
+      regionbatch inspect mydata --split val --report findings.json
+      regionbatch inspect annotations/instances_val2017.json --json
+    """
+    with progress_bar(common) as progress:
+        dataset = read(common, progress)
+    if common.as_json:
+        from regionbatch.report import summary  # noqa: PLC0415 - NumPy: only when there is work
+
+        print_json(summary(dataset))
+    elif not common.quiet:
+        _print(common, dataset)
+    return finish(common, dataset)
+
+
+def _print(common: Common, dataset: Dataset) -> None:
+    from rich.console import Console  # noqa: PLC0415 - slow to import
+
+    console = Console(highlight=False)
+    console.print(f"[bold]{dataset.root}[/]: {dataset.format}", soft_wrap=True)
+    for option, decision in dataset.decisions.items():
+        if option != "format":
+            console.print(f"  {option}: {decision}", markup=False, soft_wrap=True)
+    console.print(_classes(dataset))
+    if len(dataset):
+        console.print(_sizes(dataset))
+    print_account(common, dataset.ledger, dataset.findings)
+
+
+def _classes(dataset: Dataset) -> Table:
+    """Boxes per class and split; a row a class, the most frequent first."""
+    import numpy as np  # noqa: PLC0415 - as above
+    from rich import box  # noqa: PLC0415
+    from rich.markup import escape  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    images, regions = dataset.images, dataset.regions
+    splits = [*images.splits, *([""] if (images.split < 0).any() and images.splits else [])]
+    table = Table("class", box=box.SIMPLE)
+    for name in [*(split or "no split" for split in splits), "boxes", "images"]:
+        table.add_column(escape(name), justify="right")
+    split = images.split[regions.image]
+    counts = np.bincount(regions.tag, minlength=len(dataset.tags))
+    for tag in np.argsort(-counts, kind="stable").tolist():
+        mine = regions.tag == tag
+        cells = [int(np.count_nonzero(mine & (split == (code if name else -1)))) for code, name in enumerate(splits)]
+        with_tag = len(np.unique(regions.image[mine]))
+        table.add_row(escape(dataset.tags[tag]), *map(str, [*cells, counts[tag], with_tag]))
+    cells = [int(np.count_nonzero(split == (code if name else -1))) for code, name in enumerate(splits)]
+    empty = len(images) - len(np.unique(regions.image))
+    table.add_section()
+    table.add_row("all", *map(str, [*cells, len(regions), f"{len(images)} ({empty} without boxes)"]))
+    return table
+
+
+def _sizes(dataset: Dataset) -> Table:
+    """The smallest, middle and largest boxes, and how many an image has."""
+    import numpy as np  # noqa: PLC0415 - as above
+    from rich import box  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    regions = dataset.regions
+    table = Table("", "smallest", "median", "largest", box=box.SIMPLE)
+    per_image = np.bincount(regions.image)
+    for name, values, form in (
+        ("box width, % of image", regions.box[:, 2] * 100, "{:.2f}"),
+        ("box height, % of image", regions.box[:, 3] * 100, "{:.2f}"),
+        ("box area, % of image", regions.box[:, 2] * regions.box[:, 3] * 100, "{:.3f}"),
+        ("boxes an image (with any)", per_image[per_image > 0], "{:.0f}"),
+    ):
+        table.add_row(name, *(form.format(number) for number in (values.min(), np.median(values), values.max())))
+    return table

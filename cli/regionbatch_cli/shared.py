@@ -1,0 +1,172 @@
+"""Options that several commands take, and what they all print. An option means the same wherever it stands."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from regionbatch.options import CocoOptions, ReadOptions, VocOptions, YoloOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from regionbatch.batches import Batches
+    from regionbatch.dataset import Dataset
+    from regionbatch.findings import Findings, Ledger, Progress
+
+Function = TypeVar("Function", bound="Callable[..., Any]")
+
+DROPPED = 3
+"""The exit status of a run that finished, but dropped records."""
+
+
+@dataclass(frozen=True)
+class Common:
+    """What every command on a data set takes."""
+
+    dataset: str
+    format: str | None
+    drop: str | None
+    only: tuple[str, ...]
+    strict: bool
+    accept_drops: bool
+    report: str | None
+    as_json: bool
+    verbose: bool
+    quiet: bool
+    option: tuple[str, ...]
+    reader: dict[str, Any]
+    """The reader's own options, as far as given."""
+
+
+def _reader_fields() -> dict[str, Any]:
+    return {field.name: field for kind in (ReadOptions, CocoOptions, VocOptions, YoloOptions) for field in fields(kind)}
+
+
+def dataset_options(function: Function) -> Function:
+    """Give a command the data set and the options for reading it, as one argument `common`."""
+
+    @wraps(function)
+    def run(**given: Any) -> Any:  # noqa: ANN401 - whatever the options are
+        reader = {name: value for name in _reader_fields() if (value := given.pop(name)) is not None}
+        own = {field.name: given.pop(field.name) for field in fields(Common) if field.name != "reader"}
+        return function(Common(**own, reader=reader), **given)
+
+    options = [
+        click.argument("dataset", type=click.Path()),
+        click.option("--format", metavar="NAME", help="coco, voc, yolo or a plugin's name; found out if not given."),
+        *(_reader_option(name, field) for name, field in _reader_fields().items()),
+        click.option("-O", "--option", multiple=True, metavar="NAME=VALUE", help="Option of a plugged-in reader."),
+        click.option(
+            "--drop", metavar="MARK,…", help="Leave out boxes marked crowd, difficult, truncated or occluded."
+        ),
+        click.option("--only", "--keep", multiple=True, metavar="CLASS", help="Keep this class only; may be repeated."),
+        click.option("--strict", is_flag=True, help="Stop, with nothing written, if a box is dropped or adjusted."),
+        click.option("--accept-drops", is_flag=True, help="Exit with 0 though records were dropped."),
+        click.option("--report", type=click.Path(dir_okay=False), metavar="FILE", help="Write every finding as JSON."),
+        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for programs."),
+        click.option("-v", "--verbose", is_flag=True, help="Print more places of each finding."),
+        click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
+    ]
+    for option in reversed(options):
+        run = option(run)
+    return run  # type: ignore[return-value]
+
+
+def _reader_option(name: str, field: Any) -> Callable[[Function], Function]:  # noqa: ANN401 - dataclasses.Field
+    choices, text = field.metadata["choices"], field.metadata["help"]
+    kind: Any = click.Choice(choices) if choices else click.Path() if "Path" in str(field.type) else str
+    metavar = None if choices else "FILE" if name == "names" else "DIR" if name == "image_dir" else "NAME"
+    return click.option(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=f"{text[0].upper()}{text[1:]}.")
+
+
+def read(common: Common, progress: Progress | None) -> Dataset:
+    """Read the data set as the options say."""
+    from regionbatch.errors import OptionError  # noqa: PLC0415 - as below
+    from regionbatch.reading import read as read_dataset  # noqa: PLC0415 - NumPy: only when there is work
+
+    plugged = dict(text.split("=", 1) for text in common.option if "=" in text)
+    if len(plugged) < len(common.option):
+        raise OptionError(f"--option: NAME=VALUE is needed, got {', '.join(common.option)}")
+    return read_dataset(
+        common.dataset,
+        format=common.format,
+        drop=[mark.strip() for mark in (common.drop or "").split(",") if mark.strip()],
+        only=common.only or None,
+        strict=common.strict,
+        progress=progress,
+        **common.reader,
+        **plugged,
+    )
+
+
+@contextmanager
+def progress_bar(common: Common) -> Iterator[Progress | None]:
+    """A bar on a terminal; nothing in a pipe, with --quiet or with --json."""
+    if common.quiet or common.as_json or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console  # noqa: PLC0415 - only on a terminal
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total or None)
+            bar.update(tasks[what], completed=done, total=total or None)
+
+        yield show
+
+
+def say(common: Common, text: str = "", *, err: bool = False) -> None:
+    """Print a line for people."""
+    if not common.quiet:
+        click.echo(text, err=err)
+
+
+def finish(common: Common, dataset: Dataset, batches: Batches | None = None) -> int:
+    """Write the report if one is wanted; the exit status."""
+    if common.report:
+        from regionbatch.report import write_report  # noqa: PLC0415 - as above
+
+        write_report(common.report, dataset, batches)
+    ledger = (batches or dataset).ledger if batches is not None else dataset.ledger
+    lost = ledger.lost + ledger.images.lost
+    return DROPPED if lost and not common.accept_drops else 0
+
+
+def print_json(content: dict[str, Any]) -> None:
+    """Print a result for programs."""
+    import msgspec  # noqa: PLC0415 - as above
+
+    click.echo(msgspec.json.format(msgspec.json.encode(content), indent=2))
+
+
+def print_account(common: Common, ledger: Ledger, findings: Findings, *, err: bool = False) -> None:
+    """Print the ledger, and what was dropped, adjusted or is worth a look, with the first places of each."""
+    from regionbatch.codes import CODES  # noqa: PLC0415 - as above
+
+    say(common, f"boxes:  {ledger}", err=err)
+    say(common, f"images: {ledger.images}", err=err)
+    for code, count in findings.counts().items():
+        rule = CODES[code]
+        if rule.severity == "info" and not common.verbose:
+            continue
+        say(common, f"{_SIGNS[rule.severity]} {count} {code} ({rule.effect}): {rule.what}", err=err)
+        shown = 20 if common.verbose else 3
+        for finding in findings.first(code, shown):
+            got = f": {finding.value}" if finding.value else ""
+            say(common, f"    {finding.place}{got}", err=err)
+        if count > shown:
+            say(common, f"    … and {count - shown} more; --report FILE has them all", err=err)
+
+
+_SIGNS = {"error": "-", "warning": "~", "info": "·"}

@@ -1,0 +1,152 @@
+"""All arithmetic on coordinates: what four numbers mean, and how they become left, top, width, height from 0 to 1.
+
+Every function takes and returns whole columns, float64 of shape (n, 4), and leaves its arguments as they are.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Boxes = NDArray[np.float64]
+    Mask = NDArray[np.bool_] | np.bool_  # NumPy types a comparison of arrays so
+
+NOISE = 1e-6
+"""A box may reach over the edge by this share of the image's side without being called wrong: it is rounding."""
+
+QUANTUM = 1e-9
+"""The step in which numbers are written: a hundred-thousandth of a pixel of the largest picture the service takes."""
+
+_NUDGE = 60
+"""Quanta that make up for 32-bit rounding: half a float32 step of left and of width is at most 45 of them."""
+
+
+class BoxMode(Enum):
+    """What the four numbers of an annotation mean. ABS is in pixels, REL in shares of the image's width and height."""
+
+    XYWH_ABS = "left, top, width, height in pixels"
+    """COCO."""
+    XYXY_ABS = "left, top, right, bottom in pixels, as edges: a box over all of a W pixels wide image ends at W"
+    """Pascal VOC as nearly every tool writes it."""
+    XYXY_ABS_FROM_1 = "left, top, right, bottom in pixels, counted from 1, the last pixel included: 1 to W is all of it"
+    """Pascal VOC's own devkit: pixel 1 begins at edge 0, pixel W ends at edge W."""
+    CXCYWH_REL = "centre x, centre y, width, height as shares"
+    """YOLO."""
+    XYWH_REL = "left, top, width, height as shares"
+    """The COCO files of Azure's own services."""
+    XYXY_REL = "left, top, right, bottom as shares"
+    """The same with `bbox_format: ltrb`."""
+
+    @property
+    def absolute(self) -> bool:
+        """Whether the numbers are pixels, so that the image's size is needed."""
+        return self.name.split("_")[1] == "ABS"
+
+    @property
+    def corners(self) -> bool:
+        """Whether the numbers are two corners, which may stand in the wrong order."""
+        return self.name.startswith("XYXY")
+
+
+def to_ltwh(box: Boxes, mode: BoxMode, size: Boxes) -> Boxes:
+    """Left, top, width, height from 0 to 1 of boxes as they stand in a file.
+
+    `size` is (n, 2), width and height in pixels of each box's image; only absolute modes look at it.
+    Boxes that reach over the image, or are turned inside out, come back so: nothing is judged here.
+    """
+    first, second = box[:, :2], box[:, 2:]
+    if mode is BoxMode.CXCYWH_REL:
+        return np.hstack([first - second / 2, second])
+    if mode is BoxMode.XYXY_ABS_FROM_1:
+        first = first - 1
+    if mode.corners:
+        second = second - first
+    return np.hstack([first / size, second / size]) if mode.absolute else np.hstack([first, second])
+
+
+def from_edges(edges: Boxes, mode: BoxMode) -> Boxes:
+    """Left, top, right, bottom edges, in the unit of `mode`, put the way `mode` has them: for boxes around shapes."""
+    first, second = edges[:, :2], edges[:, 2:]
+    if mode is BoxMode.CXCYWH_REL:
+        return np.hstack([(first + second) / 2, second - first])
+    if mode is BoxMode.XYXY_ABS_FROM_1:
+        return np.hstack([first + 1, second])
+    return edges.copy() if mode.corners else np.hstack([first, second - first])
+
+
+def ordered(box: Boxes, swapped: Mask) -> Boxes:
+    """Corners put in order where `swapped`: left before right, top before bottom. For modes with corners."""
+    box = box.copy()
+    box[swapped, :2], box[swapped, 2:] = (
+        np.minimum(box[swapped, :2], box[swapped, 2:]),
+        np.maximum(box[swapped, :2], box[swapped, 2:]),
+    )
+    return box
+
+
+def overhang(box: Boxes) -> NDArray[np.float64]:
+    """How far each box (left, top, width, height) reaches over the image, as a share of the side; (n,), 0: not at all."""
+    over: NDArray[np.float64] = np.maximum(-box[:, :2].min(axis=1), (box[:, :2] + box[:, 2:]).max(axis=1) - 1)
+    return np.maximum(over, 0)
+
+
+def clip(box: Boxes) -> Boxes:
+    """Left/top/width/height boxes cut back to the image; boxes inside it keep their very numbers.
+
+    A box wholly outside comes back with a width or height of 0 or less.
+    """
+    over = np.flatnonzero(overhang(box) > 0)
+    if not len(over):
+        return box
+    clipped = box.copy()
+    edge = np.minimum(box[over, :2] + box[over, 2:], 1)
+    clipped[over, :2] = np.maximum(box[over, :2], 0)
+    clipped[over, 2:] = edge - clipped[over, :2]
+    return clipped
+
+
+def writable(box: Boxes) -> Boxes:
+    """Boxes inside the image as numbers that the service cannot misread, in steps of `QUANTUM`.
+
+    The service has 32-bit floats (its contract: `format: float`). Rounded each by itself, left + width
+    would exceed 1 in a third of the boxes that touch the right edge. The numbers returned keep, read as 32-bit or as
+    64-bit floats, 0 <= left, 0 < width and left + width <= 1, and the same downwards. They move by at most 6.1e-8.
+    """
+    # Dividing by a whole number of steps, not multiplying by a fraction, gives the float that prints shortest.
+    steps = round(1 / QUANTUM)
+    quanta = np.rint(box * steps)
+    first, second = quanta[:, :2], np.maximum(quanta[:, 2:], 1)
+    too_far = (first / steps).astype(np.float32) + (second / steps).astype(np.float32).astype(np.float64) > 1
+    # The larger of the two is at least half the side, so it can spare the nudge; the smaller may not.
+    from_second = too_far & (second > first)
+    second[from_second] -= _NUDGE
+    first[too_far & ~from_second] -= _NUDGE
+    return np.hstack([first, second]) / steps
+
+
+def first_of_equal(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes) -> Mask:
+    """Which rows are the first with their image, tag and box, (n,). Boxes are equal when their 32-bit floats are.
+
+    The service sees 32-bit floats and refuses a whole batch that holds an entry twice.
+    """
+    keys = np.empty((len(box), 6), np.uint32)
+    keys[:, 0], keys[:, 1], keys[:, 2:] = image, tag, box.astype(np.float32).view(np.uint32)
+    # Sorting six columns is slow. One 64-bit mix of them finds the few rows that can be equal; only those are compared.
+    mixed = np.zeros(len(box), np.uint64)
+    for column in keys.T:
+        mixed = (mixed ^ column) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    order = np.argsort(mixed, kind="stable")
+    alike = mixed[order[1:]] == mixed[order[:-1]]
+    first = np.ones(len(box), np.bool_)
+    if alike.any():
+        suspects = np.sort(order[np.append(alike, False) | np.insert(alike, 0, False)])
+        _, once = np.unique(keys[suspects], axis=0, return_index=True)
+        first[suspects] = False
+        first[suspects[once]] = True
+    return first

@@ -1,0 +1,172 @@
+"""The rules on boxes: annotations as in the file become regions from 0 to 1, and every box is accounted for.
+
+Each rule stands here once, whatever the format: one line that finds its rows. Where they come from: the service takes
+boxes inside the image only, refuses empty ones, and refuses a batch with an entry twice; the rest is what published
+data sets hold (see the table of findings in the documentation).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from regionbatch import boxes
+from regionbatch.codes import ADJUSTING, CODES
+from regionbatch.dataset import Images, RawAnnotations, Regions
+from regionbatch.errors import PluginError
+from regionbatch.findings import Account, Ledger, Report, frozen_counts
+from regionbatch.limits import REGIONS_PER_IMAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from regionbatch.boxes import Mask
+
+
+class Fates:
+    """What becomes of each row: it is kept until a rule adjusts or drops it. The first rule that drops a row has it."""
+
+    def __init__(self, raw: RawAnnotations, report: Report) -> None:
+        """Begin with every row kept."""
+        self._raw, self._report = raw, report
+        self.alive = np.ones(len(raw), np.bool_)
+        self.adjusted = np.zeros(len(raw), np.int8)
+        """The first code that adjusted each row, as its number in `codes.ADJUSTING`."""
+
+    def rule(self, code: str, rows: Mask) -> None:
+        """Apply a code to the rows that are still alive: report them, and drop or adjust them as the code says."""
+        hit = np.flatnonzero(rows & self.alive)
+        if not len(hit):
+            return
+        raw = self._raw
+        self._report.add(code, raw.file[hit], raw.where[hit], raw.box[hit], place=raw.place)
+        if CODES[code].effect == "dropped":
+            self.alive[hit] = False
+        elif CODES[code].effect == "adjusted":
+            self.adjusted[hit[self.adjusted[hit] == 0]] = ADJUSTING.index(code)
+
+
+def clean(
+    raw: RawAnnotations, report: Report, drop: Collection[str] = (), only: Collection[str] | None = None
+) -> tuple[Images, list[str], Regions, Ledger]:
+    """Scale, judge and account for annotations: the images, the tag names, the regions and the ledger.
+
+    `drop` names marks to leave out (crowd, difficult, truncated, occluded); `only` the classes to keep.
+    """
+    fates = Fates(raw, report)
+    tags, tag_code = _merge_tags(raw.tags, report)
+    images, image_code = _merge_images(raw.images, report)
+    tag, image = tag_code[raw.tag], image_code[raw.image]
+
+    for code, rows in raw.marks.items():
+        mask = np.zeros(len(raw), np.bool_)
+        mask[rows] = True
+        fates.rule("left_out" if code in drop else code, mask)
+    if only is not None:
+        fates.rule("left_out", ~np.isin(tag, [code for code, name in enumerate(tags) if name in only]))
+    fates.rule("unknown_class", np.isin(tag, [code for code, name in enumerate(tags) if not name]))
+
+    box = _judge(raw, fates)
+    rows = np.flatnonzero(fates.alive)
+    first = boxes.first_of_equal(image[rows], tag[rows], box)
+    repeated = np.zeros(len(raw), np.bool_)
+    repeated[rows[~first]] = True
+    fates.rule("duplicate", repeated)
+    rows = rows[first]
+
+    regions = Regions(
+        image[rows], tag[rows], box[first], raw.file[rows], raw.where[rows], fates.adjusted[rows], raw.place
+    )
+    _report_full_images(regions, images, report)
+    of_images = report.adjusted("image"), report.dropped("image")
+    ledger = ledger_of(
+        regions,
+        report.boxes_read,
+        report.dropped("box"),
+        Account(report.images_read, len(images), *map(frozen_counts, of_images)),
+    )
+    return images, tags, regions, ledger
+
+
+def _judge(raw: RawAnnotations, fates: Fates) -> boxes.Boxes:
+    """Apply the rules on coordinates; the boxes of the rows alive afterwards, writable."""
+    size = np.stack([raw.images.width, raw.images.height], axis=1)[raw.image].astype(np.float64)
+    fates.rule("not_a_box", ~np.isfinite(raw.box).all(axis=1))
+    if raw.mode.absolute:
+        fates.rule("unknown_image_size", (size <= 0).any(axis=1))
+        size[~fates.alive] = 1
+    box = raw.box
+    inverted = (box[:, 2:] < box[:, :2] if raw.mode.corners else box[:, 2:] < 0).any(axis=1)
+    if raw.mode.corners:
+        fates.rule("reordered", inverted)
+        box = boxes.ordered(box, inverted & fates.alive)
+    else:
+        fates.rule("negative_size", inverted)
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, and the NaN of rows that are dropped
+        box = boxes.to_ltwh(box, raw.mode, size)
+        fates.rule("not_a_box", ~np.isfinite(box).all(axis=1))
+        over = boxes.overhang(box) > boxes.NOISE
+        box = boxes.clip(box)
+        fates.rule("empty_box", (box[:, 2:] < boxes.QUANTUM).any(axis=1))
+    fates.rule("clipped", over)
+    return boxes.writable(box[fates.alive])
+
+
+def _merge_tags(names: Sequence[str], report: Report) -> tuple[list[str], NDArray[np.int32]]:
+    """Class names trimmed, in NFC, each once; and the new code of each old one."""
+    codes: dict[str, int] = {}
+    for name in names:
+        tidy = unicodedata.normalize("NFC", name).strip()
+        if tidy != name:
+            report.add("tag_renamed", 0, value=[name], table=[tidy])
+        if tidy in codes:
+            report.add("tag_merged", 0, table=[tidy])
+        codes.setdefault(tidy, len(codes))
+    new = [codes[unicodedata.normalize("NFC", name).strip()] for name in names]
+    return list(codes), np.asarray(new, np.int32)
+
+
+def _merge_images(images: Images, report: Report) -> tuple[Images, NDArray[np.int32]]:
+    """Images of one name made one; and the new code of each old one."""
+    codes = dict(zip(reversed(images.names), range(len(images) - 1, -1, -1), strict=True))
+    if len(codes) == len(images):
+        return images, np.arange(len(images), dtype=np.int32)
+    first = np.fromiter((codes[name] for name in images.names), np.int32, len(images))
+    kept = np.flatnonzero(first == np.arange(len(images)))
+    report.add("merged_image", np.flatnonzero(first != np.arange(len(images))).astype(np.int32), table=images.names)
+    new = np.zeros(len(images), np.int32)
+    new[kept] = np.arange(len(kept))
+    merged = Images(
+        [images.names[row] for row in kept.tolist()],
+        images.width[kept],
+        images.height[kept],
+        [images.paths[row] for row in kept.tolist()],
+        images.split[kept],
+        images.splits,
+    )
+    return merged, new[first]
+
+
+def _report_full_images(regions: Regions, images: Images, report: Report) -> None:
+    counts = np.bincount(regions.image, minlength=len(images))
+    full = np.flatnonzero(counts > REGIONS_PER_IMAGE)
+    report.add("over_region_limit", full.astype(np.int32), value=counts[full].tolist(), table=images.names)
+
+
+def ledger_of(regions: Regions, read: int, dropped: Mapping[str, int], images: Account) -> Ledger:
+    """The ledger of the regions that are left.
+
+    Raises:
+        PluginError: It does not add up: a reader counted other records than it returned and reported.
+    """
+    counts = np.bincount(regions.adjusted, minlength=len(ADJUSTING)).tolist()
+    adjusted = {code: count for code, count in zip(ADJUSTING, counts, strict=True) if code and count}
+    ledger = Ledger(read, counts[0], frozen_counts(adjusted), frozen_counts(dropped), images)
+    for what, account in (("boxes", ledger), ("images", images)):
+        if not account.balanced:
+            raise PluginError(f"the ledger of {what} does not add up: {account}; this is a defect of the reader")
+    return ledger

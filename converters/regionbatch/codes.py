@@ -1,0 +1,112 @@
+"""The reason codes: what each says, what becomes of the box or image, and what its owner can do.
+
+The table is the single source: messages, the ledger's columns and the documentation are made from it.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+
+class Code(NamedTuple):
+    """One reason code."""
+
+    name: str
+    effect: Literal["noted", "adjusted", "dropped"]
+    unit: Literal["box", "image", "tag", "record", "dataset"]
+    what: str
+    """The middle of the message: `PLACE: WHAT, got VALUE; NEXT STEP`."""
+    advice: str
+    """The end of the message."""
+    grave: bool = False
+    """Noted, but worth a warning."""
+    asked: bool = False
+    """Dropped because an option said so, so that it is no loss."""
+
+    @property
+    def severity(self) -> str:
+        """`info`, `warning` or `error`."""
+        if self.effect == "dropped" and not self.asked:
+            return "error"
+        return "warning" if self.effect == "adjusted" or self.grave else "info"
+
+
+_ALL = (
+    # Boxes dropped.
+    Code("not_a_box", "dropped", "box", "four numbers are needed", "correct or remove it"),
+    Code("not_a_row", "dropped", "box", "not a row of a class number and coordinates", "correct or remove it"),
+    Code("negative_size", "dropped", "box", "negative width or height", "correct the file, or the tool that wrote it"),
+    Code("empty_box", "dropped", "box", "nothing of the box is inside the image", "correct or remove it"),
+    Code(
+        "duplicate", "dropped", "box", "the same image, tag and box stand here twice", "remove one; the first is kept"
+    ),
+    Code("unknown_image", "dropped", "box", "image_id that is not among the images", "correct it, or add the image"),
+    Code("unknown_category", "dropped", "box", "category_id that is not among the categories", "correct or add it"),
+    Code("unknown_class", "dropped", "box", "class that has no name", "correct it, or name it with --names"),
+    Code("ambiguous_id", "dropped", "box", "id that two images or categories have", "give each its own id"),
+    Code(
+        "unknown_image_size",
+        "dropped",
+        "box",
+        "pixels cannot be normalised, since neither the file nor a picture tells the image's size",
+        "put the picture beside it, or name its folder with --image-dir",
+    ),
+    Code("unresolved", "dropped", "box", "tag or image without an id", "add the id, or use --map", asked=True),
+    Code("left_out", "dropped", "box", "left out", "as --drop or --only asked", asked=True),
+    # Boxes adjusted.
+    Code("clipped", "adjusted", "box", "the box reached over the image's edge", "it was cut back; check the file"),
+    Code("reordered", "adjusted", "box", "corners in the wrong order", "they were put in order; check the file"),
+    Code("box_from_segmentation", "adjusted", "box", "no bbox", "the box around its segmentation was taken"),
+    Code("box_from_shape", "adjusted", "box", "a shape that is no upright box", "the box around it was taken"),
+    # Boxes noted.
+    Code("crowd", "noted", "box", "crowd annotation", "kept; --drop crowd leaves it out"),
+    Code("difficult", "noted", "box", "difficult object", "kept; --drop difficult leaves it out"),
+    Code("truncated", "noted", "box", "truncated object", "kept; --drop truncated leaves it out"),
+    Code("occluded", "noted", "box", "occluded object", "kept; --drop occluded leaves it out"),
+    Code("extra_column", "noted", "box", "sixth column (confidence or track id)", "it was ignored"),
+    # Images.
+    Code("unreadable_file", "dropped", "image", "the file cannot be read", "repair or remove it"),
+    Code("unsafe_xml", "dropped", "image", "XML that declares entities is not read", "remove its <!ENTITY …> lines"),
+    Code("not_an_image", "dropped", "image", "an image entry without id or file name", "correct or remove it"),
+    Code("merged_image", "adjusted", "image", "the same image is listed twice", "its boxes were put together"),
+    Code("image_not_on_disk", "noted", "image", "the picture is not on disk", "kept: the service may have it"),
+    Code("size_mismatch", "noted", "image", "the picture is not of the declared size", "check it", grave=True),
+    Code(
+        "size_transposed",
+        "noted",
+        "image",
+        "the picture has the declared width and height swapped (a photo turned by EXIF?)",
+        "check that the boxes fit the picture as the service shows it",
+        grave=True,
+    ),
+    Code("outside_dataset", "noted", "image", "a path that leaves the data set's folder", "never opened", grave=True),
+    Code(
+        "over_region_limit",
+        "noted",
+        "image",
+        "more regions than Custom Vision takes on one image (300)",
+        "the surplus will come back as exceeded; remove some",
+        grave=True,
+    ),
+    Code("stale_filename", "noted", "image", "<filename> names another picture", "the XML's own name was taken"),
+    Code("shared_label", "noted", "image", "two images share this label file", "both got its boxes", grave=True),
+    Code("odd_encoding", "noted", "image", "text that is not UTF-8", "read as cp1252; check the names", grave=True),
+    # Tags, records, the data set.
+    Code("tag_renamed", "noted", "tag", "class name with outer blanks or in another Unicode form", "trimmed, NFC"),
+    Code("tag_merged", "noted", "tag", "class name that is listed twice", "it became one tag"),
+    Code("matched_loosely", "noted", "tag", "not found letter by letter", "the nearest name was taken", grave=True),
+    Code("mapped", "noted", "tag", "renamed", "as --map asked"),
+    Code("class_count_mismatch", "noted", "tag", "nc is not the number of names", "the names win", grave=True),
+    Code("no_box", "noted", "record", "annotation without a box or shape", "not counted: it is no box"),
+    Code("missing_label", "noted", "record", "listed, but there is no label file", "not read", grave=True),
+    Code("unlisted_label", "noted", "record", "label file that no split names", "not read; add it", grave=True),
+    Code("missing_split", "noted", "record", "a split whose folder is not here", "not read", grave=True),
+    Code("doubtful_decision", "noted", "dataset", "the evidence is not clear", "decide with this option", grave=True),
+)
+
+CODES = MappingProxyType({code.name: code for code in _ALL})
+"""Every code by its name, in the order of the documentation."""
+
+ADJUSTING = ("", *(code.name for code in _ALL if (code.effect, code.unit) == ("adjusted", "box")))
+"""The codes that adjust boxes, by the number that `Regions.adjusted` holds; 0: not adjusted."""

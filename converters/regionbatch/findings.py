@@ -1,0 +1,232 @@
+"""What is told about a data set: findings with their places, decisions, and the ledger read = kept + adjusted + dropped.
+
+A finding is a row only when somebody looks at it. Inside, all findings of one kind are one group of columns, so that a
+million of them cost a few arrays.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from regionbatch.codes import CODES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    Progress = Callable[[str, int, int], None]
+
+Place = Literal["line", "annotation", "image", "entry"]
+"""What `where` counts: lines from 1; or COCO ids, where a negative number is the record's own number, from -1 on."""
+
+_LONGEST_VALUE = 80
+
+
+class Finding(NamedTuple):
+    """One thing found: what (`code`), how grave, where, and the sentence that tells it."""
+
+    code: str
+    severity: str
+    """`info` (noted), `warning` (adjusted, or worth a look) or `error` (dropped)."""
+    place: str
+    """`file:line`, `file: annotation 17`, or the file or image alone."""
+    message: str
+    """`PLACE: WHAT, got VALUE; NEXT STEP`."""
+    file: str
+    where: int
+    """0: the whole file or image."""
+    value: str
+    """What stood there, as text; may be empty."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Group:
+    code: str
+    table: Sequence[str]
+    file: NDArray[np.int32]
+    where: NDArray[np.int64]
+    value: Sequence[object] | NDArray[np.float64] | None
+    place: Place
+
+    def __len__(self) -> int:
+        return len(self.file)
+
+    def rows(self, most: int | None) -> Iterator[Finding]:
+        for row in range(len(self) if most is None else min(most, len(self))):
+            yield self._row(row)
+
+    def _row(self, row: int) -> Finding:
+        rule = CODES[self.code]
+        file, where = self.table[self.file[row]], int(self.where[row])
+        place = _place(file, where, self.place)
+        value = "" if self.value is None else as_text(self.value[row])
+        got = f", got {value}" if value else ""
+        message = f"{place}: {rule.what}{got}; {rule.advice}"
+        return Finding(self.code, rule.severity, place, message, file, where, value)
+
+
+class Findings:
+    """All findings of a data set, in the order they were made; iterating yields `Finding` rows."""
+
+    def __init__(self, groups: Sequence[_Group], files: Sequence[str]) -> None:
+        """Take the groups as they are; `files` is what the `file` codes of regions point into."""
+        self._groups = tuple(groups)
+        self.files = files
+
+    def __iter__(self) -> Iterator[Finding]:
+        """All findings, one row after the other."""
+        for group in self._groups:
+            yield from group.rows(None)
+
+    def __len__(self) -> int:
+        """How many findings."""
+        return sum(map(len, self._groups))
+
+    def counts(self) -> dict[str, int]:
+        """How many findings of each code, in the order the codes are documented."""
+        counted: Counter[str] = Counter()
+        for group in self._groups:
+            counted[group.code] += len(group)
+        return {code: counted[code] for code in CODES if counted[code]}
+
+    def first(self, code: str, most: int = 3) -> list[Finding]:
+        """The first few findings of one code."""
+        found: list[Finding] = []
+        for group in self._groups:
+            if group.code == code and len(found) < most:
+                found.extend(group.rows(most - len(found)))
+        return found
+
+    def __add__(self, other: Findings) -> Findings:
+        """The findings of two steps, one after the other."""
+        return Findings([*self._groups, *other._groups], self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What became of things read: read = kept + all adjusted + all dropped. Each is counted once, by its first code."""
+
+    read: int
+    kept: int
+    """As they were."""
+    adjusted: Mapping[str, int]
+    """Kept, but changed; by code."""
+    dropped: Mapping[str, int]
+    """By code."""
+
+    @property
+    def balanced(self) -> bool:
+        """Whether it adds up."""
+        return self.read == self.kept + sum(self.adjusted.values()) + sum(self.dropped.values())
+
+    @property
+    def lost(self) -> int:
+        """Dropped without anybody having asked for it."""
+        return sum(n for code, n in self.dropped.items() if not CODES[code].asked)
+
+    def __str__(self) -> str:
+        """`4888 read = 4880 kept + 6 adjusted + 2 dropped`."""
+        adjusted, dropped = sum(self.adjusted.values()), sum(self.dropped.values())
+        return f"{self.read} read = {self.kept} kept + {adjusted} adjusted + {dropped} dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger(Account):
+    """The account of the boxes, and beside it that of the images."""
+
+    images: Account = field(default_factory=lambda: Account(0, 0, {}, {}))
+
+
+class Report:
+    """What readers and rules report to while a data set is read."""
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        """Start empty. `progress` is called with what is done, how much of it, and how much there is."""
+        self.files: list[str] = []
+        self.decisions: dict[str, str] = {}
+        self.boxes_read = 0
+        self.images_read = 0
+        self.progress: Progress = progress or (lambda _what, _done, _all: None)
+        self._groups: list[_Group] = []
+
+    def file(self, name: str) -> int:
+        """The code of a file, for `file` columns. Give each file once."""
+        self.files.append(name)
+        return len(self.files) - 1
+
+    def read(self, *, boxes: int = 0, images: int = 0) -> None:
+        """Count records met in the files, good or bad. The ledger must add up to these, so count before you judge."""
+        self.boxes_read += boxes
+        self.images_read += images
+
+    def add(
+        self,
+        code: str,
+        file: int | NDArray[np.int32],
+        where: int | Sequence[int] | NDArray[np.int64] = 0,
+        value: Sequence[object] | NDArray[np.float64] | None = None,
+        *,
+        place: Place = "line",
+        table: Sequence[str] | None = None,
+    ) -> None:
+        """Report one finding, or a column of them: `file` and `where` are numbers or columns, `value` a column.
+
+        `file` points into `files`, or into `table` where one is given (image names, for example).
+        """
+        wheres = np.atleast_1d(np.asarray(where, np.int64))
+        files = np.broadcast_to(np.asarray(file, np.int32), np.broadcast_shapes(wheres.shape, np.shape(file)))
+        wheres = np.broadcast_to(wheres, files.shape)
+        if len(files):
+            table = self.files if table is None else table
+            self._groups.append(_Group(CODES[code].name, table, files, wheres, value, place))
+
+    def decide(self, option: str, value: str, evidence: str, *, doubtful: bool = False) -> None:
+        """Say what was decided about the whole data set. `option` (an API keyword) is what overrides it."""
+        self.decisions[option] = f"{value} ({evidence})"
+        if doubtful:
+            text = f"{value}, because {evidence}"
+            self.add("doubtful_decision", 0, value=[text], table=[f"--{option.replace('_', '-')}"])
+
+    def findings(self) -> Findings:
+        """What was reported so far."""
+        return Findings(self._groups, self.files)
+
+    def dropped(self, unit: str) -> dict[str, int]:
+        """How many boxes or images were dropped, by code."""
+        return self._by_effect("dropped", unit)
+
+    def adjusted(self, unit: str) -> dict[str, int]:
+        """How many findings adjusted a box or image, by code; one box may be in several."""
+        return self._by_effect("adjusted", unit)
+
+    def _by_effect(self, effect: str, unit: str) -> dict[str, int]:
+        counts = self.findings().counts()
+        return {code: n for code, n in counts.items() if (CODES[code].effect, CODES[code].unit) == (effect, unit)}
+
+
+def as_text(value: object) -> str:
+    """A value from a file as it is shown to people: short, on one line."""
+    if isinstance(value, np.ndarray):
+        return " ".join(f"{number:.10g}" for number in value.tolist())
+    text = value if isinstance(value, str) else repr(value)
+    text = text if text.isprintable() else ascii(text)
+    return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"
+
+
+def frozen_counts(counts: Mapping[str, int]) -> Mapping[str, int]:
+    """A read-only copy of counts by code."""
+    return MappingProxyType(dict(counts))
+
+
+def _place(file: str, where: int, place: Place) -> str:
+    if where == 0 and place == "line":
+        return file
+    if place == "line":
+        return f"{file}:{where}"
+    return f"{file}: {place} {where}" if where >= 0 else f"{file}: {place} no. {-where}"

@@ -1,0 +1,107 @@
+"""Tables of ids: the files that `--tags` and `--images` take, in every form that people have them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regionbatch.errors import ResolveError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from os import PathLike
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_NAME_KEYS = ("name", "sourceUrl", "file_name", "fileName", "originalImageUri")
+_FORMS = 'an object {"name": "id"}, a GetTags answer, an image-upload answer, a list of images, or CSV with name,id'
+
+
+def read_ids(path: str | PathLike[str]) -> dict[str, str]:
+    """Ids by name, from JSON or CSV.
+
+    JSON is `{"name": "id"}`, or as saved from the service: the answer of GetTags, of an image upload, or a list of
+    images with names. CSV has a name and an id a line; a heading is recognised by its id not being one.
+
+    Raises:
+        ResolveError: The file is not there or in none of these forms, a name has two ids, or an id is no UUID.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ResolveError(f"{path}: cannot be read, got {error.strerror}; check the path") from error
+    except UnicodeDecodeError as error:
+        raise ResolveError(f"{path}: not UTF-8 text; save it as UTF-8") from error
+    pairs = _from_csv(text) if path.suffix.lower() == ".csv" else _from_json(text, path)
+    return collect_ids(pairs, str(path))
+
+
+def collect_ids(pairs: Iterable[tuple[str, object]], place: str) -> dict[str, str]:
+    """Pairs of name and id as a table, every id checked and in its usual spelling.
+
+    Raises:
+        ResolveError: A name has two ids, or an id is no UUID.
+    """
+    ids: dict[str, str] = {}
+    for name, value in pairs:
+        id_ = value if isinstance(value, str) and _UUID.fullmatch(value) else _as_uuid(name, value, place)
+        if ids.setdefault(name, id_) != id_:
+            raise ResolveError(f"{place}: {name} has two ids, got {ids[name]} and {id_}; keep one")
+    return ids
+
+
+def _as_uuid(name: str, value: object, place: str) -> str:
+    try:
+        return str(uuid.UUID(value if isinstance(value, str) else ""))
+    except ValueError:
+        raise ResolveError(
+            f"{place}: the id of {name} is no UUID, got {value!r:.60}; copy it from the service, as 8-4-4-4-12 digits"
+        ) from None
+
+
+def _from_csv(text: str) -> Iterator[tuple[str, object]]:
+    rows = [row for row in csv.reader(text.splitlines()) if any(map(str.strip, row))]
+    if rows and len(rows[0]) > 1 and rows[0][0].strip().lower() in ("name", "tag", "image", "file", "file_name"):
+        rows = rows[1:]
+    for row in rows:
+        yield row[0].strip(), row[1].strip() if len(row) > 1 else None
+
+
+def _from_json(text: str, path: Path) -> Iterator[tuple[str, object]]:
+    try:
+        # Pairs, not a dict: a name that stands twice must be seen.
+        content = json.loads(text, object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError) as error:
+        line = f":{error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise ResolveError(f"{path}{line}: not JSON, got {error}; needed is {_FORMS}") from error
+    if isinstance(content, _Pairs):
+        fields = dict(content)
+        rows = next((fields[key] for key in ("images", "value", "tags") if isinstance(fields.get(key), list)), None)
+        if rows is None:
+            yield from content
+            return
+    elif isinstance(content, list):
+        rows = content
+    else:
+        raise ResolveError(f"{path}: no table of ids, got {text.strip():.40}; needed is {_FORMS}")
+    for number, row in enumerate(rows, 1):
+        yield _row(row, number, path)
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object as its pairs."""
+
+
+def _row(row: object, number: int, path: Path) -> tuple[str, object]:
+    """Name and id of a tag, an image, or an entry of an upload's answer, whose image carries the id."""
+    fields = dict(row) if isinstance(row, _Pairs) else {}
+    name = next((fields[key] for key in _NAME_KEYS if isinstance(fields.get(key), str)), None)
+    image = fields.get("image")
+    id_ = dict(image).get("id") if isinstance(image, _Pairs) else fields.get("id")
+    if name is None or id_ is None:
+        raise ResolveError(f"{path}: entry {number} has no name or no id, got {fields!r:.60}; needed is {_FORMS}")
+    return name.removeprefix('"').removesuffix('"'), id_

@@ -1,0 +1,147 @@
+"""Payloads to a folder, a JSONL file, a file object: whole or not at all.
+
+What is written appears under its name in one step, when it is complete; a run that is killed leaves nothing there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Sized
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Literal
+
+from regionbatch.errors import OptionError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from os import PathLike
+
+    from regionbatch.batches import Batch
+    from regionbatch.findings import Progress
+
+Payload = Literal["json", "xml"]
+_OURS = re.compile(r"batch-\d{5,}\.(json|xml)")
+
+
+def write(
+    batches: Iterable[Batch],
+    target: str | PathLike[str] | IO[bytes],
+    *,
+    payload: Payload = "json",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> int:
+    """Write payloads; how many were written.
+
+    Args:
+        batches: What `regionbatch.batches` returned.
+        target: A folder (`batch-00001.json` …), a path that ends in `.jsonl` (a payload a line), or a binary file object.
+        payload: `json` or `xml`; a `.jsonl` file takes only JSON.
+        overwrite: Replace what an earlier run wrote there.
+        progress: Called with what is done, how much of it, and how much there is.
+
+    Raises:
+        OutputError: The target exists and `overwrite` is off or it holds other things, or it cannot be written.
+    """
+    bodies = _bodies(batches, payload, progress)
+    if not isinstance(target, (str, os.PathLike)):
+        return sum(target.write(body + b"\n") > 0 for body in bodies)
+    path = Path(target)
+    lines = path.suffix.lower() == ".jsonl"
+    if lines and payload == "xml":
+        raise OptionError(f"{path}: a .jsonl file takes JSON, got --payload xml; name a folder instead")
+    check_target(path, overwrite=overwrite)
+    try:
+        return _write_lines(bodies, path) if lines else _write_folder(bodies, path, payload)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written, got {error.strerror or error}; nothing was left there"
+        ) from error
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """See, before the work begins, whether a target can be written.
+
+    Raises:
+        OutputError: It exists and `overwrite` is off, or something else lies there that must not be deleted.
+    """
+    lines = path.suffix.lower() == ".jsonl"
+    if not path.exists():
+        return
+    if lines == path.is_dir():
+        wanted, there = ("file", "folder") if lines else ("folder", "file")
+        raise OutputError(
+            f"{path}: a {wanted} is to be written, but a {there} of that name is there; choose another name"
+        )
+    if not lines and not any(path.iterdir()):
+        return
+    if not overwrite:
+        raise OutputError(f"{path}: exists already; choose another name, or replace it with --overwrite")
+    if not lines and (others := [entry.name for entry in path.iterdir() if not _OURS.fullmatch(entry.name)]):
+        raise OutputError(f"{path}: holds other files than payloads, got {others[0]}; choose another folder")
+
+
+def _bodies(batches: Iterable[Batch], payload: Payload, progress: Progress | None) -> Iterator[bytes]:
+    total = len(batches) if isinstance(batches, Sized) else 0
+    for done, batch in enumerate(batches, 1):
+        yield batch.to_xml() if payload == "xml" else batch.to_json()
+        if progress and (done % 500 == 0 or done == total):
+            progress("writing payloads", done, total)
+
+
+def _write_lines(bodies: Iterator[bytes], path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with whole_file(path) as file:
+        for body in bodies:
+            file.write(body)
+            file.write(b"\n")
+            count += 1
+    return count
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes its name only once it is written to its end."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb", 2**20) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o666 & ~_umask())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _write_folder(bodies: Iterator[bytes], path: Path, payload: Payload) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    count = 0
+    try:
+        for count, body in enumerate(bodies, 1):
+            (part / f"batch-{count:05}.{payload}").write_bytes(body)
+        part.chmod(0o777 & ~_umask())
+        if path.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+            path.replace(old / path.name)
+            part.replace(path)
+            shutil.rmtree(old)
+        else:
+            part.replace(path)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return count
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

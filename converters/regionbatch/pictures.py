@@ -1,0 +1,56 @@
+"""The size of pictures, from the first bytes of their files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import imagesize
+import numpy as np
+
+if TYPE_CHECKING:
+    from regionbatch.dataset import RawAnnotations
+    from regionbatch.findings import Report
+
+EXTENSIONS = frozenset(
+    [".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"]
+    + [".avif", ".heic", ".heif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"]
+)
+"""What names of pictures end in; what a picture really is, its first bytes say."""
+
+
+def size(path: str) -> tuple[int, int]:
+    """Width and height in pixels as stored, not turned by EXIF; (0, 0) if the file tells none."""
+    try:
+        width, height = imagesize.get(path)
+    except Exception:  # noqa: BLE001 - a hostile picture may break the library in any way
+        return 0, 0
+    return (int(width), int(height)) if width > 0 and height > 0 else (0, 0)
+
+
+def measured(raw: RawAnnotations, report: Report) -> RawAnnotations:
+    """Annotations whose images have the size of their picture where none was declared; others are compared.
+
+    A declared size is kept, since the boxes were drawn in it, even where the picture now has another.
+    """
+    images = raw.images
+    on_disk = [row for row, path in enumerate(images.paths) if path]
+    if not on_disk:
+        return raw
+    found = np.zeros((len(images), 2), np.int32)
+    for done, row in enumerate(on_disk):
+        if done % 1000 == 0:
+            report.progress("measuring pictures", done, len(on_disk))
+        found[row] = np.minimum(size(images.paths[row]), np.iinfo(np.int32).max)
+    declared = np.stack([images.width, images.height], axis=1)
+    known = (found > 0).all(axis=1)
+    missing = known & ~(declared > 0).all(axis=1)
+    differs = known & ~missing & (found != declared).any(axis=1)
+    turned = differs & (found[:, ::-1] == declared).all(axis=1)
+    for code, mask in (("size_transposed", turned), ("size_mismatch", differs & ~turned)):
+        rows = np.flatnonzero(mask)
+        sizes = zip(declared[rows].tolist(), found[rows].tolist(), strict=True)
+        values = [f"{w} x {h} declared, {x} x {y} in the picture" for (w, h), (x, y) in sizes]
+        report.add(code, rows.astype(np.int32), value=values, table=images.names)
+    filled = np.where(missing[:, None], found, declared)
+    return replace(raw, images=replace(images, width=filled[:, 0], height=filled[:, 1]))

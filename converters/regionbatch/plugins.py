@@ -1,0 +1,145 @@
+"""Readers: the contract, the built-in ones, those of other packages, and which of them claims a path.
+
+A plugin is found through the entry-point group `regionbatch.readers`; it is imported only when formats are listed, when
+it is asked for by name, or when no built-in reader claims the path. The guide is in the documentation of the library.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+
+from regionbatch.errors import PluginError, UnknownFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from regionbatch.dataset import RawAnnotations
+    from regionbatch.findings import Report
+    from regionbatch.options import ReadOptions
+
+GROUP = "regionbatch.readers"
+
+BUILT_IN = {
+    "coco": "regionbatch.readers.coco:CocoReader",
+    "voc": "regionbatch.readers.voc:VocReader",
+    "yolo": "regionbatch.readers.yolo:YoloReader",
+}
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """A reader of one format. It parses; it scales, clips and drops nothing that can be written as four numbers."""
+
+    title: ClassVar[str]
+    """One line for people: what it reads."""
+    options: ClassVar[type[ReadOptions]]
+    """A frozen dataclass; its fields are what `regionbatch.read` takes by keyword."""
+
+    def claims(self, path: Path) -> str | None:
+        """Why this path is of the format, in a few words; None if it is not. Reads little and never raises."""
+        ...
+
+    def read(self, path: Path, options: Any, report: Report) -> RawAnnotations:
+        """Read the annotations as they stand in the files.
+
+        `options` is an instance of the reader's own dataclass. Every record met is counted with `report.read`, also those that are reported with `report.add` because no four
+        numbers can be made of them. Raises a `DatasetError` only when nothing can be read.
+        """
+        ...
+
+
+class Listed(NamedTuple):
+    """A reader in the list of formats."""
+
+    name: str
+    origin: str
+    """`built in`, or the distribution that brings it."""
+    reader: Reader | None
+    """None: it is broken, and `trouble` says how."""
+    trouble: str = ""
+
+
+def get(name: str) -> Reader:
+    """The reader of a format.
+
+    Raises:
+        UnknownFormatError: No reader has the name; those that exist are listed.
+        PluginError: Two packages bring a reader of the name, or it cannot be imported.
+    """
+    if name in BUILT_IN:
+        _refuse_twins(name, [plugin for plugin in _plugins() if plugin.name == name])
+        return _load(EntryPoint(name, BUILT_IN[name], GROUP))
+    found = [plugin for plugin in _plugins() if plugin.name == name]
+    _refuse_twins(name, found)
+    if not found:
+        known = [*BUILT_IN, *(plugin.name for plugin in _plugins())]
+        near = get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"known formats: {', '.join(known)}"
+        raise UnknownFormatError(f"--format: no reader of this name, got {name}; {hint}")
+    return _load(found[0])
+
+
+def listed() -> Iterator[Listed]:
+    """All readers, built in and plugged in; a broken one is named with its trouble."""
+    for name, target in BUILT_IN.items():
+        yield Listed(name, "built in", _load(EntryPoint(name, target, GROUP)))
+    for plugin in _plugins():
+        origin = _origin(plugin)
+        try:
+            yield Listed(plugin.name, origin, get(plugin.name))
+        except PluginError as error:
+            yield Listed(plugin.name, origin, None, str(error))
+
+
+def detect(path: Path) -> tuple[str, Reader, str]:
+    """The format of a path: its name, its reader, and why.
+
+    Raises:
+        UnknownFormatError: No reader claims it, or more than one does.
+    """
+    claims = [(name, reader, why) for name in BUILT_IN if (why := (reader := get(name)).claims(path))]
+    if not claims:
+        plugged = [one for one in listed() if one.reader and one.name not in BUILT_IN]
+        claims = [(one.name, one.reader, why) for one in plugged if one.reader and (why := one.reader.claims(path))]
+    if len(claims) == 1:
+        return claims[0]
+    if not claims:
+        needed = "; ".join(f"{name}: {get(name).title}" for name in BUILT_IN)
+        raise UnknownFormatError(f"{path}: no data set that a reader knows; looked for {needed}; or name --format")
+    reasons = "; ".join(f"{name}: {why}" for name, _, why in claims)
+    raise UnknownFormatError(f"{path}: more than one format is here, got {reasons}; choose one with --format")
+
+
+def _plugins() -> list[EntryPoint]:
+    return sorted(entry_points(group=GROUP), key=lambda plugin: (plugin.name, plugin.value))
+
+
+def _origin(plugin: EntryPoint) -> str:
+    return plugin.dist.name if plugin.dist else plugin.value
+
+
+def _refuse_twins(name: str, found: list[EntryPoint]) -> None:
+    origins = [*(["regionbatch itself"] if name in BUILT_IN else []), *map(_origin, found)]
+    if len(origins) > 1:
+        raise PluginError(f"{name}: two readers have this name, got {' and '.join(origins)}; uninstall one of them")
+
+
+def _load(plugin: EntryPoint) -> Reader:
+    try:
+        module, _, attribute = plugin.value.partition(":")
+        reader = getattr(import_module(module), attribute)()
+    except Exception as error:
+        raise PluginError(
+            f"{plugin.name}: the reader of {_origin(plugin)} cannot be loaded, "
+            f"got {type(error).__name__}: {error}; update or uninstall that package"
+        ) from error
+    if not isinstance(reader, Reader):
+        raise PluginError(
+            f"{plugin.name}: the reader of {_origin(plugin)} lacks title, options, claims or read; "
+            "see regionbatch.plugins.Reader"
+        )
+    return reader

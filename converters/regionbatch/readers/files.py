@@ -1,0 +1,316 @@
+"""The files of a data set: listed once, read safely, decoded.
+
+Nothing outside the data set's folder is opened: what is opened comes from the listing, and the listing does not follow
+a link that leads outside.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, NamedTuple
+
+from regionbatch.errors import DatasetNotFoundError
+from regionbatch.pictures import EXTENSIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from regionbatch.findings import Report
+
+LARGEST_LABEL_FILE = 64 * 2**20
+"""Bytes. A label file of one image has no reason to be larger."""
+
+_NOT_DATA = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
+_OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+class UnreadableError(Exception):
+    """A file that cannot be read; the text says why. Readers turn it into a finding."""
+
+
+class Folder(NamedTuple):
+    """One folder listed: what may be opened."""
+
+    files: frozenset[str]
+    folders: frozenset[str]
+    folded: dict[str, str]
+    """The names of files and folders by their folded form; filled when first needed."""
+
+
+class Tree:
+    """The regular files below a folder, by their relative paths with `/`. Each folder is listed when first asked for.
+
+    Hidden files, and what operating systems leave behind, are no part of it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Take the folder; it is listed later."""
+        self.root = root
+        self.outside: list[str] = []
+        """Links that lead out of `root`, as far as listed."""
+        self.odd: list[str] = []
+        """Pipes, sockets, devices, links to nothing and closed folders, as far as listed."""
+        self._real = {"": os.path.realpath(root)}
+        self._listed: dict[str, Folder | None] = {}
+
+    def folder(self, path: str) -> Folder | None:
+        """The listing of a folder by its relative path; None: there is none, or it may not be opened."""
+        if path not in self._listed:
+            above, _, name = path.rpartition("/")
+            parent = self.folder(above) if path else None
+            known = not path or (parent is not None and name in parent.folders)
+            self._listed[path] = self._list(path) if known else None
+        return self._listed[path]
+
+    def _list(self, folder: str) -> Folder | None:
+        files, folders = set(), set()
+        try:
+            entries = list(os.scandir(self.on_disk(folder)))
+        except OSError:
+            self.odd.append(folder)
+            return None
+        for entry in entries:
+            name = entry.name
+            if name.startswith(".") or name in _NOT_DATA:
+                continue
+            if entry.is_file(follow_symlinks=False):
+                files.add(name)
+                continue
+            path = f"{folder}/{name}" if folder else name
+            kind = self._kind(entry, folder, path)
+            if kind == "file":
+                files.add(name)
+            elif kind == "folder":
+                folders.add(name)
+            elif kind == "odd":
+                self.odd.append(path)
+        return Folder(frozenset(files), frozenset(folders), {})
+
+    def _kind(self, entry: os.DirEntry[str], folder: str, path: str) -> str:
+        """What an entry is that is no plain file: `folder`, `file` (by a link), `odd`, or `not ours`."""
+        if not entry.is_symlink():
+            self._real[path] = os.path.join(self._real[folder], entry.name)  # noqa: PTH118 - text, as below
+            return "folder" if entry.is_dir() else "odd"
+        real = os.path.realpath(entry.path)
+        if not real.startswith(self._real[""] + os.sep):
+            self.outside.append(path)
+            return "not ours"
+        if os.path.isfile(real):  # noqa: PTH113 - text
+            return "file"
+        parts = folder.split("/")
+        above = {self._real["/".join(parts[:depth])] for depth in range(len(parts) + 1)}
+        if real in above:  # a loop
+            return "not ours"
+        self._real[path] = real
+        return "folder" if os.path.isdir(real) else "odd"  # noqa: PTH112 - text
+
+    def __contains__(self, path: str) -> bool:
+        """Whether a relative path is a file here, letter by letter."""
+        above, _, name = path.rpartition("/")
+        folder = self.folder(above)
+        return folder is not None and name in folder.files
+
+    def find(self, path: str) -> str | None:
+        """The file of a relative path, whatever its case and Unicode form; None: there is none."""
+        if path in self:
+            return path
+        found = ""
+        for part in path.split("/"):
+            folder = self.folder(found)
+            if folder is None:
+                return None
+            if not folder.folded:
+                folder.folded.update((fold(name), name) for name in sorted(folder.files | folder.folders, reverse=True))
+            name = part if part in folder.files or part in folder.folders else folder.folded.get(fold(part))
+            if name is None:
+                return None
+            found = f"{found}/{name}" if found else name
+        return found if found in self else None
+
+    def folders(self, top: str = "") -> Iterator[tuple[str, Folder]]:
+        """All folders from `top` down, sorted, with their listings."""
+        listing = self.folder(top)
+        if listing is not None:
+            yield top, listing
+            for name in sorted(listing.folders):
+                yield from self.folders(f"{top}/{name}" if top else name)
+
+    def files(self, *suffixes: str, top: str = "") -> Iterator[str]:
+        """All relative paths from `top` down, or those that end so (in any case), folder by folder, sorted."""
+        for folder, listing in self.folders(top):
+            for name in sorted(listing.files):
+                if not suffixes or name.lower().endswith(suffixes):
+                    yield f"{folder}/{name}" if folder else name
+
+    def on_disk(self, path: str) -> str:
+        """The path to open."""
+        return os.path.join(self.root, path)  # noqa: PTH118 - 200,000 paths; text is five times faster
+
+    def read(self, path: str) -> bytes:
+        """The bytes of a file of this tree.
+
+        Raises:
+            UnreadableError: It is too large for a label file, or the system refuses.
+        """
+        return read_bytes(self.on_disk(path))
+
+    def report_strays(self, report: Report, *suffixes: str) -> None:
+        """Report links that lead outside, and label files that are no files."""
+        for path in self.outside:
+            report.add("outside_dataset", 0, table=[path])
+        for path in self.odd:
+            if path.lower().endswith(suffixes):
+                report.read(images=1)
+                report.add("unreadable_file", 0, value=["a pipe, device, closed folder or broken link"], table=[path])
+
+
+def is_picture(name: str) -> bool:
+    """Whether a name ends as those of pictures do."""
+    return name[name.rfind(".") :].lower() in EXTENSIONS
+
+
+class PictureFinder:
+    """Finds the picture of a file name in an annotation file: below some folders of the tree, then in another folder."""
+
+    def __init__(self, tree: Tree, folders: Sequence[str], image_dir: Path | None) -> None:
+        """`folders` are tried in their order, then `image_dir`."""
+        self._tree = tree
+        self._prefixes = [f"{folder}/" if folder else "" for folder in dict.fromkeys(folders)]
+        self._elsewhere = Tree(image_dir) if image_dir else None
+
+    def find(self, name: str) -> tuple[str, str]:
+        """The picture's path relative to the data set, and the path to open; two empty texts: it is not there."""
+        candidates = [name, *tails(name)] if leaves(name) else [name]
+        for candidate in candidates:
+            for prefix in self._prefixes:
+                if prefix + candidate in self._tree:
+                    return prefix + candidate, self._tree.on_disk(prefix + candidate)
+        for candidate in tails(name):
+            for prefix in self._prefixes:
+                if found := self._tree.find(prefix + candidate):
+                    return found, self._tree.on_disk(found)
+            if self._elsewhere and (found := self._elsewhere.find(candidate)):
+                return found, self._elsewhere.on_disk(found)
+        return "", ""
+
+
+_listings: ContextVar[dict[Path, Tree] | None] = ContextVar("_listings", default=None)
+
+
+@contextmanager
+def one_listing() -> Iterator[None]:
+    """Within this, each folder is listed once: detection and reading see the same files."""
+    token = _listings.set({})
+    try:
+        yield
+    finally:
+        _listings.reset(token)
+
+
+def tree_of(root: Path) -> Tree:
+    """The listing of a folder."""
+    known = _listings.get()
+    if known is None:
+        return Tree(root)
+    if root not in known:
+        known[root] = Tree(root)
+    return known[root]
+
+
+def read_bytes(path: str) -> bytes:
+    """The bytes of a label file; see `Tree.read`."""
+    try:
+        handle = os.open(path, _OPEN)
+        try:
+            data = os.read(handle, 2**16)
+            if len(data) == 2**16:
+                parts = [data]
+                while (part := os.read(handle, 2**20)) and len(parts) * 2**20 <= LARGEST_LABEL_FILE:
+                    parts.append(part)
+                data = b"".join(parts)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise UnreadableError(error.strerror or str(error)) from error
+    if len(data) > LARGEST_LABEL_FILE:
+        raise UnreadableError(f"larger than {LARGEST_LABEL_FILE >> 20} MiB")
+    return data
+
+
+def as_utf8(data: bytes) -> tuple[bytes, bool]:
+    """Text as UTF-8 without byte-order mark; and whether it had to be guessed that it is cp1252."""
+    if data.startswith(b"\xef\xbb\xbf"):
+        data = data[3:]
+    elif data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace").encode(), False
+    try:
+        if not data.isascii():
+            data.decode()
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace").encode(), True
+    return data, False
+
+
+def read_lines(tree: Tree, path: str, report: Report) -> list[str]:
+    """The lines of a small text file (a list of names or images), without blank ones.
+
+    Raises:
+        DatasetNotFoundError: It cannot be read.
+    """
+    try:
+        data, guessed = as_utf8(tree.read(path))
+    except UnreadableError as error:
+        raise DatasetNotFoundError(f"{path}: cannot be read, got {error}; repair it") from error
+    if guessed:
+        report.add("odd_encoding", 0, table=[path])
+    return [line.strip() for line in data.decode().splitlines() if line.strip()]
+
+
+def fold(name: str) -> str:
+    """A name for comparison whatever its case and Unicode form."""
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
+
+
+def tails(path: str) -> Iterator[str]:
+    """A path of another machine, then shorter and shorter ends of it: `C:\\\\x\\\\a.jpg` -> `x/a.jpg`, `a.jpg`.
+
+    `.` and `..` are left out, so that no end of it leads anywhere but down.
+    """
+    parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".", "..") and part[-1] != ":"]
+    for start in range(len(parts)):
+        yield "/".join(parts[start:])
+
+
+def leaves(path: str) -> bool:
+    """Whether a path in a file is absolute or climbs with `..`: such a one may name something outside."""
+    tidy = path.replace("\\", "/")
+    return tidy.startswith("/") or tidy[1:2] == ":" or ".." in tidy.split("/")
+
+
+def match_split(wanted: str, known: Iterable[str]) -> list[str]:
+    """The splits that a wanted name means: itself, or `val` for `valid`, or `train` for `train2017`."""
+    known = list(known)
+    twins = next((group for group in _SPLIT_TWINS if wanted.lower() in group), (wanted.lower(),))
+    return (
+        [name for name in known if name == wanted]
+        or [name for name in known if name.lower() in twins]
+        or [name for name in known if name.lower().startswith(twins)]
+    )
+
+
+def split_of_folder(path: str) -> str:
+    """The folder above a file that is called like a split (`train/labels/a.txt`: `train`); empty: none."""
+    return next((part for part in path.split("/")[:-1] if SPLIT_NAME.fullmatch(part)), "")
+
+
+SPLIT_NAME = re.compile(
+    r"(train|training|val|valid|validation|test|testing|trainval|minival|dev)[-_]?\d*", re.IGNORECASE
+)
+"""What splits are called; COCO's have a year behind."""
+
+_SPLIT_TWINS = (("train", "training"), ("val", "valid", "validation", "dev"), ("test", "testing"))

@@ -1,0 +1,240 @@
+"""The arrays of a large JSON document, a piece at a time, so that memory is bounded by a piece and not by the file.
+
+A piece is cut where a record seems to end and is decoded as an array of its own. The text before it is a whole number of
+records, so if the piece decodes, the cut was right: JSON has one reading from left to right. If not, the place is found
+by counting brackets outside strings. So a `},{` in a string or a nested array costs time, never a record.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import mmap
+import os
+import re
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from regionbatch.errors import DatasetError
+from regionbatch.readers.files import as_utf8
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+PIECE = 2**21
+"""Bytes decoded at a time."""
+
+LARGEST_RECORD = 2**24
+"""Bytes. One annotation with its polygons has no reason to be larger."""
+
+_BLANK = re.compile(rb"[ \t\r\n]*+")
+_KEY = re.compile(rb'"((?:[^"\\]|\\.){0,200}+)"[ \t\r\n]*+:[ \t\r\n]*+')
+_CUT = re.compile(rb"}[ \t\r\n]*+,[ \t\r\n]*+{")
+_SCALAR = re.compile(rb"[-+.\w]{1,40}")
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)  # a string without end goes to the end
+
+Record = TypeVar("Record", bound=msgspec.Struct)
+
+
+class Piece(Generic[Record]):
+    """Some records of one array, in order: typed, or as plain Python values where the types do not fit."""
+
+    __slots__ = ("done", "key", "plain", "typed")
+
+    def __init__(self, key: str, done: int, typed: list[Record] | None, plain: list[Any]) -> None:
+        """`done` is the byte of the document that this piece ends at."""
+        self.key, self.done, self.typed, self.plain = key, done, typed, plain
+
+
+@contextmanager
+def document(path: Path) -> Iterator[mmap.mmap]:
+    """A JSON file as UTF-8 bytes, mapped and not loaded. UTF-16 is turned into UTF-8 in a temporary file.
+
+    Raises:
+        DatasetError: It is empty, or the system refuses.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+                with tempfile.TemporaryFile() as copy:
+                    file.seek(0)
+                    for text in codecs.iterdecode(iter(lambda: file.read(PIECE), b""), "utf-16", "replace"):
+                        copy.write(text.encode())
+                    copy.flush()
+                    with mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                        yield mapped
+            elif os.fstat(file.fileno()).st_size == 0:
+                raise DatasetError(f"{path}: the file is empty; it may not have been written to its end")
+            else:
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                    yield mapped
+    except OSError as error:
+        if isinstance(error, DatasetError):
+            raise
+        raise DatasetError(f"{path}: cannot be read, got {error.strerror or error}; check its permissions") from error
+
+
+class Pieces:
+    """Walks the top level of a JSON object and yields pieces of the arrays that are wanted, in the order of the file."""
+
+    def __init__(
+        self, text: mmap.mmap, name: str, wanted: Mapping[str, type[msgspec.Struct]], size: int = PIECE
+    ) -> None:
+        """`wanted` says by key what the records are decoded as; `name` is the file's, for messages."""
+        self._text, self._name, self._size = text, name, size
+        self._decoders = {key: msgspec.json.Decoder(list[record]).decode for key, record in wanted.items()}  # type: ignore[valid-type]
+        self._forgotten = 0
+        self.scalars: dict[str, str] = {}
+        """The keys met at the top level so far, with what stands there if it is short and no array or object."""
+        self.guessed_encoding = False
+        """Whether a piece was not UTF-8 and was read as cp1252."""
+
+    def __iter__(self) -> Iterator[Piece[Any]]:
+        """The pieces.
+
+        Raises:
+            DatasetError: The document is not a JSON object, is cut off, or a wanted key stands in it twice.
+        """
+        try:
+            yield from self._walk()
+        except RecursionError as error:
+            raise DatasetError(
+                f"{self._name}: brackets are nested too deep to be annotations; check what wrote the file"
+            ) from error
+
+    def _walk(self) -> Iterator[Piece[Any]]:
+        at = self._blank(3 if self._text[:3] == b"\xef\xbb\xbf" else 0)
+        if self._text[at : at + 1] != b"{":
+            raise self._broken(at, "a JSON object is needed")
+        at = self._blank(at + 1)
+        while self._text[at : at + 1] != b"}":
+            found = _KEY.match(self._text, at)
+            if not found:
+                raise self._broken(at, 'a key as "annotations": is needed')
+            key, at = found[1].decode("utf-8", "replace"), found.end()
+            if key in self.scalars and key in self._decoders:
+                raise self._broken(found.start(), f"{key} stands here a second time; keep one")
+            self.scalars[key] = ""
+            if key in self._decoders and self._text[at : at + 1] == b"[":
+                for piece in self._array(key, at + 1):
+                    yield piece
+                    at = piece.done
+            else:
+                end = self._skip(at)
+                if self._text[at] not in b"[{":
+                    self.scalars[key] = self._text[at : min(end, at + 80)].decode("utf-8", "replace").strip('"')
+                at = end
+            at = self._blank(at)
+            if self._text[at : at + 1] == b",":
+                at = self._blank(at + 1)
+            elif self._text[at : at + 1] != b"}":
+                raise self._broken(at, "a comma or the closing } is needed")
+
+    def _array(self, key: str, at: int) -> Iterator[Piece[Any]]:
+        """The pieces of an array that begins before `at`; the last one's `done` is behind its bracket."""
+        decode, finished = self._decoders[key], False
+        while not finished:
+            window = self._text[at : at + self._size]
+            end = _last_cut(window)
+            typed, plain = (None if end is None else self._typed(decode, window[:end])), []
+            if typed is None:
+                end, finished = self._count_brackets(at)
+                records = self._text[at : at + end]
+                typed = self._typed(decode, records)
+                plain = self._plain(records, at) if typed is None else []
+            behind = at + (end or 0)
+            at = behind + 1 if finished else self._text.find(b",", behind) + 1
+            self._forget(at)
+            yield Piece(key, at, typed, plain)
+
+    def _typed(self, decode: Callable[[bytes], list[Any]], records: bytes) -> list[Any] | None:
+        try:
+            return decode(b"[" + records + b"]")
+        except msgspec.DecodeError:
+            return None
+
+    def _plain(self, records: bytes, at: int) -> list[Any]:
+        """Records that the types do not fit: NaN, ids as text, a bbox of three numbers. Python's own parser takes them."""
+        text, guessed = as_utf8(b"[" + records + b"]")
+        self.guessed_encoding |= guessed
+        try:
+            values = json.loads(text, strict=False, parse_int=_whole)
+        except ValueError as error:
+            place = at + getattr(error, "pos", 1) - 1
+            raise self._broken(place, f"JSON that cannot be read ({getattr(error, 'msg', error)})") from error
+        return list(values)
+
+    def _count_brackets(self, start: int) -> tuple[int, bool]:
+        """How many bytes of whole records begin at `start`, as many as a piece may hold; and whether the array ends."""
+        depth, whole, limit = 0, 0, start + self._size
+        for token in _TOKEN.finditer(self._text, start):
+            sign = self._text[token.start()]
+            if sign in b"[{":
+                depth += 1
+            elif sign in b"]}":
+                depth -= 1
+            if depth < 0:
+                return token.start() - start, True
+            if depth == 0 and self._text[(after := self._blank(token.end())) : after + 1] == b",":
+                if whole and token.end() > limit:
+                    break
+                whole = token.end() - start
+            if token.end() - start > LARGEST_RECORD and not whole:
+                raise self._broken(
+                    start, f"a record is larger than {LARGEST_RECORD >> 20} MiB; check what wrote the file"
+                )
+        if not whole:
+            raise self._broken(len(self._text), "the file ends in the middle of an array; it is cut off")
+        return whole, False
+
+    def _skip(self, at: int) -> int:
+        """The byte behind a value that nobody wants."""
+        if self._text[at : at + 1] not in (b"{", b"[", b'"'):
+            scalar = _SCALAR.match(self._text, at)
+            if not scalar:
+                raise self._broken(at, "a value is needed")
+            return scalar.end()
+        depth = 0
+        for token in _TOKEN.finditer(self._text, at):
+            sign = self._text[token.start()]
+            depth += (sign in b"[{") - (sign in b"]}")
+            if depth == 0:
+                self._forget(token.end())
+                return token.end()
+        raise self._broken(len(self._text), "the file ends in the middle of a value; it is cut off")
+
+    def _blank(self, at: int) -> int:
+        found = _BLANK.match(self._text, at)
+        return found.end() if found else at
+
+    def _forget(self, end: int) -> None:
+        """Let the system take back the pages already read; they would count as this process's memory."""
+        whole = end // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
+        if hasattr(self._text, "madvise") and whole > self._forgotten:
+            self._text.madvise(mmap.MADV_DONTNEED, self._forgotten, whole - self._forgotten)
+            self._forgotten = whole
+
+    def _broken(self, at: int, what: str) -> DatasetError:
+        line = 1 + sum(self._text[start : min(start + PIECE, at)].count(b"\n") for start in range(0, at, PIECE))
+        near = self._text[at : at + 30].decode("utf-8", "replace").strip() or "the end of the file"
+        return DatasetError(f"{self._name}:{line}: {what}, got {near!a}; repair the file or export it again")
+
+
+def _last_cut(window: bytes) -> int | None:
+    """Where the last record of a window seems to end: behind a `}` that `,{` follows."""
+    end = len(window)
+    for _ in range(100):  # objects inside the last, incomplete record
+        end = window.rfind(b"}", 0, end)
+        if end < 0:
+            return None
+        if _CUT.match(window, end):
+            return end + 1
+    return None
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) < 20 else float(digits)

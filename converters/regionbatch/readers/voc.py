@@ -1,0 +1,328 @@
+"""Pascal VOC: an XML file per image, in the devkit's folders, in those of Roboflow and CVAT, or loose.
+
+Sources of the rules: the devkit's documentation (pixels count from 1 and the last one is included) and the tools that
+write VOC files since, which mean plain edges (see `voc_origin`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from regionbatch.boxes import BoxMode
+from regionbatch.dataset import Images, RawAnnotations
+from regionbatch.errors import DatasetError
+from regionbatch.options import VocOptions
+from regionbatch.readers.files import (
+    PictureFinder,
+    Tree,
+    UnreadableError,
+    fold,
+    is_picture,
+    match_split,
+    read_lines,
+    split_of_folder,
+    tree_of,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from regionbatch.findings import Report
+    from regionbatch.options import ReadOptions
+    from regionbatch.readers.voc_xml import Annotation
+
+_PICTURE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "")
+
+
+class VocReader:
+    """Reads Pascal VOC files; `regionbatch.plugins.Reader`."""
+
+    title: ClassVar[str] = "a folder of Pascal VOC XML files, one an image"
+    options: ClassVar[type[ReadOptions]] = VocOptions
+
+    def claims(self, path: Path) -> str | None:
+        """Why this is VOC: an XML with an <annotation>, among the first few."""
+        if path.is_file():
+            return "an XML file" if path.suffix.lower() == ".xml" else None
+        tree = tree_of(path)
+        for _, name in zip(range(20), tree.files(".xml"), strict=False):
+            try:
+                if b"<annotation" in tree.read(name)[:4096].replace(b"\0", b""):
+                    return name
+            except UnreadableError:
+                continue
+        return None
+
+    def read(self, path: Path, options: VocOptions, report: Report) -> RawAnnotations:
+        """Read one file, or all of a folder or split."""
+        tree, files = _files(path, options, report)
+        columns = _Columns(report)
+        pictures = _Pictures(tree, options)
+        for done, (name, split) in enumerate(files.items()):
+            if done % 500 == 0:
+                report.progress("reading XML files", done, len(files))
+            report.read(images=1)
+            if (annotation := _parse(tree, name, report)) is not None:
+                columns.add(name, split, annotation, pictures)
+        if files and not columns.names:
+            first = next(iter(report.findings()))
+            raise DatasetError(f"{path}: none of {len(files)} XML files can be read; the first: {first.message}")
+        tree.report_strays(report, ".xml")
+        return columns.annotations(options, pictures)
+
+
+def _files(path: Path, options: VocOptions, report: Report) -> tuple[Tree, dict[str, str]]:
+    """The tree, and the XML files to read with the split of each (empty: none).
+
+    Raises:
+        DatasetError: There is no XML file, or no such split.
+    """
+    if path.is_file():
+        home = path.parent.parent if path.parent.name.lower() == "annotations" else path.parent
+        return tree_of(home), {path.relative_to(home).as_posix(): ""}
+    tree = tree_of(path)
+    files = list(tree.files(".xml"))
+    if not files:
+        raise DatasetError(f"{path}: no XML file here; name the folder that holds Annotations, or check --format")
+    proper = [name for name in files if "annotations" in name.lower().split("/")[:-1]]
+    files = proper or files
+    lists = _split_lists(tree)
+    if options.split is None:
+        listed = _listed(tree, files, {name: lists[name] for name in _plain_splits(lists)}, report, quiet=True)
+        return tree, {name: listed.get(name) or split_of_folder(name) for name in files}
+    if wanted := match_split(options.split, lists):
+        return tree, _listed(tree, files, {name: lists[name] for name in wanted}, report, quiet=False)
+    folders = {name: split_of_folder(name) for name in files}
+    if wanted := match_split(options.split, set(folders.values()) - {""}):
+        return tree, {name: split for name, split in folders.items() if split in wanted}
+    known = ", ".join(sorted({*lists, *folders.values()} - {""})) or "no splits"
+    raise DatasetError(f"{path}: no such split, got --split {options.split}; here is {known}")
+
+
+def _split_lists(tree: Tree) -> dict[str, list[str]]:
+    """The lists in ImageSets/Main, by the name of the split; several devkits may lie in one folder."""
+    lists: dict[str, list[str]] = {}
+    for name in tree.files(".txt"):
+        *above, file = name.split("/")
+        if [part.lower() for part in above[-2:]] == ["imagesets", "main"]:
+            lists.setdefault(file[:-4], []).append(name)
+    return lists
+
+
+def _plain_splits(lists: dict[str, list[str]]) -> list[str]:
+    return [name for wanted in ("train", "val", "test") for name in match_split(wanted, lists) if "_" not in name]
+
+
+def _listed(
+    tree: Tree, files: list[str], lists: dict[str, list[str]], report: Report, *, quiet: bool
+) -> dict[str, str]:
+    """The XML files that lists name, with the list each is in; entries without a file are reported unless `quiet`.
+
+    A line is a stem, or `stem 1`, `stem 0`, `stem -1` in the lists by class: -1 is a picture without the class.
+    """
+    by_home: dict[str, dict[str, str]] = {}
+    for name in files:
+        home, _, rest = _split_at_annotations(name)
+        by_home.setdefault(home, {})[rest.rpartition(".")[0]] = name
+    chosen: dict[str, str] = {}
+    for split, paths in lists.items():
+        for path in paths:
+            known = by_home.get("/".join(path.split("/")[:-3]), {})
+            for number, line in enumerate(read_lines(tree, path, report), 1):
+                stem, _, flag = line.partition(" ")
+                if flag.strip() == "-1":
+                    continue
+                if stem in known:
+                    chosen.setdefault(known[stem], split)
+                elif not quiet:
+                    report.add("missing_label", 0, number, [stem], table=[path])
+    return chosen
+
+
+def _split_at_annotations(name: str) -> tuple[str, str, str]:
+    """`devkit/Annotations/sub/a.xml` -> `devkit`, `Annotations`, `sub/a.xml`; loose files have no middle."""
+    parts = name.split("/")
+    for at, part in enumerate(parts[:-1]):
+        if part.lower() == "annotations":
+            return "/".join(parts[:at]), part, "/".join(parts[at + 1 :])
+    return "/".join(parts[:-1]), "", parts[-1]
+
+
+def _parse(tree: Tree, name: str, report: Report) -> Annotation | None:
+    """One file parsed; None: it was reported and dropped."""
+    from regionbatch.readers import voc_xml  # noqa: PLC0415 - lxml, only when XML is read
+
+    try:
+        annotation = voc_xml.parse(tree.read(name))
+    except UnreadableError as error:
+        report.add("unreadable_file", 0, value=[str(error)], table=[name])
+    except voc_xml.UnsafeError as error:
+        report.add("unsafe_xml", 0, value=[str(error)], table=[name])
+    except voc_xml.BrokenError as error:
+        report.add("unreadable_file", 0, error.line, [str(error)], table=[name])
+    else:
+        if annotation.guessed_encoding:
+            report.add("odd_encoding", 0, table=[name])
+        return annotation
+    return None
+
+
+class _Pictures:
+    """Finds the picture of an XML file: by the file's own stem first, since <filename> is often stale."""
+
+    def __init__(self, tree: Tree, options: VocOptions) -> None:
+        self._tree = tree
+        self._image_dir = options.image_dir
+        self._elsewhere = Tree(options.image_dir) if options.image_dir else None
+        self._stems: dict[tuple[int, str], dict[str, list[str]]] = {}
+        self._finders: dict[str, PictureFinder] = {}
+        self.any = False
+        """Whether any picture was found."""
+
+    def find(self, xml: str, file_name: str) -> tuple[str, str]:
+        """The picture's path in the data set and on disk; empty: not there."""
+        home, annotations, rest = _split_at_annotations(xml)
+        sub, _, file = rest.rpartition("/")
+        folders = _PICTURE_FOLDERS if annotations else ("", "images", "JPEGImages")
+        below = ["/".join(filter(None, (home, folder, sub))) for folder in folders]
+        if annotations:
+            below.append("/".join(filter(None, (home, annotations, sub))))
+        stem = file.rpartition(".")[0]
+        for folder in below:
+            if found := self._by_stem(self._tree, folder, stem, file_name):
+                return self._found(self._tree, found)
+        if self._elsewhere and (found := self._by_stem(self._elsewhere, "", stem, file_name)):
+            return self._found(self._elsewhere, found)
+        if not file_name:
+            return "", ""
+        key = f"{home}|{annotations}|{sub}"
+        if key not in self._finders:
+            self._finders[key] = PictureFinder(self._tree, [*below, home], self._image_dir)
+        name, path = self._finders[key].find(file_name)
+        self.any |= bool(path)
+        return name, path
+
+    def _found(self, tree: Tree, name: str) -> tuple[str, str]:
+        self.any = True
+        return name, tree.on_disk(name)
+
+    def _by_stem(self, tree: Tree, folder: str, stem: str, file_name: str) -> str | None:
+        """The picture of a stem in a folder; of several, the one that <filename> names, or else the first."""
+        key = (id(tree), folder)
+        if key not in self._stems:
+            listing = tree.folder(folder)
+            stems: dict[str, list[str]] = {}
+            for name in sorted(listing.files if listing else ()):
+                if is_picture(name):
+                    stems.setdefault(fold(name.rpartition(".")[0]), []).append(name)
+            self._stems[key] = stems
+        names = self._stems[key].get(fold(stem))
+        if not names:
+            return None
+        last = file_name.replace("\\", "/").rpartition("/")[2]
+        name = last if last in names else names[0]
+        return f"{folder}/{name}" if folder else name
+
+
+class _Columns:
+    """The annotations of the files read so far."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self.names: list[str] = []
+        self._paths: list[str] = []
+        self._own_names: list[str] = []
+        """What each image is called if its <filename> turns out to be no name of its own."""
+        self._sizes: list[tuple[int, int]] = []
+        self._splits: list[str] = []
+        self._tags: dict[str, int] = {}
+        self._rows: list[tuple[int, int, int, int]] = []
+        """Image, tag, file, line."""
+        self._boxes: list[tuple[float, float, float, float]] = []
+        self._marks: dict[str, list[int]] = {}
+        self._devkit: list[bool] = []
+
+    def add(self, xml: str, split: str, annotation: Annotation, pictures: _Pictures) -> None:
+        """Take one parsed file."""
+        report, image, file = self._report, len(self.names), self._report.file(xml)
+        name, path = pictures.find(xml, annotation.file_name)
+        stem = xml.rpartition("/")[2].rpartition(".")[0]
+        named = annotation.file_name.replace("\\", "/")
+        extension = named[named.rfind(".") :] if is_picture(named) else ""
+        self.names.append(name or named or stem)
+        self._own_names.append(stem + extension)
+        self._paths.append(path)
+        self._sizes.append((annotation.width, annotation.height))
+        self._splits.append(split)
+        self._devkit.append(annotation.devkit)
+        if name and named and fold(named.rpartition("/")[2].rpartition(".")[0]) not in ("", fold(stem)):
+            report.add("stale_filename", image, value=[named], table=self.names)
+        for found in annotation.objects:
+            report.read(boxes=1)
+            if found.trouble:
+                report.add(found.trouble, file, found.line, [found.value])
+                continue
+            for mark in found.marks:
+                self._marks.setdefault(mark, []).append(len(self._rows))
+            tag = self._tags.setdefault(found.name, len(self._tags))
+            self._rows.append((image, tag, file, found.line))
+            self._boxes.append(found.box)
+
+    def annotations(self, options: VocOptions, pictures: _Pictures) -> RawAnnotations:
+        """Everything that was added."""
+        box = np.asarray(self._boxes, np.float64).reshape(-1, 4)
+        codes = np.asarray(self._rows, np.int64).reshape(-1, 4)
+        names = self._names_without_doubles()
+        if pictures.any:
+            absent = [row for row, path in enumerate(self._paths) if not path]
+            self._report.add("image_not_on_disk", np.asarray(absent, np.int32), table=names)
+        splits = sorted(set(self._splits) - {""})
+        sizes = np.asarray(self._sizes, np.int32).reshape(-1, 2)
+        split = np.asarray([splits.index(split) if split else -1 for split in self._splits], np.int32)
+        return RawAnnotations(
+            mode=_origin(options, self._devkit, box, self._report),
+            box=box,
+            image=codes[:, 0].astype(np.int32),
+            tag=codes[:, 1].astype(np.int32),
+            images=Images(names, sizes[:, 0], sizes[:, 1], self._paths, split, splits),
+            tags=list(self._tags),
+            file=codes[:, 2].astype(np.int32),
+            where=codes[:, 3],
+            marks={code: np.asarray(rows, np.int64) for code, rows in self._marks.items()},
+        )
+
+    def _names_without_doubles(self) -> list[str]:
+        """The names; where no picture is on disk and several files give one <filename>, each has its own stem's."""
+        counts: dict[str, int] = {}
+        for name in self.names:
+            counts[name] = counts.get(name, 0) + 1
+        for image, (name, path, own) in enumerate(zip(self.names, self._paths, self._own_names, strict=True)):
+            if counts[name] > 1 and not path:
+                self._report.add("stale_filename", 0, value=[name], table=[own])
+                self.names[image] = own
+        return self.names
+
+
+def _origin(
+    options: VocOptions, devkit: list[bool], box: np.ndarray[tuple[int, int], np.dtype[np.float64]], report: Report
+) -> BoxMode:
+    """Whether pixels count from 1, as in the devkit, or are edges, as nearly every tool since has them."""
+    modes = {"0": BoxMode.XYXY_ABS, "1": BoxMode.XYXY_ABS_FROM_1}
+    if options.voc_origin != "auto":
+        report.decide("voc_origin", options.voc_origin, "as asked")
+        return modes[options.voc_origin]
+    named, zeros = sum(devkit), int(np.count_nonzero((box[:, :2] < 1).any(axis=1)))
+    if not named:
+        report.decide("voc_origin", "0", "no VOC devkit source found")
+    elif named < len(devkit):
+        report.decide("voc_origin", "0", f"{named} of {len(devkit)} files name the VOC devkit as source", doubtful=True)
+    elif zeros:
+        report.decide(
+            "voc_origin", "0", f"the source is the VOC devkit, but {zeros} boxes begin before 1", doubtful=True
+        )
+    else:
+        report.decide("voc_origin", "1", "the source is the VOC devkit")
+        return modes["1"]
+    return modes["0"]

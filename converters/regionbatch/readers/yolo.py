@@ -1,0 +1,409 @@
+"""YOLO: a text file per picture, as Ultralytics, darknet, labelImg and Label Studio write them.
+
+Sources of the rules: Ultralytics' description of its data sets (rows, data.yaml, `images` beside `labels`) and
+darknet's (obj.data, obj.names).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from regionbatch.boxes import BoxMode
+from regionbatch.dataset import Images, RawAnnotations
+from regionbatch.errors import AmbiguousDatasetError, DatasetError
+from regionbatch.options import YoloOptions
+from regionbatch.readers import yolo_rows
+from regionbatch.readers.files import (
+    PictureFinder,
+    Tree,
+    UnreadableError,
+    as_utf8,
+    is_picture,
+    match_split,
+    read_bytes,
+    split_of_folder,
+    tree_of,
+)
+from regionbatch.readers.yolo_config import (
+    Config,
+    class_names,
+    find_configs,
+    listed_pictures,
+    read_darknet,
+    read_yaml,
+    split_folders,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from regionbatch.findings import Report
+    from regionbatch.options import ReadOptions
+
+_BLOCK = 2**22
+"""Bytes of label text parsed at a time."""
+
+_NOT_LABELS = frozenset(
+    {"classes.txt", "requirements.txt", "license.txt", "train.txt", "val.txt", "valid.txt", "test.txt"}
+)
+
+
+class YoloReader:
+    """Reads YOLO data sets; `regionbatch.plugins.Reader`."""
+
+    title: ClassVar[str] = "a folder of YOLO label files with a data.yaml, obj.data or classes.txt"
+    options: ClassVar[type[ReadOptions]] = YoloOptions
+
+    def claims(self, path: Path) -> str | None:
+        """Why this is YOLO: a data.yaml with names, an obj.data, or label files whose first line is numbers."""
+        if path.is_file():
+            return "a data file" if path.suffix.lower() in (".yaml", ".yml", ".data") else None
+        tree = tree_of(path)
+        for name in tree.files(".yaml", ".yml", ".data"):
+            if name.count("/") < 3 and _mentions(tree, name, b"names", b"train"):
+                return name
+        for _, name in zip(range(20), (name for name in tree.files(".txt") if _may_be_label(name)), strict=False):
+            try:
+                first = tree.read(name)[:400].split(b"\n")[0].split()
+            except UnreadableError:
+                continue
+            if len(first) >= 5 and all(part.replace(b".", b"").replace(b"-", b"").isdigit() for part in first[1:5]):
+                return name
+        return None
+
+    def read(self, path: Path, options: YoloOptions, report: Report) -> RawAnnotations:
+        """Read a folder, a data.yaml or an obj.data."""
+        tree, configs = _open(path, report)
+        names = class_names(tree, configs, options.names, report)
+        labels = _Pairs(tree, report)
+        _collect(tree, configs, options, labels, report)
+        report.read(images=len(labels.pictures))
+        rows, image, file = _read_rows(tree, labels, options, report)
+        tree.report_strays(report, ".txt")
+        return _annotations(rows, image, file, labels.images(options), names, report)
+
+
+def _mentions(tree: Tree, name: str, *words: bytes) -> bool:
+    try:
+        text = as_utf8(tree.read(name)[:65536])[0]
+    except UnreadableError:
+        return False
+    return any(line.split(b":")[0].split(b"=")[0].strip() in words for line in text.splitlines())
+
+
+def _may_be_label(name: str) -> bool:
+    last = name.rpartition("/")[2].lower()
+    return (
+        last.endswith(".txt")
+        and last not in _NOT_LABELS
+        and not last.startswith("readme")
+        and "imagesets/" not in name.lower()
+    )
+
+
+def _open(path: Path, report: Report) -> tuple[Tree, list[Config]]:
+    if path.is_dir():
+        tree = tree_of(path)
+        return tree, find_configs(tree, report)
+    suffix = path.suffix.lower()
+    # An obj.data lies in a folder of the data set (its paths begin with that folder), a data.yaml at its top.
+    tree = tree_of(path.parent)
+    read = read_darknet if suffix == ".data" else read_yaml
+    config = read(tree, path.name, report) if suffix in (".data", ".yaml", ".yml") else None
+    if config is None:
+        raise DatasetError(f"{path}: no YOLO data set; name the folder, its data.yaml or its obj.data")
+    return tree, [config]
+
+
+class _Pairs:
+    """Pictures and the label file of each."""
+
+    def __init__(self, tree: Tree, report: Report) -> None:
+        self._tree, self._report = tree, report
+        self.pictures: dict[str, str] = {}
+        """The split of each picture, by its path."""
+        self.label: dict[str, str] = {}
+        """The label file of each picture that has one."""
+        self._used: set[str] = set()
+        self._unpaired: dict[str, str] = {}
+        """The split of each label file without a picture."""
+
+    def label_of(self, picture: str) -> str:
+        """Where the label file of a picture should be: the last `images` of its path made `labels`, or beside it."""
+        folder, _, name = picture.rpartition("/")
+        stem = name.rpartition(".")[0]
+        swapped = label_folder(folder)
+        for place in (swapped, folder):
+            listing = self._tree.folder(place)
+            if listing and f"{stem}.txt" in listing.files:
+                return f"{place}/{stem}.txt" if place else f"{stem}.txt"
+        return f"{swapped}/{stem}.txt" if swapped else f"{stem}.txt"
+
+    def add_picture(self, picture: str, split: str) -> None:
+        """Take a picture, once."""
+        if picture not in self.pictures:
+            self.pictures[picture] = split
+            label = self.label_of(picture)
+            if label in self._tree:
+                self.label[picture] = label
+                self._used.add(label)
+
+    def add_folder(self, folder: str, split: str | None) -> None:
+        """Take all pictures below a folder, and the label files of that folder that have none. None: split by folder."""
+        for picture in self._tree.files(top=folder):
+            if is_picture(picture):
+                self.add_picture(picture, split_of_folder(picture) if split is None else split)
+        for top in dict.fromkeys((label_folder(folder), folder)):
+            for label in self._tree.files(".txt", top=top):
+                if label not in self._used and _may_be_label(label):
+                    self._unpaired.setdefault(label, split_of_folder(label) if split is None else split)
+
+    def knows(self, label: str) -> bool:
+        """Whether a label file belongs to a split already."""
+        return label in self._unpaired or label in self._used
+
+    def finish(self) -> None:
+        """Pair what is left by name, if the name is the only one; label files still left name pictures not on disk."""
+        for label in self._used & set(self._unpaired):
+            del self._unpaired[label]
+        lonely: dict[str, list[str]] = {}
+        if self._unpaired:
+            for picture in self.pictures:
+                if picture not in self.label:
+                    lonely.setdefault(_stem(picture), []).append(picture)
+        stems = [_stem(label) for label in self._unpaired]
+        for label, stem in zip(list(self._unpaired), stems, strict=True):
+            candidates = lonely.get(stem, [])
+            if len(candidates) == 1 and stems.count(stem) == 1:
+                self.label[candidates[0]] = label
+                del self._unpaired[label]
+        for label, split in self._unpaired.items():
+            folder, _, name = label.rpartition("/")
+            home = picture_folder(folder)
+            picture = f"{home}/{name[:-4]}" if home else name[:-4]
+            self.pictures[picture] = split
+            self.label[picture] = label
+        by_label: dict[str, str] = {}
+        for picture, label in self.label.items():
+            if by_label.setdefault(label, picture) != picture:
+                self._report.add("shared_label", 0, value=[f"{by_label[label]} and {picture}"], table=[label])
+
+    def images(self, options: YoloOptions) -> Images:
+        """The pictures as a table; those that are not on disk are reported, if others are."""
+        names = list(self.pictures)
+        finder = PictureFinder(self._tree, [], options.image_dir) if options.image_dir else None
+        paths = [self._tree.on_disk(name) if name in self._tree else "" for name in names]
+        absent = [row for row, path in enumerate(paths) if not path]
+        if finder:
+            for row in absent:
+                names[row], paths[row] = _found_elsewhere(finder, names[row])
+        if len(absent) < len(names) or finder:
+            still = [row for row in absent if not paths[row]]
+            self._report.add("image_not_on_disk", np.asarray(still, np.int32), table=names)
+        splits = list(dict.fromkeys(split for split in self.pictures.values() if split))
+        codes = {split: code for code, split in enumerate(splits)}
+        nothing = np.zeros(len(names), np.int32)
+        split = np.fromiter((codes.get(split, -1) for split in self.pictures.values()), np.int32, len(names))
+        return Images(names, nothing, nothing, paths, split, splits)
+
+
+def _found_elsewhere(finder: PictureFinder, name: str) -> tuple[str, str]:
+    for candidate in (name, *(f"{name}{extension}" for extension in (".jpg", ".jpeg", ".png", ".bmp", ".gif"))):
+        found, path = finder.find(candidate)
+        if path:
+            return found, path
+    return name, ""
+
+
+def label_folder(folder: str) -> str:
+    """The folder of the labels of a folder of pictures: the last `images` in it becomes `labels`."""
+    return _swap_last(folder, "images", "labels")
+
+
+def picture_folder(folder: str) -> str:
+    """The folder of the pictures of a folder of labels."""
+    return _swap_last(folder, "labels", "images")
+
+
+def _swap_last(folder: str, old: str, new: str) -> str:
+    parts = folder.split("/")
+    for at in range(len(parts) - 1, -1, -1):
+        if parts[at].lower() == old:
+            return "/".join([*parts[:at], new, *parts[at + 1 :]])
+    return folder
+
+
+def _stem(path: str) -> str:
+    return path.rpartition("/")[2].rpartition(".")[0]
+
+
+def _collect(tree: Tree, configs: list[Config], options: YoloOptions, labels: _Pairs, report: Report) -> None:
+    """Fill `labels` from the splits that a data.yaml or obj.data names, or from the whole folder."""
+    config = next((config for config in configs if config.splits), None)
+    if config is None:
+        labels.add_folder("", None)
+        labels.finish()
+        if options.split:
+            _keep_split(labels, options.split, tree)
+    else:
+        splits = split_folders(tree, config, report)
+        if options.split:
+            wanted = match_split(options.split, splits)
+            if not wanted:
+                known = ", ".join(splits)
+                raise DatasetError(f"{config.file}: no such split, got --split {options.split}; here is {known}")
+            splits = {name: splits[name] for name in wanted}
+        read: set[str] = set()
+        for split, places in splits.items():
+            for place in places:
+                if place in tree and place not in read:
+                    for picture in listed_pictures(tree, place, report, labels.label_of):
+                        labels.add_picture(picture, split)
+                elif place not in read:
+                    labels.add_folder(place, split)
+                read.add(place)
+        if not options.split:
+            _collect_unlisted(tree, set(splits), labels, report)
+        labels.finish()
+    if not labels.pictures:
+        raise DatasetError(f"{tree.root}: no pictures and no label files here; check the folder, or --format")
+
+
+def _collect_unlisted(tree: Tree, listed: set[str], labels: _Pairs, report: Report) -> None:
+    """Take folders called like a split that the data.yaml does not name (often `test`); report other label files."""
+    unlisted = [name for name in tree.files(".txt") if _may_be_label(name) and not labels.knows(name)]
+    for split in dict.fromkeys(filter(None, map(split_of_folder, unlisted))):
+        if not match_split(split, listed):
+            tops = {name[: name.index(f"{split}/") + len(split)] for name in unlisted if split_of_folder(name) == split}
+            report.decide("split", f"all, also {split}", "its folder is here, though no line of the data set names it")
+            for top in sorted(tops):
+                labels.add_folder(top, split)
+    rest = [name for name in unlisted if not labels.knows(name)]
+    report.add("unlisted_label", np.arange(len(rest), dtype=np.int32), table=rest)
+
+
+def _keep_split(labels: _Pairs, wanted: str, tree: Tree) -> None:
+    known = set(labels.pictures.values()) - {""}
+    chosen = match_split(wanted, known)
+    if not chosen:
+        raise DatasetError(
+            f"{tree.root}: no such split, got --split {wanted}; here is {', '.join(sorted(known)) or 'no splits'}"
+        )
+    labels.pictures = {picture: split for picture, split in labels.pictures.items() if split in chosen}
+    labels.label = {picture: label for picture, label in labels.label.items() if picture in labels.pictures}
+
+
+def _read_rows(
+    tree: Tree, labels: _Pairs, options: YoloOptions, report: Report
+) -> tuple[yolo_rows.Rows, NDArray[np.int32], NDArray[np.int32]]:
+    """The rows of all label files, and the image and the file of each. Unreadable files drop their picture."""
+    parsed: list[yolo_rows.Rows] = []
+    image_of: list[NDArray[np.int32]] = []
+    file_of: list[NDArray[np.int32]] = []
+    block = _Block()
+    unreadable: list[str] = []
+
+    def parse() -> None:
+        images, files = (np.asarray(codes, np.int32) for codes in (block.images, block.files))
+        rows = yolo_rows.interpret(yolo_rows.tabulate(block.texts, report, files), options.yolo_rows, report, files)
+        parsed.append(rows)
+        image_of.append(images[rows.file])
+        file_of.append(files[rows.file])
+
+    image = 0
+    for picture in labels.pictures:
+        label = labels.label.get(picture)
+        if label is not None:
+            try:
+                text, guessed = as_utf8(read_bytes(tree.on_disk(label)))
+            except UnreadableError as error:
+                report.add("unreadable_file", 0, value=[str(error)], table=[label])
+                unreadable.append(picture)
+                continue
+            if guessed:
+                report.add("odd_encoding", 0, table=[label])
+            if block.add(text, image, report.file(label)):
+                report.progress("reading label files", image, len(labels.pictures))
+                parse()
+                block = _Block()
+        image += 1
+    for picture in unreadable:
+        del labels.pictures[picture]
+    parse()
+    rows = yolo_rows.Rows(*(np.concatenate(columns) for columns in zip(*parsed, strict=True)))
+    return rows, np.concatenate(image_of), np.concatenate(file_of)
+
+
+class _Block:
+    """Label files to be parsed together."""
+
+    def __init__(self) -> None:
+        self.texts: list[bytes] = []
+        self.images: list[int] = []
+        self.files: list[int] = []
+        self._bytes = 0
+
+    def add(self, text: bytes, image: int, file: int) -> bool:
+        """Take a file; whether the block is full."""
+        self.texts.append(text)
+        self.images.append(image)
+        self.files.append(file)
+        self._bytes += len(text)
+        return self._bytes >= _BLOCK
+
+
+def _annotations(
+    rows: yolo_rows.Rows,
+    image: NDArray[np.int32],
+    file: NDArray[np.int32],
+    images: Images,
+    names: list[str],
+    report: Report,
+) -> RawAnnotations:
+    _refuse_pixels(rows, report)
+    named = (rows.tag >= 0) & (rows.tag < len(names))
+    if not named.all():
+        unknown = ~named
+        report.add("unknown_class", file[unknown], rows.line[unknown], rows.tag[unknown].tolist())
+        rows = rows.take(named)
+        image, file = image[named], file[named]
+    shapes, boxes = int(np.count_nonzero(rows.shape)), int(np.count_nonzero(~rows.shape))
+    if "yolo_rows" not in report.decisions:
+        report.decide("yolo_rows", "auto", f"{boxes} boxes and {shapes} polygons or turned boxes, by their length")
+    return RawAnnotations(
+        mode=BoxMode.CXCYWH_REL,
+        box=rows.box,
+        image=image,
+        tag=rows.tag.astype(np.int32),
+        images=images,
+        tags=names,
+        file=file,
+        where=rows.line,
+        marks={"box_from_shape": np.flatnonzero(rows.shape), "extra_column": np.flatnonzero(rows.extra)},
+    )
+
+
+def _refuse_pixels(rows: yolo_rows.Rows, report: Report) -> None:
+    """Raise AmbiguousDatasetError if most rows reach far beyond 1: then they are pixels, or of another format."""
+    with np.errstate(invalid="ignore"):
+        far = (np.abs(rows.box) > 2).any(axis=1)
+    words = [finding for finding in report.findings().first("not_a_row", 1000) if _pixels_after_word(finding.value)]
+    found, count = int(np.count_nonzero(far)) + len(words), len(far) + len(words)
+    if found * 2 > count:
+        at = words[0].place if words else report.files[0]
+        raise AmbiguousDatasetError(
+            f"{at}: coordinates must be shares from 0 to 1, got {found} of {count} rows with numbers beyond 2; "
+            "these look like pixels or another format: convert them, or check --format and --yolo-rows"
+        )
+
+
+def _pixels_after_word(row: str) -> bool:
+    first, *numbers = row.split()
+    try:
+        return not first.lstrip("-").isdigit() and len(numbers) >= 4 and max(map(float, numbers[:4])) > 2
+    except ValueError:
+        return False

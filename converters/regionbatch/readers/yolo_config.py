@@ -1,0 +1,266 @@
+"""What lies around YOLO label files: the class names, and which pictures are in which split."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
+
+import yaml
+
+from regionbatch.errors import AmbiguousDatasetError, DatasetError, DatasetNotFoundError
+from regionbatch.readers.files import Tree, UnreadableError, as_utf8, is_picture, read_lines, tails
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from regionbatch.findings import Report
+
+_LARGEST_CONFIG = 2**22
+_SPLIT_KEYS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_NAME_FILES = ("obj.names", "classes.txt", "_darknet.labels", "notes.json")
+"""Where class names stand besides data.yaml and obj.data, in the order they are looked for."""
+
+
+class Config(NamedTuple):
+    """What a data.yaml or obj.data says."""
+
+    file: str
+    names: list[str] | None
+    splits: dict[str, list[str]]
+    """Entries as written, by split."""
+    home: str
+    """`path`, as written; empty: none."""
+
+
+def find_configs(tree: Tree, report: Report) -> list[Config]:
+    """The data.yaml or obj.data files of a folder, `data.yaml` first, those at the top before those further down."""
+    yamls = [name for name in tree.files(".yaml", ".yml") if name.count("/") < 3]
+    yamls.sort(key=lambda name: (name.count("/"), not name.endswith("data.yaml"), name))
+    found = [config for name in yamls if (config := read_yaml(tree, name, report))]
+    if not found:
+        found = [config for name in tree.files(".data") if (config := read_darknet(tree, name, report))]
+    return found
+
+
+def read_yaml(tree: Tree, name: str, report: Report) -> Config | None:
+    """A data.yaml; None: another yaml file, without names or splits.
+
+    All values are read as text, so that a class called `yes`, `null` or `1.0` keeps its name.
+
+    Raises:
+        DatasetError: It cannot be parsed.
+    """
+    try:
+        data = tree.read(name)
+        if len(data) > _LARGEST_CONFIG:
+            return None
+        text, _ = as_utf8(data)
+        content = yaml.load(text.decode(), Loader=yaml.BaseLoader)  # noqa: S506 - the one that makes only text
+    except UnreadableError as error:
+        raise DatasetError(f"{name}: cannot be read, got {error}; repair it") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        what = getattr(error, "problem", None) or type(error).__name__
+        raise DatasetError(f"{name}{line}: no YAML, got {what}; correct it, or name the labels' folder") from error
+    if not isinstance(content, dict) or not ("names" in content or {"train", "val"} & set(content)):
+        return None
+    splits = {
+        split: [str(entry) for entry in (value if isinstance(value, list) else [value]) if entry]
+        for key, split in _SPLIT_KEYS.items()
+        if (value := content.get(key))
+    }
+    names = _yaml_names(tree, name, content["names"], report) if "names" in content else None
+    count = content.get("nc")
+    if names is not None and isinstance(count, str) and count.strip() and count.strip() != str(len(names)):
+        report.add("class_count_mismatch", 0, value=[f"nc {count} and {len(names)} names"], table=[name])
+    return Config(name, names, splits, str(content.get("path") or ""))
+
+
+def _yaml_names(tree: Tree, file: str, names: object, report: Report) -> list[str]:
+    if isinstance(names, list):
+        return [str(name) for name in names]
+    if isinstance(names, str):
+        found = next((path for tail in tails(names) if (path := _beside(tree, file, tail))), None)
+        if found:
+            return read_lines(tree, found, report)
+    if isinstance(names, dict):
+        try:
+            by_number = {int(key): str(name) for key, name in names.items()}
+        except (TypeError, ValueError):
+            by_number = {}
+        if by_number and min(by_number) >= 0 and max(by_number) < 100_000:
+            return [by_number.get(number, "") for number in range(max(by_number) + 1)]
+    raise DatasetError(
+        f"{file}: names must be a list, or numbers with names, got {names!r:.60}; correct it, or use --names"
+    )
+
+
+def read_darknet(tree: Tree, name: str, report: Report) -> Config | None:
+    """An obj.data of darknet: `key = value` lines. None: another .data file."""
+    try:
+        lines = read_lines(tree, name, report)
+    except DatasetError:
+        return None
+    values = {key.strip(): value.strip() for key, mark, value in (line.partition("=") for line in lines) if mark}
+    if "names" not in values and "train" not in values:
+        return None
+    names_file = next((found for tail in tails(values.get("names", "")) if (found := _beside(tree, name, tail))), None)
+    names = read_lines(tree, names_file, report) if names_file else None
+    splits = {split: [values[key]] for key, split in _SPLIT_KEYS.items() if values.get(key)}
+    return Config(name, names, splits, "")
+
+
+def _beside(tree: Tree, file: str, path: str) -> str | None:
+    """A file that another one names: beside it, or further up."""
+    folder = file.rpartition("/")[0]
+    while True:
+        if found := tree.find(f"{folder}/{path}" if folder else path):
+            return found
+        if not folder:
+            return None
+        folder = folder.rpartition("/")[0]
+
+
+def class_names(tree: Tree, configs: list[Config], given: Path | None, report: Report) -> list[str]:
+    """The class names, from the file given or from the data set.
+
+    Raises:
+        AmbiguousDatasetError: There are none, or two lists disagree.
+    """
+    if given is not None:
+        names = names_from(given, report)
+        report.decide("names", str(given), f"{len(names)} names, as asked")
+        return names
+    lists = {config.file: config.names for config in configs if config.names is not None}
+    for name in tree.files(".txt", ".names", ".labels", ".json"):
+        last = name.rpartition("/")[2].lower()
+        if last in _NAME_FILES or last.endswith(".names"):
+            names = _notes(tree, name) if last.endswith(".json") else read_lines(tree, name, report)
+            if names:
+                lists.setdefault(name, names)
+    if not lists:
+        raise AmbiguousDatasetError(
+            f"{tree.root}: no class names, got no data.yaml, obj.data, obj.names or classes.txt; name a list with --names"
+        )
+    order = {name: at for at, name in enumerate(_NAME_FILES)}
+    first = min(lists, key=lambda name: order.get(name.rpartition("/")[2].lower(), -1))
+    for name, names in lists.items():
+        if [one.strip() for one in names] != [one.strip() for one in lists[first]]:
+            raise AmbiguousDatasetError(
+                f"{name}: its {len(names)} class names are not the {len(lists[first])} of {first}; choose one with --names"
+            )
+    report.decide("names", first, f"{len(lists[first])} names")
+    return lists[first]
+
+
+def names_from(path: Path, report: Report) -> list[str]:
+    """The class names of a file that the user names, data.yaml or one name a line.
+
+    Raises:
+        DatasetError: It is not there, or has no names.
+    """
+    if not path.is_file():
+        raise DatasetNotFoundError(f"--names: there is no such file, got {path}; check the path")
+    tree = Tree(path.parent)
+    if path.suffix.lower() in (".yaml", ".yml"):
+        config = read_yaml(tree, path.name, report)
+        names = (config.names if config else None) or []
+    elif path.suffix.lower() == ".data":
+        config = read_darknet(tree, path.name, report)
+        names = (config.names if config else None) or []
+    elif path.suffix.lower() == ".json":
+        names = _notes(tree, path.name) or []
+    else:
+        names = read_lines(tree, path.name, report)
+    if not names:
+        raise DatasetError(f"--names: no class names in it, got {path}; needed is a data.yaml, or one name a line")
+    return names
+
+
+def _notes(tree: Tree, name: str) -> list[str] | None:
+    """The names in a notes.json of Label Studio."""
+    try:
+        content = json.loads(as_utf8(tree.read(name))[0])
+        by_number = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
+    except (UnreadableError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not by_number or min(by_number) < 0 or max(by_number) > 100_000:
+        return None
+    return [by_number.get(number, "") for number in range(max(by_number) + 1)]
+
+
+def split_folders(tree: Tree, config: Config, report: Report) -> dict[str, list[str]]:
+    """The folders and list files of each split, by their relative paths; a split that is nowhere is reported.
+
+    Raises:
+        DatasetNotFoundError: None of them is there.
+    """
+    found = {
+        split: [place for entry in entries if (place := _place(tree, config, entry)) is not None]
+        for split, entries in config.splits.items()
+    }
+    for split, places in found.items():
+        if not places:
+            entries = ", ".join(config.splits[split])
+            report.add("missing_split", 0, value=[f"{split}: {entries}"], table=[config.file])
+    if not any(found.values()):
+        wanted = ", ".join(entry for entries in config.splits.values() for entry in entries)
+        raise DatasetNotFoundError(
+            f"{config.file}: none of its folders is here, got {wanted}; correct the paths in it, or name the labels' folder"
+        )
+    return {split: places for split, places in found.items() if places}
+
+
+def _place(tree: Tree, config: Config, entry: str) -> str | None:
+    """A folder or list file of the tree for an entry: as written, without leading `..`, or by its tail.
+
+    The longest tail that exists is taken, so that a path of the author's machine finds the same folder here.
+    """
+    folder = config.file.rpartition("/")[0]
+    bases = list(dict.fromkeys([folder, ""]))
+    for tail in tails(entry):
+        for home in (*tails(config.home), ""):
+            for base in bases:
+                path = "/".join(part for part in (base, home, tail) if part)
+                if path.lower().endswith(".txt"):
+                    if found := tree.find(path):
+                        return found
+                elif tree.folder(path) is not None:
+                    return path
+    return None
+
+
+def listed_pictures(tree: Tree, name: str, report: Report, label_of: Callable[[str], str]) -> Iterator[str]:
+    """The pictures that a .txt list names, found by the tails of their paths; entries found nowhere are reported.
+
+    A picture that is not on disk still counts where its label file is.
+    """
+    folder = name.rpartition("/")[0]
+    last: tuple[str, int] | None = None  # the base and the number of parts cut off that found the entry before
+    for number, line in enumerate(read_lines(tree, name, report), 1):
+        entry = line.partition("\t")[0].strip()
+        for text in dict.fromkeys((entry, unquote(entry))):
+            if not is_picture(text):
+                continue
+            ends = list(tails(text))
+            tried = [last] if last and last[1] < len(ends) else []
+            tried += [(base, cut) for cut in range(len(ends)) for base in dict.fromkeys((folder, ""))]
+            found = next((one for one in tried if _exists(tree, *one, ends, label_of)), None)
+            if found:
+                last = found
+                yield _joined(found[0], ends[found[1]])
+                break
+        else:
+            report.add("missing_label", 0, number, [entry], table=[name])
+
+
+def _exists(tree: Tree, base: str, cut: int, ends: list[str], label_of: Callable[[str], str]) -> bool:
+    path = _joined(base, ends[cut])
+    return path in tree or label_of(path) in tree
+
+
+def _joined(base: str, path: str) -> str:
+    return f"{base}/{path}" if base else path

@@ -1,0 +1,175 @@
+"""The rows of YOLO label files: many files at once, in one pass over their joined text.
+
+The joined text is parsed as numbers by a JSON parser, the fastest there is here; a file with anything in it that is no
+plain number is parsed line by line instead. Both give the same table of numbers, and the rules stand once, on that table.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import numpy as np
+
+from regionbatch import boxes
+from regionbatch.boxes import BoxMode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from regionbatch.findings import Report
+
+_NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?)", re.IGNORECASE)
+_COMMAS = bytes.maketrans(b" \t\n", b",,,")
+_decode = msgspec.json.Decoder(list[float]).decode
+
+
+class Table(NamedTuple):
+    """Rows of numbers of different lengths; r rows, v numbers."""
+
+    values: NDArray[np.float64]
+    """(v,)"""
+    lengths: NDArray[np.int64]
+    """(r,)"""
+    file: NDArray[np.int64]
+    """(r,), which of the texts."""
+    line: NDArray[np.int64]
+    """(r,), from 1."""
+
+
+class Rows(NamedTuple):
+    """Boxes in `BoxMode.CXCYWH_REL`, of the rows that are boxes or shapes."""
+
+    tag: NDArray[np.int64]
+    box: NDArray[np.float64]
+    file: NDArray[np.int64]
+    line: NDArray[np.int64]
+    shape: NDArray[np.bool_]
+    """Whether the box is the one around a polygon or a turned box."""
+    extra: NDArray[np.bool_]
+    """Whether a sixth column was left out."""
+
+    def take(self, mask: NDArray[np.bool_]) -> Rows:
+        """Some of the rows."""
+        return Rows(*(column[mask] for column in self))  # type: ignore[arg-type]
+
+
+def tabulate(texts: Sequence[bytes], report: Report, files: NDArray[np.int32]) -> Table:
+    """The numbers of label files, given as UTF-8; `files` are their codes in the report.
+
+    Lines that are no rows of numbers are counted and reported, with their line.
+    """
+    table = _plain_numbers(texts)
+    if table is None and len(texts) == 1:
+        return _line_by_line(texts[0], report, int(files[0]))
+    if table is None:  # some file has more in it than numbers: look for it in halves
+        half = len(texts) // 2
+        first, second = tabulate(texts[:half], report, files[:half]), tabulate(texts[half:], report, files[half:])
+        second = second._replace(file=second.file + half)
+        return Table(*(np.concatenate(columns) for columns in zip(first, second, strict=True)))
+    return table
+
+
+def _plain_numbers(texts: Sequence[bytes]) -> Table | None:
+    """All texts in one pass; None if there is anything but numbers as JSON has them."""
+    texts = [text if text.endswith(b"\n") else text + b"\n" for text in texts]
+    joined = b"".join(texts)
+    if b"\r" in joined:
+        joined = joined.replace(b"\r\n", b"\n")
+        if b"\r" in joined:
+            return None
+    if b"," in joined:
+        return None
+    values = _numbers(joined)
+    if values is None:
+        return None
+    signs = np.frombuffer(joined, np.uint8)
+    blank = signs <= ord(" ")
+    token_ends = np.flatnonzero(blank[1:] & ~blank[:-1])
+    line_ends = np.flatnonzero(signs == ord("\n"))
+    lengths = np.diff(np.searchsorted(token_ends, line_ends), prepend=0)
+    lines = np.fromiter((text.count(b"\n") for text in texts), np.int64, len(texts))
+    first_line = np.cumsum(lines) - lines
+    file = np.repeat(np.arange(len(texts)), lines)
+    line = np.arange(len(line_ends)) - first_line[file] + 1
+    filled = lengths > 0
+    return Table(values, lengths[filled], file[filled], line[filled])
+
+
+def _numbers(joined: bytes) -> NDArray[np.float64] | None:
+    for text in (joined[:-1].translate(_COMMAS), None):  # one blank between numbers; or any, at twice the time
+        try:
+            numbers = _decode(b"[" + (b",".join(joined.split()) if text is None else text) + b"]")
+        except msgspec.DecodeError:
+            continue
+        return np.fromiter(numbers, np.float64, len(numbers))
+    return None
+
+
+def _line_by_line(text: bytes, report: Report, file: int) -> Table:
+    values: list[float] = []
+    lengths: list[int] = []
+    lines: list[int] = []
+    for number, line in enumerate(re.split(rb"\r\n|\r|\n", text), 1):
+        tokens = line.split()
+        if all(map(_NUMBER.fullmatch, tokens)):
+            values += map(float, tokens)
+            if tokens:
+                lengths.append(len(tokens))
+                lines.append(number)
+        else:
+            report.read(boxes=1)
+            report.add("not_a_row", file, number, [line.decode("utf-8", "replace").strip()])
+    return Table(
+        np.asarray(values, np.float64),
+        np.asarray(lengths, np.int64),
+        np.zeros(len(lengths), np.int64),
+        np.asarray(lines, np.int64),
+    )
+
+
+def interpret(table: Table, kind: str, report: Report, files: NDArray[np.int32]) -> Rows:
+    """What the rows mean, each by its own length unless `kind` says it.
+
+    5 numbers are a class and a box; 6 have a confidence or a track id behind. More, and odd, are a class and points: a
+    polygon, or the corners of a turned box. The rest are no rows: counted and reported.
+    """
+    count = table.lengths
+    report.read(boxes=len(count))
+    if kind == "box":
+        is_box, skip = count >= 5, 1
+    elif kind == "confidence-first":
+        is_box, skip = count >= 6, 2
+    else:
+        is_box, skip = ((count == 5) | (count == 6)) & (kind != "polygon"), 1
+    is_shape = ~is_box & (count >= 7) & (count % 2 == 1) & (kind in ("auto", "polygon"))
+    start = np.cumsum(count) - count
+    tag = table.values[start]
+    whole = np.isfinite(tag) & (tag == np.floor(tag)) & (np.abs(tag) < 2**31)
+    bad = ~(is_box | is_shape) | ~whole
+    if bad.any():
+        texts = [
+            " ".join(f"{number:.10g}" for number in table.values[at : at + length][:12])
+            for at, length in zip(start[bad], count[bad], strict=True)
+        ]
+        report.add("not_a_row", files[table.file[bad]], table.line[bad], texts)
+    box = np.empty((len(count), 4))
+    is_box, is_shape = is_box & whole, is_shape & whole
+    box[is_box] = table.values[start[is_box][:, None] + np.arange(skip, skip + 4)]
+    if is_shape.any():
+        box[is_shape] = _around(table.values, start[is_shape] + 1, count[is_shape] - 1)
+    extra = is_box & (count > 5)
+    rows = Rows(np.where(whole, tag, -1).astype(np.int64), box, table.file, table.line, is_shape, extra)
+    return rows.take(~bad) if bad.any() else rows
+
+
+def _around(values: NDArray[np.float64], start: NDArray[np.int64], length: NDArray[np.int64]) -> boxes.Boxes:
+    """The boxes around runs of x, y, x, y, … in `values`."""
+    first = np.cumsum(length) - length
+    at = np.arange(length.sum()) + np.repeat(start - first, length)
+    points = values[at].reshape(-1, 2)
+    edges = np.hstack([np.minimum.reduceat(points, first // 2), np.maximum.reduceat(points, first // 2)])
+    return boxes.from_edges(edges, BoxMode.CXCYWH_REL)

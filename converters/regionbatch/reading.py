@@ -1,0 +1,120 @@
+"""The way from a path to a data set: pick a reader, parse, measure pictures, judge the boxes, account."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regionbatch import plugins
+from regionbatch.clean import clean
+from regionbatch.codes import CODES
+from regionbatch.dataset import Dataset
+from regionbatch.errors import DatasetNotFoundError, OptionError, StrictError
+from regionbatch.findings import Report
+from regionbatch.pictures import measured
+from regionbatch.readers.files import one_listing
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from os import PathLike
+
+    from pycocotools.coco import COCO
+
+    from regionbatch.findings import Findings, Progress
+    from regionbatch.plugins import Reader
+
+MARKS = ("crowd", "difficult", "truncated", "occluded")
+"""What `drop` can leave out."""
+
+
+def read(
+    source: str | PathLike[str] | COCO,
+    *,
+    format: str | None = None,  # noqa: A002 - the word that a caller looks for
+    drop: Collection[str] = (),
+    only: Collection[str] | None = None,
+    strict: bool = False,
+    progress: Progress | None = None,
+    **options: Any,  # noqa: ANN401 - checked against the reader's own dataclass
+) -> Dataset:
+    """Read a data set: COCO, Pascal VOC, YOLO, or what a plugin reads.
+
+    Args:
+        source: A folder, an annotation file, or a loaded `pycocotools.coco.COCO`.
+        format: `coco`, `voc`, `yolo` or a plugin's name; None: found out.
+        drop: Marks to leave out: crowd, difficult, truncated, occluded.
+        only: Classes to keep; None: all.
+        strict: Raise if a box is dropped or adjusted, or a decision is doubtful.
+        progress: Called with what is done, how much of it, and how much there is.
+        **options: The reader's own: `split`, `image_dir`, `coco_boxes`, `voc_origin`, `names`, … (`regionbatch.options`).
+
+    Raises:
+        DatasetError: It cannot be read as a whole; a single bad record is a finding instead.
+        OptionError: An option is unknown or has a value that is not allowed.
+        StrictError: See `strict`.
+    """
+    for mark in drop:
+        if mark not in MARKS:
+            raise OptionError(f"drop: no such mark, got {mark}; known: {', '.join(MARKS)}")
+    report = Report(progress)
+    if not isinstance(source, (str, Path)) and not hasattr(source, "__fspath__"):
+        from regionbatch.readers.coco import CocoReader  # noqa: PLC0415 - NumPy and pycocotools, only where needed
+
+        coco = CocoReader()
+        raw = coco.read_loaded(source.dataset, _options(coco, "coco", options), report)
+        name, root = "coco", Path()
+    else:
+        path = Path(source)
+        if not path.exists():
+            raise DatasetNotFoundError(f"{path}: there is no such file or folder; check the path")
+        with one_listing():
+            if format is None:
+                name, reader, why = plugins.detect(path)
+                report.decide("format", name, why)
+            else:
+                name, reader = format, plugins.get(format)
+            raw = reader.read(path, _options(reader, name, options), report)
+        root = path if path.is_dir() else path.parent
+    if raw.mode.absolute:
+        raw = measured(raw, report)
+    images, tags, regions, ledger = clean(raw, report, drop, only)
+    dataset = Dataset(name, root, images, tags, regions, report.findings(), ledger, report.decisions)
+    if strict:
+        refuse_doubt(dataset.findings, dataset.root)
+    return dataset
+
+
+def _options(reader: Reader, name: str, given: dict[str, Any]) -> Any:  # noqa: ANN401 - the reader's own dataclass
+    known = {field.name: field for field in fields(reader.options)}
+    for key, value in given.items():
+        if key not in known:
+            raise OptionError(f"{key}: the {name} reader has no such option; it has {', '.join(known)}")
+        choices = known[key].metadata.get("choices")
+        if choices and str(value) not in choices:
+            raise OptionError(f"{key}: no such choice, got {value}; known: {', '.join(choices)}")
+    return reader.options(**{key: _as_declared(known[key], value) for key, value in given.items()})
+
+
+def _as_declared(field: Any, value: Any) -> Any:  # noqa: ANN401 - the value of any option
+    if value is None:
+        return None if field.default is MISSING else field.default
+    return Path(value) if "Path" in str(field.type) else str(value)
+
+
+def refuse_doubt(findings: Findings, place: str | PathLike[str]) -> None:
+    """Raise if a box was dropped or adjusted without being asked for, or a decision is doubtful.
+
+    Raises:
+        StrictError: It names the codes, with the first place of each.
+    """
+    counts = {code: count for code, count in findings.counts().items() if _doubtful(code)}
+    if counts:
+        firsts = "\n".join(f"  {findings.first(code, 1)[0].message}" for code in counts)
+        told = ", ".join(f"{count} {code}" for code, count in counts.items())
+        raise StrictError(f"{place}: strict reading found {told}; correct the files, or do without --strict\n{firsts}")
+
+
+def _doubtful(code: str) -> bool:
+    rule = CODES[code]
+    return code == "doubtful_decision" or (rule.effect != "noted" and not rule.asked)

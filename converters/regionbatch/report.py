@@ -1,0 +1,69 @@
+"""The account of a run for programs: a summary as plain values, and a file with every finding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from regionbatch.errors import OutputError
+from regionbatch.output import whole_file
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from regionbatch.batches import Batches
+    from regionbatch.dataset import Dataset
+    from regionbatch.findings import Account
+
+
+def summary(dataset: Dataset, batches: Batches | None = None) -> dict[str, Any]:
+    """The figures of a data set as plain values, ready for JSON; with `batches`, of what is left after resolving."""
+    told = dataset if batches is None else batches
+    regions = dataset.regions if batches is None else batches.regions
+    result: dict[str, Any] = {
+        "format": dataset.format,
+        "dataset": str(dataset.root),
+        "boxes": _account(told.ledger),
+        "images": _account(told.ledger.images),
+        "classes": dict(zip(dataset.tags, np.bincount(regions.tag, minlength=len(dataset.tags)).tolist(), strict=True)),
+        "splits": {
+            split: int(np.count_nonzero(dataset.images.split[regions.image] == code))
+            for code, split in enumerate(dataset.images.splits)
+        },
+        "decisions": dict(dataset.decisions),
+        "findings": told.findings.counts(),
+    }
+    return result if batches is None else result | {"batches": len(batches)}
+
+
+def write_report(path: str | PathLike[str], dataset: Dataset, batches: Batches | None = None) -> None:
+    """Write the summary and every finding with its place to a JSON file, one finding a line.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    path, encode = Path(path), msgspec.json.Encoder().encode
+    content = summary(dataset, batches)
+    content["counts"] = content.pop("findings")
+    findings = dataset.findings if batches is None else batches.findings
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as file:
+            file.write(msgspec.json.format(encode(content), indent=1)[:-2] + b',\n "findings": [')
+            for number, finding in enumerate(findings):
+                file.write((b",\n  " if number else b"\n  ") + encode(finding._asdict()))
+            file.write(b"\n ]\n}\n")
+    except OSError as error:
+        raise OutputError(f"{path}: the report cannot be written, got {error.strerror or error}") from error
+
+
+def _account(account: Account) -> dict[str, Any]:
+    return {
+        "read": account.read,
+        "kept": account.kept,
+        "adjusted": dict(account.adjusted),
+        "dropped": dict(account.dropped),
+    }

@@ -1,0 +1,154 @@
+"""Names become ids: class names tag ids, image names image ids. Never a guess: two candidates are an error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from regionbatch.errors import ResolveError
+from regionbatch.readers.files import fold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from regionbatch.findings import Report
+
+_SHOWN = 10
+
+
+class Step(NamedTuple):
+    """One way of comparing names: two are the same if their keys are."""
+
+    key: Callable[[str], str]
+    told: bool
+    """Whether a match is said in a finding."""
+
+
+def _base(name: str) -> str:
+    return name.replace("\\", "/").rpartition("/")[2]
+
+
+def _stem(name: str) -> str:
+    base = _base(name)
+    return base.rpartition(".")[0] or base
+
+
+def _loose(name: str) -> str:
+    return " ".join(fold(name).split())
+
+
+TAG_STEPS = (Step(str, told=False), Step(_loose, told=True))
+IMAGE_STEPS = (
+    Step(str, told=False),
+    Step(lambda name: _loose(name.replace("\\", "/")), told=True),
+    Step(_base, told=False),
+    Step(lambda name: _loose(_base(name)), told=True),
+    Step(_stem, told=False),
+    Step(lambda name: _loose(_stem(name)), told=True),
+)
+"""An image is found by its path, then by the last part of it, then by that without its extension."""
+
+
+def resolve(
+    kind: Literal["tag", "image"],
+    names: Sequence[str],
+    used: Iterable[int],
+    ids: Mapping[str, str],
+    report: Report,
+    *,
+    rename: Mapping[str, str] | None = None,
+    counts: Sequence[int] = (),
+    skip: bool = False,
+) -> list[str | None]:
+    """The id of each name that is used; None for the others.
+
+    `rename` maps names of the data set to names of the table and goes first, since somebody asked for it. `counts` has
+    the boxes of each name, for messages. With `skip`, names that stay without an id are left None.
+
+    Raises:
+        ResolveError: Names without an id (unless `skip`), or with several; all are told at once.
+    """
+    steps = TAG_STEPS if kind == "tag" else IMAGE_STEPS
+    found: list[str | None] = [None] * len(names)
+    rename = dict(rename or {})
+    if unknown := sorted(set(rename) - set(names)):
+        raise ResolveError(f"--map: no such class in the data set, got {', '.join(unknown)}; it has {_some(names)}")
+    left: list[int] = []
+    for code in used:
+        wanted = rename.get(names[code], names[code])
+        found[code] = ids.get(wanted)
+        if wanted != names[code]:
+            report.add("mapped", 0, value=[wanted], table=[names[code]])
+        if found[code] is None:
+            left.append(code)
+    for step in steps[1:]:
+        left = _match(step, left, [rename.get(name, name) for name in names] if left else [], ids, found, kind, report)
+    if left and not skip:
+        raise _unresolved(kind, left, names, ids, counts)
+    if kind == "image":
+        _refuse_shared(found, names, ids)
+    return found
+
+
+def _match(
+    step: Step,
+    left: list[int],
+    names: Sequence[str],
+    ids: Mapping[str, str],
+    found: list[str | None],
+    kind: str,
+    report: Report,
+) -> list[int]:
+    """Match what is left by one way of comparing; what is left after it."""
+    if not left:
+        return left
+    table: dict[str, dict[str, str]] = {}
+    for name, id_ in ids.items():
+        table.setdefault(step.key(name), {}).setdefault(id_, name)
+    still: list[int] = []
+    for code in left:
+        candidates = table.get(step.key(names[code]), {})
+        if len(candidates) > 1:
+            raise ResolveError(
+                f"{names[code]}: several {kind}s could be meant, got {_some(list(candidates.values()))}; "
+                + ("say which with --map" if kind == "tag" else "give the ids by their paths")
+            )
+        if not candidates:
+            still.append(code)
+            continue
+        [(found[code], name)] = candidates.items()
+        if step.told:
+            report.add("matched_loosely", 0, value=[name], table=[names[code]])
+    return still
+
+
+def _refuse_shared(found: Sequence[str | None], names: Sequence[str], ids: Mapping[str, str]) -> None:
+    """Refuse two images that one entry of the table would serve, as `a/1.jpg` and `b/1.jpg` by `1.jpg`."""
+    by_id: dict[str, int] = {}
+    for code, id_ in enumerate(found):
+        if id_ is None:
+            continue
+        twin = by_id.setdefault(id_, code)
+        if twin != code and not (names[twin] in ids and names[code] in ids):
+            raise ResolveError(
+                f"{names[code]}: it and {names[twin]} would both be {id_}; give the ids by their paths, not by names alone"
+            )
+
+
+def _unresolved(
+    kind: str, left: Sequence[int], names: Sequence[str], ids: Mapping[str, str], counts: Sequence[int]
+) -> ResolveError:
+    boxes = int(np.asarray(counts)[list(left)].sum()) if len(counts) else 0
+    listed = _some([f"{names[code]} ({counts[code]} boxes)" if len(counts) else names[code] for code in left])
+    advice = "add them, use --map old=new, or leave them out with --skip-unresolved"
+    if kind == "image":
+        advice = "add them, or leave them out with --skip-unresolved"
+    return ResolveError(
+        f"{len(left)} {kind} names with {boxes} boxes have no id, got {listed}; {advice}; the table has {_some(list(ids))}"
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return (", ".join(names[:_SHOWN]) or "nothing") + more
