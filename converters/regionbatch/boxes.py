@@ -90,7 +90,7 @@ def ordered(box: Boxes, swapped: Mask) -> Boxes:
 
 
 def overhang(box: Boxes) -> NDArray[np.float64]:
-    """How far each box (left, top, width, height) reaches over the image, as a share of the side; (n,), 0: not at all."""
+    """How far each left, top, width, height box reaches over the image, in shares of the side; (n,), 0: not at all."""
     over: NDArray[np.float64] = np.maximum(-box[:, :2].min(axis=1), (box[:, :2] + box[:, 2:]).max(axis=1) - 1)
     return np.maximum(over, 0)
 

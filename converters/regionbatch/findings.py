@@ -1,4 +1,4 @@
-"""What is told about a data set: findings with their places, decisions, and the ledger read = kept + adjusted + dropped.
+"""What is told about a data set: findings with their places, decisions, the ledger (read = kept + adjusted + dropped).
 
 A finding is a row only when somebody looks at it. Inside, all findings of one kind are one group of columns, so that a
 million of them cost a few arrays.

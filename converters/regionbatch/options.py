@@ -1,4 +1,4 @@
-"""What a caller can choose when reading, by format. Nothing heavy is imported here: the command shows these in its help.
+"""What a caller can choose when reading, by format. Nothing heavy is imported: the command shows these in its help.
 
 The API takes the fields by keyword (`voc_origin=0`), the command as options (`--voc-origin 0`).
 """
@@ -47,7 +47,7 @@ class YoloOptions(ReadOptions):
 
     names: Path | None = option("file with the class names: data.yaml, or one name a line")
     yolo_rows: str = option(
-        "what YOLO rows are: by their length (auto), boxes whatever follows, class and confidence before the box, points",
+        "what YOLO rows are: auto tells by their length; box takes four numbers, whatever follows",
         ("auto", "box", "confidence-first", "polygon"),
         default="auto",
     )

@@ -39,7 +39,7 @@ def write(
 
     Args:
         batches: What `regionbatch.batches` returned.
-        target: A folder (`batch-00001.json` …), a path that ends in `.jsonl` (a payload a line), or a binary file object.
+        target: A folder (`batch-00001.json` …), a path that ends in `.jsonl` (a payload a line), or a binary file.
         payload: `json` or `xml`; a `.jsonl` file takes only JSON.
         overwrite: Replace what an earlier run wrote there.
         progress: Called with what is done, how much of it, and how much there is.

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from regionbatch.findings import Report
 
 EXTENSIONS = frozenset(
-    [".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"]
-    + [".avif", ".heic", ".heif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"]
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"),
+        *(".avif", ".heic", ".heif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"),
+    )
 )
 """What names of pictures end in; what a picture really is, its first bytes say."""
 
@@ -43,14 +45,14 @@ def measured(raw: RawAnnotations, report: Report) -> RawAnnotations:
             report.progress("measuring pictures", done, len(on_disk))
         found[row] = np.minimum(size(images.paths[row]), np.iinfo(np.int32).max)
     declared = np.stack([images.width, images.height], axis=1)
-    known = (found > 0).all(axis=1)
-    missing = known & ~(declared > 0).all(axis=1)
-    differs = known & ~missing & (found != declared).any(axis=1)
-    turned = differs & (found[:, ::-1] == declared).all(axis=1)
+    known = np.all(found > 0, axis=1)
+    missing = known & ~np.all(declared > 0, axis=1)
+    differs = known & ~missing & np.any(found != declared, axis=1)
+    turned = differs & np.all(found[:, ::-1] == declared, axis=1)
     for code, mask in (("size_transposed", turned), ("size_mismatch", differs & ~turned)):
         rows = np.flatnonzero(mask)
         sizes = zip(declared[rows].tolist(), found[rows].tolist(), strict=True)
         values = [f"{w} x {h} declared, {x} x {y} in the picture" for (w, h), (x, y) in sizes]
         report.add(code, rows.astype(np.int32), value=values, table=images.names)
-    filled = np.where(missing[:, None], found, declared)
+    filled = np.where(np.expand_dims(missing, 1), found, declared)
     return replace(raw, images=replace(images, width=filled[:, 0], height=filled[:, 1]))

@@ -43,11 +43,12 @@ class Reader(Protocol):
         """Why this path is of the format, in a few words; None if it is not. Reads little and never raises."""
         ...
 
-    def read(self, path: Path, options: Any, report: Report) -> RawAnnotations:
+    def read(self, path: Path, options: Any, report: Report) -> RawAnnotations:  # noqa: ANN401 - see below
         """Read the annotations as they stand in the files.
 
-        `options` is an instance of the reader's own dataclass. Every record met is counted with `report.read`, also those that are reported with `report.add` because no four
-        numbers can be made of them. Raises a `DatasetError` only when nothing can be read.
+        `options` is an instance of the reader's own dataclass. Every record met is counted with `report.read`, also
+        those that are reported with `report.add` because no four numbers can be made of them. Raises a `DatasetError`
+        only when nothing can be read.
         """
         ...
 

@@ -47,7 +47,7 @@ def read(
         only: Classes to keep; None: all.
         strict: Raise if a box is dropped or adjusted, or a decision is doubtful.
         progress: Called with what is done, how much of it, and how much there is.
-        **options: The reader's own: `split`, `image_dir`, `coco_boxes`, `voc_origin`, `names`, … (`regionbatch.options`).
+        **options: The reader's own: `split`, `image_dir`, `coco_boxes`, `voc_origin`, … (see `regionbatch.options`).
 
     Raises:
         DatasetError: It cannot be read as a whole; a single bad record is a finding instead.

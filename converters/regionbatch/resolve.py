@@ -132,7 +132,7 @@ def _refuse_shared(found: Sequence[str | None], names: Sequence[str], ids: Mappi
         twin = by_id.setdefault(id_, code)
         if twin != code and not (names[twin] in ids and names[code] in ids):
             raise ResolveError(
-                f"{names[code]}: it and {names[twin]} would both be {id_}; give the ids by their paths, not by names alone"
+                f"{names[code]}: it and {names[twin]} would both be {id_}; give the ids by paths, not by names alone"
             )
 
 
@@ -145,7 +145,8 @@ def _unresolved(
     if kind == "image":
         advice = "add them, or leave them out with --skip-unresolved"
     return ResolveError(
-        f"{len(left)} {kind} names with {boxes} boxes have no id, got {listed}; {advice}; the table has {_some(list(ids))}"
+        f"{len(left)} {kind} names with {boxes} boxes have no id, got {listed}; {advice}; "
+        f"the table has {_some(list(ids))}"
     )
 
 

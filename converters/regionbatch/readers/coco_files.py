@@ -68,7 +68,7 @@ def of_file(path: Path, home: Path, options: CocoOptions) -> dict[str, str]:
     what = what_is(path)
     if what != "COCO":
         raise DatasetError(
-            f"{path}: not a COCO data set, got {what}; needed is one JSON object with images, annotations and categories"
+            f"{path}: not a COCO data set, got {what}; needed is a JSON object with images, annotations and categories"
         )
     name = path.relative_to(home).as_posix()
     return _only_split({_split_and_task(name)[0] or "": name}, options.split, str(path))
@@ -112,7 +112,8 @@ def _best(tasks: dict[str, list[str]], report: Report) -> str:
 
 def _ambiguous(names: list[str]) -> AmbiguousDatasetError:
     return AmbiguousDatasetError(
-        f"{names[0]}: several JSON files could be the data set, got {', '.join(sorted(names)[:5])}; choose one with --coco-json"
+        f"{names[0]}: several JSON files could be the data set, got {', '.join(sorted(names)[:5])}; "
+        "choose one with --coco-json"
     )
 
 

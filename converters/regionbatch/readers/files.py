@@ -175,7 +175,7 @@ def is_picture(name: str) -> bool:
 
 
 class PictureFinder:
-    """Finds the picture of a file name in an annotation file: below some folders of the tree, then in another folder."""
+    """Finds the picture of a file name: below some folders of the tree, then in a folder elsewhere."""
 
     def __init__(self, tree: Tree, folders: Sequence[str], image_dir: Path | None) -> None:
         """`folders` are tried in their order, then `image_dir`."""
@@ -277,7 +277,7 @@ def fold(name: str) -> str:
 
 
 def tails(path: str) -> Iterator[str]:
-    """A path of another machine, then shorter and shorter ends of it: `C:\\\\x\\\\a.jpg` -> `x/a.jpg`, `a.jpg`.
+    r"""A path of another machine, then shorter and shorter ends of it: `C:\\\\x\\\\a.jpg` -> `x/a.jpg`, `a.jpg`.
 
     `.` and `..` are left out, so that no end of it leads anywhere but down.
     """

@@ -1,8 +1,8 @@
 """The arrays of a large JSON document, a piece at a time, so that memory is bounded by a piece and not by the file.
 
-A piece is cut where a record seems to end and is decoded as an array of its own. The text before it is a whole number of
-records, so if the piece decodes, the cut was right: JSON has one reading from left to right. If not, the place is found
-by counting brackets outside strings. So a `},{` in a string or a nested array costs time, never a record.
+A piece is cut where a record seems to end, and is decoded as an array of its own. The text before it is a whole number
+of records, so if the piece decodes, the cut was right: JSON has one reading from left to right. If not, the place is
+found by counting brackets outside strings. So a `},{` in a string or a nested array costs time, never a record.
 """
 
 from __future__ import annotations
@@ -79,14 +79,17 @@ def document(path: Path) -> Iterator[mmap.mmap]:
 
 
 class Pieces:
-    """Walks the top level of a JSON object and yields pieces of the arrays that are wanted, in the order of the file."""
+    """Walks the top level of a JSON object and yields pieces of the arrays that are wanted, in file order."""
 
     def __init__(
         self, text: mmap.mmap, name: str, wanted: Mapping[str, type[msgspec.Struct]], size: int = PIECE
     ) -> None:
         """`wanted` says by key what the records are decoded as; `name` is the file's, for messages."""
         self._text, self._name, self._size = text, name, size
-        self._decoders = {key: msgspec.json.Decoder(list[record]).decode for key, record in wanted.items()}  # type: ignore[valid-type]
+        self._decoders: dict[str, Callable[[bytes], list[Any]]] = {
+            key: msgspec.json.Decoder(list[record]).decode  # type: ignore[valid-type]
+            for key, record in wanted.items()
+        }
         self._forgotten = 0
         self.scalars: dict[str, str] = {}
         """The keys met at the top level so far, with what stands there if it is short and no array or object."""
@@ -158,7 +161,7 @@ class Pieces:
             return None
 
     def _plain(self, records: bytes, at: int) -> list[Any]:
-        """Records that the types do not fit: NaN, ids as text, a bbox of three numbers. Python's own parser takes them."""
+        """Records that the types do not fit (NaN, ids as text, a bbox of three numbers), by Python's own parser."""
         text, guessed = as_utf8(b"[" + records + b"]")
         self.guessed_encoding |= guessed
         try:

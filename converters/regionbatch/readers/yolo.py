@@ -37,6 +37,7 @@ from regionbatch.readers.yolo_config import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -153,7 +154,7 @@ class _Pairs:
                 self._used.add(label)
 
     def add_folder(self, folder: str, split: str | None) -> None:
-        """Take all pictures below a folder, and the label files of that folder that have none. None: split by folder."""
+        """Take all pictures below a folder, and its label files that have none; without a split, by folder names."""
         for picture in self._tree.files(top=folder):
             if is_picture(picture):
                 self.add_picture(picture, split_of_folder(picture) if split is None else split)
@@ -191,6 +192,11 @@ class _Pairs:
         for picture, label in self.label.items():
             if by_label.setdefault(label, picture) != picture:
                 self._report.add("shared_label", 0, value=[f"{by_label[label]} and {picture}"], table=[label])
+
+    def keep_splits(self, splits: Collection[str]) -> None:
+        """Leave out all pictures of other splits."""
+        self.pictures = {picture: split for picture, split in self.pictures.items() if split in splits}
+        self.label = {picture: label for picture, label in self.label.items() if picture in self.pictures}
 
     def images(self, options: YoloOptions) -> Images:
         """The pictures as a table; those that are not on disk are reported, if others are."""
@@ -248,29 +254,37 @@ def _collect(tree: Tree, configs: list[Config], options: YoloOptions, labels: _P
         labels.add_folder("", None)
         labels.finish()
         if options.split:
-            _keep_split(labels, options.split, tree)
+            labels.keep_splits(_wanted(options.split, set(labels.pictures.values()) - {""}, str(tree.root)))
     else:
-        splits = split_folders(tree, config, report)
-        if options.split:
-            wanted = match_split(options.split, splits)
-            if not wanted:
-                known = ", ".join(splits)
-                raise DatasetError(f"{config.file}: no such split, got --split {options.split}; here is {known}")
-            splits = {name: splits[name] for name in wanted}
-        read: set[str] = set()
-        for split, places in splits.items():
-            for place in places:
-                if place in tree and place not in read:
-                    for picture in listed_pictures(tree, place, report, labels.label_of):
-                        labels.add_picture(picture, split)
-                elif place not in read:
-                    labels.add_folder(place, split)
-                read.add(place)
+        places = split_folders(tree, config, report)
+        splits = _wanted(options.split, places, config.file) if options.split else list(places)
+        _collect_places([(split, place) for split in splits for place in places[split]], tree, labels, report)
         if not options.split:
             _collect_unlisted(tree, set(splits), labels, report)
         labels.finish()
     if not labels.pictures:
         raise DatasetError(f"{tree.root}: no pictures and no label files here; check the folder, or --format")
+
+
+def _collect_places(places: list[tuple[str, str]], tree: Tree, labels: _Pairs, report: Report) -> None:
+    """Take the folders and list files of the splits, each once: darknet often names one list as train and as valid."""
+    first: dict[str, str] = {}
+    for split, place in places:
+        first.setdefault(place, split)
+    for place, split in first.items():
+        if place in tree:
+            for picture in listed_pictures(tree, place, report, labels.label_of):
+                labels.add_picture(picture, split)
+        else:
+            labels.add_folder(place, split)
+
+
+def _wanted(split: str, known: Collection[str], place: str) -> list[str]:
+    wanted = match_split(split, known)
+    if not wanted:
+        here = ", ".join(sorted(known)) or "no splits"
+        raise DatasetError(f"{place}: no such split, got --split {split}; here is {here}")
+    return wanted
 
 
 def _collect_unlisted(tree: Tree, listed: set[str], labels: _Pairs, report: Report) -> None:
@@ -284,17 +298,6 @@ def _collect_unlisted(tree: Tree, listed: set[str], labels: _Pairs, report: Repo
                 labels.add_folder(top, split)
     rest = [name for name in unlisted if not labels.knows(name)]
     report.add("unlisted_label", np.arange(len(rest), dtype=np.int32), table=rest)
-
-
-def _keep_split(labels: _Pairs, wanted: str, tree: Tree) -> None:
-    known = set(labels.pictures.values()) - {""}
-    chosen = match_split(wanted, known)
-    if not chosen:
-        raise DatasetError(
-            f"{tree.root}: no such split, got --split {wanted}; here is {', '.join(sorted(known)) or 'no splits'}"
-        )
-    labels.pictures = {picture: split for picture, split in labels.pictures.items() if split in chosen}
-    labels.label = {picture: label for picture, label in labels.label.items() if picture in labels.pictures}
 
 
 def _read_rows(
@@ -390,9 +393,9 @@ def _annotations(
 def _refuse_pixels(rows: yolo_rows.Rows, report: Report) -> None:
     """Raise AmbiguousDatasetError if most rows reach far beyond 1: then they are pixels, or of another format."""
     with np.errstate(invalid="ignore"):
-        far = (np.abs(rows.box) > 2).any(axis=1)
+        far = np.any(np.abs(rows.box) > 2, axis=1)
     words = [finding for finding in report.findings().first("not_a_row", 1000) if _pixels_after_word(finding.value)]
-    found, count = int(np.count_nonzero(far)) + len(words), len(far) + len(words)
+    found, count = int(np.count_nonzero(far)) + len(words), len(rows.box) + len(words)
     if found * 2 > count:
         at = words[0].place if words else report.files[0]
         raise AmbiguousDatasetError(

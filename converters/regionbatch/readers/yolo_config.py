@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
@@ -14,6 +13,7 @@ from regionbatch.readers.files import Tree, UnreadableError, as_utf8, is_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from regionbatch.findings import Report
 
@@ -138,19 +138,21 @@ def class_names(tree: Tree, configs: list[Config], given: Path | None, report: R
     for name in tree.files(".txt", ".names", ".labels", ".json"):
         last = name.rpartition("/")[2].lower()
         if last in _NAME_FILES or last.endswith(".names"):
-            names = _notes(tree, name) if last.endswith(".json") else read_lines(tree, name, report)
-            if names:
-                lists.setdefault(name, names)
+            found = _notes(tree, name) if last.endswith(".json") else read_lines(tree, name, report)
+            if found:
+                lists.setdefault(name, found)
     if not lists:
         raise AmbiguousDatasetError(
-            f"{tree.root}: no class names, got no data.yaml, obj.data, obj.names or classes.txt; name a list with --names"
+            f"{tree.root}: no class names, got no data.yaml, obj.data, obj.names or classes.txt; "
+            "name a list with --names"
         )
     order = {name: at for at, name in enumerate(_NAME_FILES)}
     first = min(lists, key=lambda name: order.get(name.rpartition("/")[2].lower(), -1))
     for name, names in lists.items():
         if [one.strip() for one in names] != [one.strip() for one in lists[first]]:
             raise AmbiguousDatasetError(
-                f"{name}: its {len(names)} class names are not the {len(lists[first])} of {first}; choose one with --names"
+                f"{name}: its {len(names)} class names are not the {len(lists[first])} of {first}; "
+                "choose one with --names"
             )
     report.decide("names", first, f"{len(lists[first])} names")
     return lists[first]
@@ -209,7 +211,8 @@ def split_folders(tree: Tree, config: Config, report: Report) -> dict[str, list[
     if not any(found.values()):
         wanted = ", ".join(entry for entries in config.splits.values() for entry in entries)
         raise DatasetNotFoundError(
-            f"{config.file}: none of its folders is here, got {wanted}; correct the paths in it, or name the labels' folder"
+            f"{config.file}: none of its folders is here, got {wanted}; "
+            "correct the paths in it, or name the labels' folder"
         )
     return {split: places for split, places in found.items() if places}
 
