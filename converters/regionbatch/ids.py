@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from os import PathLike
 
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_is_uuid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
 _NAME_KEYS = ("name", "sourceUrl", "file_name", "fileName", "originalImageUri")
 _FORMS = 'an object {"name": "id"}, a GetTags answer, an image-upload answer, a list of images, or CSV with name,id'
 
@@ -48,7 +48,7 @@ def collect_ids(pairs: Iterable[tuple[str, object]], place: str) -> dict[str, st
     """
     ids: dict[str, str] = {}
     for name, value in pairs:
-        id_ = value if isinstance(value, str) and _UUID.fullmatch(value) else _as_uuid(name, value, place)
+        id_ = value if isinstance(value, str) and _is_uuid(value) else _as_uuid(name, value, place)
         if ids.setdefault(name, id_) != id_:
             raise ResolveError(f"{place}: {name} has two ids, got {ids[name]} and {id_}; keep one")
     return ids
