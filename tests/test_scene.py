@@ -13,7 +13,9 @@ from regionbatch_cli.main import commands
 SCENE = Path(__file__).parent.parent / "fixtures" / "scene"
 TAGS, IMAGES = SCENE / "tags.json", SCENE / "images.json"
 VARIANTS = sorted(path.name for path in SCENE.iterdir() if path.is_dir())
-WITH_SPLITS = sorted({"coco", "coco-roboflow", "voc", "voc-devkit", "voc-roboflow", "yolo", "yolo-darknet", "yolo-roboflow"})
+WITH_SPLITS = sorted(
+    {"coco", "coco-roboflow", "voc", "voc-devkit", "voc-roboflow", "yolo", "yolo-darknet", "yolo-roboflow"}
+)
 
 SIZES = {
     "market.jpg": (640, 480),
