@@ -157,7 +157,7 @@ class Pieces:
     def _typed(self, decode: Callable[[bytes], list[Any]], records: bytes) -> list[Any] | None:
         try:
             return decode(b"[" + records + b"]")
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return None
 
     def _plain(self, records: bytes, at: int) -> list[Any]:
