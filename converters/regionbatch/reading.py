@@ -31,7 +31,7 @@ MARKS = ("crowd", "difficult", "truncated", "occluded")
 def read(
     source: str | PathLike[str] | COCO,
     *,
-    format: str | None = None,  # noqa: A002 - the word that a caller looks for
+    format: str | Reader | None = None,  # noqa: A002 - the word that a caller looks for
     drop: Collection[str] = (),
     only: Collection[str] | None = None,
     strict: bool = False,
@@ -42,7 +42,7 @@ def read(
 
     Args:
         source: A folder, an annotation file, or a loaded `pycocotools.coco.COCO`.
-        format: `coco`, `voc`, `yolo` or a plugin's name; None: found out.
+        format: `coco`, `voc`, `yolo` or a plugin's name, or a reader; None: found out.
         drop: Marks to leave out: crowd, difficult, truncated, occluded.
         only: Classes to keep; None: all.
         strict: Raise if a box is dropped or adjusted, or a decision is doubtful.
@@ -72,8 +72,10 @@ def read(
             if format is None:
                 name, reader, why = plugins.detect(path)
                 report.decide("format", name, why)
-            else:
+            elif isinstance(format, str):
                 name, reader = format, plugins.get(format)
+            else:
+                name, reader = type(format).__name__, format
             raw = reader.read(path, _options(reader, name, options), report)
         root = path if path.is_dir() else path.parent
     if raw.mode.absolute:

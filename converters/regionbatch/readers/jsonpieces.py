@@ -239,7 +239,7 @@ def _typed(decode: Callable[[memoryview], list[Any]], buffer: bytearray, end: in
     with memoryview(buffer) as view, view[: end + 2] as records:
         try:
             return decode(records)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return None
 
 

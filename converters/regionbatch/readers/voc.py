@@ -6,6 +6,7 @@ write VOC files since, which mean plain edges (see `voc_origin`).
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from regionbatch.options import ReadOptions
     from regionbatch.readers.voc_xml import Annotation
 
+_FLAG = re.compile(r"\s+(-?[01])$")
 _PICTURE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "")
 
 
@@ -132,8 +134,8 @@ def _listed(
         for path in paths:
             known = by_home.get("/".join(path.split("/")[:-3]), {})
             for number, line in enumerate(read_lines(tree, path, report), 1):
-                stem, _, flag = line.partition(" ")
-                if flag.strip() == "-1":
+                stem = line if line in known else _FLAG.sub("", line)
+                if stem != line and line.split()[-1] == "-1":
                     continue
                 if stem in known:
                     chosen.setdefault(known[stem], split)

@@ -1,0 +1,20 @@
+"""Our own readers pass the conformance kit; every case in `fixtures/` is a test of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import regionbatch
+from regionbatch.readers.coco import CocoReader
+from regionbatch.readers.voc import VocReader
+from regionbatch.readers.yolo import YoloReader
+from regionbatch.testing import ReaderTests, cases_in
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+
+
+class TestCoco(ReaderTests):
+    reader = CocoReader
+    cases = FIXTURES / "coco"

@@ -1,0 +1,116 @@
+"""The same scene in every format and variant gives the same regions, and with ids the same payloads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import regionbatch
+from regionbatch_cli.main import commands
+
+SCENE = Path(__file__).parent.parent / "fixtures" / "scene"
+TAGS, IMAGES = SCENE / "tags.json", SCENE / "images.json"
+VARIANTS = sorted(path.name for path in SCENE.iterdir() if path.is_dir())
+WITH_SPLITS = sorted(
+    {"coco", "coco-roboflow", "voc", "voc-devkit", "voc-roboflow", "yolo", "yolo-darknet", "yolo-roboflow"}
+)
+
+SIZES = {
+    "market.jpg": (640, 480),
+    "bridge.jpg": (333, 500),
+    "old square.jpg": (500, 333),
+    "fog.png": (100, 75),
+    "stairs.jpg": (480, 640),
+    "yard.png": (75, 100),
+}
+PIXELS = [
+    ("bridge.jpg", "bicycle", 111, 400, 222, 100),
+    ("bridge.jpg", "traffic light", 10, 20, 31, 77),
+    ("market.jpg", "bicycle", 400, 330, 240, 150),
+    ("market.jpg", "café", 320, 40, 319, 240),
+    ("market.jpg", "person", 0, 0, 120, 300),
+    ("market.jpg", "person", 200, 150, 80, 200),
+    ("old square.jpg", "person", 1, 1, 498, 331),
+    ("old square.jpg", "traffic light", 499, 0, 1, 333),
+    ("stairs.jpg", "bicycle", 0, 639, 480, 1),
+    ("stairs.jpg", "person", 7, 13, 101, 303),
+    ("stairs.jpg", "person", 107, 13, 101, 303),
+    ("yard.png", "café", 0, 0, 75, 100),
+]
+"""Image, tag, left, top, width, height; sorted by the first four."""
+
+
+def expected(*splits):
+    """The regions of the scene, from 0 to 1."""
+    val = {"stairs.jpg", "yard.png"}
+    wanted = {name for name in SIZES if ("val" if name in val else "train") in (splits or ("train", "val"))}
+    return [
+        (name, tag, left / SIZES[name][0], top / SIZES[name][1], width / SIZES[name][0], height / SIZES[name][1])
+        for name, tag, left, top, width, height in PIXELS
+        if name in wanted
+    ]
+
+
+def assert_same(rows, wanted):
+    """Check that rows are equal, their names exactly and their numbers to 1e-6."""
+    rows = sorted(rows)
+    assert [row[:2] for row in rows] == [row[:2] for row in wanted]
+    for row, numbers in zip(rows, wanted, strict=True):
+        assert row[2:] == pytest.approx(numbers[2:], rel=0, abs=1e-6)
+
+
+def rows_of(dataset):
+    return [(region.image.rpartition("/")[2], *region[1:]) for region in dataset]
+
+
+def test_variants_are_many():
+    assert {name.partition("-")[0] for name in VARIANTS} == {"coco", "voc", "yolo"}
+    assert len(VARIANTS) >= 15
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_same_rows(variant):
+    dataset = regionbatch.read(SCENE / variant)
+    assert dataset.format == variant.partition("-")[0]
+    assert_same(rows_of(dataset), expected())
+    assert sorted(name.rpartition("/")[2] for name in dataset.images.names) == sorted(SIZES)
+    assert all(dataset.images.paths)
+    assert not dataset.ledger.dropped
+    assert not dataset.ledger.images.dropped
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_same_payload(variant):
+    batches = regionbatch.batches(regionbatch.read(SCENE / variant), tag_ids=TAGS, image_ids=IMAGES)
+    payload = json.loads(batches[0].to_json())
+    keys = ["imageId", "tagId", "left", "top", "width", "height"]
+    assert len(batches) == 1
+    assert list(payload) == ["regions"]
+    assert all(list(entry) == keys for entry in payload["regions"])
+    tags, images = (json.loads(path.read_text(encoding="utf-8")) for path in (TAGS, IMAGES))
+    wanted = sorted((images[row[0]], tags[row[1]], *row[2:]) for row in expected())
+    assert_same([tuple(entry[key] for key in keys) for entry in payload["regions"]], wanted)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("variant", WITH_SPLITS)
+def test_same_splits(variant, split):
+    dataset = regionbatch.read(SCENE / variant, split=split)
+    assert_same(rows_of(dataset), expected(split))
+    assert len(dataset.images) == (4 if split == "train" else 2)
+
+
+def test_an_image_of_the_scene_has_no_box():
+    dataset = regionbatch.read(SCENE / "yolo")
+    codes = {name.rpartition("/")[2]: code for code, name in enumerate(dataset.images.names)}
+    assert codes["fog.png"] not in dataset.regions.image
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_command_converts_it(variant, tmp_path):
+    out = tmp_path / "out.jsonl"
+    arguments = ["convert", SCENE / variant, "-o", out, "--tags", TAGS, "--images", IMAGES, "-q"]
+    assert commands.main([str(argument) for argument in arguments], standalone_mode=False) == 0
+    assert len(json.loads(out.read_text(encoding="utf-8"))["regions"]) == len(PIXELS)
