@@ -8,8 +8,8 @@ import os
 import subprocess
 import sys
 import uuid
-from contextlib import redirect_stderr, redirect_stdout
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest import mock
