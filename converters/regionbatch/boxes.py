@@ -119,7 +119,7 @@ def writable(box: Boxes) -> Boxes:
     """
     # Dividing by a whole number of steps, not multiplying by a fraction, gives the float that prints shortest.
     steps = round(1 / QUANTUM)
-    quanta = np.rint(box * steps)
+    quanta = np.rint(box * steps) + 0.0  # -0.0 becomes 0.0
     np.maximum(quanta[:, 2:], 1, out=quanta[:, 2:])
     as_read = (quanta / steps).astype(np.float32).astype(np.float64)
     row, side = np.nonzero(as_read[:, :2] + as_read[:, 2:] > 1)
