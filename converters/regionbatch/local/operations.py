@@ -119,11 +119,11 @@ class Operations:
         if len(batch.images) > rules.MAX_IMAGES or len(shared.union(*map(_tags_of, batch.images))) > rules.MAX_TAGS:
             raise RefusedError(400, "BadRequestExceededBatchSize", "A batch takes at most 64 images and 20 tags")
 
-        kinds = {tag.id: tag.type for tag in self.store.tags(project.id)}
+        types = self.store.tag_types(project.id)
         room = self.settings.limits.images - self.store.count_images(project.id, "All")
         results = []
         for entry in _half(batch.images) if call.fault is Fault.SKIPPED else batch.images:
-            status, image = self._store_picture(project, entry, shared | _tags_of(entry), kinds, room)
+            status, image = self._store_picture(project, entry, shared | _tags_of(entry), types, room)
             room -= status == "OK"
             results.append((entry.name or "", status, image))
 
@@ -190,7 +190,7 @@ class Operations:
         project = self._writable(call)
         entries = self._readable_regions(call, project)
         images = self.store.known_images(project.id, {str(entry.image_id) for entry in entries})
-        tags = {tag.id for tag in self.store.tags(project.id)}
+        tags = set(self.store.tag_types(project.id))
         self._refuse_unknown(entries, images, tags)
 
         entries = _half(entries) if call.fault is Fault.SKIPPED else entries
@@ -303,7 +303,7 @@ class Operations:
         return Answer(self.store.count_images(self._row(call).id, tagging, tags))
 
     def _store_picture(  # noqa: PLR0911 - a list of rules
-        self, project: ProjectRow, entry: ImageFileCreateEntry, tags: set[str], kinds: dict[str, str], room: int
+        self, project: ProjectRow, entry: ImageFileCreateEntry, tags: set[str], types: dict[str, str], room: int
     ) -> tuple[str, str | None]:
         """Store one picture of an upload with its tags and regions; its status and id."""
         status, width, height = rules.picture(entry.contents, self.settings.limits)
@@ -315,9 +315,9 @@ class Operations:
             return "OKDuplicate", there
         regions = entry.regions or []
         boxes = rules.float32_boxes(regions)
-        if not tags <= kinds.keys():
+        if not tags <= types.keys():
             return "ErrorInvalidTag", None
-        if {"Regular", "Negative"} <= {kinds[tag] for tag in tags}:
+        if {"Regular", "Negative"} <= {types[tag] for tag in tags}:
             return "ErrorNegativeAndRegularTagOnSameImage", None
         if regions and (DOMAINS[project.domain].type != "ObjectDetection" or rules.unusable(boxes).any()):
             return "ErrorInvalidRegion", None

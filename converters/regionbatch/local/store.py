@@ -120,6 +120,10 @@ class Store:
         )
         return [Tag(id=i, name=n, description=d, type=t, image_count=c) for i, n, d, t, c in rows]
 
+    def tag_types(self, project: str) -> dict[str, str]:
+        """Types of the project's tags by id; quick, for nothing is counted."""
+        return dict(self._db.execute("SELECT id, type FROM tags WHERE project = ?", (project,)).fetchall())
+
     def delete_tag(self, tag: str) -> None:
         """Delete a tag with its regions."""
         self._db.execute("DELETE FROM tags WHERE id = ?", (tag,))
