@@ -38,13 +38,6 @@ class Reply:
         return str(self.json["code"])
 
 
-def picture(number: int, *, size: tuple[int, int] = (32, 24), form: str = "PNG") -> bytes:
-    """Bytes of a picture; each number gives other ones."""
-    buffer = io.BytesIO()
-    Image.new("RGB", size, (number % 256, number // 256, 0)).save(buffer, form)
-    return buffer.getvalue()
-
-
 class Workspace:
     """A project on a running service, and calls to it by hand."""
 
@@ -53,6 +46,11 @@ class Workspace:
         self.version = version
         self.timeout = 10.0
         self.project = service.create_project("cells", domain)
+        self.tag = ""
+        self.images = ["", ""]
+
+    def fill(self) -> None:
+        """Make a tag and two images."""
         self.tag = self.new_tag("RBC")
         self.images = self.new_images(1, 2)
 
@@ -64,36 +62,43 @@ class Workspace:
         *,
         content_type: str = "application/json",
         headers: Mapping[str, str] | None = None,
-        **query: object,
+        **query: Any,
     ) -> Reply:
         """Call below the version; `{p}` is the project. A body that is no text or bytes is sent as JSON."""
         path = path.replace("{p}", f"/projects/{self.project}")
         raw = body if isinstance(body, bytes | str | None) else json.dumps(body)
-        url = f"/customvision/{self.version}/training{path}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
+        url = f"/customvision/{self.version}/training{path}" + (
+            f"?{urlencode(query, quote_via=quote)}" if query else ""
+        )
         sent = {"Training-Key": self.service.key, "Content-Type": content_type} if headers is None else headers
         with closing(
             http.client.HTTPConnection(self.service.endpoint.removeprefix("http://"), timeout=self.timeout)
         ) as connection:
             connection.request(method, url, raw, dict(sent))
             response = connection.getresponse()
-            return Reply(response.status, response.headers, response.read())
+            return Reply(response.status, dict(response.headers), response.read())
 
-    def new_tag(self, name: str, **query: str) -> str:
+    @staticmethod
+    def picture(number: int, *, size: tuple[int, int] = (32, 24), form: str = "PNG") -> bytes:
+        """Bytes of a picture; each number gives other ones."""
+        buffer = io.BytesIO()
+        Image.new("RGB", size, (number % 256, number // 256, 0)).save(buffer, form)
+        return buffer.getvalue()
+
+    def new_tag(self, name: str, **query: Any) -> str:
         return str(self.call("POST", "{p}/tags", name=name, **query).json["id"])
 
     def upload(self, *entries: tuple[str, bytes] | dict[str, Any], **batch: object) -> Reply:
         """Upload pairs of name and bytes, or whole entries."""
         images = [
-            entry
-            if isinstance(entry, dict)
-            else {"name": entry[0], "contents": base64.b64encode(entry[1]).decode()}
+            entry if isinstance(entry, dict) else {"name": entry[0], "contents": base64.b64encode(entry[1]).decode()}
             for entry in entries
         ]
         return self.call("POST", "{p}/images/files", {"images": images, **batch})
 
     def new_images(self, *numbers: int) -> list[str]:
         """Upload pictures; their ids, in the order of the numbers."""
-        rows = self.upload(*[(f"{number}.png", picture(number)) for number in numbers]).json["images"]
+        rows = self.upload(*[(f"{number}.png", self.picture(number)) for number in numbers]).json["images"]
         ids = {row["sourceUrl"].strip('"'): row["image"]["id"] for row in rows}
         return [ids[f"{number}.png"] for number in numbers]
 
@@ -138,6 +143,8 @@ def workspace() -> Iterator[Callable[..., Workspace]]:
             rate, faults.rate = faults.rate, 0
             service = stack.enter_context(LocalService(Settings(**settings), faults=faults, database=database))
             made = Workspace(service, version, domain)
+            if not service.settings.dr_mode:
+                made.fill()
             faults.rate = rate
             return made
 

@@ -166,9 +166,7 @@ def test_the_limit_of_an_image_can_be_lowered(workspace: Start) -> None:
 @pytest.mark.parametrize(
     ("version", "setting", "status"), [("v3.2", None, 200), ("v3.3", None, 207), ("v3.2", 207, 207), ("v3.3", 200, 200)]
 )
-def test_status_when_a_part_was_not_created(
-    workspace: Start, version: str, setting: int | None, status: int
-) -> None:
+def test_status_when_a_part_was_not_created(workspace: Start, version: str, setting: int | None, status: int) -> None:
     work = workspace(version=version, partial_status=setting)
     assert work.create(work.region()).status == 200
     assert work.create(work.region(), work.region(0.5)).status == status
@@ -199,7 +197,7 @@ def test_existing_regions_can_be_stored_twice(workspace: Start) -> None:
 
 @pytest.mark.parametrize("member", ["imageId", "tagId"])
 def test_unknown_ids_refuse_the_batch_or_leave_the_entry_out(workspace: Start, member: str) -> None:
-    unknown = {member: str(uuid4())}
+    unknown: dict[str, Any] = {member: str(uuid4())}
     answers = {}
     for switch in ("batch", "not-found", "entry"):
         work = workspace(unknown_ids=switch)
@@ -254,13 +252,13 @@ def test_form_body(workspace: Start, key: str) -> None:
         for row, entry in enumerate([work.region(), work.region(0.5)])
         for name, value in entry.items()
     }
-    reply = work.call(
-        "POST", "{p}/images/regions", urlencode(pairs), content_type="application/x-www-form-urlencoded"
-    )
+    reply = work.call("POST", "{p}/images/regions", urlencode(pairs), content_type="application/x-www-form-urlencoded")
     assert len(reply.json["created"]) == 2
 
 
-@pytest.mark.parametrize("body", ["regions=1", "regions[0]=1", "=", "a=1&a.b=2", "regions[0].left=1&regions[0].left.x=1"])
+@pytest.mark.parametrize(
+    "body", ["regions=1", "regions[0]=1", "=", "a=1&a.b=2", "regions[0].left=1&regions[0].left.x=1"]
+)
 def test_form_that_makes_no_sense(workspace: Start, body: str) -> None:
     reply = workspace().call("POST", "{p}/images/regions", body, content_type="application/x-www-form-urlencoded")
     assert refusal(reply) == NONE_PROVIDED

@@ -11,7 +11,7 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from regionbatch.local import broken
 from regionbatch.local.calls import Call
@@ -73,17 +73,14 @@ class Api:
         self._allowance, self._seen = float(settings.rate or 0), time.monotonic()
         self.app = Starlette(
             routes=[
-                Mount(f"/customvision/{version}/training", routes=self._routes(version)) for version in NOT_IN_VERSION
+                Route(f"/customvision/{version}/training{path}", self._endpoint(version, name, work), methods=[method])
+                for version, missing in NOT_IN_VERSION.items()
+                for name, (method, path, work) in OPERATIONS.items()
+                if name not in missing
             ],
             exception_handlers={HTTPException: _no_such_call},
         )
-
-    def _routes(self, version: str) -> list[Route]:
-        return [
-            Route(path, self._endpoint(version, name, work), methods=[method])
-            for name, (method, path, work) in OPERATIONS.items()
-            if name not in NOT_IN_VERSION[version]
-        ]
+        self.app.router.redirect_slashes = False
 
     def _endpoint(self, version: str, operation: str, work: Work) -> Endpoint:
         async def endpoint(request: Request) -> Response:

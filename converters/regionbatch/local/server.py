@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -56,23 +57,22 @@ class LocalService:
         database: Path | None = None,
         port: int = 0,
     ) -> None:
-        """Open the port (0: a free one) and the database.
+        """Open the port (0: a free one) and the database; answers begin with `start`.
 
         Raises:
-            OptionError: when the port is in use.
+            OptionError: when the port is in use, or the database cannot be opened.
 
         """
         self.settings = settings or Settings()
         self.faults = faults or Faults(rate=0)
+        self._store = _open(database)
         try:
-            self._socket = socket.create_server((HOST, port))
-        except (OSError, OverflowError) as error:
-            raise OptionError(
-                f"port: cannot be opened ({error}), got {port}; name another one, or 0 for a free one"
-            ) from error
+            self._socket = _listen(port)
+        except OptionError:
+            self._store.close()
+            raise
         self.endpoint = f"http://{HOST}:{self._socket.getsockname()[1]}"
         self.key = self.settings.key or ANY_KEY
-        self._store = Store(database)
         self._api = Api(self._store, self.settings, self.faults)
         self._server = _Server(self._api)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="regionbatch-local")
@@ -132,6 +132,25 @@ def run_service(
     with contextlib.suppress(KeyboardInterrupt), LocalService(settings, database=database, port=port) as service:
         ready(service)
         service.wait()
+
+
+def _open(database: Path | None) -> Store:
+    try:
+        return Store(database)
+    except sqlite3.Error as error:
+        raise OptionError(
+            f"{database}: is no database of this service, got {str(error)!r}; name a new file, or one that it made"
+        ) from error
+
+
+def _listen(port: int) -> socket.socket:
+    hint = f"got {port}; name another one, or 0 for a free one"
+    if not 0 <= port <= 65_535:
+        raise OptionError(f"port: out of range, {hint}")
+    try:
+        return socket.create_server((HOST, port))
+    except OSError as error:
+        raise OptionError(f"port: cannot be opened ({error}), {hint}") from error
 
 
 class _Protocol(H11Protocol):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 RegionKey: TypeAlias = tuple[str, str, float, float, float, float]
 """What makes two regions the same: image, tag, and the four 32-bit numbers."""
 
+PRAGMAS = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS projects (
     id TEXT PRIMARY KEY, name TEXT, description TEXT, domain TEXT, classification TEXT, platforms TEXT, created TEXT);
@@ -69,10 +70,11 @@ class Store:
         """Open or make the database; None keeps it in memory."""
         self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
         self._lock = threading.Lock()
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.execute("PRAGMA foreign_keys = ON")
-        self._db.executescript(SCHEMA)
+        try:
+            self._db.executescript(PRAGMAS + SCHEMA)
+        except sqlite3.Error:
+            self._db.close()
+            raise
 
     def close(self) -> None:
         """Close the database."""
