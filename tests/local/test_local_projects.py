@@ -154,7 +154,7 @@ def test_rate_limit(workspace: Start, header: bool) -> None:
         error = reply.json["error"]
         assert error["code"] == "429"
         assert error["message"].endswith("Please retry after 1 second(s)")
-        assert reply.headers.get("Retry-After") == ("1" if header else None)
+        assert reply.headers.get("retry-after") == ("1" if header else None)
     assert work.service.calls["GetProject"] == 12
 
 

@@ -150,9 +150,8 @@ class Api:
 
 
 def _json(content: object, status: int) -> Response:
-    if content is None:
-        return Response(status_code=status)
-    return Response(msgspec.json.encode(content), status, media_type="application/json")
+    body = b"" if content is None else msgspec.json.encode(content)
+    return Response(body, status, media_type="application/json")
 
 
 async def _no_such_call(_request: Request, error: Exception) -> Response:
