@@ -81,6 +81,7 @@ def strategy(version: str, name: str) -> st.SearchStrategy[Case[Any]]:
 
 def aim(case: Case[Any], work: Workspace, data: st.DataObject) -> None:
     """Put real ids, boxes and pictures in the place of made-up ones, so that calls get beyond the first look-up."""
+    work.create(*work.regions(3))  # so that there are as many regions to delete in each example
     real: dict[str, list[Any]] = {
         "projectId": [work.project],
         "tagId": [work.tag],

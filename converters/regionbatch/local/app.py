@@ -88,14 +88,13 @@ class Api:
             await asyncio.sleep(self.settings.latency)
             try:
                 self._admit(request)
-                answer = await self._answer(request, version, operation, work)
+                return await self._answer(request, version, operation, work)
             except RefusedError as refused:
-                answer = refused
-            return self._refusal(answer) if isinstance(answer, RefusedError) else answer
+                return self._refusal(refused)
 
         return endpoint
 
-    async def _answer(self, request: Request, version: str, operation: str, work: Work) -> Response | RefusedError:
+    async def _answer(self, request: Request, version: str, operation: str, work: Work) -> Response:
         """Do the work of a call, with the fault that strikes it."""
         body = await self._body(request)
         fault = self.faults.draw(operation)

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 LINGER_NONE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 """SO_LINGER on, 0 seconds: closing the socket sends a reset."""
 
-UNEXPECTED = RefusedError(500, "ErrorUnknown", "An unexpected error has occurred")
-UNAVAILABLE = RefusedError(503, "503", "The service is temporarily unavailable", gateway=True)
-
 
 def too_many(seconds: int) -> RefusedError:
     """Word the gateway's 429; the message ends as the real one does."""
@@ -30,34 +27,26 @@ def too_many(seconds: int) -> RefusedError:
     return RefusedError(429, "429", message, gateway=True)
 
 
-def before(fault: Fault | None, faults: Faults) -> RefusedError | Response | None:
-    """Answer in place of the work; None: the work goes ahead."""
+def before(fault: Fault | None, faults: Faults) -> Response | None:
+    """Answer in place of the work, or raise the refusal; None: the work goes ahead."""
     match fault:
         case Fault.THROTTLED:
-            return too_many(faults.retry_seconds)
-        case Fault.ERROR_500:
-            return UNEXPECTED
-        case Fault.ERROR_503:
-            return UNAVAILABLE
+            raise too_many(faults.retry_seconds)
+        case Fault.ERROR_500 | Fault.ERROR_503:
+            raise _server_error(fault)
         case Fault.TIMEOUT:
             return Silence(faults.hold)
     return None
 
 
-async def after(  # noqa: PLR0911 - a table
-    fault: Fault | None, faults: Faults, answer: Response
-) -> RefusedError | Response:
-    """Spoil the good answer, after the work."""
+async def after(fault: Fault | None, faults: Faults, answer: Response) -> Response:
+    """Spoil the good answer, or raise a refusal, after the work."""
     body = bytes(answer.body)
     match fault:
-        case Fault.ERROR_500_APPLIED:
-            return UNEXPECTED
-        case Fault.ERROR_503_APPLIED:
-            return UNAVAILABLE
-        case Fault.TIMEOUT_APPLIED:
-            return Silence(faults.hold)
-        case Fault.LOST:
-            return Silence(0)
+        case Fault.ERROR_500_APPLIED | Fault.ERROR_503_APPLIED:
+            raise _server_error(fault)
+        case Fault.TIMEOUT_APPLIED | Fault.LOST:
+            return Silence(0 if fault is Fault.LOST else faults.hold)
         case Fault.RESET:
             return HalfAnswer(body, answer.status_code, media_type="application/json")
         case Fault.SLOW:
@@ -69,6 +58,13 @@ async def after(  # noqa: PLR0911 - a table
         case Fault.GATEWAY_PAGE:
             return HTMLResponse("<html><body><h1>502 Bad Gateway</h1></body></html>", 502)
     return answer
+
+
+def _server_error(fault: Fault) -> RefusedError:
+    """500 comes from the service, 503 from the gateway before it."""
+    if fault in (Fault.ERROR_500, Fault.ERROR_500_APPLIED):
+        return RefusedError(500, "ErrorUnknown", "An unexpected error has occurred")
+    return RefusedError(503, "503", "The service is temporarily unavailable", gateway=True)
 
 
 class Silence(Response):

@@ -104,7 +104,7 @@ class Store:
 
     def projects(self, project: str | None = None) -> list[ProjectRow]:
         """Return the project with this id, or all of them."""
-        rows = self._db.execute("SELECT * FROM projects WHERE ?1 IS NULL OR id = ?1 ORDER BY created", (project,))
+        rows = self._db.execute("SELECT * FROM projects WHERE id = coalesce(?, id) ORDER BY created", (project,))
         return [ProjectRow(*row) for row in rows]
 
     def add_tag(self, project: str, name: str, description: str | None, kind: str) -> str:
@@ -238,8 +238,8 @@ class Store:
         pairs = self._among("SELECT DISTINCT image, tag FROM regions WHERE id IN ({})", regions)
         self._among("DELETE FROM regions WHERE id IN ({})", regions)
         self._db.executemany(
-            "DELETE FROM image_tags WHERE image = ?1 AND tag = ?2 "
-            "AND NOT EXISTS (SELECT 1 FROM regions WHERE image = ?1 AND tag = ?2)",
+            "DELETE FROM image_tags WHERE image = ? AND tag = ? AND NOT EXISTS "
+            "(SELECT 1 FROM regions WHERE image = image_tags.image AND tag = image_tags.tag)",
             pairs,
         )
 
