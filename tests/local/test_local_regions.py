@@ -211,8 +211,14 @@ def test_unknown_ids_refuse_the_batch_or_leave_the_entry_out(workspace: Start, m
 
 def test_ids_of_another_project_are_unknown(workspace: Start) -> None:
     work = workspace()
+    tag, images = work.tag, work.images
     work.project = work.service.create_project("other")
-    assert work.create(work.region()).code == "BadRequestInvalidIds"
+    work.fill()
+    assert work.create(work.region()).status == 200
+    assert work.create(work.region(0.5, imageId=images[0])).code == "BadRequestInvalidIds"
+    assert work.create(work.region(0.5, tagId=tag)).code == "BadRequestInvalidIds"
+    assert work.call("GET", "{p}/images/id", imageIds=",".join(images)).json == []
+    assert work.call("GET", f"{{p}}/tags/{tag}").code == "NotFoundTag"
 
 
 def test_only_object_detection_projects_take_regions(workspace: Start) -> None:

@@ -18,6 +18,7 @@ import pytest
 from regionbatch import local
 from regionbatch.errors import OptionError
 from regionbatch.local import Fault, Faults, LocalService, Settings
+from regionbatch.local.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +87,16 @@ def test_a_batch_that_is_refused_leaves_nothing(workspace: Start) -> None:
     assert work.create(work.region(0.7), work.region()).status == 400
     assert len(work.stored()) == 1
     assert work.call("GET", f"{{p}}/tags/{work.tag}").json["imageCount"] == 1
+
+
+def test_a_transaction_that_fails_leaves_nothing() -> None:
+    store = Store()
+    with pytest.raises(ZeroDivisionError), store.transaction():
+        store.add_project("half", None, "", None, "")
+        _ = 1 / 0
+    with store.transaction():
+        assert store.projects() == []
+    store.close()
 
 
 def test_calls_wait_side_by_side(workspace: Start) -> None:
