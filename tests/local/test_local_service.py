@@ -91,9 +91,14 @@ def test_a_batch_that_is_refused_leaves_nothing(workspace: Start) -> None:
 
 def test_a_transaction_that_fails_leaves_nothing() -> None:
     store = Store()
-    with pytest.raises(ZeroDivisionError), store.transaction():
-        store.add_project("half", None, "", None, "")
-        _ = 1 / 0
+
+    def half() -> None:
+        with store.transaction():
+            store.add_project("half", None, "", None, "")
+            raise KeyError("half")
+
+    with pytest.raises(KeyError, match="half"):
+        half()
     with store.transaction():
         assert store.projects() == []
     store.close()
