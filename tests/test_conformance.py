@@ -18,3 +18,8 @@ FIXTURES = Path(__file__).parent.parent / "fixtures"
 class TestCoco(ReaderTests):
     reader = CocoReader
     cases = FIXTURES / "coco"
+
+
+class TestVoc(ReaderTests):
+    reader = VocReader
+    cases = FIXTURES / "voc"
