@@ -119,14 +119,14 @@ def writable(box: Boxes) -> Boxes:
     """
     # Dividing by a whole number of steps, not multiplying by a fraction, gives the float that prints shortest.
     steps = round(1 / QUANTUM)
-    quanta = np.rint(box * steps)
-    first, second = quanta[:, :2], np.maximum(quanta[:, 2:], 1)
-    too_far = (first / steps).astype(np.float32) + (second / steps).astype(np.float32).astype(np.float64) > 1
+    quanta = np.rint(box * steps) + 0.0  # -0.0 becomes 0.0
+    np.maximum(quanta[:, 2:], 1, out=quanta[:, 2:])
+    as_read = (quanta / steps).astype(np.float32).astype(np.float64)
+    row, side = np.nonzero(as_read[:, :2] + as_read[:, 2:] > 1)
     # The larger of the two is at least half the side, so it can spare the nudge; the smaller may not.
-    from_second = too_far & (second > first)
-    second[from_second] -= _NUDGE
-    first[too_far & ~from_second] -= _NUDGE
-    return np.hstack([first, second]) / steps
+    larger = np.where(quanta[row, side + 2] > quanta[row, side], side + 2, side)
+    quanta[row, larger] -= _NUDGE
+    return np.divide(quanta, steps, out=quanta)
 
 
 def first_of_equal(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes) -> Mask:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from os import PathLike
 
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_is_uuid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
 _NAME_KEYS = ("name", "sourceUrl", "file_name", "fileName", "originalImageUri")
 _FORMS = 'an object {"name": "id"}, a GetTags answer, an image-upload answer, a list of images, or CSV with name,id'
 
@@ -24,7 +24,7 @@ def read_ids(path: str | PathLike[str]) -> dict[str, str]:
     """Ids by name, from JSON or CSV.
 
     JSON is `{"name": "id"}`, or as saved from the service: the answer of GetTags, of an image upload, or a list of
-    images with names. CSV has a name and an id a line; a heading is recognised by its id not being one.
+    images with names. CSV has a name and an id a line; a heading is recognised by "id" in its second column.
 
     Raises:
         ResolveError: The file is not there or in none of these forms, a name has two ids, or an id is no UUID.
@@ -48,7 +48,7 @@ def collect_ids(pairs: Iterable[tuple[str, object]], place: str) -> dict[str, st
     """
     ids: dict[str, str] = {}
     for name, value in pairs:
-        id_ = value if isinstance(value, str) and _UUID.fullmatch(value) else _as_uuid(name, value, place)
+        id_ = value if isinstance(value, str) and _is_uuid(value) else _as_uuid(name, value, place)
         if ids.setdefault(name, id_) != id_:
             raise ResolveError(f"{place}: {name} has two ids, got {ids[name]} and {id_}; keep one")
     return ids
@@ -65,9 +65,8 @@ def _as_uuid(name: str, value: object, place: str) -> str:
 
 def _from_csv(text: str) -> Iterator[tuple[str, object]]:
     rows = [row for row in csv.reader(text.splitlines()) if any(map(str.strip, row))]
-    if rows and len(rows[0]) > 1 and rows[0][0].strip().lower() in ("name", "tag", "image", "file", "file_name"):
-        rows = rows[1:]
-    for row in rows:
+    heading = bool(rows) and len(rows[0]) > 1 and "id" in rows[0][1].lower()  # no id has an i, not even a broken one
+    for row in rows[heading:]:
         yield row[0].strip(), row[1].strip() if len(row) > 1 else None
 
 

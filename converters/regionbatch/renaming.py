@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regionbatch.errors import ResolveError
+from regionbatch.errors import OptionError, ResolveError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,30 +18,40 @@ def read_renames(pairs: Iterable[str] = (), file: str | PathLike[str] | None = N
     """New names by old ones, from `old=new` texts and a file: JSON `{"old": "new"}`, or CSV `old,new`. The texts win.
 
     Raises:
-        ResolveError: A text has no `=`, or the file is not there or in neither form.
+        OptionError: A text is no `old=new`.
+        ResolveError: The file is not there or in neither form, or a name has two new ones.
     """
-    renames = _read(Path(file)) if file is not None else {}
+    texts: list[tuple[str, str]] = []
     for pair in pairs:
-        old, mark, new = pair.partition("=")
-        if not (mark and old.strip() and new.strip()):
-            raise ResolveError(f"--map: OLD=NEW is needed, got {pair}; as --map cat=feline")
-        renames[old.strip()] = new.strip()
+        old, _, new = pair.partition("=")
+        if not (old.strip() and new.strip()):
+            raise OptionError(f"--map: OLD=NEW is needed, got {pair}; as --map cat=feline")
+        texts.append((old, new))
+    of_file = _collect(_read(Path(file)), str(file)) if file is not None else {}
+    return of_file | _collect(texts, "--map")
+
+
+def _collect(pairs: Iterable[tuple[str, str]], place: str) -> dict[str, str]:
+    renames: dict[str, str] = {}
+    for old, new in ((old.strip(), new.strip()) for old, new in pairs):
+        if renames.setdefault(old, new) != new:
+            raise ResolveError(f"{place}: {old} has two new names, got {renames[old]} and {new}; keep one")
     return renames
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read(path: Path) -> list[tuple[str, str]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ResolveError(f"{path}: cannot be read, got {error}; check the path, and save it as UTF-8") from error
     if path.suffix.lower() == ".csv":
-        rows = [row for row in csv.reader(text.splitlines()) if any(map(str.strip, row))]
+        rows = [tuple(row) for row in csv.reader(text.splitlines()) if any(map(str.strip, row))]
     else:
         try:
-            content = json.loads(text)
+            content = json.loads(text, object_pairs_hook=tuple)  # not a dict: a name that stands twice must be seen
         except (ValueError, RecursionError) as error:
             raise ResolveError(f'{path}: not JSON, got {error}; needed is {{"old": "new"}} or CSV old,new') from error
-        rows = [list(pair) for pair in content.items()] if isinstance(content, dict) else [[]]
+        rows = list(content) if isinstance(content, tuple) else [()]
     if bad := [row for row in rows if len(row) != 2 or not all(isinstance(name, str) and name.strip() for name in row)]:
         raise ResolveError(f'{path}: pairs of names are needed, got {bad[0]!r:.60}; as {{"old": "new"}} or CSV old,new')
-    return {old.strip(): new.strip() for old, new in rows}
+    return [(old, new) for old, new in rows]

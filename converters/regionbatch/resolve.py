@@ -35,19 +35,19 @@ def _stem(name: str) -> str:
 
 
 def _loose(name: str) -> str:
-    return " ".join(fold(name).split())
+    return fold(name.strip())
 
 
-TAG_STEPS = (Step(str, told=False), Step(_loose, told=True))
-IMAGE_STEPS = (
-    Step(str, told=False),
+TAG_STEPS: tuple[Step, ...] = (Step(_loose, told=True),)
+IMAGE_STEPS: tuple[Step, ...] = (
     Step(lambda name: _loose(name.replace("\\", "/")), told=True),
     Step(_base, told=False),
     Step(lambda name: _loose(_base(name)), told=True),
     Step(_stem, told=False),
     Step(lambda name: _loose(_stem(name)), told=True),
 )
-"""An image is found by its path, then by the last part of it, then by that without its extension."""
+"""What is tried after the name letter by letter: an image is found by its path, then by the last part of it, then by
+that without its extension."""
 
 
 def resolve(
@@ -82,7 +82,13 @@ def resolve(
             report.add("mapped", 0, value=[wanted], table=[names[code]])
         if found[code] is None:
             left.append(code)
-    for step in steps[1:]:
+    if (
+        kind == "image"
+        and all("/" in names[code] for code in left)
+        and not any("/" in name or "\\" in name for name in ids)
+    ):
+        steps = steps[1:]  # the table has no paths, so none can match
+    for step in steps:
         left = _match(step, left, [rename.get(name, name) for name in names] if left else [], ids, found, kind, report)
     if left and not skip:
         raise _unresolved(kind, left, names, ids, counts)
@@ -103,23 +109,28 @@ def _match(
     """Match what is left by one way of comparing; what is left after it."""
     if not left:
         return left
-    table: dict[str, dict[str, str]] = {}
-    for name, id_ in ids.items():
-        table.setdefault(step.key(name), {}).setdefault(id_, name)
+    table: dict[str, str] = {}
+    several: dict[str, set[str]] = {}
+    for name in ids:
+        key = step.key(name)
+        twin = table.setdefault(key, name)
+        if twin is not name and ids[twin] != ids[name]:
+            several.setdefault(key, {twin}).add(name)
     still: list[int] = []
     for code in left:
-        candidates = table.get(step.key(names[code]), {})
-        if len(candidates) > 1:
-            raise ResolveError(
-                f"{names[code]}: several {kind}s could be meant, got {_some(list(candidates.values()))}; "
-                + ("say which with --map" if kind == "tag" else "give the ids by their paths")
-            )
-        if not candidates:
+        key = step.key(names[code])
+        match = table.get(key)
+        if match is None:
             still.append(code)
             continue
-        [(found[code], name)] = candidates.items()
+        if key in several:
+            raise ResolveError(
+                f"{names[code]}: several {kind}s could be meant, got {_some(sorted(several[key]))}; "
+                + ("say which with --map" if kind == "tag" else "give the ids by their paths")
+            )
+        found[code] = ids[match]
         if step.told:
-            report.add("matched_loosely", 0, value=[name], table=[names[code]])
+            report.add("matched_loosely", 0, value=[match], table=[names[code]])
     return still
 
 

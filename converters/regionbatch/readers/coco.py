@@ -86,8 +86,8 @@ class CocoReader:
             chosen = of_folder(tree, options, report)
         collected = _Collected(report, options)
         for split, name in chosen.items():
-            with document(Path(tree.on_disk(name))) as text:
-                pieces = Pieces(text, name, _WANTED)
+            with document(Path(tree.on_disk(name))) as opened:
+                pieces = Pieces(opened, name, _WANTED)
                 collected.add_file(name, split, pieces, _finder(tree, name, options))
                 collected.add_format(pieces.scalars.get("bbox_format", ""))
                 if pieces.guessed_encoding:

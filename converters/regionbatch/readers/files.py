@@ -38,6 +38,8 @@ class Folder(NamedTuple):
 
     files: frozenset[str]
     folders: frozenset[str]
+    by_ending: dict[str, list[str]]
+    """The names of files, sorted, by what stands behind their last point, in lower case (`.txt`)."""
     folded: dict[str, str]
     """The names of files and folders by their folded form; filled when first needed."""
 
@@ -55,6 +57,7 @@ class Tree:
         """Links that lead out of `root`, as far as listed."""
         self.odd: list[str] = []
         """Pipes, sockets, devices, links to nothing and closed folders, as far as listed."""
+        self._prefix = os.path.join(root, "")  # noqa: PTH118 - text: there may be 200,000 paths
         self._real = {"": os.path.realpath(root)}
         self._listed: dict[str, Folder | None] = {}
 
@@ -68,28 +71,27 @@ class Tree:
         return self._listed[path]
 
     def _list(self, folder: str) -> Folder | None:
-        files, folders = set(), set()
         try:
-            entries = list(os.scandir(self.on_disk(folder)))
+            entries = [entry for entry in os.scandir(self.on_disk(folder)) if _is_data(entry.name)]
         except OSError:
             self.odd.append(folder)
             return None
-        for entry in entries:
-            name = entry.name
-            if name.startswith(".") or name in _NOT_DATA:
-                continue
-            if entry.is_file(follow_symlinks=False):
-                files.add(name)
-                continue
-            path = f"{folder}/{name}" if folder else name
+        plain = [entry.is_file(follow_symlinks=False) for entry in entries]
+        files = [entry.name for entry, is_plain in zip(entries, plain, strict=True) if is_plain]
+        folders = []
+        for entry in (entry for entry, is_plain in zip(entries, plain, strict=True) if not is_plain):
+            path = f"{folder}/{entry.name}" if folder else entry.name
             kind = self._kind(entry, folder, path)
             if kind == "file":
-                files.add(name)
+                files.append(entry.name)
             elif kind == "folder":
-                folders.add(name)
+                folders.append(entry.name)
             elif kind == "odd":
                 self.odd.append(path)
-        return Folder(frozenset(files), frozenset(folders), {})
+        by_ending: dict[str, list[str]] = {}
+        for name in sorted(files):
+            by_ending.setdefault(name[name.rfind(".") :].lower(), []).append(name)
+        return Folder(frozenset(files), frozenset(folders), by_ending, {})
 
     def _kind(self, entry: os.DirEntry[str], folder: str, path: str) -> str:
         """What an entry is that is no plain file: `folder`, `file` (by a link), `odd`, or `not ours`."""
@@ -132,6 +134,11 @@ class Tree:
             found = f"{found}/{name}" if found else name
         return found if found in self else None
 
+    def has_pictures(self, folder: str) -> bool:
+        """Whether there are pictures in a folder itself."""
+        listing = self.folder(folder)
+        return listing is not None and not EXTENSIONS.isdisjoint(listing.by_ending)
+
     def folders(self, top: str = "") -> Iterator[tuple[str, Folder]]:
         """All folders from `top` down, sorted, with their listings."""
         listing = self.folder(top)
@@ -140,16 +147,25 @@ class Tree:
             for name in sorted(listing.folders):
                 yield from self.folders(f"{top}/{name}" if top else name)
 
-    def files(self, *suffixes: str, top: str = "") -> Iterator[str]:
-        """All relative paths from `top` down, or those that end so (in any case), folder by folder, sorted."""
+    def files(self, *endings: str, top: str = "") -> Iterator[str]:
+        """The relative paths from `top` down that have one of the endings (`.txt`, in any case), folder by folder."""
         for folder, listing in self.folders(top):
-            for name in sorted(listing.files):
-                if not suffixes or name.lower().endswith(suffixes):
-                    yield f"{folder}/{name}" if folder else name
+            prefix = f"{folder}/" if folder else ""
+            for ending in endings:
+                for name in listing.by_ending.get(ending, ()):
+                    yield prefix + name
+
+    def pictures(self, top: str = "") -> Iterator[str]:
+        """The relative paths of the pictures from `top` down, by their names, folder by folder."""
+        for folder, listing in self.folders(top):
+            prefix = f"{folder}/" if folder else ""
+            names = [name for ending, names in listing.by_ending.items() if ending in EXTENSIONS for name in names]
+            for name in sorted(names):
+                yield prefix + name
 
     def on_disk(self, path: str) -> str:
         """The path to open."""
-        return os.path.join(self.root, path)  # noqa: PTH118 - 200,000 paths; text is five times faster
+        return self._prefix + path
 
     def read(self, path: str) -> bytes:
         """The bytes of a file of this tree.
@@ -174,28 +190,31 @@ def is_picture(name: str) -> bool:
     return name[name.rfind(".") :].lower() in EXTENSIONS
 
 
+def _is_data(name: str) -> bool:
+    return name[0] != "." and name not in _NOT_DATA
+
+
 class PictureFinder:
     """Finds the picture of a file name: below some folders of the tree, then in a folder elsewhere."""
 
     def __init__(self, tree: Tree, folders: Sequence[str], image_dir: Path | None) -> None:
         """`folders` are tried in their order, then `image_dir`."""
-        self._tree = tree
-        self._prefixes = [f"{folder}/" if folder else "" for folder in dict.fromkeys(folders)]
-        self._elsewhere = Tree(image_dir) if image_dir else None
+        self._places = [(tree, folder) for folder in dict.fromkeys(folders) if tree.folder(folder)]
+        if image_dir:
+            self._places.append((Tree(image_dir), ""))
+        # Most names have no folder in them, and most folders no pictures: then there is nothing to look for.
+        self._with_pictures = [(tree, folder) for tree, folder in self._places if tree.has_pictures(folder)]
 
     def find(self, name: str) -> tuple[str, str]:
         """The picture's path relative to the data set, and the path to open; two empty texts: it is not there."""
-        candidates = [name, *tails(name)] if leaves(name) else [name]
-        for candidate in candidates:
-            for prefix in self._prefixes:
-                if prefix + candidate in self._tree:
-                    return prefix + candidate, self._tree.on_disk(prefix + candidate)
-        for candidate in tails(name):
-            for prefix in self._prefixes:
-                if found := self._tree.find(prefix + candidate):
-                    return found, self._tree.on_disk(found)
-            if self._elsewhere and (found := self._elsewhere.find(candidate)):
-                return found, self._elsewhere.on_disk(found)
+        places = self._places if "/" in name else self._with_pictures
+        for exact in (True, False):
+            for candidate in tails(name) if places else ():
+                for tree, folder in places:
+                    path = f"{folder}/{candidate}" if folder else candidate
+                    found = path if path in tree else None if exact else tree.find(path)
+                    if found:
+                        return found, tree.on_disk(found)
         return "", ""
 
 
@@ -277,9 +296,9 @@ def fold(name: str) -> str:
 
 
 def tails(path: str) -> Iterator[str]:
-    r"""A path of another machine, then shorter and shorter ends of it: `C:\\\\x\\\\a.jpg` -> `x/a.jpg`, `a.jpg`.
+    """A path in a file, then shorter and shorter ends of it: of `/home/me/a.jpg` also `me/a.jpg` and `a.jpg`.
 
-    `.` and `..` are left out, so that no end of it leads anywhere but down.
+    `.`, `..` and drives are left out, so that no end of it leads anywhere but down.
     """
     parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".", "..") and part[-1] != ":"]
     for start in range(len(parts)):
@@ -288,6 +307,8 @@ def tails(path: str) -> Iterator[str]:
 
 def leaves(path: str) -> bool:
     """Whether a path in a file is absolute or climbs with `..`: such a one may name something outside."""
+    if path[:1] not in "/\\" and path[1:2] != ":" and ".." not in path:
+        return False
     tidy = path.replace("\\", "/")
     return tidy.startswith("/") or tidy[1:2] == ":" or ".." in tidy.split("/")
 

@@ -23,6 +23,7 @@ from regionbatch.readers.files import as_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from io import FileIO
     from pathlib import Path
 
 PIECE = 2**21
@@ -51,27 +52,27 @@ class Piece(Generic[Record]):
 
 
 @contextmanager
-def document(path: Path) -> Iterator[mmap.mmap]:
-    """A JSON file as UTF-8 bytes, mapped and not loaded. UTF-16 is turned into UTF-8 in a temporary file.
+def document(path: Path) -> Iterator[tuple[FileIO, mmap.mmap]]:
+    """A JSON file as UTF-8 bytes, opened and mapped but not loaded. UTF-16 becomes UTF-8 in a temporary file.
 
     Raises:
         DatasetError: It is empty, or the system refuses.
     """
     try:
-        with path.open("rb") as file:
+        with path.open("rb", buffering=0) as file:
             if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-                with tempfile.TemporaryFile() as copy:
+                with tempfile.TemporaryFile(buffering=0) as copy:
                     file.seek(0)
                     for text in codecs.iterdecode(iter(lambda: file.read(PIECE), b""), "utf-16", "replace"):
                         copy.write(text.encode())
                     copy.flush()
                     with mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-                        yield mapped
+                        yield copy, mapped
             elif os.fstat(file.fileno()).st_size == 0:
                 raise DatasetError(f"{path}: the file is empty; it may not have been written to its end")
             else:
                 with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-                    yield mapped
+                    yield file, mapped
     except OSError as error:
         if isinstance(error, DatasetError):
             raise
@@ -82,11 +83,16 @@ class Pieces:
     """Walks the top level of a JSON object and yields pieces of the arrays that are wanted, in file order."""
 
     def __init__(
-        self, text: mmap.mmap, name: str, wanted: Mapping[str, type[msgspec.Struct]], size: int = PIECE
+        self,
+        opened: tuple[FileIO, mmap.mmap],
+        name: str,
+        wanted: Mapping[str, type[msgspec.Struct]],
+        size: int = PIECE,
     ) -> None:
-        """`wanted` says by key what the records are decoded as; `name` is the file's, for messages."""
-        self._text, self._name, self._size = text, name, size
-        self._decoders: dict[str, Callable[[bytes], list[Any]]] = {
+        """`opened` is what `document` gives; `wanted` says what records are decoded as; `name` is for messages."""
+        self._file, self._text = opened
+        self._name, self._size = name, size
+        self._decoders: dict[str, Callable[[memoryview], list[Any]]] = {
             key: msgspec.json.Decoder(list[record]).decode  # type: ignore[valid-type]
             for key, record in wanted.items()
         }
@@ -140,29 +146,29 @@ class Pieces:
     def _array(self, key: str, at: int) -> Iterator[Piece[Any]]:
         """The pieces of an array that begins before `at`; the last one's `done` is behind its bracket."""
         decode, finished = self._decoders[key], False
+        buffer = bytearray(b"[") + bytearray(self._size + 1)  # `[`, records, `]`
         while not finished:
-            window = self._text[at : at + self._size]
-            end = _last_cut(window)
-            typed, plain = (None if end is None else self._typed(decode, window[:end])), []
+            end, plain = _last_cut(buffer, self._fill(buffer, at)) - 1, []
+            typed = _typed(decode, buffer, end) if end > 0 else None
             if typed is None:
                 end, finished = self._count_brackets(at)
-                records = self._text[at : at + end]
-                typed = self._typed(decode, records)
+                records = bytearray(b"[" + self._text[at : at + end] + b"]")
+                typed = _typed(decode, records, end)
                 plain = self._plain(records, at) if typed is None else []
-            behind = at + (end or 0)
-            at = behind + 1 if finished else self._text.find(b",", behind) + 1
+            at = at + end + 1 if finished else self._text.find(b",", at + end) + 1
             self._forget(at)
             yield Piece(key, at, typed, plain)
 
-    def _typed(self, decode: Callable[[bytes], list[Any]], records: bytes) -> list[Any] | None:
-        try:
-            return decode(b"[" + records + b"]")
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return None
+    def _fill(self, buffer: bytearray, at: int) -> int:
+        """Read the document from `at` on behind the first byte of `buffer`; where it is filled to."""
+        # Read, not copied out of the map: touching each page of that costs more than the parsing saves.
+        self._file.seek(at)
+        with memoryview(buffer) as view, view[1:-1] as rest:
+            return 1 + (self._file.readinto(rest) or 0)
 
-    def _plain(self, records: bytes, at: int) -> list[Any]:
+    def _plain(self, records: bytearray, at: int) -> list[Any]:
         """Records that the types do not fit (NaN, ids as text, a bbox of three numbers), by Python's own parser."""
-        text, guessed = as_utf8(b"[" + records + b"]")
+        text, guessed = as_utf8(bytes(records))
         self.guessed_encoding |= guessed
         try:
             values = json.loads(text, strict=False, parse_int=_whole)
@@ -227,16 +233,25 @@ class Pieces:
         return DatasetError(f"{self._name}:{line}: {what}, got {near!a}; repair the file or export it again")
 
 
-def _last_cut(window: bytes) -> int | None:
-    """Where the last record of a window seems to end: behind a `}` that `,{` follows."""
-    end = len(window)
-    for _ in range(100):  # objects inside the last, incomplete record
-        end = window.rfind(b"}", 0, end)
-        if end < 0:
+def _typed(decode: Callable[[memoryview], list[Any]], buffer: bytearray, end: int) -> list[Any] | None:
+    """The records in the first `end` bytes behind the bracket that `buffer` begins with; None: they do not fit."""
+    buffer[end + 1] = ord("]")
+    with memoryview(buffer) as view, view[: end + 2] as records:
+        try:
+            return decode(records)
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return None
-        if _CUT.match(window, end):
+
+
+def _last_cut(buffer: bytearray, end: int) -> int:
+    """Where the last record before `end` seems to end, behind a `}` that `,{` follows; 0: nowhere."""
+    for _ in range(100):  # objects inside the last, incomplete record
+        end = buffer.rfind(b"}", 0, end)
+        if end < 0:
+            break
+        if _CUT.match(buffer, end):
             return end + 1
-    return None
+    return 0
 
 
 def _whole(digits: str) -> int | float:

@@ -22,7 +22,7 @@ def bbox(segmentation: object) -> tuple[float, float, float, float] | None:
         if isinstance(segmentation, list) and segmentation:
             polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
             return _around_points([float(number) for number in chain.from_iterable(polygons)])
-    except (KeyError, TypeError, ValueError, OverflowError):
+    except (LookupError, TypeError, ValueError, OverflowError):
         pass
     return None
 

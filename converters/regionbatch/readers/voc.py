@@ -15,6 +15,7 @@ from regionbatch.boxes import BoxMode
 from regionbatch.dataset import Images, RawAnnotations
 from regionbatch.errors import DatasetError
 from regionbatch.options import VocOptions
+from regionbatch.pictures import EXTENSIONS
 from regionbatch.readers.files import (
     PictureFinder,
     Tree,
@@ -216,15 +217,15 @@ class _Pictures:
         if key not in self._stems:
             listing = tree.folder(folder)
             stems: dict[str, list[str]] = {}
-            for name in sorted(listing.files if listing else ()):
-                if is_picture(name):
+            for ending, names in listing.by_ending.items() if listing else ():
+                for name in names if ending in EXTENSIONS else ():
                     stems.setdefault(fold(name.rpartition(".")[0]), []).append(name)
             self._stems[key] = stems
-        names = self._stems[key].get(fold(stem))
-        if not names:
+        candidates = self._stems[key].get(fold(stem))
+        if not candidates:
             return None
         last = file_name.replace("\\", "/").rpartition("/")[2]
-        name = last if last in names else names[0]
+        name = last if last in candidates else min(candidates)
         return f"{folder}/{name}" if folder else name
 
 

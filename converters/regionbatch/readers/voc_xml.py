@@ -77,7 +77,12 @@ def parse(data: bytes) -> Annotation:
         UnsafeError: It declares entities.
         BrokenError: It is not XML, or has no <annotation>.
     """
-    root, guessed = _root(data)
+    try:
+        root, guessed = _root(data)
+    except BrokenError as error:
+        if b"<!ENTITY" in data:  # the parser's own limit on entities stopped it
+            raise UnsafeError(str(error)) from error
+        raise
     if b"<!" in data or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         _refuse_entities(root)
     if _name(root) != "annotation":

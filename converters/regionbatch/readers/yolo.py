@@ -14,13 +14,13 @@ from regionbatch.boxes import BoxMode
 from regionbatch.dataset import Images, RawAnnotations
 from regionbatch.errors import AmbiguousDatasetError, DatasetError
 from regionbatch.options import YoloOptions
+from regionbatch.pictures import EXTENSIONS
 from regionbatch.readers import yolo_rows
 from regionbatch.readers.files import (
     PictureFinder,
     Tree,
     UnreadableError,
     as_utf8,
-    is_picture,
     match_split,
     read_bytes,
     split_of_folder,
@@ -37,13 +37,14 @@ from regionbatch.readers.yolo_config import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from regionbatch.findings import Report
     from regionbatch.options import ReadOptions
+    from regionbatch.readers.files import Folder
 
 _BLOCK = 2**22
 """Bytes of label text parsed at a time."""
@@ -129,20 +130,21 @@ class _Pairs:
         """The split of each picture, by its path."""
         self.label: dict[str, str] = {}
         """The label file of each picture that has one."""
+        self._absent: set[str] = set()
+        """The pictures that are not on disk."""
         self._used: set[str] = set()
         self._unpaired: dict[str, str] = {}
         """The split of each label file without a picture."""
 
     def label_of(self, picture: str) -> str:
-        """Where the label file of a picture should be: the last `images` of its path made `labels`, or beside it."""
+        """Where the label file of a picture is: the last `images` of its path made `labels`, or beside it.
+
+        If it is nowhere, the first of the two places.
+        """
         folder, _, name = picture.rpartition("/")
-        stem = name.rpartition(".")[0]
-        swapped = label_folder(folder)
-        for place in (swapped, folder):
-            listing = self._tree.folder(place)
-            if listing and f"{stem}.txt" in listing.files:
-                return f"{place}/{stem}.txt" if place else f"{stem}.txt"
-        return f"{swapped}/{stem}.txt" if swapped else f"{stem}.txt"
+        label = f"{name[: name.rfind('.')]}.txt"
+        tops = [f"{top}/" if top else "" for top in (label_folder(folder), folder)]
+        return next((top for top in tops if top + label in self._tree), tops[0]) + label
 
     def add_picture(self, picture: str, split: str) -> None:
         """Take a picture, once."""
@@ -152,16 +154,40 @@ class _Pairs:
             if label in self._tree:
                 self.label[picture] = label
                 self._used.add(label)
+            if picture not in self._tree:
+                self._absent.add(picture)
 
-    def add_folder(self, folder: str, split: str | None) -> None:
+    def add_folder(self, top: str, split: str | None) -> None:
         """Take all pictures below a folder, and its label files that have none; without a split, by folder names."""
-        for picture in self._tree.files(top=folder):
-            if is_picture(picture):
-                self.add_picture(picture, split_of_folder(picture) if split is None else split)
-        for top in dict.fromkeys((label_folder(folder), folder)):
-            for label in self._tree.files(".txt", top=top):
-                if label not in self._used and _may_be_label(label):
+        for folder, listing in self._tree.folders(top):
+            self._add_listed(folder, listing, split)
+        for place in dict.fromkeys((label_folder(top), top)):
+            for folder, listing in self._tree.folders(place):
+                prefix = f"{folder}/" if folder else ""
+                labels = {prefix + name for name in listing.by_ending.get(".txt", ())} - self._used
+                for label in sorted(filter(_may_be_label, labels)):
                     self._unpaired.setdefault(label, split_of_folder(label) if split is None else split)
+
+    def _add_listed(self, folder: str, listing: Folder, split: str | None) -> None:
+        """Take the pictures of one folder. The same as `add_picture` of each, in a few steps for all."""
+        names = sorted(name for ending, some in listing.by_ending.items() if ending in EXTENSIONS for name in some)
+        prefix = f"{folder}/" if folder else ""
+        pictures = [prefix + name for name in names]
+        if split is None:
+            split = split_of_folder(prefix)
+        for picture in pictures:
+            self.pictures.setdefault(picture, split)
+        labels = [name[: name.rfind(".")] + ".txt" for name in names]
+        for place in dict.fromkeys((folder, label_folder(folder))):  # the second wins
+            there = self._tree.folder(place)
+            top = f"{place}/" if place else ""
+            if there:
+                self.label.update(
+                    (picture, top + label)
+                    for picture, label in zip(pictures, labels, strict=True)
+                    if label in there.files
+                )
+        self._used.update(filter(None, map(self.label.get, pictures)))
 
     def knows(self, label: str) -> bool:
         """Whether a label file belongs to a split already."""
@@ -171,23 +197,26 @@ class _Pairs:
         """Pair what is left by name, if the name is the only one; label files still left name pictures not on disk."""
         for label in self._used & set(self._unpaired):
             del self._unpaired[label]
-        lonely: dict[str, list[str]] = {}
         if self._unpaired:
-            for picture in self.pictures:
-                if picture not in self.label:
-                    lonely.setdefault(_stem(picture), []).append(picture)
-        stems = [_stem(label) for label in self._unpaired]
-        for label, stem in zip(list(self._unpaired), stems, strict=True):
-            candidates = lonely.get(stem, [])
-            if len(candidates) == 1 and stems.count(stem) == 1:
-                self.label[candidates[0]] = label
-                del self._unpaired[label]
+            self._pair_by_name()
         for label, split in self._unpaired.items():
             folder, _, name = label.rpartition("/")
             home = picture_folder(folder)
             picture = f"{home}/{name[:-4]}" if home else name[:-4]
             self.pictures[picture] = split
             self.label[picture] = label
+            self._absent.add(picture)
+        if len(set(self.label.values())) < len(self.label):
+            self._report_shared()
+
+    def _pair_by_name(self) -> None:
+        lonely = _by_stem(picture for picture in self.pictures if picture not in self.label)
+        for stem, labels in _by_stem(self._unpaired).items():
+            if len(labels) == 1 and len(lonely.get(stem, ())) == 1:
+                self.label[lonely[stem][0]] = labels[0]
+                del self._unpaired[labels[0]]
+
+    def _report_shared(self) -> None:
         by_label: dict[str, str] = {}
         for picture, label in self.label.items():
             if by_label.setdefault(label, picture) != picture:
@@ -202,8 +231,8 @@ class _Pairs:
         """The pictures as a table; those that are not on disk are reported, if others are."""
         names = list(self.pictures)
         finder = PictureFinder(self._tree, [], options.image_dir) if options.image_dir else None
-        paths = [self._tree.on_disk(name) if name in self._tree else "" for name in names]
-        absent = [row for row, path in enumerate(paths) if not path]
+        paths = ["" if name in self._absent else self._tree.on_disk(name) for name in names]
+        absent = [row for row, path in enumerate(paths) if not path] if self._absent else []
         if finder:
             for row in absent:
                 names[row], paths[row] = _found_elsewhere(finder, names[row])
@@ -243,8 +272,11 @@ def _swap_last(folder: str, old: str, new: str) -> str:
     return folder
 
 
-def _stem(path: str) -> str:
-    return path.rpartition("/")[2].rpartition(".")[0]
+def _by_stem(paths: Iterable[str]) -> dict[str, list[str]]:
+    stems: dict[str, list[str]] = {}
+    for path in paths:
+        stems.setdefault(path.rpartition("/")[2].rpartition(".")[0], []).append(path)
+    return stems
 
 
 def _collect(tree: Tree, configs: list[Config], options: YoloOptions, labels: _Pairs, report: Report) -> None:
@@ -289,7 +321,7 @@ def _wanted(split: str, known: Collection[str], place: str) -> list[str]:
 
 def _collect_unlisted(tree: Tree, listed: set[str], labels: _Pairs, report: Report) -> None:
     """Take folders called like a split that the data.yaml does not name (often `test`); report other label files."""
-    unlisted = [name for name in tree.files(".txt") if _may_be_label(name) and not labels.knows(name)]
+    unlisted = [name for name in tree.files(".txt") if not labels.knows(name) and _may_be_label(name)]
     for split in dict.fromkeys(filter(None, map(split_of_folder, unlisted))):
         if not match_split(split, listed):
             tops = {name[: name.index(f"{split}/") + len(split)] for name in unlisted if split_of_folder(name) == split}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 import yaml
@@ -12,12 +12,13 @@ from regionbatch.errors import AmbiguousDatasetError, DatasetError, DatasetNotFo
 from regionbatch.readers.files import Tree, UnreadableError, as_utf8, is_picture, read_lines, tails
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from regionbatch.findings import Report
 
 _LARGEST_CONFIG = 2**22
+_MOST_CLASSES = 100_000
 _SPLIT_KEYS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _NAME_FILES = ("obj.names", "classes.txt", "_darknet.labels", "notes.json")
 """Where class names stand besides data.yaml and obj.data, in the order they are looked for."""
@@ -68,7 +69,7 @@ def read_yaml(tree: Tree, name: str, report: Report) -> Config | None:
     if not isinstance(content, dict) or not ("names" in content or {"train", "val"} & set(content)):
         return None
     splits = {
-        split: [str(entry) for entry in (value if isinstance(value, list) else [value]) if entry]
+        split: [entry for entry in (value if isinstance(value, list) else [value]) if entry and isinstance(entry, str)]
         for key, split in _SPLIT_KEYS.items()
         if (value := content.get(key))
     }
@@ -76,26 +77,35 @@ def read_yaml(tree: Tree, name: str, report: Report) -> Config | None:
     count = content.get("nc")
     if names is not None and isinstance(count, str) and count.strip() and count.strip() != str(len(names)):
         report.add("class_count_mismatch", 0, value=[f"nc {count} and {len(names)} names"], table=[name])
-    return Config(name, names, splits, str(content.get("path") or ""))
+    return Config(name, names, splits, path if isinstance(path := content.get("path"), str) else "")
 
 
 def _yaml_names(tree: Tree, file: str, names: object, report: Report) -> list[str]:
-    if isinstance(names, list):
-        return [str(name) for name in names]
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        return names
     if isinstance(names, str):
         found = next((path for tail in tails(names) if (path := _beside(tree, file, tail))), None)
         if found:
             return read_lines(tree, found, report)
-    if isinstance(names, dict):
-        try:
-            by_number = {int(key): str(name) for key, name in names.items()}
-        except (TypeError, ValueError):
-            by_number = {}
-        if by_number and min(by_number) >= 0 and max(by_number) < 100_000:
-            return [by_number.get(number, "") for number in range(max(by_number) + 1)]
+    if isinstance(names, dict) and all(isinstance(name, str) for name in names.values()):
+        listed = _by_number(names)
+        if listed is not None:
+            return listed
+    # Not the value itself: with aliases, a few lines of YAML can be longer than memory.
     raise DatasetError(
-        f"{file}: names must be a list, or numbers with names, got {names!r:.60}; correct it, or use --names"
+        f"{file}: names must be a list, or numbers with names, got {type(names).__name__}; correct it, or use --names"
     )
+
+
+def _by_number(names: Mapping[Any, str]) -> list[str] | None:
+    """Names by their numbers as a list, empty in the gaps; None if the keys are no such numbers."""
+    try:
+        numbered = {int(key): name for key, name in names.items()}
+    except (TypeError, ValueError):
+        return None
+    if not numbered or len(numbered) < len(names) or min(numbered) < 0 or max(numbered) >= _MOST_CLASSES:
+        return None
+    return [numbered.get(number, "") for number in range(max(numbered) + 1)]
 
 
 def read_darknet(tree: Tree, name: str, report: Report) -> Config | None:
@@ -186,12 +196,9 @@ def _notes(tree: Tree, name: str) -> list[str] | None:
     """The names in a notes.json of Label Studio."""
     try:
         content = json.loads(as_utf8(tree.read(name))[0])
-        by_number = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
+        return _by_number({entry["id"]: str(entry["name"]) for entry in content["categories"]})
     except (UnreadableError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    if not by_number or min(by_number) < 0 or max(by_number) > 100_000:
-        return None
-    return [by_number.get(number, "") for number in range(max(by_number) + 1)]
 
 
 def split_folders(tree: Tree, config: Config, report: Report) -> dict[str, list[str]]:

@@ -75,7 +75,7 @@ def tabulate(texts: Sequence[bytes], report: Report, files: NDArray[np.int32]) -
 
 def _plain_numbers(texts: Sequence[bytes]) -> Table | None:
     """All texts in one pass; None if there is anything but numbers as JSON has them."""
-    texts = [text if text.endswith(b"\n") else text + b"\n" for text in texts]
+    texts = [text if text.endswith(b"\n") or not text else text + b"\n" for text in texts]
     joined = b"".join(texts)
     if b"\r" in joined:
         joined = joined.replace(b"\r\n", b"\n")

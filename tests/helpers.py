@@ -1,0 +1,176 @@
+"""Tiny data sets, ids for them, and two ways to run the command; for all tests."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest import mock
+
+import regionbatch
+import regionbatch_cli
+from regionbatch_cli.main import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+ROOT = Path(__file__).parents[1]
+"""The top of the repository."""
+
+Box = tuple[str, str, Sequence[object]]
+"""Image, class, and the four numbers as they shall stand in the file."""
+
+SIZE = (200, 100)
+"""Width and height of images, unless a test says otherwise."""
+
+
+def write_coco(
+    folder: Path,
+    boxes: Iterable[Box],
+    *,
+    images: Mapping[str, tuple[int, int]] | None = None,
+    tags: Sequence[str] = (),
+    name: str = "annotations.json",
+    **extra: object,
+) -> Path:
+    """A folder with one COCO file; annotation ids count from 1. `extra` goes into each annotation."""
+    boxes = list(boxes)
+    sizes = dict(images or {image: SIZE for image, _, _ in boxes})
+    names = list(dict.fromkeys([*tags, *(tag for _, tag, _ in boxes)]))
+    content = {
+        "images": [
+            {"id": number, "file_name": image, "width": width, "height": height}
+            for number, (image, (width, height)) in enumerate(sizes.items(), 1)
+        ],
+        "categories": [{"id": number, "name": tag} for number, tag in enumerate(names, 1)],
+        "annotations": [
+            {
+                "id": number,
+                "image_id": list(sizes).index(image) + 1,
+                "category_id": names.index(tag) + 1,
+                "bbox": list(numbers),
+                **extra,
+            }
+            for number, (image, tag, numbers) in enumerate(boxes, 1)
+        ],
+    }
+    return write_json(folder / name, content).parent
+
+
+def write_voc(folder: Path, boxes: Iterable[Box], *, images: Mapping[str, tuple[int, int]] | None = None) -> Path:
+    """A folder with one XML an image; the numbers are xmin, ymin, xmax, ymax."""
+    boxes = list(boxes)
+    folder.mkdir(parents=True, exist_ok=True)
+    for image, (width, height) in (images or {image: SIZE for image, _, _ in boxes}).items():
+        objects = "".join(
+            f"<object><name>{tag}</name><bndbox><xmin>{x}</xmin><ymin>{y}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax>"
+            "</bndbox></object>\n"
+            for of, tag, (x, y, x2, y2) in boxes
+            if of == image
+        )
+        (folder / image).with_suffix(".xml").write_text(
+            f"<annotation><filename>{image}</filename><size><width>{width}</width><height>{height}</height></size>\n"
+            f"{objects}</annotation>",
+            encoding="utf-8",
+        )
+    return folder
+
+
+def write_yolo(folder: Path, boxes: Iterable[Box], *, images: Iterable[str] = (), tags: Sequence[str] = ()) -> Path:
+    """A folder with classes.txt and one label file an image; the numbers are what follows the class in a row."""
+    boxes = list(boxes)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = list(dict.fromkeys([*tags, *(tag for _, tag, _ in boxes)]))
+    (folder / "classes.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    for image in dict.fromkeys([*images, *(image for image, _, _ in boxes)]):
+        rows = "".join(
+            f"{names.index(tag)} {' '.join(map(str, numbers))}\n" for of, tag, numbers in boxes if of == image
+        )
+        (folder / image).with_suffix(".txt").write_text(rows, encoding="utf-8")
+    return folder
+
+
+def write_json(path: Path, content: object) -> Path:
+    """A JSON file; NaN and Infinity are written as Python does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def id_of(name: str) -> str:
+    """A UUID of a name, always the same."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
+
+
+def ids_of(names: Iterable[str]) -> dict[str, str]:
+    """A table of ids."""
+    return {name: id_of(name) for name in names}
+
+
+def batches_of(dataset: regionbatch.Dataset) -> regionbatch.Batches:
+    """The batches of a data set, with an id for every name."""
+    return regionbatch.batches(dataset, tag_ids=ids_of(dataset.tags), image_ids=ids_of(dataset.images.names))
+
+
+def write_id_files(folder: Path, dataset: regionbatch.Dataset) -> list[str]:
+    """The files that `convert` needs for a data set, as its options."""
+    tags = write_json(folder / "tags.json", ids_of(dataset.tags))
+    images = write_json(folder / "images.json", ids_of(dataset.images.names))
+    return ["--tags", str(tags), "--images", str(images)]
+
+
+class Result(NamedTuple):
+    """What a run of the command left."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output, which must be nothing but one JSON document."""
+        return json.loads(self.stdout)
+
+
+def command(*arguments: str | Path) -> Result:
+    """Run the command in this process."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="", write_through=True) for _ in range(2))
+    status = 0
+    argv = mock.patch.object(sys, "argv", ["regionbatch", *map(str, arguments)])
+    with argv, redirect_stdout(out), redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+    texts = []
+    for stream in (out, err):
+        stream.flush()
+        buffer = stream.buffer
+        texts.append(buffer.getvalue().decode() if isinstance(buffer, io.BytesIO) else "")
+    return Result(status, *texts)
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """The environment for a process that shall find the sources wherever it is started."""
+    homes = [str(Path(package.__path__[0]).parent) for package in (regionbatch, regionbatch_cli)]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(homes), "PYTHONUTF8": "1", **extra}
+
+
+def process(*arguments: str | Path, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in a process of its own, as `process("-m", "regionbatch_cli", "formats")`."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=cwd,
+        env=environment(**env),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )

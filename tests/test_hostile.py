@@ -1,0 +1,269 @@
+"""Files made to do harm: each ends in a clear error or a finding, within seconds and bounded memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import regionbatch as rb
+
+POSIX = os.name == "posix"
+SECONDS = 20
+MEBIBYTES = 700
+
+
+def run_bounded(path: Path, format: str) -> str:  # noqa: A002 - the keyword of `read`
+    """Read in a process of its own, with a limit on time and memory; what it printed."""
+    code = (
+        "import resource, sys, regionbatch as rb\n"
+        f"resource.setrlimit(resource.RLIMIT_AS, ({MEBIBYTES} << 20,) * 2)\n"
+        "try:\n"
+        "    dataset = rb.read(sys.argv[1], format=sys.argv[2])\n"
+        "    print('read', dataset.ledger, dataset.findings.counts())\n"
+        "except rb.RegionBatchError as error:\n"
+        "    print('error', str(error)[:2000])\n"
+    )
+    # Fewer threads, so that their stacks do not count against the limit.
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code, str(path), format]
+    done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False, env=environment)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    return done.stdout.decode()
+
+
+needs_posix = pytest.mark.skipif(not POSIX, reason="limits on memory, pipes and links need POSIX")
+
+
+def coco(annotations: str, *, before: str = "", after: str = "") -> str:
+    images = '[{"id": 1, "file_name": "a.jpg", "width": 100, "height": 100}]'
+    categories = '[{"id": 1, "name": "cat"}]'
+    return f'{{{before}"images": {images}, "categories": {categories}, "annotations": [{annotations}]{after}}}'
+
+
+GOOD = '{"id": 7, "image_id": 1, "category_id": 1, "bbox": [10, 10, 20, 20]}'
+
+
+@needs_posix
+@pytest.mark.parametrize("where", ["in a record", "beside the arrays"])
+def test_json_nested_a_hundred_thousand_deep(tmp_path: Path, where: str) -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    path = tmp_path / "deep.json"
+    if where == "in a record":
+        path.write_text(coco(GOOD[:-1] + f', "x": {deep}}}'), encoding="utf-8")
+        assert "nested too deep" in run_bounded(path, "coco")
+    else:
+        path.write_text(coco(GOOD, after=f', "x": {deep}'), encoding="utf-8")
+        assert "1 read = 1 kept" in run_bounded(path, "coco")
+
+
+@needs_posix
+def test_number_with_a_million_digits(tmp_path: Path) -> None:
+    number = "9" * 1_000_000
+    path = tmp_path / "digits.json"
+    records = [GOOD, GOOD.replace("[10,", f"[{number},"), GOOD.replace('"image_id": 1', f'"image_id": {number}')]
+    path.write_text(coco(", ".join(records)), encoding="utf-8")
+    told = run_bounded(path, "coco")
+    assert "3 read = 1 kept" in told
+    assert "'not_a_box': 1" in told
+    assert "'unknown_image': 1" in told
+
+
+@needs_posix
+@pytest.mark.parametrize("content", ["a string without end", "one long string", "escaped quotes"])
+def test_two_gigabyte_line(tmp_path: Path, content: str) -> None:
+    """A sparse file: two gigabytes of zero bytes on one line, in a JSON string; or quotes that never close."""
+    path = tmp_path / "huge.json"
+    head = coco(GOOD)[:-2].encode() + b', {"id": 8, "caption": "'
+    with path.open("wb") as file:
+        file.write(head)
+        if content == "escaped quotes":
+            file.write(b'\\"' * 2_000_000)
+        else:
+            file.seek(2 * 2**30)
+            file.write(b'"}]}' if content == "one long string" else b"x")
+    told = run_bounded(path, "coco")
+    assert told.startswith("error")
+    assert "huge.json" in told
+
+
+@needs_posix
+@pytest.mark.parametrize(("format", "name"), [("yolo", "labels/a.txt"), ("voc", "Annotations/a.xml")])
+def test_label_file_of_two_gigabytes(tmp_path: Path, format: str, name: str) -> None:  # noqa: A002
+    good = {"yolo": ("labels/b.txt", "0 .5 .5 .2 .2\n"), "voc": ("Annotations/b.xml", VOC)}[format]
+    for path, content in (good, ("classes.txt", "cat\n")):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(content, encoding="utf-8")
+    with (tmp_path / name).open("wb") as file:
+        file.seek(2 * 2**30)
+        file.write(b"x")
+    told = run_bounded(tmp_path, format)
+    assert "1 read = 1 kept" in told
+    assert "'unreadable_file': 1" in told
+
+
+VOC = """<annotation><filename>b.jpg</filename><size><width>100</width><height>100</height></size>
+<object><name>cat</name><bndbox><xmin>10</xmin><ymin>10</ymin><xmax>20</xmax><ymax>20</ymax></bndbox></object>
+</annotation>"""
+
+
+def voc_folder(root: Path) -> Path:
+    (root / "Annotations").mkdir()
+    (root / "Annotations" / "b.xml").write_text(VOC, encoding="utf-8")
+    return root / "Annotations"
+
+
+@needs_posix
+def test_billion_laughs(tmp_path: Path) -> None:
+    entities = '<!ENTITY a0 "ha">' + "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12))
+    bomb = f"<!DOCTYPE annotation [{entities}]>{VOC.replace('cat', '&a11;')}"
+    (voc_folder(tmp_path) / "bomb.xml").write_text(bomb, encoding="utf-8")
+    told = run_bounded(tmp_path, "voc")
+    assert "1 read = 1 kept" in told
+    assert "'unsafe_xml': 1" in told
+
+
+def test_external_entity_is_never_fetched(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("the secret", encoding="utf-8")
+    (tmp_path / "data").mkdir()
+    folder = voc_folder(tmp_path / "data")
+    doctype = f'<!DOCTYPE annotation [<!ENTITY x SYSTEM "{secret.as_uri()}">]>'
+    (folder / "bomb.xml").write_text(doctype + VOC.replace("cat", "&x;"), encoding="utf-8")
+    dataset = rb.read(tmp_path / "data")
+    assert dataset.findings.counts()["unsafe_xml"] == 1
+    assert "the secret" not in " ".join(dataset.tags)
+
+
+def test_doctype_that_names_a_dtd_is_read_and_not_fetched(tmp_path: Path) -> None:
+    folder = voc_folder(tmp_path)
+    doctype = '<!DOCTYPE annotation SYSTEM "http://127.0.0.1:9/never.dtd">'
+    (folder / "b.xml").write_text(doctype + VOC, encoding="utf-8")
+    assert len(rb.read(tmp_path)) == 1
+
+
+@needs_posix
+@pytest.mark.parametrize(("format", "name"), [("yolo", "labels/a.txt"), ("voc", "Annotations/a.xml")])
+@pytest.mark.parametrize("kind", ["pipe", "folder", "broken link", "link loop"])
+def test_label_file_that_is_no_file(tmp_path: Path, format: str, name: str, kind: str) -> None:  # noqa: A002
+    good = {"yolo": ("labels/b.txt", "0 .5 .5 .2 .2\n"), "voc": ("Annotations/b.xml", VOC)}[format]
+    for path, content in (good, ("classes.txt", "cat\n")):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(content, encoding="utf-8")
+    odd = tmp_path / name
+    if kind == "pipe":
+        os.mkfifo(odd)
+    elif kind == "folder":
+        odd.mkdir()
+    elif kind == "broken link":
+        odd.symlink_to("nowhere")
+    else:
+        odd.symlink_to(odd)
+    told = run_bounded(tmp_path, format)
+    assert "1 read = 1 kept" in told
+    if kind != "folder":  # a folder called a.txt is a folder, and may hold labels itself
+        assert "'unreadable_file': 1" in told
+
+
+@needs_posix
+def test_folders_that_link_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("cat\n", encoding="utf-8")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "b.txt").write_text("0 .5 .5 .2 .2\n", encoding="utf-8")
+    (tmp_path / "labels" / "again").symlink_to(tmp_path)
+    (tmp_path / "other").symlink_to(tmp_path / "labels")
+    told = run_bounded(tmp_path, "yolo")
+    assert told.startswith("read")
+
+
+@needs_posix
+def test_nothing_outside_the_data_set_is_opened(tmp_path: Path) -> None:
+    """A file name with `../`, an absolute one, and links that lead out: named, never opened."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.txt").write_text("0 .5 .5 .2 .2\n", encoding="utf-8")
+    data = tmp_path / "data"
+    (data / "images").mkdir(parents=True)
+    (data / "labels").mkdir()
+    (data / "labels" / "secret.txt").symlink_to(outside / "secret.txt")
+    (data / "labels" / "linked").symlink_to(outside)
+    (data / "labels" / "b.txt").write_text("0 .5 .5 .2 .2\n", encoding="utf-8")
+    (data / "classes.txt").write_text("cat\n", encoding="utf-8")
+    (data / "data.yaml").write_text(
+        f"train: [../outside, {outside.as_posix()}, images]\nnames: [cat]\n", encoding="utf-8"
+    )
+    dataset = rb.read(data, format="yolo")
+    assert [region.image for region in dataset] == ["images/b"]
+    assert dataset.findings.counts()["outside_dataset"] == 2
+
+
+def test_coco_names_that_leave_the_folder_are_only_names(tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    data = tmp_path / "data"
+    data.mkdir()
+    names = ["../secret.png", (tmp_path / "secret.png").as_posix(), "C:\\pictures\\secret.png"]
+    images = [{"id": n, "file_name": name, "width": 10, "height": 10} for n, name in enumerate(names)]
+    boxes = [{"id": n, "image_id": n, "category_id": 1, "bbox": [1, 1, 5, 5]} for n in range(3)]
+    content = {"images": images, "categories": [{"id": 1, "name": "cat"}], "annotations": boxes}
+    (data / "a.json").write_text(json.dumps(content), encoding="utf-8")
+    dataset = rb.read(data)
+    assert len(dataset) == 3
+    assert set(dataset.images.paths) == {""}
+    assert dataset.findings.counts()["outside_dataset"] == 3
+
+
+@needs_posix
+def test_mask_that_lies_about_its_size(tmp_path: Path) -> None:
+    """Run lengths that do not fill the mask would make C code read and write where it should not."""
+    masks = [
+        '{"size": [100, 100], "counts": [5, 99999999999]}',
+        '{"size": [100, 100], "counts": [-5, 10005]}',
+        '{"size": [1000000000, 1000000000], "counts": [0]}',
+        '{"size": [100, 100], "counts": "' + "o" * 100_000 + '"}',
+        '{"size": [100, 100], "counts": "\\u0000\\uffff"}',
+        '{"size": [0, 0], "counts": []}',
+        '{"size": "x", "counts": {}}',
+        "[[1, 2, 3]]",
+        '[["a", "b", "c", "d"]]',
+        '{"size": [10, 10]}',
+    ]
+    records = [
+        f'{{"id": {n}, "image_id": 1, "category_id": 1, "segmentation": {mask}}}' for n, mask in enumerate(masks)
+    ]
+    path = tmp_path / "masks.json"
+    path.write_text(coco(", ".join([GOOD, *records])), encoding="utf-8")
+    told = run_bounded(path, "coco")
+    assert "11 read = 1 kept + 0 adjusted + 10 dropped" in told
+
+
+@needs_posix
+def test_yaml_that_grows(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "b.txt").write_text("0 .5 .5 .2 .2\n", encoding="utf-8")
+    (tmp_path / "data.yaml").write_text("\n".join([*lines, "names: *a9"]), encoding="utf-8")
+    told = run_bounded(tmp_path, "yolo")
+    assert told.startswith(("read", "error"))
+
+
+@needs_posix
+def test_yaml_nested_deep(tmp_path: Path) -> None:
+    (tmp_path / "data.yaml").write_text("names: " + "[" * 50_000, encoding="utf-8")
+    assert run_bounded(tmp_path, "yolo").startswith("error")
+
+
+@needs_posix
+def test_picture_that_is_a_bomb(tmp_path: Path) -> None:
+    """A header that declares 2 billion pixels a side: only the header is read."""
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (2**31 - 1).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0"
+    (tmp_path / "a.png").write_bytes(header)
+    path = tmp_path / "a.json"
+    path.write_text(
+        coco(GOOD).replace("a.jpg", "a.png").replace('"width": 100, "height": 100', '"x": 1'), encoding="utf-8"
+    )
+    assert run_bounded(path, "coco").startswith("read")

@@ -1,0 +1,148 @@
+"""Tables of ids, in every form that people have them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+import regionbatch as rb
+from helpers import id_of
+from regionbatch.errors import ResolveError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CAT, DOG = id_of("cat"), id_of("dog")
+WANTED = {"cat": CAT, "dog": DOG}
+
+FORMS: dict[str, tuple[str, str]] = {
+    "an object": ("ids.json", json.dumps(WANTED)),
+    "a GetTags answer": (
+        "tags.json",
+        json.dumps(
+            [
+                {"id": CAT, "name": "cat", "description": None, "type": "Regular", "imageCount": 3},
+                {"id": DOG, "name": "dog", "description": None, "type": "Regular", "imageCount": 0},
+            ]
+        ),
+    ),
+    "an image-upload answer": (
+        "upload.json",
+        json.dumps(
+            {
+                "isBatchSuccessful": True,
+                "images": [
+                    {"sourceUrl": '"cat"', "status": "OK", "image": {"id": CAT, "width": 5, "height": 5}},
+                    {"sourceUrl": "dog", "status": "OKDuplicate", "image": {"id": DOG, "width": 5, "height": 5}},
+                ],
+            }
+        ),
+    ),
+    "a list of images": (
+        "images.json",
+        json.dumps([{"id": CAT, "originalImageUri": "cat"}, {"id": DOG, "file_name": "dog"}]),
+    ),
+    "a list under value": (
+        "images.json",
+        json.dumps({"value": [{"name": name, "id": id_} for name, id_ in WANTED.items()]}),
+    ),
+    "CSV": ("ids.csv", f"cat,{CAT}\ndog,{DOG}\n"),
+    "CSV with a heading": ("ids.csv", f"name,id\ncat,{CAT}\ndog,{DOG}\n"),
+    "CSV as a spreadsheet has it": ("ids.CSV", f'\ufeffname,id\r\n"cat",{CAT}\r\n\r\ndog, {DOG} \r\n,\r\n'),
+    "CSV without a final newline": ("ids.csv", f"cat,{CAT}\ndog,{DOG}"),
+    "JSON with a byte-order mark": ("ids.json", "\ufeff" + json.dumps(WANTED)),
+    "capital letters": ("ids.json", json.dumps({name: id_.upper() for name, id_ in WANTED.items()})),
+    "braces and no hyphens": ("ids.json", json.dumps({"cat": f"{{{CAT}}}", "dog": DOG.replace("-", "")})),
+    "the same twice": ("ids.csv", f"cat,{CAT}\ndog,{DOG}\ncat,{CAT.upper()}\n"),
+}
+
+
+@pytest.mark.parametrize(("name", "text"), FORMS.values(), ids=FORMS)
+def test_every_form_gives_the_same_table(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8", newline="")
+    assert rb.read_ids(path) == rb.read_ids(str(path)) == WANTED
+
+
+def test_names_are_taken_letter_by_letter(tmp_path: Path) -> None:
+    names = ['a "quoted" name', "größe, 2", "猫", "a/b\\c.jpg", "(R-19)30", "NaN", "name"]
+    table = {name: id_of(name) for name in names}
+    (tmp_path / "ids.json").write_text(json.dumps(table), encoding="utf-8")
+    assert rb.read_ids(tmp_path / "ids.json") == table
+    rows = "".join('"{}",{}\n'.format(name.replace('"', '""'), id_) for name, id_ in table.items())
+    (tmp_path / "ids.csv").write_text(rows, encoding="utf-8")
+    assert rb.read_ids(tmp_path / "ids.csv") == table
+
+
+def test_a_tag_called_like_a_heading_is_a_tag(tmp_path: Path) -> None:
+    (tmp_path / "ids.csv").write_text(f"image,{CAT}\ndog,{DOG}\n", encoding="utf-8")
+    assert rb.read_ids(tmp_path / "ids.csv") == {"image": CAT, "dog": DOG}
+
+
+@pytest.mark.parametrize("heading", ["tag,tag id", "Class,Custom Vision id", "file_name,imageId"])
+def test_any_heading_is_recognised(tmp_path: Path, heading: str) -> None:
+    (tmp_path / "ids.csv").write_text(f"{heading}\ncat,{CAT}\ndog,{DOG}\n", encoding="utf-8")
+    assert rb.read_ids(tmp_path / "ids.csv") == WANTED
+
+
+def test_an_empty_table_is_a_table(tmp_path: Path) -> None:
+    for name, text in (("a.json", "{}"), ("b.json", "[]"), ("c.csv", ""), ("d.csv", "name,id\n")):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        assert rb.read_ids(tmp_path / name) == {}
+
+
+def test_tags_called_like_the_keys_of_an_answer(tmp_path: Path) -> None:
+    table = {"images": CAT, "value": DOG, "tags": id_of("x")}
+    (tmp_path / "ids.json").write_text(json.dumps(table), encoding="utf-8")
+    assert rb.read_ids(tmp_path / "ids.json") == table
+
+
+MISTAKES: dict[str, tuple[str, bytes, str]] = {
+    "two ids": (
+        "i.csv",
+        f"cat,{CAT}\ncat,{DOG}\n".encode(),
+        f"cat has two ids, got {CAT} and {DOG}; keep one",
+    ),
+    "two ids in an object": ("i.json", f'{{"cat": "{CAT}", "cat": "{DOG}"}}'.encode(), "cat has two ids"),
+    "no UUID": (
+        "i.json",
+        b'{"cat": "17"}',
+        r"i\.json: the id of cat is no UUID, got '17'; copy it from the service, as 8-4-4-4-12 digits",
+    ),
+    "a number": ("i.json", b'{"cat": 17}', r"the id of cat is no UUID, got 17; copy"),
+    "a null": ("i.json", b'{"cat": null}', r"the id of cat is no UUID, got None"),
+    "no id in CSV": ("i.csv", f"cat,{CAT}\ndog\n".encode(), "the id of dog is no UUID, got None"),
+    "a bad id in the second row": (
+        "i.csv",
+        f"name,id\ncat,{CAT}\ndog,x\n".encode(),
+        "the id of dog is no UUID, got 'x'",
+    ),
+    "not JSON": ("i.json", b'{\n"cat": \n', r"i\.json:\d: not JSON, got .*; needed is an object"),
+    "empty": ("i.json", b"", r"i\.json:1: not JSON"),
+    "a text": ("i.json", b'"cat"', r'i\.json: no table of ids, got "cat"; needed is an object'),
+    "an entry without a name": ("i.json", f'[{{"id": "{CAT}"}}]'.encode(), r"entry 1 has no name or no id, got"),
+    "an entry that failed": (
+        "i.json",
+        b'{"images": [{"sourceUrl": "cat", "status": "ErrorImageFormat", "image": null}]}',
+        r"entry 1 has no name or no id, got .*cat",
+    ),
+    "a list of texts": ("i.json", b'["cat"]', r"entry 1 has no name or no id"),
+    "nested too deep": ("i.json", b"[" * 100_000, r"i\.json: not JSON"),
+    "not UTF-8": ("i.csv", "größe,x".encode("cp1252"), r"i\.csv: not UTF-8 text; save it as UTF-8"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "told"), MISTAKES.values(), ids=MISTAKES)
+def test_what_is_wrong_with_a_table_is_said(tmp_path: Path, name: str, content: bytes, told: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ResolveError, match=told):
+        rb.read_ids(tmp_path / name)
+
+
+def test_a_table_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ResolveError, match=r"nothing\.json: cannot be read, got No such file.*; check the path"):
+        rb.read_ids(tmp_path / "nothing.json")
+    with pytest.raises(ResolveError, match="cannot be read"):
+        rb.read_ids(tmp_path)

@@ -1,0 +1,162 @@
+"""Names become ids: never a guess, and never without saying so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import regionbatch as rb
+from helpers import Box, id_of, ids_of, write_coco
+from regionbatch.errors import ResolveError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def dataset_of(folder: Path, *names: str, images: tuple[str, ...] = ("a.jpg",)) -> rb.Dataset:
+    """A box of each class on each image."""
+    rows: list[Box] = [(image, name, (1, 2, 30, 4)) for image in images for name in names]
+    return rb.read(write_coco(folder, rows))
+
+
+def tag_ids_of(dataset: rb.Dataset, table: Mapping[str, str], rename: Mapping[str, str] | None = None) -> list[str]:
+    images = ids_of(dataset.images.names)
+    batches = rb.batches(dataset, tag_ids=table, image_ids=images, rename=rename)
+    return [entry.tag_id for entry in batches[0]]
+
+
+TAGS = {
+    "letter by letter": ("cat", ["cat", "Cat"], "cat", 0),
+    "another case": ("cat", ["CAT", "dog"], "CAT", 1),
+    "outer blanks in the table": ("cat", [" cat "], " cat ", 1),
+    "more blanks inside": ("big cat", ["big  cat"], "big  cat", 1),
+    "another Unicode form": ("caf\u00e9", ["cafe\u0301"], "cafe\u0301", 1),
+    "case of other scripts": ("Straße", ["STRASSE"], "STRASSE", 1),
+}
+
+
+@pytest.mark.parametrize(("name", "table", "found", "told"), TAGS.values(), ids=TAGS)
+def test_how_a_tag_is_found(tmp_path: Path, name: str, table: list[str], found: str, told: int) -> None:
+    dataset = dataset_of(tmp_path, name)
+    batches = rb.batches(dataset, tag_ids=ids_of(table), image_ids=ids_of(["a.jpg"]))
+    assert [entry.tag_id for entry in batches[0]] == [id_of(found)]
+    assert [(one.file, one.value) for one in batches.findings.first("matched_loosely")] == [(name, found)] * told
+
+
+def test_a_tag_is_not_found_by_half_of_its_name(tmp_path: Path) -> None:
+    with pytest.raises(ResolveError, match="1 tag names with 1 boxes have no id, got cat"):
+        tag_ids_of(dataset_of(tmp_path, "cat"), ids_of(["cats", "ca", "cat.jpg", "big/cat"]))
+
+
+IMAGES = {
+    "letter by letter": ("in/a.jpg", ["in/a.jpg", "a.jpg"], "in/a.jpg", 0),
+    "backslashes": ("in/a.jpg", ["in\\a.jpg"], "in\\a.jpg", 1),
+    "another case": ("in/a.jpg", ["In/A.JPG", "x.jpg"], "In/A.JPG", 1),
+    "the base name": ("in/a.jpg", ["a.jpg", "b.jpg"], "a.jpg", 0),
+    "the base name below another folder": ("in/a.jpg", ["out/a.jpg"], "out/a.jpg", 0),
+    "the base name in another case": ("in/a.jpg", ["A.jpg"], "A.jpg", 1),
+    "the stem": ("in/a.jpg", ["a"], "a", 0),
+    "the stem with another extension": ("in/a.jpg", ["a.png"], "a.png", 0),
+    "a full path before its base name": ("in/a.jpg", ["a.jpg", "in/a.jpg"], "in/a.jpg", 0),
+    "an address": ("in/a.jpg", ["https://127.0.0.1/in/a.jpg"], "https://127.0.0.1/in/a.jpg", 0),
+}
+
+
+@pytest.mark.parametrize(("name", "table", "found", "told"), IMAGES.values(), ids=IMAGES)
+def test_how_an_image_is_found(tmp_path: Path, name: str, table: list[str], found: str, told: int) -> None:
+    dataset = dataset_of(tmp_path, "cat", images=(name,))
+    batches = rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids=ids_of(table))
+    assert [entry.image_id for entry in batches[0]] == [id_of(found)]
+    assert [(one.file, one.value) for one in batches.findings.first("matched_loosely")] == [(name, found)] * told
+
+
+@pytest.mark.parametrize(
+    ("images", "table", "told"),
+    [
+        (
+            ("in/a.jpg",),
+            ["out/a.jpg", "off/a.jpg"],
+            "in/a.jpg: several images could be meant, got out/a.jpg, off/a.jpg",
+        ),
+        (("a.jpg",), ["A.jpg", "a.JPG"], "a.jpg: several images could be meant, got A.jpg, a.JPG"),
+        (("a.jpg",), ["a.png", "a.bmp"], "a.jpg: several images could be meant, got a.png, a.bmp"),
+        (("in/a.jpg", "out/a.jpg"), ["a.jpg"], "out/a.jpg: it and in/a.jpg would both be"),
+        (("a.jpg", "a.png"), ["a"], "a.png: it and a.jpg would both be"),
+    ],
+)
+def test_two_images_that_could_be_meant_are_an_error(
+    tmp_path: Path, images: tuple[str, ...], table: list[str], told: str
+) -> None:
+    dataset = dataset_of(tmp_path, "cat", images=images)
+    for skip in (False, True):
+        with pytest.raises(ResolveError) as caught:
+            rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids=ids_of(table), skip_unresolved=skip)
+        assert str(caught.value).startswith(told)
+        assert "give the ids by their paths" in str(caught.value)
+
+
+def test_two_tags_that_could_be_meant_are_an_error(tmp_path: Path) -> None:
+    told = "cat: several tags could be meant, got Cat, CAT; say which with --map"
+    with pytest.raises(ResolveError, match=told):
+        tag_ids_of(dataset_of(tmp_path, "cat"), ids_of(["Cat", "CAT"]))
+
+
+def test_two_names_of_one_id_are_no_two_candidates(tmp_path: Path) -> None:
+    table = {"Cat": id_of("x"), "CAT": id_of("x")}
+    assert tag_ids_of(dataset_of(tmp_path, "cat"), table) == [id_of("x")]
+
+
+def test_a_renaming_goes_first_and_is_told(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path, "cat", "dog")
+    table = ids_of(["cat", "dog", "feline"])
+    assert tag_ids_of(dataset, table, {"cat": "feline"}) == [id_of("feline"), id_of("dog")]
+    batches = rb.batches(dataset, tag_ids=table, image_ids=ids_of(["a.jpg"]), rename={"cat": "feline"})
+    assert [(one.file, one.value) for one in batches.findings.first("mapped")] == [("cat", "feline")]
+
+
+def test_names_can_be_swapped(tmp_path: Path) -> None:
+    """Each name is looked up once: `cat` does not become `dog` and then `cat` again."""
+    dataset = dataset_of(tmp_path, "cat", "dog")
+    swapped = tag_ids_of(dataset, ids_of(["cat", "dog"]), {"cat": "dog", "dog": "cat"})
+    assert swapped == [id_of("dog"), id_of("cat")]
+
+
+def test_a_renamed_class_is_found_loosely_too(tmp_path: Path) -> None:
+    assert tag_ids_of(dataset_of(tmp_path, "cat"), ids_of(["Feline"]), {"cat": "feline"}) == [id_of("Feline")]
+
+
+def test_a_renaming_of_a_class_that_is_not_there(tmp_path: Path) -> None:
+    told = "--map: no such class in the data set, got bird, cow; it has cat"
+    with pytest.raises(ResolveError, match=told):
+        tag_ids_of(dataset_of(tmp_path, "cat"), ids_of(["cat"]), {"cow": "x", "bird": "y"})
+
+
+def test_a_renaming_to_a_name_without_an_id(tmp_path: Path) -> None:
+    with pytest.raises(ResolveError, match="no id, got cat"):
+        tag_ids_of(dataset_of(tmp_path, "cat"), ids_of(["cat"]), {"cat": "feline"})
+
+
+def test_all_names_without_an_id_are_told_at_once(tmp_path: Path) -> None:
+    names = [f"class {number:02}" for number in range(14)]
+    dataset = dataset_of(tmp_path, *names, images=("a.jpg", "b.jpg"))
+    with pytest.raises(ResolveError) as caught:
+        tag_ids_of(dataset, ids_of(["class 00", "zebra"]))
+    told = str(caught.value)
+    assert told.startswith("13 tag names with 26 boxes have no id, got class 01 (2 boxes), class 02 (2 boxes), ")
+    assert "class 10 (2 boxes) and 3 more; " in told
+    assert "--map old=new" in told
+    assert "--skip-unresolved" in told
+    assert told.endswith("the table has class 00, zebra")
+
+
+def test_images_without_an_id_are_told_with_what_helps(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path, "cat", images=("a.jpg", "b.jpg"))
+    with pytest.raises(ResolveError) as caught:
+        rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids={})
+    told = str(caught.value)
+    assert told == (
+        "2 image names with 2 boxes have no id, got a.jpg (1 boxes), b.jpg (1 boxes); "
+        "add them, or leave them out with --skip-unresolved; the table has nothing"
+    )
