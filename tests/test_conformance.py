@@ -23,3 +23,8 @@ class TestCoco(ReaderTests):
 class TestVoc(ReaderTests):
     reader = VocReader
     cases = FIXTURES / "voc"
+
+
+class TestYolo(ReaderTests):
+    reader = YoloReader
+    cases = FIXTURES / "yolo"
