@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-import regionbatch
 from regionbatch.readers.coco import CocoReader
-from regionbatch.readers.voc import VocReader
-from regionbatch.readers.yolo import YoloReader
-from regionbatch.testing import ReaderTests, cases_in
+from regionbatch.testing import ReaderTests
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 

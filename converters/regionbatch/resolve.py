@@ -110,12 +110,12 @@ def _match(
     if not left:
         return left
     table: dict[str, str] = {}
-    several: dict[str, set[str]] = {}
+    several: dict[str, list[str]] = {}
     for name in ids:
         key = step.key(name)
         twin = table.setdefault(key, name)
         if twin is not name and ids[twin] != ids[name]:
-            several.setdefault(key, {twin}).add(name)
+            several.setdefault(key, [twin]).append(name)
     still: list[int] = []
     for code in left:
         key = step.key(names[code])
@@ -125,7 +125,7 @@ def _match(
             continue
         if key in several:
             raise ResolveError(
-                f"{names[code]}: several {kind}s could be meant, got {_some(sorted(several[key]))}; "
+                f"{names[code]}: several {kind}s could be meant, got {_some(several[key])}; "
                 + ("say which with --map" if kind == "tag" else "give the ids by their paths")
             )
         found[code] = ids[match]
@@ -143,7 +143,7 @@ def _refuse_shared(found: Sequence[str | None], names: Sequence[str], ids: Mappi
         twin = by_id.setdefault(id_, code)
         if twin != code and not (names[twin] in ids and names[code] in ids):
             raise ResolveError(
-                f"{names[code]}: it and {names[twin]} would both be {id_}; give the ids by paths, not by names alone"
+                f"{names[code]}: it and {names[twin]} would both be {id_}; give the ids by their paths, not by names"
             )
 
 

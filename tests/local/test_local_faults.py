@@ -1,0 +1,185 @@
+"""Faults on demand: what each looks like to a caller, what it leaves behind, and that seeds, caps and filters hold."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from regionbatch.local import Fault, Faults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.local.conftest import Workspace
+
+    Start = Callable[..., Workspace]
+
+ONLY_REGIONS = frozenset({"CreateImageRegions"})
+
+
+def faulty(workspace: Start, fault: Fault, **options: Any) -> Workspace:
+    """A workspace whose next region batch meets the fault."""
+    faults = Faults(rate=1, kinds=(fault,), operations=ONLY_REGIONS, **{"cap": 1, "hold": 5.0, **options})
+    return workspace(faults=faults)
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "gateway", "applied"),
+    [
+        (Fault.ERROR_500, 500, False, 0),
+        (Fault.ERROR_500_APPLIED, 500, False, 4),
+        (Fault.ERROR_503, 503, True, 0),
+        (Fault.ERROR_503_APPLIED, 503, True, 4),
+    ],
+)
+def test_errors(workspace: Start, fault: Fault, status: int, gateway: bool, applied: int) -> None:
+    work = faulty(workspace, fault)
+    reply = work.create(*work.regions(4))
+    assert reply.status == status
+    assert set(reply.json) == ({"error"} if gateway else {"code", "message"})
+    assert len(work.stored()) == applied
+    assert work.service.faults.injected == {fault: 1}
+
+
+@pytest.mark.parametrize(("fault", "applied"), [(Fault.TIMEOUT, 0), (Fault.TIMEOUT_APPLIED, 4)])
+def test_no_answer(workspace: Start, fault: Fault, applied: int) -> None:
+    work = faulty(workspace, fault)
+    work.timeout = 0.3
+    with pytest.raises(TimeoutError):
+        work.create(*work.regions(4))
+    work.timeout = 5
+    assert len(work.stored()) == applied
+    assert len(work.create(*work.regions(5)).json["created"]) == 5 - applied
+
+
+def test_no_answer_is_not_held_for_ever(workspace: Start) -> None:
+    work = faulty(workspace, Fault.TIMEOUT, hold=0.1)
+    with pytest.raises(http.client.RemoteDisconnected):
+        work.create(work.region())
+
+
+def test_an_answer_that_is_lost_after_the_write(workspace: Start) -> None:
+    work = faulty(workspace, Fault.LOST)
+    with pytest.raises(http.client.RemoteDisconnected):
+        work.create(*work.regions(4))
+    assert len(work.stored()) == 4
+
+
+def test_a_reset_in_mid_body(workspace: Start) -> None:
+    work = faulty(workspace, Fault.RESET)
+    with pytest.raises((ConnectionResetError, http.client.IncompleteRead)):
+        work.create(*work.regions(64))
+    assert len(work.stored()) == 64
+
+
+def test_a_slow_answer(workspace: Start) -> None:
+    work = faulty(workspace, Fault.SLOW, slow=0.3)
+    start = time.monotonic()
+    assert work.create(work.region()).status == 200
+    assert time.monotonic() - start >= 0.3
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"), [(Fault.TRUNCATED, 200), (Fault.NOT_JSON, 200), (Fault.GATEWAY_PAGE, 502)]
+)
+def test_answers_that_are_no_json(workspace: Start, fault: Fault, status: int) -> None:
+    work = faulty(workspace, fault)
+    reply = work.create(*work.regions(4))
+    assert reply.status == status
+    with pytest.raises(json.JSONDecodeError):
+        _ = reply.json
+    assert len(work.stored()) == 4
+
+
+@pytest.mark.parametrize(("fault", "applied"), [(Fault.UNCONFIRMED, 5), (Fault.SKIPPED, 2)])
+def test_fewer_regions_confirmed_than_sent_without_an_error(workspace: Start, fault: Fault, applied: int) -> None:
+    work = faulty(workspace, fault)
+    reply = work.create(*work.regions(5))
+    assert reply.status == 200
+    assert len(reply.json["created"]) == 2
+    assert reply.json["duplicated"] is reply.json["exceeded"] is None
+    assert len(work.stored()) == applied
+
+
+@pytest.mark.parametrize(("fault", "stored"), [(Fault.UNCONFIRMED, 6), (Fault.SKIPPED, 4)])
+def test_fewer_images_confirmed_than_sent(workspace: Start, fault: Fault, stored: int) -> None:
+    work = workspace(faults=Faults(rate=1, kinds=(fault,)))
+    reply = work.upload(*[(str(number), work.picture(number)) for number in range(10, 14)])
+    assert {row["status"] for row in reply.json["images"]} == {"OK"}
+    assert len(reply.json["images"]) == 2
+    assert work.call("GET", "{p}/images/untagged/count").json == stored
+
+
+@pytest.mark.parametrize("fault", [Fault.UNCONFIRMED, Fault.SKIPPED])
+def test_a_single_entry_can_be_lost_too(workspace: Start, fault: Fault) -> None:
+    work = faulty(workspace, fault)
+    assert work.create(work.region()).json["created"] is None
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_a_burst_of_429(workspace: Start, header: bool) -> None:
+    faults = Faults(rate=1, kinds=(Fault.THROTTLED,), cap=4, burst=2, retry_seconds=7)
+    work = workspace(faults=faults, retry_after=header)
+    replies = [work.call("GET", "{p}/tags") for _ in range(5)]
+    assert [reply.status for reply in replies] == [429, 429, 429, 429, 200]
+    assert replies[0].json["error"]["message"].endswith("Please retry after 7 second(s)")
+    assert replies[0].headers.get("retry-after") == ("7" if header else None)
+
+
+def test_a_refusal_goes_through_the_faults_that_spoil_answers(workspace: Start) -> None:
+    work = faulty(workspace, Fault.TRUNCATED)
+    reply = work.create()
+    assert reply.status == 400
+    with pytest.raises(json.JSONDecodeError):
+        _ = reply.json
+
+
+def test_only_the_named_calls_fail_and_only_up_to_the_cap(workspace: Start) -> None:
+    work = faulty(workspace, Fault.ERROR_500, cap=3)
+    assert work.call("GET", "{p}").status == 200
+    assert [work.create(box).status for box in work.regions(5)] == [500, 500, 500, 200, 200]
+    assert work.service.faults.injected.total() == 3
+    assert work.service.calls["CreateImageRegions"] == 5
+
+
+def drawn(seed: int, operation: str = "CreateImageRegions", **options: Any) -> list[Fault | None]:
+    faults = Faults(rate=0.2, seed=seed, **options)
+    return [faults.draw(operation) for _ in range(2_000)]
+
+
+def test_faults_depend_on_the_seed_only_and_keep_their_rate() -> None:
+    assert drawn(1) == drawn(1) != drawn(2)
+    share = 1 - drawn(1, burst=1).count(None) / 2_000
+    assert 0.17 < share < 0.23
+    assert set(drawn(1)) == {None, *Fault}
+
+
+def test_faults_of_batches_do_not_strike_other_calls() -> None:
+    assert not {Fault.UNCONFIRMED, Fault.SKIPPED} & set(drawn(1, "GetTags"))
+    assert set(drawn(1, "GetTags", kinds=(Fault.SKIPPED,))) == {None}
+
+
+def test_bursts_have_their_length() -> None:
+    marks = "".join("x" if fault else " " for fault in drawn(3, kinds=(Fault.THROTTLED,), burst=4))
+    assert Counter(len(burst) % 4 for burst in marks.split())[0] >= len(marks.split()) - 1  # the last one may be cut
+
+
+def test_all_kinds_together_never_break_the_service(workspace: Start) -> None:
+    faults = Faults(rate=0.5, seed=5, operations=ONLY_REGIONS, hold=0.05, slow=0.01, retry_seconds=0)
+    work = workspace(faults=faults)
+    for box in work.regions(100):
+        try:
+            work.create(box)
+        except (OSError, http.client.HTTPException):
+            continue
+    faults.rate = 0
+    assert faults.injected.total() > 40
+    work.create()  # the rest of a burst
+    work.create()
+    boxes = [(row["left"], row["top"]) for row in work.call("GET", "{p}/images/tagged").json[0]["regions"]]
+    assert len(boxes) == len(set(boxes)) == len(work.stored()) > 50

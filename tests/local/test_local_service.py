@@ -1,0 +1,203 @@
+"""The service as a process citizen: start, stop, ports, files, latency side by side, the foreground form, imports."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from regionbatch import local
+from regionbatch.errors import OptionError
+from regionbatch.local import Fault, Faults, LocalService, Settings
+from regionbatch.local.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.local.conftest import Workspace
+
+    Start = Callable[..., Workspace]
+
+
+def test_public_names() -> None:
+    assert all(getattr(local, name) for name in local.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = local.nothing
+
+
+def test_each_service_has_its_own_port_and_leaves_it_free() -> None:
+    with LocalService() as first, LocalService() as second:
+        assert first.endpoint != second.endpoint
+        port = int(first.endpoint.rpartition(":")[2])
+    with LocalService(port=port) as again:
+        assert again.endpoint == first.endpoint
+
+
+@pytest.mark.parametrize("port", [-1, 65_536])
+def test_a_port_that_cannot_be(port: int) -> None:
+    with pytest.raises(OptionError, match=f"got {port}; name another"):
+        LocalService(port=port)
+
+
+def test_a_port_that_is_in_use() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OptionError, match=f"got {port}; name another"):
+            LocalService(port=port)
+
+
+def test_a_database_that_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("no database, but long enough to be taken for one " * 100, encoding="utf-8")
+    for wrong in (path, tmp_path / "missing" / "d.sqlite"):
+        with pytest.raises(OptionError, match="is no database of this service"):
+            LocalService(database=wrong)
+
+
+def test_only_this_machine_can_reach_it() -> None:
+    with LocalService() as service:
+        assert service.endpoint.startswith("http://127.0.0.1:")
+
+
+def test_a_database_in_a_file_outlives_the_service(workspace: Start, tmp_path: Path) -> None:
+    path = tmp_path / "service.sqlite"
+    with LocalService(database=path) as service:
+        project = service.create_project("kept")
+    work = workspace(database=path)
+    work.create(*work.regions(3))
+    with LocalService(database=path) as service:
+        assert len(service.regions(work.project)) == 3
+        assert service.regions(project) == []
+    assert work.call("GET", f"/projects/{project}").json["name"] == "kept"
+
+
+def test_a_batch_that_is_refused_leaves_nothing(workspace: Start) -> None:
+    work = workspace(on_existing="refuse")
+    work.create(work.region())
+    assert work.create(work.region(0.7), work.region()).status == 400
+    assert len(work.stored()) == 1
+    assert work.call("GET", f"{{p}}/tags/{work.tag}").json["imageCount"] == 1
+
+
+def test_a_transaction_that_fails_leaves_nothing() -> None:
+    store = Store()
+
+    def half() -> None:
+        with store.transaction():
+            store.add_project("half", None, "", None, "")
+            raise KeyError("half")
+
+    with pytest.raises(KeyError, match="half"):
+        half()
+    with store.transaction():
+        assert store.projects() == []
+    store.close()
+
+
+def test_calls_wait_side_by_side(workspace: Start) -> None:
+    work = workspace(latency=0.2)
+    start = time.monotonic()
+    with ThreadPoolExecutor(16) as pool:
+        replies = list(pool.map(work.create, work.regions(16)))
+    assert 0.2 <= time.monotonic() - start < 1.6
+    assert {reply.status for reply in replies} == {200}
+    assert len(work.stored()) == 16
+
+
+def test_concurrent_calls_store_a_region_once(workspace: Start) -> None:
+    work = workspace()
+    entries = work.regions(20)
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda _: work.create(*entries), range(8)))
+    assert sum(len(reply.json["created"] or []) for reply in replies) == 20
+    assert len(work.stored()) == 20
+
+
+def test_stopping_does_not_wait_for_a_caller_without_answer() -> None:
+    faults = Faults(rate=1, kinds=(Fault.TIMEOUT,))
+    failed = threading.Event()
+
+    def call(endpoint: str) -> None:
+        try:
+            request = urllib.request.Request(f"{endpoint}/customvision/v3.2/training/domains")
+            request.add_header("Training-Key", "k")
+            urllib.request.urlopen(request, timeout=20).close()
+        except OSError:
+            failed.set()
+
+    with LocalService(faults=faults) as service:
+        caller = threading.Thread(target=call, args=(service.endpoint,))
+        caller.start()
+        while not faults.injected:
+            time.sleep(0.01)
+        start = time.monotonic()
+    assert time.monotonic() - start < 5
+    caller.join(5)
+    assert failed.is_set()
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", check=False)
+
+
+def test_without_the_extra_the_error_says_what_to_install() -> None:
+    code = """
+import sys
+sys.modules["uvicorn"] = None
+from regionbatch.errors import OptionError
+from regionbatch.local import Faults, Settings
+try:
+    from regionbatch.local import LocalService
+except OptionError as error:
+    print(error)
+"""
+    done = run(code)
+    assert 'pip install "regionbatch[local]"' in done.stdout, done.stderr
+
+
+def test_switches_and_faults_need_no_server() -> None:
+    code = "import sys, regionbatch.local; print({'uvicorn', 'starlette'} & set(sys.modules))"
+    assert run(code).stdout.strip() == "set()"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a single process cannot be sent Ctrl-C there")
+def test_the_foreground_form_answers_until_ctrl_c(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from regionbatch.local import Settings, run_service
+def ready(service):
+    print(service.endpoint, service.key, service.create_project("p"), flush=True)
+run_service(Settings(key="k"), database=Path(sys.argv[1]), ready=ready)
+print("ended")
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "d.sqlite")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        endpoint, key, project = process.stdout.readline().split()
+        request = urllib.request.Request(f"{endpoint}/customvision/v3.2/training/projects/{project}")
+        request.add_header("Training-Key", key)
+        with urllib.request.urlopen(request, timeout=5) as response:
+            assert json.load(response)["name"] == "p"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == "ended\n"
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
+def test_settings_are_those_given() -> None:
+    settings = Settings(key="k", latency=0.5)
+    with LocalService(settings) as service:
+        assert service.settings is settings
+        assert service.key == "k"
