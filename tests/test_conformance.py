@@ -13,3 +13,13 @@ FIXTURES = Path(__file__).parent.parent / "fixtures"
 class TestCoco(ReaderTests):
     reader = CocoReader
     cases = FIXTURES / "coco"
+
+
+class TestVoc(ReaderTests):
+    reader = VocReader
+    cases = FIXTURES / "voc"
+
+
+class TestYolo(ReaderTests):
+    reader = YoloReader
+    cases = FIXTURES / "yolo"

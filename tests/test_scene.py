@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import regionbatch
 from regionbatch_cli.main import commands
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Row = tuple[Any, ...]
+"""Image, tag, left, top, width, height."""
+
 SCENE = Path(__file__).parent.parent / "fixtures" / "scene"
 TAGS, IMAGES = SCENE / "tags.json", SCENE / "images.json"
 VARIANTS = sorted(path.name for path in SCENE.iterdir() if path.is_dir())
-WITH_SPLITS = sorted(
-    {"coco", "coco-roboflow", "voc", "voc-devkit", "voc-roboflow", "yolo", "yolo-darknet", "yolo-roboflow"}
-)
+WITH_SPLITS = ["coco", "coco-roboflow", "voc", "voc-devkit", "voc-roboflow", "yolo", "yolo-darknet", "yolo-roboflow"]
 
 SIZES = {
     "market.jpg": (640, 480),
@@ -42,7 +47,7 @@ PIXELS = [
 """Image, tag, left, top, width, height; sorted by the first four."""
 
 
-def expected(*splits):
+def expected(*splits: str) -> list[Row]:
     """The regions of the scene, from 0 to 1."""
     val = {"stairs.jpg", "yard.png"}
     wanted = {name for name in SIZES if ("val" if name in val else "train") in (splits or ("train", "val"))}
@@ -53,7 +58,7 @@ def expected(*splits):
     ]
 
 
-def assert_same(rows, wanted):
+def assert_same(rows: Sequence[Row], wanted: Sequence[Row]) -> None:
     """Check that rows are equal, their names exactly and their numbers to 1e-6."""
     rows = sorted(rows)
     assert [row[:2] for row in rows] == [row[:2] for row in wanted]
@@ -61,17 +66,17 @@ def assert_same(rows, wanted):
         assert row[2:] == pytest.approx(numbers[2:], rel=0, abs=1e-6)
 
 
-def rows_of(dataset):
+def rows_of(dataset: regionbatch.Dataset) -> list[Row]:
     return [(region.image.rpartition("/")[2], *region[1:]) for region in dataset]
 
 
-def test_variants_are_many():
+def test_variants_are_many() -> None:
     assert {name.partition("-")[0] for name in VARIANTS} == {"coco", "voc", "yolo"}
     assert len(VARIANTS) >= 15
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_same_rows(variant):
+def test_same_rows(variant: str) -> None:
     dataset = regionbatch.read(SCENE / variant)
     assert dataset.format == variant.partition("-")[0]
     assert_same(rows_of(dataset), expected())
@@ -82,7 +87,7 @@ def test_same_rows(variant):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_same_payload(variant):
+def test_same_payload(variant: str) -> None:
     batches = regionbatch.batches(regionbatch.read(SCENE / variant), tag_ids=TAGS, image_ids=IMAGES)
     payload = json.loads(batches[0].to_json())
     keys = ["imageId", "tagId", "left", "top", "width", "height"]
@@ -96,20 +101,20 @@ def test_same_payload(variant):
 
 @pytest.mark.parametrize("split", ["train", "val"])
 @pytest.mark.parametrize("variant", WITH_SPLITS)
-def test_same_splits(variant, split):
+def test_same_splits(variant: str, split: str) -> None:
     dataset = regionbatch.read(SCENE / variant, split=split)
     assert_same(rows_of(dataset), expected(split))
     assert len(dataset.images) == (4 if split == "train" else 2)
 
 
-def test_an_image_of_the_scene_has_no_box():
+def test_an_image_of_the_scene_has_no_box() -> None:
     dataset = regionbatch.read(SCENE / "yolo")
     codes = {name.rpartition("/")[2]: code for code, name in enumerate(dataset.images.names)}
     assert codes["fog.png"] not in dataset.regions.image
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_command_converts_it(variant, tmp_path):
+def test_the_command_converts_it(variant: str, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     arguments = ["convert", SCENE / variant, "-o", out, "--tags", TAGS, "--images", IMAGES, "-q"]
     assert commands.main([str(argument) for argument in arguments], standalone_mode=False) == 0

@@ -22,6 +22,7 @@ from regionbatch.readers.files import (
     UnreadableError,
     fold,
     is_picture,
+    leaves,
     match_split,
     read_lines,
     split_of_folder,
@@ -83,6 +84,8 @@ def _files(path: Path, options: VocOptions, report: Report) -> tuple[Tree, dict[
         DatasetError: There is no XML file, or no such split.
     """
     if path.is_file():
+        if options.split is not None:
+            raise DatasetError(f"{path}: one file has no splits, got --split {options.split}; name the folder instead")
         home = path.parent.parent if path.parent.name.lower() == "annotations" else path.parent
         return tree_of(home), {path.relative_to(home).as_posix(): ""}
     tree = tree_of(path)
@@ -151,6 +154,10 @@ def _split_at_annotations(name: str) -> tuple[str, str, str]:
         if part.lower() == "annotations":
             return "/".join(parts[:at]), part, "/".join(parts[at + 1 :])
     return "/".join(parts[:-1]), "", parts[-1]
+
+
+def _stem_of(path: str) -> str:
+    return path.rpartition("/")[2].rpartition(".")[0]
 
 
 def _parse(tree: Tree, name: str, report: Report) -> Annotation | None:
@@ -251,7 +258,7 @@ class _Columns:
         """Take one parsed file."""
         report, image, file = self._report, len(self.names), self._report.file(xml)
         name, path = pictures.find(xml, annotation.file_name)
-        stem = xml.rpartition("/")[2].rpartition(".")[0]
+        stem = _stem_of(xml)
         named = annotation.file_name.replace("\\", "/")
         extension = named[named.rfind(".") :] if is_picture(named) else ""
         self.names.append(name or named or stem)
@@ -260,8 +267,11 @@ class _Columns:
         self._sizes.append((annotation.width, annotation.height))
         self._splits.append(split)
         self._devkit.append(annotation.devkit)
-        if name and named and fold(named.rpartition("/")[2].rpartition(".")[0]) not in ("", fold(stem)):
+        by_stem = fold(_stem_of(name)) == fold(stem)
+        if by_stem and fold(_stem_of(named)) not in ("", fold(stem)):
             report.add("stale_filename", image, value=[named], table=self.names)
+        if leaves(named):
+            report.add("outside_dataset", image, value=[named], table=self.names)
         for found in annotation.objects:
             report.read(boxes=1)
             if found.trouble:
@@ -302,7 +312,7 @@ class _Columns:
         for name in self.names:
             counts[name] = counts.get(name, 0) + 1
         for image, (name, path, own) in enumerate(zip(self.names, self._paths, self._own_names, strict=True)):
-            if counts[name] > 1 and not path:
+            if counts[name] > 1 and not path and name != own:
                 self._report.add("stale_filename", 0, value=[name], table=[own])
                 self.names[image] = own
         return self.names
