@@ -22,7 +22,7 @@ from regionbatch.errors import OptionError, OutputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from regionbatch.batches import Batch
+    from regionbatch.batching import Batch
 
 COUNT = 3
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
@@ -205,7 +205,7 @@ def test_what_breaks_midway_leaves_everything_as_it_was(
 WRITE_AND_WAIT = """
 import sys, time
 import regionbatch as rb
-from regionbatch.batches import Batch
+from regionbatch.batching import Batch
 def slowly():
     for number in range(10_000):
         if number == 2:
@@ -243,7 +243,7 @@ def test_a_killed_run_leaves_nothing_that_looks_finished(
 FULL_DISK = """
 import resource, signal, sys
 import regionbatch as rb
-from regionbatch.batches import Batch, Entry
+from regionbatch.batching import Batch, Entry
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
 entry = Entry("0" * 36, "0" * 36, 0.1, 0.1, 0.1, 0.1)
@@ -272,10 +272,8 @@ def test_a_full_disk_is_told_and_leaves_everything_as_it_was(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the device that is always full is Linux's")
 def test_a_file_object_on_a_full_disk(batches: rb.Batches) -> None:
-    with (
-        pytest.raises(OutputError, match="/dev/full: cannot be written, got No space left"),
-        Path("/dev/full").open("wb", 0) as file,
-    ):
+    told = "/dev/full: cannot be written, got No space left"
+    with Path("/dev/full").open("wb", 0) as file, pytest.raises(OutputError, match=told):
         rb.write(batches, file)
 
 

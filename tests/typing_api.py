@@ -10,14 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 import regionbatch as rb
-from regionbatch.batches import Entry
+from regionbatch.batching import Entry
+
+
+def tell(what: str, done: int, total: int) -> None:
+    sys.stderr.write(f"{what}: {done} of {total}")
 
 
 def read_in_every_way() -> rb.Dataset:
     dataset = rb.read("bccd")
     rb.read(Path("bccd"), format="voc", split="train", voc_origin=0)
     rb.read("bccd", drop=["difficult"], only={"cat"}, strict=True, image_dir=Path("pictures"))
-    rb.read("bccd", progress=lambda what, done, total: sys.stderr.write(f"{what} {done}/{total}"))
+    rb.read("bccd", progress=tell)
     return dataset
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from os import PathLike
 
-    from regionbatch.batches import Batch
+    from regionbatch.batching import Batch
     from regionbatch.findings import Progress
 
 Payload = Literal["json", "xml"]
