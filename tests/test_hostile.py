@@ -6,11 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 import regionbatch as rb
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
