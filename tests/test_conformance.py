@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from regionbatch.readers.coco import CocoReader
+from regionbatch.readers.voc import VocReader
+from regionbatch.readers.yolo import YoloReader
 from regionbatch.testing import ReaderTests
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"

@@ -67,12 +67,12 @@ class YoloReader:
         for name in tree.files(".yaml", ".yml", ".data"):
             if name.count("/") < 3 and _mentions(tree, name, b"names", b"train"):
                 return name
-        for _, name in zip(range(20), (name for name in tree.files(".txt") if _may_be_label(name)), strict=False):
+        for _, name in zip(range(20), filter(_may_be_label, tree.files(".txt")), strict=False):
             try:
-                first = tree.read(name)[:400].split(b"\n")[0].split()
+                line = as_utf8(tree.read(name)[:1000])[0].lstrip().split(b"\n")[0]
             except UnreadableError:
                 continue
-            if len(first) >= 5 and all(part.replace(b".", b"").replace(b"-", b"").isdigit() for part in first[1:5]):
+            if yolo_rows.is_row(line):
                 return name
         return None
 
@@ -85,7 +85,7 @@ class YoloReader:
         report.read(images=len(labels.pictures))
         rows, image, file = _read_rows(tree, labels, options, report)
         tree.report_strays(report, ".txt")
-        return _annotations(rows, image, file, labels.images(options), names, report)
+        return _annotations(rows, image, file, labels.images(options), names, options.yolo_rows, report)
 
 
 def _mentions(tree: Tree, name: str, *words: bytes) -> bool:
@@ -390,6 +390,7 @@ def _annotations(
     file: NDArray[np.int32],
     images: Images,
     names: list[str],
+    kind: str,
     report: Report,
 ) -> RawAnnotations:
     _refuse_pixels(rows, report)
@@ -400,8 +401,8 @@ def _annotations(
         rows = rows.take(named)
         image, file = image[named], file[named]
     shapes, boxes = int(np.count_nonzero(rows.shape)), int(np.count_nonzero(~rows.shape))
-    if "yolo_rows" not in report.decisions:
-        report.decide("yolo_rows", "auto", f"{boxes} boxes and {shapes} polygons or turned boxes, by their length")
+    evidence = f"{boxes} boxes and {shapes} polygons or turned boxes"
+    report.decide("yolo_rows", kind, f"{evidence}, by their length" if kind == "auto" else f"{evidence}, as asked")
     return RawAnnotations(
         mode=BoxMode.CXCYWH_REL,
         box=rows.box,

@@ -57,6 +57,12 @@ class Rows(NamedTuple):
         return Rows(*(column[mask] for column in self))  # type: ignore[arg-type]
 
 
+def is_row(line: bytes) -> bool:
+    """Whether a line is a class number and at least four more numbers."""
+    tokens = line.split()
+    return len(tokens) >= 5 and all(map(_NUMBER.fullmatch, tokens))
+
+
 def tabulate(texts: Sequence[bytes], report: Report, files: NDArray[np.int32]) -> Table:
     """The numbers of label files, given as UTF-8; `files` are their codes in the report.
 
