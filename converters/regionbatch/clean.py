@@ -68,7 +68,7 @@ def clean(
         fates.rule("left_out" if code in drop else code, mask)
     if only is not None:
         fates.rule("left_out", ~np.isin(tag, [code for code, name in enumerate(tags) if name in only]))
-    fates.rule("unknown_class", np.isin(tag, [code for code, name in enumerate(tags) if not name]))
+    fates.rule("unknown_class", tag < 0)
 
     box = _judge(raw, fates)
     rows = np.flatnonzero(fates.alive)
@@ -117,17 +117,19 @@ def _judge(raw: RawAnnotations, fates: Fates) -> boxes.Boxes:
 
 
 def _merge_tags(names: Sequence[str], report: Report) -> tuple[list[str], NDArray[np.int32]]:
-    """Class names trimmed, in NFC, each once; and the new code of each old one."""
+    """Class names trimmed, in NFC, each once; and the new code of each old one, -1 for a class without a name."""
     codes: dict[str, int] = {}
-    for name in names:
+    new = np.full(len(names), -1, np.int32)
+    for old, name in enumerate(names):
         tidy = unicodedata.normalize("NFC", name).strip()
+        if not tidy:
+            continue
         if tidy != name:
             report.add("tag_renamed", 0, value=[name], table=[tidy])
         if tidy in codes:
             report.add("tag_merged", 0, table=[tidy])
-        codes.setdefault(tidy, len(codes))
-    new = [codes[unicodedata.normalize("NFC", name).strip()] for name in names]
-    return list(codes), np.asarray(new, np.int32)
+        new[old] = codes.setdefault(tidy, len(codes))
+    return list(codes), new
 
 
 def _merge_images(images: Images, report: Report) -> tuple[Images, NDArray[np.int32]]:

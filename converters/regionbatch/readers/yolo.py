@@ -70,10 +70,10 @@ class YoloReader:
                 return name
         for _, name in zip(range(20), (name for name in tree.files(".txt") if _may_be_label(name)), strict=False):
             try:
-                first = tree.read(name)[:400].split(b"\n")[0].split()
+                first = as_utf8(tree.read(name)[:400])[0].split(b"\n")[0].split()
             except UnreadableError:
                 continue
-            if len(first) >= 5 and all(part.replace(b".", b"").replace(b"-", b"").isdigit() for part in first[1:5]):
+            if len(first) >= 5 and all(map(yolo_rows.NUMBER.fullmatch, first[1:5])):
                 return name
         return None
 
@@ -86,7 +86,7 @@ class YoloReader:
         report.read(images=len(labels.pictures))
         rows, image, file = _read_rows(tree, labels, options, report)
         tree.report_strays(report, ".txt")
-        return _annotations(rows, image, file, labels.images(options), names, report)
+        return _annotations(rows, image, file, labels.images(options), names, options.yolo_rows, report)
 
 
 def _mentions(tree: Tree, name: str, *words: bytes) -> bool:
@@ -397,6 +397,7 @@ def _annotations(
     file: NDArray[np.int32],
     images: Images,
     names: list[str],
+    kind: str,
     report: Report,
 ) -> RawAnnotations:
     _refuse_pixels(rows, report)
@@ -407,8 +408,8 @@ def _annotations(
         rows = rows.take(named)
         image, file = image[named], file[named]
     shapes, boxes = int(np.count_nonzero(rows.shape)), int(np.count_nonzero(~rows.shape))
-    if "yolo_rows" not in report.decisions:
-        report.decide("yolo_rows", "auto", f"{boxes} boxes and {shapes} polygons or turned boxes, by their length")
+    how = "by their length" if kind == "auto" else "as asked"
+    report.decide("yolo_rows", kind, f"{boxes} boxes and {shapes} polygons or turned boxes, {how}")
     return RawAnnotations(
         mode=BoxMode.CXCYWH_REL,
         box=rows.box,
