@@ -54,7 +54,7 @@ def convert(
       regionbatch convert mydata -o out.jsonl --tags tags.json --images images.json --map cat=feline
       regionbatch convert mydata -o - --tags tags.json --images images.json | head -n 1
     """
-    from regionbatch.batches import batches as make_batches  # noqa: PLC0415 - NumPy: only when there is work
+    from regionbatch.batching import batches as make_batches  # noqa: PLC0415 - NumPy: only when there is work
     from regionbatch.output import check_target, write  # noqa: PLC0415
     from regionbatch.reading import refuse_doubt  # noqa: PLC0415
     from regionbatch.renaming import read_renames  # noqa: PLC0415

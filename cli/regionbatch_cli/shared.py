@@ -15,7 +15,7 @@ from regionbatch.options import CocoOptions, ReadOptions, VocOptions, YoloOption
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from regionbatch.batches import Batches
+    from regionbatch.batching import Batches
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Findings, Ledger, Progress
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from regionbatch.batches import Batch, Batches, batches
+    from regionbatch.batching import Batch, Batches, batches
     from regionbatch.dataset import Dataset, Region
     from regionbatch.errors import (
         AmbiguousDatasetError,
@@ -33,8 +33,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AmbiguousDatasetError": "errors",
-    "Batch": "batches",
-    "Batches": "batches",
+    "Batch": "batching",
+    "Batches": "batching",
     "Dataset": "dataset",
     "DatasetError": "errors",
     "DatasetNotFoundError": "errors",
@@ -47,7 +47,7 @@ _HOMES = {
     "ResolveError": "errors",
     "StrictError": "errors",
     "UnknownFormatError": "errors",
-    "batches": "batches",
+    "batches": "batching",
     "read": "reading",
     "read_ids": "ids",
     "summary": "report",

@@ -94,13 +94,14 @@ def clean(
 
 def _judge(raw: RawAnnotations, fates: Fates) -> boxes.Boxes:
     """Apply the rules on coordinates; the boxes of the rows alive afterwards, writable."""
-    size = np.stack([raw.images.width, raw.images.height], axis=1)[raw.image].astype(np.float64)
-    fates.rule("not_a_box", ~np.isfinite(raw.box).all(axis=1))
-    if raw.mode.absolute:
-        fates.rule("unknown_image_size", (size <= 0).any(axis=1))
-        size[~fates.alive] = 1
     box = raw.box
-    inverted = (box[:, 2:] < box[:, :2] if raw.mode.corners else box[:, 2:] < 0).any(axis=1)
+    fates.rule("not_a_box", ~boxes.finite(box))
+    size = None
+    if raw.mode.absolute:
+        sides = np.stack([raw.images.width, raw.images.height], axis=1).astype(np.float64)
+        fates.rule("unknown_image_size", _either(sides <= 0)[raw.image])
+        size = np.maximum(sides, 1)[raw.image]
+    inverted = _either(box[:, 2:] < (box[:, :2] if raw.mode.corners else 0))
     if raw.mode.corners:
         fates.rule("reordered", inverted)
         box = boxes.ordered(box, inverted & fates.alive)
@@ -108,12 +109,17 @@ def _judge(raw: RawAnnotations, fates: Fates) -> boxes.Boxes:
         fates.rule("negative_size", inverted)
     with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, and the NaN of rows that are dropped
         box = boxes.to_ltwh(box, raw.mode, size)
-        fates.rule("not_a_box", ~np.isfinite(box).all(axis=1))
-        over = boxes.overhang(box) > boxes.NOISE
-        box = boxes.clip(box)
-        fates.rule("empty_box", (box[:, 2:] < boxes.QUANTUM).any(axis=1))
-    fates.rule("clipped", over)
-    return boxes.writable(box[fates.alive])
+        fates.rule("not_a_box", ~boxes.finite(box))
+        over = boxes.overhang(box)
+        box = boxes.clip(box, over)
+        fates.rule("empty_box", _either(box[:, 2:] < boxes.QUANTUM))
+        fates.rule("clipped", over > boxes.NOISE)
+    return boxes.writable(box if fates.alive.all() else box[fates.alive])
+
+
+def _either(mask: Mask) -> Mask:
+    """Which rows of a mask of two columns have one; `any(axis=1)` takes ten times as long."""
+    return mask[:, 0] | mask[:, 1]
 
 
 def _merge_tags(names: Sequence[str], report: Report) -> tuple[list[str], NDArray[np.int32]]:

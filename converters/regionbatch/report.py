@@ -14,7 +14,7 @@ from regionbatch.output import whole_file
 if TYPE_CHECKING:
     from os import PathLike
 
-    from regionbatch.batches import Batches
+    from regionbatch.batching import Batches
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Account
 

@@ -172,9 +172,10 @@ def batches(
     tag, image = tag_code[regions.tag], image_code[regions.image]
     resolved = (tag >= 0) & (image >= 0)
     _drop("unresolved", ~resolved, dataset, report)
-    first = np.zeros(len(regions), np.bool_)
-    first[resolved] = first_of_equal(image[resolved], tag[resolved], regions.box[resolved])
-    _drop("duplicate", resolved & ~first, dataset, report)
+    first = resolved.copy()
+    if _share_ids(tags) or _share_ids(images):
+        first[resolved] = first_of_equal(image[resolved], tag[resolved], regions.box[resolved])
+        _drop("duplicate", resolved & ~first, dataset, report)
     order = np.flatnonzero(first)
     order = order[np.argsort(image[order], kind="stable")]
     regions = regions.take(order)
@@ -197,6 +198,12 @@ def _one_code_an_id(ids: Sequence[str | None]) -> NDArray[np.int32]:
     """The code of each name, where names with one id have one code; -1: no id."""
     first: dict[str, int] = {}
     return np.asarray([-1 if id_ is None else first.setdefault(id_, code) for code, id_ in enumerate(ids)], np.int32)
+
+
+def _share_ids(ids: Sequence[str | None]) -> bool:
+    """Whether two names have one id, so that boxes that were different may now be equal."""
+    known = [id_ for id_ in ids if id_ is not None]
+    return len(set(known)) < len(known)
 
 
 def _drop(code: str, mask: NDArray[np.bool_], dataset: Dataset, report: Report) -> None:
