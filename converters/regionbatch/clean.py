@@ -124,17 +124,19 @@ def _either(mask: Any) -> Mask:  # noqa: ANN401 - NumPy types a comparison as an
 
 
 def _merge_tags(names: Sequence[str], report: Report) -> tuple[list[str], NDArray[np.int32]]:
-    """Class names trimmed, in NFC, each once; and the new code of each old one, -1 where there is no name."""
+    """Class names trimmed, in NFC, each once; and the new code of each old one, -1 for a class without a name."""
     codes: dict[str, int] = {}
-    new: list[int] = []
-    for name in names:
+    new = np.full(len(names), -1, np.int32)
+    for old, name in enumerate(names):
         tidy = unicodedata.normalize("NFC", name).strip()
+        if not tidy:
+            continue
         if tidy != name:
             report.add("tag_renamed", 0, value=[name], table=[tidy])
         if tidy in codes:
             report.add("tag_merged", 0, table=[tidy])
-        new.append(codes.setdefault(tidy, len(codes)) if tidy else -1)
-    return list(codes), np.asarray(new, np.int32)
+        new[old] = codes.setdefault(tidy, len(codes))
+    return list(codes), new
 
 
 def _merge_images(images: Images, report: Report) -> tuple[Images, NDArray[np.int32]]:
