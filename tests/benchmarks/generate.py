@@ -53,10 +53,11 @@ COCO_CLASSES = {
 """Names by supercategory, in the order of their ids."""
 COCO_NAMES = [name for names in COCO_CLASSES.values() for name in names.split(", ")]
 COCO_IDS = [number for number in range(1, 91) if number not in {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}]
-VOC_NAMES = (
+VOC_CLASSES = (
     "person, aeroplane, bicycle, bird, boat, bottle, bus, car, cat, chair, cow, diningtable, dog, horse, motorbike, "
     "pottedplant, sheep, sofa, train, tvmonitor"
-).split(", ")
+)
+VOC_NAMES = VOC_CLASSES.split(", ")
 SIZES = np.array([(640, 480)] * 5 + [(480, 640), (640, 427), (427, 640), (500, 375), (375, 500), (612, 612)])
 CROWD_EVERY = 85
 CHUNK = 20_000

@@ -1,17 +1,17 @@
 """Measure regionbatch and its rivals on this machine: whole processes, in turn, medians.
 
     python tests/benchmarks/run.py [coco voc yolo] [--scale 1] [--repeat 3] [--only regionbatch plain]
-    python tests/benchmarks/run.py --growth [coco voc yolo]      time and memory from 1 % to 100 %
-    python tests/benchmarks/run.py startup                       CPU time of starting
+    python tests/benchmarks/run.py [coco voc yolo] --growth [--scale 0.01 0.1 1]
+    python tests/benchmarks/run.py startup
 
 Prints Markdown tables. regionbatch is the one of this checkout; rivals.py says what the others do and how to install
-them, and those that are missing are said so. Sets are generated once and kept under --out: 1.5 GB at scale 1, most of
-it small files. Peak memory is that of the largest process of a contestant, as POSIX systems count it (ru_maxrss: pages
-of mapped files included), so this runs on Linux and macOS only.
+them, and one that is missing is said so. Every contestant must end with status 0 and see all boxes. Sets are generated
+once and kept under --out: 1.5 GB at scale 1, most of it small files. Peak memory is that of the largest process of a
+contestant as the system counts it (ru_maxrss, which includes pages of mapped files), so this needs Linux or macOS.
 """
 
-# This process stays small: Linux hands the parent's peak memory on to a child (exec keeps the high-water mark), so
-# neither NumPy nor a generator may run in here.
+# This process stays small: Linux hands a parent's peak memory on to its child (exec keeps the high-water mark), so
+# neither NumPy nor the generator may run in here.
 # ruff: noqa: T201 - a command prints
 from __future__ import annotations
 
@@ -26,43 +26,30 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-SETS = ("coco", "voc", "yolo")
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": os.pathsep.join([str(ROOT / "converters"), str(ROOT / "cli"), os.environ.get("PYTHONPATH", "")])
 }
+SETS = ("coco", "voc", "yolo")
+CONTESTANTS = {
+    "regionbatch": ("whole job", SETS),
+    "plain": ("whole job", SETS),
+    "plain-gc-off": ("whole job, collector off", SETS),
+    "pycocotools": ("load", ("coco",)),
+    "globox": ("load", SETS),
+    "hotcoco": ("load", SETS),
+    "supervision": ("load", ("yolo",)),
+    "touch": ("move the bytes", SETS),
+}
+"""What each does, and on which sets."""
 LIBRARIES = ("numpy", "msgspec", "orjson", "lxml", "click", "pycocotools", "globox", "hotcoco", "supervision")
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """Who runs, and on which sets."""
-
-    name: str
-    does: str
-    sets: tuple[str, ...] = SETS
-    package: str | None = None
-    """What must be installed."""
-
-
-CONTESTANTS = (
-    Contestant("regionbatch", "whole job"),
-    Contestant("plain", "whole job"),
-    Contestant("plain-gc-off", "whole job, collector off"),
-    Contestant("pycocotools", "load", ("coco",), "pycocotools"),
-    Contestant("globox", "read", package="globox"),
-    Contestant("hotcoco", "load", package="hotcoco"),
-    Contestant("supervision", "read", ("yolo",), "supervision"),
-    Contestant("touch", "move the bytes"),
-)
-
-
-@dataclass(frozen=True)
 class Run:
-    """One process: seconds, megabytes (10^6 bytes), and what it printed."""
+    """One process: seconds, megabytes (10^6 bytes), exit status, and what it printed."""
 
     wall: float
     cpu: float
@@ -73,20 +60,30 @@ class Run:
 
 
 @dataclass
-class Result:
-    """All runs of a contestant on a set; medians are None where nothing ran."""
+class Entry:
+    """A row of a table: a command, what it must bring about, and its runs so far."""
 
-    set: str
-    scale: float
-    contestant: str
+    name: str
     does: str
-    facts: dict[str, int]
+    command: list[str]
+    boxes: int | None = None
+    """How many the command must write to `target` or, if there is none, print."""
+    target: Path | None = None
     trouble: str = ""
     runs: list[Run] = field(default_factory=list)
 
-    def median(self, what: str) -> float | None:
-        """The median of wall, cpu or peak."""
-        return median(getattr(run, what) for run in self.runs) if self.runs and not self.trouble else None
+    def median(self, what: str) -> float:
+        """The median wall, cpu or peak."""
+        return float(median(getattr(run, what) for run in self.runs))
+
+
+@dataclass
+class Heat:
+    """Commands that run in turn, and the name of the one to which the others are set in proportion."""
+
+    title: str
+    base: str
+    entries: list[Entry]
 
 
 def measure(command: list[str]) -> Run:
@@ -101,9 +98,8 @@ def measure(command: list[str]) -> Run:
         for file in (out, err):
             file.seek(0)
             texts.append(file.read().decode(errors="replace").strip())
-    unit = 1 if sys.platform == "darwin" else 1024
-    code = os.waitstatus_to_exitcode(status)
-    return Run(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * unit / 1e6, code, texts[0], texts[1])
+    peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+    return Run(wall, used.ru_utime + used.ru_stime, peak, os.waitstatus_to_exitcode(status), texts[0], texts[1])
 
 
 def python(*arguments: object) -> list[str]:
@@ -111,149 +107,122 @@ def python(*arguments: object) -> list[str]:
     return [sys.executable, *map(str, arguments)]
 
 
-def data_set(kind: str, scale: float, seed: int, out: Path) -> Path:
-    """The folder of a generated set, made if it is not there."""
-    folder = out / f"{kind}-{scale:g}-{seed}"
+def data_set(kind: str, scale: float, given: argparse.Namespace) -> tuple[Path, dict[str, int]]:
+    """The folder of a generated set, made if it is not there, and what is in it. It is read once, to be in memory."""
+    folder = given.out / f"{kind}-{scale:g}-{given.seed}"
     if not folder.exists():
         say(f"generating {folder}")
-        out.mkdir(parents=True, exist_ok=True)
-        half = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=out)) / "half"
-        made = measure(python(HERE / "generate.py", kind, half, "--scale", scale, "--seed", seed))
+        given.out.mkdir(parents=True, exist_ok=True)
+        half = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=given.out)) / "half"
+        made = measure(python(HERE / "generate.py", kind, half, "--scale", scale, "--seed", given.seed))
         if made.status:
             sys.exit(f"generate.py failed: {made.complained}")
         half.rename(folder)
         half.parent.rmdir()
-    return folder
+    measure(python(HERE / "rivals.py", "touch", kind, folder, given.out / "touch.jsonl"))
+    facts: dict[str, int] = json.loads((folder / "facts.json").read_bytes())
+    return folder, facts
 
 
-def command_of(name: str, kind: str, data: Path, target: Path) -> list[str]:
-    """What a contestant runs on a set."""
-    if name != "regionbatch":
-        return python(HERE / "rivals.py", name, kind, data, target)
+def regionbatch(data: Path, target: Path) -> list[str]:
+    """The conversion of a set."""
     ids = ("--tags", data / "tags.json", "--images", data / "images.json")
-    return python("-m", "regionbatch_cli", "convert", data / "dataset", "-o", target, *ids)
+    return python("-m", "regionbatch_cli", "convert", data / "dataset", "-o", target, "--overwrite", *ids)
 
 
-def compete(result: Result, data: Path, target: Path) -> None:
-    """Run a contestant once more, unless it is in trouble, and check how many boxes it saw."""
-    if result.trouble:
-        return
-    target.unlink(missing_ok=True)
-    run = measure(command_of(result.contestant, result.set, data, target))
-    say(f"{result.set} {result.scale:g} {result.contestant}: {run.wall:.2f} s, {run.peak:.0f} MB")
-    result.runs.append(run)
-    boxes = result.facts["regions"]
-    if run.status:
-        result.trouble = f"failed with {run.status}: {(run.complained.splitlines() or ['no message'])[-1]}"
-    elif "whole job" in result.does and (wrote := count_regions(target)) != boxes:
-        result.trouble = f"wrote {wrote:,} of {boxes:,} boxes"
-    elif result.contestant != "regionbatch" and run.printed and int(run.printed) != boxes:
-        result.trouble = f"saw {run.printed} of {boxes:,} boxes"
+def competition(kind: str, scale: float, given: argparse.Namespace) -> Heat:
+    """All contestants on one set; ratios are to regionbatch or, if it is not among them, to the first."""
+    data, facts = data_set(kind, scale, given)
+    names = [name for name, (_, sets) in CONTESTANTS.items() if kind in sets and name in (given.only or CONTESTANTS)]
+    entries = []
+    for name in names:
+        does = CONTESTANTS[name][0]
+        target = given.out / f"{name}.jsonl"
+        rival = python(HERE / "rivals.py", name, kind, data, target)
+        entry = Entry(name, does, regionbatch(data, target) if name == "regionbatch" else rival)
+        if name != "touch":
+            entry.boxes = facts["regions"]
+        if "whole job" in does:
+            entry.target = target
+        if name in LIBRARIES and not version(name):
+            entry.trouble = "not installed"
+        entries.append(entry)
+    size = f"{facts['images']:,} images, {facts['regions']:,} boxes, {facts['bytes'] / 1e6:,.0f} MB"
+    return Heat(f"{kind}, scale {scale:g}: {size}", names[0], entries)
 
 
-def count_regions(target: Path) -> int:
-    """The regions in a JSONL file."""
-    with target.open("rb") as file:
-        return sum(line.count(b'"imageId"') for line in file)
+def growth(kind: str, scales: list[float], given: argparse.Namespace) -> Heat:
+    """Regionbatch on sets of several sizes; ratios are to the largest."""
+    target = given.out / "growth.jsonl"
+    entries = []
+    for scale in sorted(scales):
+        data, facts = data_set(kind, scale, given)
+        boxes = facts["regions"]
+        entries.append(Entry(f"scale {scale:g}", f"{boxes:,} boxes", regionbatch(data, target), boxes, target))
+    return Heat(f"{kind}: growth of regionbatch", entries[-1].name, entries)
 
 
-def run_all(kinds: list[str], scales: list[float], given: argparse.Namespace) -> list[Result]:
-    """Let the contestants run in turn, as often as asked, on one format after the other."""
-    results = []
-    for kind in kinds:
-        folders = {scale: data_set(kind, scale, given.seed, given.out) for scale in scales}
-        entries = [
-            (Result(kind, scale, who.name, who.does, json.loads((folder / "facts.json").read_bytes())), folder)
-            for scale, folder in folders.items()
-            for who in CONTESTANTS
-            if kind in who.sets and (not given.only or who.name in given.only)
-        ]
-        for result, _ in entries:
-            package = next(who.package for who in CONTESTANTS if who.name == result.contestant)
-            if package and not version(package):
-                result.trouble = "not installed"
-        for folder in folders.values():  # the first to come would pay for reading from the disk
-            measure(command_of("touch", kind, folder, given.out / "touch.jsonl"))
-        for _ in range(given.repeat):
-            for result, folder in entries:
-                compete(result, folder, given.out / f"{result.contestant}.jsonl")
-        results += [result for result, _ in entries]
-    return results
-
-
-def table(results: list[Result]) -> str:
-    """The contestants on one set, with ratios to regionbatch (to the first one, where it did not run)."""
-    first = next((result for result in results if result.median("wall")), results[0])
-    facts = first.facts
-    lines = [
-        f"{first.set}, scale {first.scale:g}: {facts['images']:,} images, {facts['regions']:,} boxes, "
-        f"{facts['bytes'] / 1e6:,.0f} MB; ratios to {first.contestant}; medians of {len(first.runs)}",
-        "",
-        "| | does | wall s (least-most) | CPU s | peak MB | wall ratio | memory ratio |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for result in results:
-        walls = [run.wall for run in result.runs]
-        cells = (
-            [
-                f"{result.median('wall'):.2f} ({min(walls):.2f}-{max(walls):.2f})",
-                f"{result.median('cpu'):.2f}",
-                f"{result.median('peak'):.0f}",
-                *(f"{(result.median(what) or 0) / (first.median(what) or 1):.2f}" for what in ("wall", "peak")),
-            ]
-            if result.median("wall")
-            else [result.trouble, "", "", "", ""]
-        )
-        lines.append(f"| {' | '.join([result.contestant, result.does, *cells])} |")
-    return "\n".join(lines)
-
-
-def growth_table(results: list[Result]) -> str:
-    """One contestant on one set at several scales."""
-    lines = [
-        f"{results[0].set}: growth of {results[0].contestant}; medians of {len(results[0].runs)}",
-        "",
-        "| scale | boxes | wall s | CPU s | peak MB | wall, microseconds a box |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for result in results:
-        wall, cpu, peak = (result.median(what) or float("nan") for what in ("wall", "cpu", "peak"))
-        boxes = result.facts["regions"]
-        cells = [
-            f"{result.scale:g}",
-            f"{boxes:,}",
-            f"{wall:.2f}",
-            f"{cpu:.2f}",
-            f"{peak:.0f}",
-            f"{wall / boxes * 1e6:.2f}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |{result.trouble}")
-    return "\n".join(lines)
-
-
-def start_up(given: argparse.Namespace) -> tuple[str, list[dict[str, Any]]]:
-    """CPU time of commands that do little, as a table and as rows."""
-    data = data_set("coco", 0.001, given.seed, given.out)
+def start_up(given: argparse.Namespace) -> Heat:
+    """Commands that do little; ratios are to importing the library that the command line stands on."""
+    data, facts = data_set("coco", 0.001, given)
     target = given.out / "tiny.jsonl"
-    commands = {
-        "`python -c pass`": python("-c", "pass"),
-        '`python -c "import click"`': python("-c", "import click"),
-        '`python -c "import regionbatch"`': python("-c", "import regionbatch"),
-        "`regionbatch --help`": python("-m", "regionbatch_cli", "--help"),
-        "a conversion of 860 boxes": [*command_of("regionbatch", "coco", data, target), "--overwrite"],
-    }
-    runs: dict[str, list[Run]] = {name: [] for name in commands}
-    for _ in range(given.repeat):
-        for name, command in commands.items():
-            run = measure(command)
-            if run.status:
-                sys.exit(f"{name} failed with {run.status}: {run.complained}")
-            runs[name].append(run)
-    medians = {name: 1000 * median(run.cpu for run in of) for name, of in runs.items()}
-    click = medians['`python -c "import click"`']
-    lines = [f"Medians of {given.repeat}", "", "| | CPU ms | to `import click` |", "| --- | --- | --- |"]
-    lines += [f"| {name} | {cpu:.0f} | {cpu / click:.2f} |" for name, cpu in medians.items()]
-    return "\n".join(lines), [{"command": name, "cpu_ms": cpu} for name, cpu in medians.items()]
+    entries = [
+        Entry("`python -c pass`", "", python("-c", "pass")),
+        Entry("`import click`", "", python("-c", "import click")),
+        Entry("`import regionbatch`", "", python("-c", "import regionbatch")),
+        Entry("`regionbatch --help`", "", python("-m", "regionbatch_cli", "--help")),
+        Entry("tiny conversion", f"{facts['regions']} boxes", regionbatch(data, target), facts["regions"], target),
+    ]
+    return Heat("start-up", "`import click`", entries)
+
+
+def compete(heat: Heat, repeat: int) -> None:
+    """Run all commands in turn, `repeat` times; one that fails runs no more."""
+    for _ in range(repeat):
+        for entry in heat.entries:
+            if entry.trouble:
+                continue
+            run = measure(entry.command)
+            entry.runs.append(run)
+            entry.trouble = trouble(entry, run)
+            say(f"{heat.title}: {entry.name}: {entry.trouble or f'{run.wall:.2f} s, {run.peak:.0f} MB'}")
+
+
+def trouble(entry: Entry, run: Run) -> str:
+    """What is wrong with a run, if anything."""
+    if run.status:
+        return f"failed with {run.status}: {(run.complained.splitlines() or ['no message'])[-1]}"
+    if entry.boxes is None:
+        return ""
+    if entry.target:
+        with entry.target.open("rb") as file:
+            seen = sum(line.count(b'"imageId"') for line in file)
+        entry.target.unlink()
+    else:
+        seen = int(run.printed)
+    return "" if seen == entry.boxes else f"saw {seen:,} of {entry.boxes:,} boxes"
+
+
+def table(heat: Heat) -> str:
+    """The medians, and wall, CPU and memory in proportion to the base's."""
+    base = next((entry for entry in heat.entries if entry.name == heat.base and not entry.trouble), None)
+    lines = [
+        f"{heat.title}; medians of {max(len(entry.runs) for entry in heat.entries)}; ratios to {heat.base}",
+        "",
+        "| | does | wall s (least-most) | CPU s | peak MB | wall | CPU | memory |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for entry in heat.entries:
+        cells = [entry.trouble, *[""] * 5]
+        if not entry.trouble:
+            walls = [run.wall for run in entry.runs]
+            wall, cpu, peak = (entry.median(what) for what in ("wall", "cpu", "peak"))
+            cells = [f"{wall:.2f} ({min(walls):.2f}-{max(walls):.2f})", f"{cpu:.3f}", f"{peak:.0f}"]
+            cells += [
+                f"{entry.median(what) / base.median(what):.2f}" if base else "" for what in ("wall", "cpu", "peak")
+            ]
+        lines.append(f"| {' | '.join([entry.name, entry.does, *cells])} |")
+    return "\n".join(lines)
 
 
 def version(package: str) -> str:
@@ -264,14 +233,12 @@ def version(package: str) -> str:
         return ""
 
 
-def machine() -> dict[str, str]:
+def machine() -> str:
     """What everything ran on."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {
-        "machine": f"{os.cpu_count()} cores ({platform.machine()}), {memory:.0f} GiB, {platform.system()}",
-        "Python": platform.python_version(),
-        **{name: found for name in LIBRARIES if (found := version(name))},
-    }
+    libraries = "".join(f", {name} {found}" for name in LIBRARIES if (found := version(name)))
+    system = f"{os.cpu_count()} cores ({platform.machine()}), {memory:.0f} GiB, {platform.system()}"
+    return f"{system}, Python {platform.python_version()}{libraries}"
 
 
 def say(text: str) -> None:
@@ -283,41 +250,37 @@ def options() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="*", choices=[*SETS, "startup", []], help="sets to run on; all if none is named")
-    parser.add_argument("--scale", type=float, default=1.0, help="1: as large as the published set")
-    parser.add_argument("--growth", action="store_true", help="regionbatch alone at scales 0.01, 0.1 and 1")
-    parser.add_argument("--repeat", type=int, help="3; for startup 10")
-    parser.add_argument("--only", nargs="+", choices=[who.name for who in CONTESTANTS], metavar="NAME")
+    parser.add_argument("--scale", type=float, nargs="+", help="1 (default) is as large as the published set")
+    parser.add_argument("--growth", action="store_true", help="regionbatch alone, at scales 0.01, 0.1 and 1")
+    parser.add_argument("--repeat", type=int, help="default 3; 10 for startup")
+    parser.add_argument("--only", nargs="+", choices=CONTESTANTS, metavar="NAME", help="some of the contestants")
     parser.add_argument("--seed", type=int, default=17)
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "regionbatch-benchmarks")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    given = parser.parse_args()
-    given.repeat = given.repeat or (10 if "startup" in given.what else 3)
-    if given.growth:
-        given.only = ["regionbatch"]
-    return given
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    return parser.parse_args()
 
 
 def main() -> int:
-    """Measure and print."""
+    """Measure and print; 1 if anything failed."""
     if sys.platform == "win32":
         sys.exit("the benchmark needs a POSIX system: Windows has no wait4 to tell a process's peak memory")
     given = options()
-    if "startup" in given.what:
-        text, rows = start_up(given)
-        trouble = False
-    else:
-        scales = [0.01, 0.1, 1.0] if given.growth else [given.scale]
-        results = run_all(given.what or list(SETS), scales, given)
-        by_set = [[result for result in results if result.set == kind] for kind in given.what or SETS]
-        text = "\n\n".join((growth_table if given.growth else table)(part) for part in by_set)
-        rows = [asdict(result) | {what: result.median(what) for what in ("wall", "cpu", "peak")} for result in results]
-        trouble = any(result.trouble not in ("", "not installed") for result in results)
+    heats = []
+    for kind in given.what or SETS:
+        if kind == "startup":
+            some = [start_up(given)]
+        elif given.growth:
+            some = [growth(kind, given.scale or [0.01, 0.1, 1.0], given)]
+        else:
+            some = [competition(kind, scale, given) for scale in given.scale or [1.0]]
+        for heat in some:
+            compete(heat, given.repeat or (10 if kind == "startup" else 3))
+        heats += some
     if given.json:
-        print(json.dumps({"machine": machine(), "results": rows}, indent=2))
+        print(json.dumps({"machine": machine(), "heats": [asdict(heat) for heat in heats]}, indent=2, default=str))
     else:
-        print(f"{', '.join(f'{name} {value}' if name != 'machine' else value for name, value in machine().items())}\n")
-        print(text)
-    return int(trouble)
+        print("\n\n".join([machine(), *map(table, heats)]))
+    return int(any(entry.trouble not in {"", "not installed"} for heat in heats for entry in heat.entries))
 
 
 if __name__ == "__main__":
