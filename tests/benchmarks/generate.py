@@ -58,7 +58,7 @@ VOC_CLASSES = (
     "pottedplant, sheep, sofa, train, tvmonitor"
 )
 VOC_NAMES = VOC_CLASSES.split(", ")
-SIZES = np.array([(640, 480)] * 5 + [(480, 640), (640, 427), (427, 640), (500, 375), (375, 500), (612, 612)])
+SIZES = np.array([(640, 480)] * 5 + [(480, 640), (640, 427), (427, 640), (500, 375), (375, 500), (612, 612)], np.int64)
 CROWD_EVERY = 85
 CHUNK = 20_000
 
