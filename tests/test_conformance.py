@@ -34,7 +34,7 @@ FIXTURES = ROOT / "fixtures"
 CASES = [case for name in plugins.BUILT_IN for case in cases_in(FIXTURES / name)]
 
 ELSEWHERE = {
-    "unresolved": ("test_batches.py", "test_the_ledger_after_leaving_out_what_has_no_id"),
+    "unresolved": ("test_batching.py", "test_the_ledger_after_leaving_out_what_has_no_id"),
     "matched_loosely": ("test_resolve.py", "test_how_a_tag_is_found"),
     "mapped": ("test_resolve.py", "test_a_renaming_goes_first_and_is_told"),
 }

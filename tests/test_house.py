@@ -88,7 +88,7 @@ def test_the_type_checker_sees_the_same_public_names() -> None:
 
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'regionbatch' has no attribute 'reed'"):
-        _ = regionbatch.reed  # type: ignore[attr-defined]
+        _ = regionbatch.reed
 
 
 HEAVY = {"numpy", "lxml", "azure", "click", "rich", "msgspec", "yaml", "pycocotools", "imagesize", "sqlite3"}

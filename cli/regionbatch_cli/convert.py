@@ -80,5 +80,9 @@ def convert(
             say(common, f"{option}: {decision}", err=to_stdout)
         print_account(common, batches.ledger, batches.findings, err=to_stdout)
         where = "standard output" if to_stdout else output
-        say(common, f"wrote {len(batches.regions)} regions in {count} batches to {where}", err=to_stdout)
+        say(
+            common,
+            f"wrote {len(batches.regions)} regions in {count} batch{'' if count == 1 else 'es'} to {where}",
+            err=to_stdout,
+        )
     return finish(common, dataset, batches)

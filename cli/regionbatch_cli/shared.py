@@ -160,7 +160,7 @@ def print_account(common: Common, ledger: Ledger, findings: Findings, *, err: bo
         rule = CODES[code]
         if rule.severity == "info" and not common.verbose:
             continue
-        say(common, f"{_SIGNS[rule.severity]} {count} {code} ({rule.effect}): {rule.what}", err=err)
+        say(common, f"{_SIGNS[rule.severity]} {count} {code} ({rule.effect}): {rule.what}; {rule.advice}", err=err)
         shown = 20 if common.verbose else 3
         for finding in findings.first(code, shown):
             got = f": {finding.value}" if finding.value else ""

@@ -56,7 +56,8 @@ class BoxMode(Enum):
 def finite(box: Boxes) -> Mask:
     """Which boxes have no NaN and no infinity in them, (n,)."""
     with np.errstate(invalid="ignore"):
-        return np.isfinite(box @ np.full(4, 0.25))  # a sum of quarters is finite if all four are
+        whole: Mask = np.isfinite(box @ np.full(4, 0.25))  # a sum of quarters is finite if all four are
+    return whole
 
 
 def to_ltwh(box: Boxes, mode: BoxMode, size: Boxes | None = None) -> Boxes:

@@ -8,7 +8,7 @@ data sets hold (see the table of findings in the documentation).
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -99,7 +99,7 @@ def _judge(raw: RawAnnotations, fates: Fates) -> boxes.Boxes:
     size = None
     if raw.mode.absolute:
         sides = np.stack([raw.images.width, raw.images.height], axis=1).astype(np.float64)
-        fates.rule("unknown_image_size", _either(sides <= 0)[raw.image])
+        fates.rule("unknown_image_size", _either((sides <= 0)[raw.image]))
         size = np.maximum(sides, 1)[raw.image]
     inverted = _either(box[:, 2:] < (box[:, :2] if raw.mode.corners else 0))
     if raw.mode.corners:
@@ -117,25 +117,24 @@ def _judge(raw: RawAnnotations, fates: Fates) -> boxes.Boxes:
     return boxes.writable(box if fates.alive.all() else box[fates.alive])
 
 
-def _either(mask: Mask) -> Mask:
+def _either(mask: Any) -> Mask:  # noqa: ANN401 - NumPy types a comparison as an array or a single truth
     """Which rows of a mask of two columns have one; `any(axis=1)` takes ten times as long."""
-    return mask[:, 0] | mask[:, 1]
+    either: Mask = mask[:, 0] | mask[:, 1]
+    return either
 
 
 def _merge_tags(names: Sequence[str], report: Report) -> tuple[list[str], NDArray[np.int32]]:
-    """Class names trimmed, in NFC, each once; and the new code of each old one, -1 for a class without a name."""
+    """Class names trimmed, in NFC, each once; and the new code of each old one, -1 where there is no name."""
     codes: dict[str, int] = {}
-    new = np.full(len(names), -1, np.int32)
-    for old, name in enumerate(names):
+    new: list[int] = []
+    for name in names:
         tidy = unicodedata.normalize("NFC", name).strip()
-        if not tidy:
-            continue
-        if tidy != name:
+        if tidy not in ("", name):
             report.add("tag_renamed", 0, value=[name], table=[tidy])
         if tidy in codes:
             report.add("tag_merged", 0, table=[tidy])
-        new[old] = codes.setdefault(tidy, len(codes))
-    return list(codes), new
+        new.append(codes.setdefault(tidy, len(codes)) if tidy else -1)
+    return list(codes), np.asarray(new, np.int32)
 
 
 def _merge_images(images: Images, report: Report) -> tuple[Images, NDArray[np.int32]]:

@@ -67,12 +67,12 @@ class YoloReader:
         for name in tree.files(".yaml", ".yml", ".data"):
             if name.count("/") < 3 and _mentions(tree, name, b"names", b"train"):
                 return name
-        for _, name in zip(range(20), (name for name in tree.files(".txt") if _may_be_label(name)), strict=False):
+        for _, name in zip(range(20), filter(_may_be_label, tree.files(".txt")), strict=False):
             try:
-                first = as_utf8(tree.read(name)[:400])[0].split(b"\n")[0].split()
+                line = as_utf8(tree.read(name)[:1000])[0].lstrip().split(b"\n")[0]
             except UnreadableError:
                 continue
-            if len(first) >= 5 and all(map(yolo_rows.NUMBER.fullmatch, first[1:5])):
+            if yolo_rows.is_row(line):
                 return name
         return None
 
@@ -401,8 +401,8 @@ def _annotations(
         rows = rows.take(named)
         image, file = image[named], file[named]
     shapes, boxes = int(np.count_nonzero(rows.shape)), int(np.count_nonzero(~rows.shape))
-    how = "by their length" if kind == "auto" else "as asked"
-    report.decide("yolo_rows", kind, f"{boxes} boxes and {shapes} polygons or turned boxes, {how}")
+    evidence = f"{boxes} boxes and {shapes} polygons or turned boxes"
+    report.decide("yolo_rows", kind, f"{evidence}, by their length" if kind == "auto" else f"{evidence}, as asked")
     return RawAnnotations(
         mode=BoxMode.CXCYWH_REL,
         box=rows.box,
