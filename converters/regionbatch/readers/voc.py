@@ -266,7 +266,8 @@ class _Columns:
         self._paths.append(path)
         self._sizes.append((annotation.width, annotation.height))
         self._splits.append(split)
-        self._devkit.append(annotation.devkit)
+        if annotation.objects:
+            self._devkit.append(annotation.devkit)
         by_stem = fold(_stem_of(name)) == fold(stem)
         if by_stem and fold(_stem_of(named)) not in ("", fold(stem)):
             report.add("stale_filename", image, value=[named], table=self.names)
