@@ -244,7 +244,7 @@ def test_the_ledger_after_leaving_out_what_has_no_id(tmp_path: Path) -> None:
         ("b.jpg", "dog", (-20, 10, 80, 60)),
     ]
     dataset = rb.read(write_coco(tmp_path, rows))
-    with pytest.raises(ResolveError, match="1 tag names with 2 boxes have no id, got dog"):
+    with pytest.raises(ResolveError, match="tag names: 1 with 2 boxes have no id, got dog"):
         rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids=ids_of(["a.jpg"]))
     batches = rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids=ids_of(["a.jpg"]), skip_unresolved=True)
     ledger = batches.ledger

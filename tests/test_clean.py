@@ -278,6 +278,13 @@ def test_only_some_classes(tmp_path: Path) -> None:
     assert dataset.ledger.lost == 0
 
 
+def test_a_class_that_does_not_exist_is_an_option_error(tmp_path: Path) -> None:
+    """A slip of the pen must not end in an empty result."""
+    write_coco(tmp_path, [("a.jpg", "cat", GOOD["coco"]), ("a.jpg", "dog", GOOD["coco"])])
+    with pytest.raises(OptionError, match="only: no such class, got Cat, cow; the data set has cat, dog"):
+        rb.read(tmp_path, only=["Cat", "dog", "cow"])
+
+
 def test_a_mark_that_does_not_exist_is_an_option_error(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="drop: no such mark, got blurred; known: crowd, difficult"):
         rb.read(tmp_path, drop=["blurred"])

@@ -11,24 +11,13 @@ from pathlib import Path
 import pytest
 
 import regionbatch
-from helpers import ROOT, process, write_coco, write_id_files, write_voc, write_yolo
+from helpers import ROOT, imports_of, process, write_coco, write_id_files, write_voc, write_yolo
 
 LIBRARY = ROOT / "converters" / "regionbatch"
 COMMAND = ROOT / "cli" / "regionbatch_cli"
 SOURCES = sorted([*LIBRARY.rglob("*.py"), *COMMAND.rglob("*.py")])
 TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
 TOP = {"pyproject.toml", "converters", "cli", "tests", "fixtures", "README.md", "LICENSE", "CHANGELOG.md"}
-
-
-def imports_of(tree: ast.AST) -> set[str]:
-    """All modules that a file imports, wherever in it."""
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
 
 
 def modules_of(package: str) -> dict[str, ast.Module]:

@@ -71,7 +71,7 @@ def test_a_file_object(batches: rb.Batches) -> None:
 def test_any_object_with_a_write_will_do(batches: rb.Batches) -> None:
     """Not all of them return how much they wrote."""
     written: list[bytes] = []
-    file: Any = types.SimpleNamespace(write=written.append)
+    file: Any = types.SimpleNamespace(write=written.append, flush=lambda: None)
     assert rb.write(batches, file) == COUNT
     assert b"".join(written).count(b"\n") == COUNT
 

@@ -42,7 +42,7 @@ def convert(
     payload: str,
     overwrite: bool,
 ) -> int:
-    r"""Write a data set as ImageRegionCreateBatch payloads of at most 64 regions.
+    """Write a data set as ImageRegionCreateBatch payloads of at most 64 regions.
 
     \b
     TAGS and IMAGES hold ids by name: {"name": "id"}, a GetTags answer, an

@@ -92,7 +92,7 @@ def read(common: Common, progress: Progress | None) -> Dataset:
 
     plugged = dict(text.split("=", 1) for text in common.option if "=" in text)
     if len(plugged) < len(common.option):
-        raise OptionError(f"--option: NAME=VALUE is needed, got {', '.join(common.option)}")
+        raise OptionError(f"--option: NAME=VALUE is needed, got {', '.join(common.option)}; see regionbatch formats")
     return read_dataset(
         common.dataset,
         format=common.format,

@@ -15,7 +15,7 @@ import numpy as np
 from regionbatch import boxes
 from regionbatch.codes import ADJUSTING, CODES
 from regionbatch.dataset import Images, RawAnnotations, Regions
-from regionbatch.errors import PluginError
+from regionbatch.errors import OptionError, PluginError
 from regionbatch.findings import Account, Ledger, Report, frozen_counts
 from regionbatch.limits import REGIONS_PER_IMAGE
 
@@ -56,6 +56,10 @@ def clean(
     """Scale, judge and account for annotations: the images, the tag names, the regions and the ledger.
 
     `drop` names marks to leave out (crowd, difficult, truncated, occluded); `only` the classes to keep.
+
+    Raises:
+        OptionError: `only` names a class that is not there.
+        PluginError: The reader counted wrong.
     """
     fates = Fates(raw, report)
     tags, tag_code = _merge_tags(raw.tags, report)
@@ -67,6 +71,8 @@ def clean(
         mask[rows] = True
         fates.rule("left_out" if code in drop else code, mask)
     if only is not None:
+        if unknown := [name for name in only if name not in tags]:
+            raise OptionError(f"only: no such class, got {', '.join(unknown)}; the data set has {', '.join(tags[:20])}")
         fates.rule("left_out", ~np.isin(tag, [code for code, name in enumerate(tags) if name in only]))
     fates.rule("unknown_class", tag < 0)
 
@@ -124,17 +130,19 @@ def _either(mask: Any) -> Mask:  # noqa: ANN401 - NumPy types a comparison as an
 
 
 def _merge_tags(names: Sequence[str], report: Report) -> tuple[list[str], NDArray[np.int32]]:
-    """Class names trimmed, in NFC, each once; and the new code of each old one, -1 where there is no name."""
+    """Class names trimmed, in NFC, each once; and the new code of each old one, -1 for a class without a name."""
     codes: dict[str, int] = {}
-    new: list[int] = []
-    for name in names:
+    new = np.full(len(names), -1, np.int32)
+    for old, name in enumerate(names):
         tidy = unicodedata.normalize("NFC", name).strip()
-        if tidy not in ("", name):
+        if not tidy:
+            continue
+        if tidy != name:
             report.add("tag_renamed", 0, value=[name], table=[tidy])
         if tidy in codes:
             report.add("tag_merged", 0, table=[tidy])
-        new.append(codes.setdefault(tidy, len(codes)) if tidy else -1)
-    return list(codes), np.asarray(new, np.int32)
+        new[old] = codes.setdefault(tidy, len(codes))
+    return list(codes), new
 
 
 def _merge_images(images: Images, report: Report) -> tuple[Images, NDArray[np.int32]]:

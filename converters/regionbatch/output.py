@@ -99,12 +99,14 @@ def _bodies(batches: Iterable[Batch], payload: Payload, progress: Progress | Non
 
 def _write_object(bodies: Iterator[bytes], file: IO[bytes]) -> int:
     try:
-        return _write_lines(bodies, file)
+        count = _write_lines(bodies, file)
+        file.flush()
     except BrokenPipeError:  # the reader has what it wanted: no matter of ours
         raise
     except OSError as error:
         name = getattr(file, "name", "the file object")
         raise OutputError(f"{name}: cannot be written, got {error.strerror or error}; it is not whole") from error
+    return count
 
 
 def _write_file(bodies: Iterator[bytes], path: Path) -> int:

@@ -57,7 +57,8 @@ def write_report(path: str | PathLike[str], dataset: Dataset, batches: Batches |
                 file.write((b",\n  " if number else b"\n  ") + encode(finding._asdict()))
             file.write(b"\n ]\n}\n")
     except OSError as error:
-        raise OutputError(f"{path}: the report cannot be written, got {error.strerror or error}") from error
+        what = f"the report cannot be written, got {error.strerror or error}; choose another path"
+        raise OutputError(f"{path}: {what}") from error
 
 
 def _account(account: Account) -> dict[str, Any]:

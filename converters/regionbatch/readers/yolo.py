@@ -69,10 +69,10 @@ class YoloReader:
                 return name
         for _, name in zip(range(20), filter(_may_be_label, tree.files(".txt")), strict=False):
             try:
-                line = as_utf8(tree.read(name)[:1000])[0].lstrip().split(b"\n")[0]
+                first = as_utf8(tree.read(name)[:400])[0].split(b"\n")[0].split()
             except UnreadableError:
                 continue
-            if yolo_rows.is_row(line):
+            if len(first) >= 5 and all(map(yolo_rows.NUMBER.fullmatch, first[1:5])):
                 return name
         return None
 
@@ -401,8 +401,8 @@ def _annotations(
         rows = rows.take(named)
         image, file = image[named], file[named]
     shapes, boxes = int(np.count_nonzero(rows.shape)), int(np.count_nonzero(~rows.shape))
-    evidence = f"{boxes} boxes and {shapes} polygons or turned boxes"
-    report.decide("yolo_rows", kind, f"{evidence}, by their length" if kind == "auto" else f"{evidence}, as asked")
+    how = "by their length" if kind == "auto" else "as asked"
+    report.decide("yolo_rows", kind, f"{boxes} boxes and {shapes} polygons or turned boxes, {how}")
     return RawAnnotations(
         mode=BoxMode.CXCYWH_REL,
         box=rows.box,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from regionbatch.findings import Report
 
-_NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?)", re.IGNORECASE)
+NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?)", re.IGNORECASE)
 _COMMAS = bytes.maketrans(b" \t\n", b",,,")
 _decode = msgspec.json.Decoder(list[float]).decode
 
@@ -55,12 +55,6 @@ class Rows(NamedTuple):
     def take(self, mask: NDArray[np.bool_]) -> Rows:
         """Some of the rows."""
         return Rows(*(column[mask] for column in self))  # type: ignore[arg-type]
-
-
-def is_row(line: bytes) -> bool:
-    """Whether a line is a class number and at least four more numbers."""
-    tokens = line.split()
-    return len(tokens) >= 5 and all(map(_NUMBER.fullmatch, tokens))
 
 
 def tabulate(texts: Sequence[bytes], report: Report, files: NDArray[np.int32]) -> Table:
@@ -121,7 +115,7 @@ def _line_by_line(text: bytes, report: Report, file: int) -> Table:
     lines: list[int] = []
     for number, line in enumerate(re.split(rb"\r\n|\r|\n", text), 1):
         tokens = line.split()
-        if all(map(_NUMBER.fullmatch, tokens)):
+        if all(map(NUMBER.fullmatch, tokens)):
             values += map(float, tokens)
             if tokens:
                 lengths.append(len(tokens))
