@@ -249,7 +249,8 @@ class _Columns:
         self._paths.append(path)
         self._sizes.append((annotation.width, annotation.height))
         self._splits.append(split)
-        self._devkit.append(annotation.devkit)
+        if annotation.objects:
+            self._devkit.append(annotation.devkit)
         # Only where the XML's own name was taken; mostly the two are the same.
         if fold(_stem_of(name)) == fold(stem) and fold(_stem_of(named)) not in ("", fold(stem)):
             report.add("stale_filename", image, value=[named], table=self.names)
