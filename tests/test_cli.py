@@ -70,7 +70,7 @@ def test_convert_writes_what_the_library_makes(place: Place) -> None:
     batches = rb.batches(dataset, tag_ids=place.ids[1], image_ids=place.ids[3])
     assert run.status == 0
     assert place.written() == {"batch-00001.json": batches[0].to_json()}
-    assert f"wrote 2 regions in 1 batches to {place.out}" in run.stdout
+    assert f"wrote 2 regions in 1 batch to {place.out}" in run.stdout
     assert "2 read = 2 kept + 0 adjusted + 0 dropped" in run.stdout
 
 
@@ -132,7 +132,7 @@ def test_payloads_on_standard_output_are_alone_there(place: Place) -> None:
     assert [json.loads(line) for line in run.stdout.splitlines()]
     assert len(run.stdout.splitlines()) == 1
     assert "2 read = 2 kept" in run.stderr
-    assert "wrote 2 regions in 1 batches to standard output" in run.stderr
+    assert "wrote 2 regions in 1 batch to standard output" in run.stderr
     assert place.convert("-q", to="-") == (0, run.stdout, "")
     xml = place.convert("--payload", "xml", to="-")
     assert xml.stdout.startswith("<ImageRegionCreateBatch>")
