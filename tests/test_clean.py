@@ -368,7 +368,7 @@ coco_records = st.one_of(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(st.lists(coco_records, max_size=12), st.lists(st.sampled_from([1, 1, 2, "3", None]), max_size=5))
 def test_coco_ledger_adds_up(records: list[Any], image_ids: list[object]) -> None:
     content = {
@@ -390,7 +390,7 @@ def test_coco_ledger_adds_up(records: list[Any], image_ids: list[object]) -> Non
     assert_account(dataset, len(records) - len(no_boxes), len(image_ids))
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(
@@ -426,7 +426,7 @@ voc_parts = st.sampled_from(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(images_in_files, tags_in_files, st.lists(st.one_of(quads, voc_parts), max_size=3)), max_size=8)
 )

@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,7 +28,6 @@ from regionbatch_cli.main import commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 DOCUMENTS = ["README.md", "converters/README.md", "cli/README.md", "fixtures/README.md", "tests/README.md"]
 BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -63,10 +63,16 @@ def is_shown(shown: str, printed: str) -> bool:
     return re.fullmatch(pattern, f"{printed.rstrip()}\n" if printed.strip() else "") is not None
 
 
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the fixtures."""
+    return Path(shutil.copytree(ROOT / "fixtures", tmp_path_factory.mktemp("copied") / "fixtures"))
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder to work in, with a copy of the fixtures."""
-    shutil.copytree(ROOT / "fixtures", tmp_path / "fixtures")
+def folder(copied: Path, tmp_path: Path) -> Path:
+    """A folder to work in, with the fixtures in it."""
+    shutil.copytree(copied, tmp_path / "fixtures", copy_function=os.link)
     return tmp_path
 
 
