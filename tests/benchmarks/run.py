@@ -67,7 +67,7 @@ class Entry:
     does: str
     command: list[str]
     boxes: int | None = None
-    """How many the command must write to `target` or, if there is none, print."""
+    """How many the command must write to `target` or, if there is none, print; None if it sees none."""
     target: Path | None = None
     trouble: str = ""
     runs: list[Run] = field(default_factory=list)
@@ -119,7 +119,9 @@ def data_set(kind: str, scale: float, given: argparse.Namespace) -> tuple[Path, 
             sys.exit(f"generate.py failed: {made.complained}")
         half.rename(folder)
         half.parent.rmdir()
-    measure(python(HERE / "rivals.py", "touch", kind, folder, given.out / "touch.jsonl"))
+    target = given.out / "touch.jsonl"
+    measure(python(HERE / "rivals.py", "touch", kind, folder, target))
+    target.unlink()
     facts: dict[str, int] = json.loads((folder / "facts.json").read_bytes())
     return folder, facts
 
@@ -127,7 +129,7 @@ def data_set(kind: str, scale: float, given: argparse.Namespace) -> tuple[Path, 
 def regionbatch(data: Path, target: Path) -> list[str]:
     """The conversion of a set."""
     ids = ("--tags", data / "tags.json", "--images", data / "images.json")
-    return python("-m", "regionbatch_cli", "convert", data / "dataset", "-o", target, "--overwrite", *ids)
+    return python("-m", "regionbatch_cli", "convert", data / "dataset", "-o", target, *ids)
 
 
 def competition(kind: str, scale: float, given: argparse.Namespace) -> Heat:
@@ -140,10 +142,8 @@ def competition(kind: str, scale: float, given: argparse.Namespace) -> Heat:
         target = given.out / f"{name}.jsonl"
         rival = python(HERE / "rivals.py", name, kind, data, target)
         entry = Entry(name, does, regionbatch(data, target) if name == "regionbatch" else rival)
-        if name != "touch":
-            entry.boxes = facts["regions"]
-        if "whole job" in does:
-            entry.target = target
+        entry.boxes = None if name == "touch" else facts["regions"]
+        entry.target = None if does == "load" else target
         if name in LIBRARIES and not version(name):
             entry.trouble = "not installed"
         entries.append(entry)
@@ -182,9 +182,13 @@ def compete(heat: Heat, repeat: int) -> None:
         for entry in heat.entries:
             if entry.trouble:
                 continue
+            if entry.target:
+                entry.target.unlink(missing_ok=True)  # of a run that somebody stopped
             run = measure(entry.command)
             entry.runs.append(run)
             entry.trouble = trouble(entry, run)
+            if entry.target:
+                entry.target.unlink(missing_ok=True)
             say(f"{heat.title}: {entry.name}: {entry.trouble or f'{run.wall:.2f} s, {run.peak:.0f} MB'}")
 
 
@@ -197,7 +201,6 @@ def trouble(entry: Entry, run: Run) -> str:
     if entry.target:
         with entry.target.open("rb") as file:
             seen = sum(line.count(b'"imageId"') for line in file)
-        entry.target.unlink()
     else:
         seen = int(run.printed)
     return "" if seen == entry.boxes else f"saw {seen:,} of {entry.boxes:,} boxes"
@@ -219,7 +222,7 @@ def table(heat: Heat) -> str:
             wall, cpu, peak = (entry.median(what) for what in ("wall", "cpu", "peak"))
             cells = [f"{wall:.2f} ({min(walls):.2f}-{max(walls):.2f})", f"{cpu:.3f}", f"{peak:.0f}"]
             cells += [
-                f"{entry.median(what) / base.median(what):.2f}" if base else "" for what in ("wall", "cpu", "peak")
+                f"{entry.median(what) / base.median(what):.3g}" if base else "" for what in ("wall", "cpu", "peak")
             ]
         lines.append(f"| {' | '.join([entry.name, entry.does, *cells])} |")
     return "\n".join(lines)
@@ -249,7 +252,13 @@ def say(text: str) -> None:
 def options() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", choices=[*SETS, "startup", []], help="sets to run on; all if none is named")
+    parser.add_argument(
+        "what",
+        nargs="*",
+        choices=[*SETS, "startup", []],
+        metavar="WHAT",
+        help="coco, voc, yolo (all three, if none is named) or startup",
+    )
     parser.add_argument("--scale", type=float, nargs="+", help="1 (default) is as large as the published set")
     parser.add_argument("--growth", action="store_true", help="regionbatch alone, at scales 0.01, 0.1 and 1")
     parser.add_argument("--repeat", type=int, help="default 3; 10 for startup")
