@@ -104,6 +104,18 @@ def test_strict_writes_nothing(lossy: Place) -> None:
     assert not (lossy.folder / "o.jsonl").exists()
 
 
+def test_strict_stops_at_what_the_ids_bring_about(place: Place) -> None:
+    """Two classes of one id make one region of two; nothing is wrong with the files themselves."""
+    place.data = write_coco(place.folder / "twice", [GOOD, ("größe 1.jpg", "big cat", GOOD[2])])
+    tags = write_json(place.folder / "t.json", dict.fromkeys(["猫", "big cat"], ids_of(["x"])["x"]))
+    options: list[str | Path] = ["--tags", tags, *place.ids[2:]]
+    strict = command("convert", place.data, "-o", place.out, *options, "--strict")
+    assert strict.status == 1
+    assert "strict reading found 1 duplicate" in strict.stderr
+    assert not place.out.exists()
+    assert command("convert", place.data, "-o", place.out, *options).status == 3
+
+
 def test_json_is_nothing_but_json_and_what_the_library_says(lossy: Place) -> None:
     dataset = rb.read(lossy.data)
     seen = command("inspect", lossy.data, "--json")

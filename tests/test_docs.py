@@ -2,8 +2,9 @@
 
 A block that begins with three back-ticks and `console` has commands in the lines that begin with `$ `, and below each
 what it prints; a line of `…` stands for any lines, and `…` within a line for any text. A block of `python` is run, in
-the order of its file; where `#> text` ends a statement, the statement prints that text. Blocks of `sh`, `text` and the
-like are only read. All blocks of a file are run in one folder that has a copy of `fixtures/` in it.
+the order of its file; `#> text` at the end of a statement, or in the lines below it, is what the statement prints.
+Blocks of `sh`, `text` and the like are only read. All blocks of a file are run in one folder that has a copy of
+`fixtures/` in it.
 """
 
 from __future__ import annotations
@@ -120,13 +121,17 @@ def test_python_runs_and_prints_what_is_shown(folder: Path, monkeypatch: pytest.
 def run_block(block: str, names: dict[str, Any], place: str) -> None:
     """Run the statements of a block one by one, and compare what they print where it is shown."""
     lines = block.splitlines()
-    for statement in ast.parse(block).body:
+    statements = ast.parse(block).body
+    following = [*(statement.lineno - 1 for statement in statements[1:]), len(lines)]
+    for statement, next_line in zip(statements, following, strict=True):
         printed = io.StringIO()
         with redirect_stdout(printed):
             exec(compile(ast.Module([statement], []), place, "exec"), names)
-        _, mark, shown = lines[(statement.end_lineno or 1) - 1].partition("#> ")
-        if mark:
-            assert is_shown(shown, printed.getvalue()), f"{place}: {printed.getvalue()!r} is printed, not {shown!r}"
+        its_lines = lines[(statement.end_lineno or 1) - 1 : next_line]
+        shown = [line.partition("#>")[2].removeprefix(" ") for line in its_lines if "#>" in line]
+        if shown:
+            text = "".join(f"{line}\n" for line in shown)
+            assert is_shown(text, printed.getvalue()), f"{place}: prints\n{printed.getvalue()}\nnot\n{text}"
 
 
 def test_the_readme_begins_with_what_runs() -> None:
@@ -221,7 +226,9 @@ def test_how_blocks_are_found() -> None:
     assert list(commands_of(block)) == [("one more", "out\n\n"), ("two", "")]
 
 
-def test_how_python_is_compared() -> None:
-    run_block("x = 5\nprint(\n    x,\n)  #> 5\n", {}, "here")
-    with pytest.raises(AssertionError, match=r"here: '5\\n' is printed, not '6'"):
-        run_block("x = 5\nprint(x)  #> 6\n", {}, "here")
+@pytest.mark.parametrize("block", ["y = 5\nx = 5\nprint(\n    x,\n)  #> 5\n", "x = 5\nprint(x)\n#> 5\ny = 6\n"])
+def test_how_python_is_compared(block: str) -> None:
+    run_block(block, {}, "here")
+    for old, new in (("#> 5", "#> 6"), ("#> 5", "#> 5\n#> 5"), ("x = 5", "x = 55"), ("#> 5", "#>")):
+        with pytest.raises(AssertionError, match="here: prints"):
+            run_block(block.replace(old, new), {}, "here")

@@ -192,8 +192,9 @@ for folder in sys.argv[1:]:
 """
 
 
-def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
-    """Whatever the order that this process gives to sets."""
+@pytest.fixture
+def three(tmp_path: Path) -> list[Path]:
+    """A data set of each format, with tables of ids beside it."""
     tags = [f"class {number}" for number in range(30)]
     images = [f"{number}.jpg" for number in range(30)]
     pairs = list(zip(images, tags, strict=True))
@@ -204,7 +205,19 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     ]
     for folder in folders:
         write_id_files(folder.parent, regionbatch.read(folder))
-    runs = [process("-c", CONVERT, *folders, PYTHONHASHSEED=seed) for seed in ("1", "2")]
+    return folders
+
+
+def test_the_same_input_gives_the_same_bytes(three: list[Path]) -> None:
+    """Whatever the order that this process gives to sets."""
+    runs = [process("-c", CONVERT, *three, PYTHONHASHSEED=seed) for seed in ("1", "2")]
     assert [run.stderr for run in runs] == ["", ""]
     assert runs[0].stdout == runs[1].stdout
     assert runs[0].stdout.count('{"imageId"') == 90
+
+
+def test_text_is_read_and_written_as_utf8_on_every_system(three: list[Path]) -> None:
+    """No file is opened in the encoding of the machine, which is another on Windows."""
+    strict = ["-X", "warn_default_encoding", "-W", "error::EncodingWarning", "-X", "utf8=0"]
+    run = process(*strict, "-c", CONVERT, *three)
+    assert (run.returncode, run.stderr) == (0, "")

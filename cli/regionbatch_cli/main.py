@@ -44,7 +44,6 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show ends no run
     try:
         status = _run()
-        sys.stdout.flush()
     except OSError as error:  # most often standard output: gone, as in `regionbatch … | head`, or on a full disk
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try again when it ends
         status = CANNOT
