@@ -189,17 +189,17 @@ def test_golden_bytes(tmp_path: Path) -> None:
     assert batch.to_json() == (
         b'{"regions":['
         b'{"imageId":"0a1b2c3d-0000-4000-8000-00000000000a","tagId":"b607964f-7bd6-4a3b-a869-6791fb6aab87",'
-        b'"left":0.0,"top":0.0,"width":1.0,"height":1.0},'
+        b'"left":0.000000000,"top":0.000000000,"width":1.000000000,"height":1.000000000},'
         b'{"imageId":"0a1b2c3d-0000-4000-8000-00000000000a","tagId":"d8d8d8d8-1111-4222-8333-444444444444",'
-        b'"left":0.333333333,"top":0.1,"width":0.666666607,"height":1e-6},'
+        b'"left":0.333333333,"top":0.100000000,"width":0.666666607,"height":0.000001000},'
         b'{"imageId":"0a1b2c3d-0000-4000-8000-00000000000b","tagId":"d8d8d8d8-1111-4222-8333-444444444444",'
-        b'"left":0.1,"top":0.1,"width":0.4,"height":0.6}'
+        b'"left":0.100000000,"top":0.100000000,"width":0.400000000,"height":0.600000000}'
         b"]}"
     )
     assert batch.to_xml().startswith(
         b"<ImageRegionCreateBatch><regions><imageId>0a1b2c3d-0000-4000-8000-00000000000a</imageId>"
-        b"<tagId>b607964f-7bd6-4a3b-a869-6791fb6aab87</tagId><left>0.0</left><top>0.0</top><width>1.0</width>"
-        b"<height>1.0</height></regions><regions>"
+        b"<tagId>b607964f-7bd6-4a3b-a869-6791fb6aab87</tagId><left>0.000000000</left><top>0.000000000</top><width>1.000000000</width>"
+        b"<height>1.000000000</height></regions><regions>"
     )
 
 

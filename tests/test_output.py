@@ -211,7 +211,7 @@ def slowly():
         if number == 2:
             print("half", flush=True)
             time.sleep(60)
-        yield Batch([])
+        yield Batch(b"")
 rb.write(slowly(), sys.argv[1], overwrite=True)
 """
 
@@ -243,12 +243,11 @@ def test_a_killed_run_leaves_nothing_that_looks_finished(
 FULL_DISK = """
 import resource, signal, sys
 import regionbatch as rb
-from regionbatch.batching import Batch, Entry
+from regionbatch.batching import Batch
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
-entry = Entry("0" * 36, "0" * 36, 0.1, 0.1, 0.1, 0.1)
 try:
-    rb.write([Batch([entry] * 64)] * 3, sys.argv[1], overwrite=True)
+    rb.write([Batch(b"0" * 10_000)] * 3, sys.argv[1], overwrite=True)
 except rb.OutputError as error:
     print(error)
 """

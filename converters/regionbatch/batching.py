@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, overload
 
 import msgspec
 import numpy as np
 
+from regionbatch import payload
 from regionbatch.boxes import first_of_equal
 from regionbatch.clean import ledger_of
 from regionbatch.errors import OptionError
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from regionbatch.dataset import Dataset, Regions
+
+_AT_A_TIME = 256
+"""Batches whose text is made together: 3 MB, which stays in the processor's cache."""
 
 
 class Entry(msgspec.Struct, gc=False, rename="camel"):
@@ -40,17 +45,17 @@ class _Payload(msgspec.Struct, gc=False):
     regions: list[Entry]
 
 
-_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Payload).decode
 
 
 class Batch(Sequence[Entry]):
-    """At most 64 entries for one call."""
+    """At most 64 entries for one call. It is held as its text; entries are made when somebody looks at them."""
 
-    __slots__ = ("_entries",)
+    __slots__ = ("_text",)
 
-    def __init__(self, entries: list[Entry]) -> None:
-        """Take the entries."""
-        self._entries = entries
+    def __init__(self, text: bytes) -> None:
+        """Take the entries as `payload.Entries.text` writes them."""
+        self._text = text
 
     @overload
     def __getitem__(self, at: int) -> Entry: ...
@@ -58,40 +63,67 @@ class Batch(Sequence[Entry]):
     def __getitem__(self, at: slice) -> list[Entry]: ...
     def __getitem__(self, at: int | slice) -> Entry | list[Entry]:
         """An entry, or some."""
-        return self._entries[at]
+        return _decode(self.to_json()).regions[at]
+
+    def __iter__(self) -> Iterator[Entry]:
+        """All entries."""
+        return iter(_decode(self.to_json()).regions)
 
     def __len__(self) -> int:
         """How many entries, at most 64."""
-        return len(self._entries)
+        return len(self._text) // payload.LENGTH
 
     def to_json(self) -> bytes:
         """The body of the call as JSON, on one line."""
-        return _encode(_Payload(self._entries))
+        return b'{"regions":[' + self._text[:-1] + b"]}"
 
     def to_xml(self) -> bytes:
         """The body of the call as XML. Ids are UUIDs and the rest numbers, so nothing needs escaping."""
         regions = "".join(
-            f"<regions><imageId>{entry.image_id}</imageId><tagId>{entry.tag_id}</tagId><left>{entry.left!r}</left>"
-            f"<top>{entry.top!r}</top><width>{entry.width!r}</width><height>{entry.height!r}</height></regions>"
-            for entry in self._entries
+            f"<regions><imageId>{entry.image_id}</imageId><tagId>{entry.tag_id}</tagId><left>{entry.left:.9f}</left>"
+            f"<top>{entry.top:.9f}</top><width>{entry.width:.9f}</width><height>{entry.height:.9f}</height></regions>"
+            for entry in self
         )
         return f"<ImageRegionCreateBatch>{regions}</ImageRegionCreateBatch>".encode()
 
 
 class Batches(Sequence[Batch]):
-    """The payloads of a data set; made one at a time, as they are asked for."""
+    """The payloads of a data set; made some at a time, as they are asked for."""
 
     def __init__(
-        self, regions: Regions, image_ids: Sequence[str], tag_ids: Sequence[str], findings: Findings, ledger: Ledger
+        self,
+        regions: Regions,
+        rows: NDArray[np.int64],
+        image_ids: Sequence[str],
+        tag_ids: Sequence[str],
+        findings: Findings,
+        ledger: Ledger,
     ) -> None:
-        """`image_ids` and `tag_ids` have the id of each code in `regions`; use `batches` to make them."""
+        """Take the columns as they are; use `batches` to make them."""
         self.regions = regions
         """What is sent, in the order it is sent."""
+        self.rows = rows
+        """(n,), the number that each has in the data set's own `regions`."""
+        self.image_ids = image_ids
+        """The id of each image code; empty where there is none."""
+        self.tag_ids = tag_ids
+        """The id of each tag code; empty where there is none."""
         self.findings = findings
         """Those of the data set, and what resolving the names added."""
         self.ledger = ledger
         """That of the data set, less what has no id."""
-        self._image_ids, self._tag_ids = image_ids, tag_ids
+
+    def take(self, rows: NDArray[np.int64]) -> Batches:
+        """The payloads of some of the regions, by their numbers here."""
+        some = Batches(
+            self.regions.take(rows), self.rows[rows], self.image_ids, self.tag_ids, self.findings, self.ledger
+        )
+        some._entries = self._entries  # the same tables: made once
+        return some
+
+    @cached_property
+    def _entries(self) -> payload.Entries:
+        return payload.Entries(self.image_ids, self.tag_ids)
 
     def __len__(self) -> int:
         """How many calls."""
@@ -108,21 +140,14 @@ class Batches(Sequence[Batch]):
         if not -len(self) <= at < len(self):
             raise IndexError(at)
         start = at % len(self) * REGIONS_PER_BATCH
-        return Batch(self._entries(start, start + REGIONS_PER_BATCH))
+        return Batch(self._entries.text(self.regions, start, start + REGIONS_PER_BATCH))
 
     def __iter__(self) -> Iterator[Batch]:
         """All batches."""
-        many = REGIONS_PER_BATCH * 256
-        for start in range(0, len(self.regions), many):
-            entries = self._entries(start, start + many)
-            for first in range(0, len(entries), REGIONS_PER_BATCH):
-                yield Batch(entries[first : first + REGIONS_PER_BATCH])
-
-    def _entries(self, start: int, end: int) -> list[Entry]:
-        rows = self.regions
-        images = map(self._image_ids.__getitem__, rows.image[start:end].tolist())
-        tags = map(self._tag_ids.__getitem__, rows.tag[start:end].tolist())
-        return list(map(Entry, images, tags, *rows.box[start:end].T.tolist()))
+        for start in range(0, len(self.regions), _AT_A_TIME * REGIONS_PER_BATCH):
+            text = self._entries.text(self.regions, start, start + _AT_A_TIME * REGIONS_PER_BATCH)
+            for first in range(0, len(text), payload.LENGTH * REGIONS_PER_BATCH):
+                yield Batch(text[first : first + payload.LENGTH * REGIONS_PER_BATCH])
 
 
 def batches(
@@ -152,7 +177,7 @@ def batches(
         "tag",
         dataset.tags,
         np.flatnonzero(tag_counts).tolist(),
-        _table(tag_ids, "tag_ids"),
+        table_of(tag_ids, "tag_ids"),
         report,
         rename=rename,
         counts=tag_counts.tolist(),
@@ -163,7 +188,7 @@ def batches(
         "image",
         dataset.images.names,
         np.flatnonzero(image_counts).tolist(),
-        _table(image_ids, "image_ids"),
+        table_of(image_ids, "image_ids"),
         report,
         counts=image_counts.tolist(),
         skip=skip_unresolved,
@@ -183,10 +208,11 @@ def batches(
     dropped = {code: before.dropped.get(code, 0) + now.get(code, 0) for code in {**before.dropped, **now}}
     ledger = ledger_of(regions, before.read, dropped, before.images)
     findings = dataset.findings + report.findings()
-    return Batches(regions, [id_ or "" for id_ in images], [id_ or "" for id_ in tags], findings, ledger)
+    return Batches(regions, order, [id_ or "" for id_ in images], [id_ or "" for id_ in tags], findings, ledger)
 
 
-def _table(ids: Mapping[str, str] | str | PathLike[str], name: str) -> Mapping[str, str]:
+def table_of(ids: Mapping[str, str] | str | PathLike[str], name: str) -> Mapping[str, str]:
+    """Ids by name, checked, of a mapping or of a file; `name` is the argument's, for messages."""
     if hasattr(ids, "items"):
         return collect_ids(ids.items(), name)
     if isinstance(ids, str) or hasattr(ids, "__fspath__"):

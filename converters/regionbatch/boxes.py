@@ -131,7 +131,9 @@ def writable(box: Boxes) -> Boxes:
     """
     # Dividing by a whole number of steps, not multiplying by a fraction, gives the float that prints shortest.
     steps = round(1 / QUANTUM)
-    quanta = np.rint(box * steps) + 0.0  # -0.0 becomes 0.0
+    quanta = box * steps
+    np.rint(quanta, out=quanta)
+    quanta += 0.0  # -0.0 becomes 0.0
     np.maximum(quanta[:, 2:], 1, out=quanta[:, 2:])
     as_read = (quanta / steps).astype(np.float32).astype(np.float64)
     row, side = np.nonzero(as_read[:, :2] + as_read[:, 2:] > 1)
@@ -153,10 +155,11 @@ def first_of_equal(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes)
     for column in keys.T:
         mixed = (mixed ^ column) * np.uint64(0x9E3779B97F4A7C15)
         mixed ^= mixed >> np.uint64(29)
-    order = np.argsort(mixed, kind="stable")
-    alike = mixed[order[1:]] == mixed[order[:-1]]
     first = np.ones(len(box), np.bool_)
-    if alike.any():
+    ordered_mix = np.sort(mixed)  # without the rows of each, it is ten times as fast, and mostly enough
+    if (ordered_mix[1:] == ordered_mix[:-1]).any():
+        order = np.argsort(mixed, kind="stable")
+        alike = mixed[order[1:]] == mixed[order[:-1]]
         suspects = np.sort(order[np.append(alike, False) | np.insert(alike, 0, False)])
         _, once = np.unique(keys[suspects], axis=0, return_index=True)
         first[suspects] = False

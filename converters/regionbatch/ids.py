@@ -46,7 +46,11 @@ def collect_ids(pairs: Iterable[tuple[str, object]], place: str) -> dict[str, st
     Raises:
         ResolveError: A name has two ids, or an id is no UUID.
     """
-    ids: dict[str, str] = {}
+    pairs = list(pairs)
+    ids = {name: value for name, value in pairs if isinstance(value, str) and _is_uuid(value)}
+    if len(ids) == len(pairs):
+        return ids
+    ids = {}
     for name, value in pairs:
         id_ = value if isinstance(value, str) and _is_uuid(value) else _as_uuid(name, value, place)
         if ids.setdefault(name, id_) != id_:

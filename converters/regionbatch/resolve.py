@@ -74,14 +74,14 @@ def resolve(
     rename = dict(rename or {})
     if unknown := sorted(set(rename) - set(names)):
         raise ResolveError(f"--map: no such class in the data set, got {', '.join(unknown)}; it has {_some(names)}")
+    wanted = [rename.get(name, name) for name in names] if rename else names
     left: list[int] = []
     for code in used:
-        wanted = rename.get(names[code], names[code])
-        found[code] = ids.get(wanted)
-        if wanted != names[code]:
-            report.add("mapped", 0, value=[wanted], table=[names[code]])
-        if found[code] is None:
+        found[code] = id_ = ids.get(wanted[code])
+        if id_ is None:
             left.append(code)
+        if rename and wanted[code] != names[code]:
+            report.add("mapped", 0, value=[wanted[code]], table=[names[code]])
     if (
         kind == "image"
         and all("/" in names[code] for code in left)
@@ -89,7 +89,7 @@ def resolve(
     ):
         steps = steps[1:]  # the table has no paths, so none can match
     for step in steps:
-        left = _match(step, left, [rename.get(name, name) for name in names] if left else [], ids, found, kind, report)
+        left = _match(step, left, wanted, ids, found, kind, report)
     if left and not skip:
         raise _unresolved(kind, left, names, ids, counts)
     if kind == "image":
@@ -136,6 +136,9 @@ def _match(
 
 def _refuse_shared(found: Sequence[str | None], names: Sequence[str], ids: Mapping[str, str]) -> None:
     """Refuse two images that one entry of the table would serve, as `a/1.jpg` and `b/1.jpg` by `1.jpg`."""
+    known = [id_ for id_ in found if id_ is not None]
+    if len(set(known)) == len(known):
+        return
     by_id: dict[str, int] = {}
     for code, id_ in enumerate(found):
         if id_ is None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import msgspec
 import numpy as np
 
+from regionbatch import boxes
 from regionbatch.boxes import BoxMode
 from regionbatch.dataset import Images, RawAnnotations
 from regionbatch.errors import AmbiguousDatasetError
@@ -56,7 +57,7 @@ class _Annotation(msgspec.Struct, gc=False):
     category_id: Id
     bbox: tuple[float, float, float, float]
     id: Id = -1
-    iscrowd: int = 0
+    iscrowd: Annotated[int, msgspec.Meta(ge=0, le=1)] = 0
 
 
 _WANTED: Mapping[str, type[msgspec.Struct]] = {"images": _Image, "categories": _Category, "annotations": _Annotation}
@@ -138,12 +139,13 @@ class _Columns:
     def _add_typed_annotations(self, records: list[_Annotation]) -> None:
         count = len(records)
         self._report.read(boxes=count)
-        ids = np.fromiter(chain.from_iterable(map(_annotation_ids, records)), np.int64, 3 * count).reshape(-1, 3)
+        flat_ids = chain.from_iterable(map(_annotation_ids, records))
+        ids = np.fromiter(flat_ids, np.int64, 4 * count).reshape(-1, 4)
         unnamed = np.flatnonzero(ids[:, 0] < 0)
         ids[unnamed, 0] = -1 - self._met - unnamed
         flat = chain.from_iterable(map(_annotation_bbox, records))
-        self._append(ids, np.fromiter(flat, np.float64, 4 * count).reshape(-1, 4))
-        self.marks["crowd"] += [self.rows - count + row for row, record in enumerate(records) if record.iscrowd]
+        self.marks["crowd"] += (np.flatnonzero(ids[:, 3]) + self.rows).tolist()
+        self._append(ids[:, :3], np.fromiter(flat, np.float64, 4 * count).reshape(-1, 4))
 
     def _add_plain_annotations(self, records: list[Any]) -> None:
         ids: list[tuple[int, int, int]] = []
@@ -203,7 +205,7 @@ class _Columns:
         return [texts.get(number, number) for number in ids.tolist()]
 
 
-_annotation_ids = attrgetter("id", "image_id", "category_id")
+_annotation_ids = attrgetter("id", "image_id", "category_id", "iscrowd")
 _annotation_bbox = attrgetter("bbox")
 _image_fields = attrgetter("id", "file_name", "width", "height")
 _category_fields = attrgetter("id", "name")
@@ -250,8 +252,8 @@ class _Collected:
                 report.add(code, file, where[bad], columns.id_texts(values[bad]), place="annotation")
         row_now = np.cumsum(good) - 1 + self._rows
         for code, marked in columns.marks.items():
-            rows = np.asarray(marked, np.int64)
-            self._marks.setdefault(code, []).append(row_now[rows[good[rows]]])
+            marked_rows = np.asarray(marked, np.int64)
+            self._marks.setdefault(code, []).append(row_now[marked_rows[good[marked_rows]]])
         if not good.all():
             box, image, tag, where = box[good], image[good], tag[good], where[good]
         self._rows += len(box)
@@ -268,8 +270,8 @@ class _Collected:
 
     def annotations(self) -> RawAnnotations:
         """Everything that was added."""
-        box = np.concatenate([np.empty((0, 4)), *self._columns["box"]])
-        image = np.concatenate([np.empty(0, np.int32), *self._columns["image"]])
+        box = _joined(self._columns["box"], np.empty((0, 4)))
+        image = _joined(self._columns["image"], np.empty(0, np.int32))
         sizes = np.asarray(self._sizes, np.int32).reshape(-1, 2)
         corners = set(self._formats) == {"ltrb"}
         if not corners:
@@ -282,7 +284,7 @@ class _Collected:
             mode=_MODES[corners, shares],
             box=box,
             image=image,
-            tag=np.concatenate([np.empty(0, np.int32), *self._columns["tag"]]),
+            tag=_joined(self._columns["tag"], np.empty(0, np.int32)),
             images=Images(
                 self._names,
                 sizes[:, 0],
@@ -292,8 +294,8 @@ class _Collected:
                 self._split_names,
             ),
             tags=self._tags,
-            file=np.concatenate([np.empty(0, np.int32), *self._columns["file"]]),
-            where=np.concatenate([np.empty(0, np.int64), *self._columns["where"]]),
+            file=_joined(self._columns["file"], np.empty(0, np.int32)),
+            where=_joined(self._columns["where"], np.empty(0, np.int64)),
             place="annotation",
             marks={code: np.concatenate(rows) for code, rows in self._marks.items()},
         )
@@ -304,30 +306,33 @@ class _Collected:
         """Add images to the tables; their codes by id, `_AMBIGUOUS` for an id that two different images have."""
         if split and split not in self._split_names:
             self._split_names.append(split)
-        split_code = self._split_names.index(split) if split else -1
+        self._splits += [self._split_names.index(split) if split else -1] * len(records)
+        self._sizes += [(width, height) for _, _, width, height in records]
+        first, names = len(self._names), self._names
+        listed = [name.replace("\\", "/").removeprefix("./") for _, name, _, _ in records]
+        found = finder.find_all(listed) if finder else [("", "")] * len(listed)
+        outside = {row for row, name in enumerate(listed) if leaves(name)}
         folder = file.rpartition("/")[0]
         prefix = f"{folder}/" if folder and folder.rpartition("/")[2].lower() not in _ANNOTATION_FOLDERS else ""
-        index: dict[int, int] = {}
-        first, absent, outside = len(self._names), [], []
-        for code, (id_, file_name, width, height) in enumerate(records, first):
-            tidy = file_name.replace("\\", "/").removeprefix("./")
-            found, path = finder.find(tidy) if finder else ("", "")
-            if leaves(tidy):
-                outside.append(code)
-            if not found:
-                absent.append(code)
-            self._names.append(found or (tidy if leaves(tidy) else prefix + tidy))
-            self._paths.append(path)
-            self._sizes.append((width, height))
-            twin = index.setdefault(id_, code)
-            if twin != code and (twin < 0 or self._names[twin] != self._names[code]):
-                index[id_] = _AMBIGUOUS
-        self._splits += [split_code] * len(records)
-        names = self._names
-        self._report.add("outside_dataset", np.asarray(outside, np.int32), table=names)
-        if finder:
+        names += [
+            there or (name if row in outside else prefix + name)
+            for row, (name, (there, _)) in enumerate(zip(listed, found, strict=True))
+        ]
+        self._paths += [path for _, path in found]
+        self._report.add("outside_dataset", np.asarray(sorted(outside), np.int32) + np.int32(first), table=names)
+        absent = [row for row, (there, _) in enumerate(found, first) if not there]
+        if len(absent) < len(found):
             self._report.add("image_not_on_disk", np.asarray(absent, np.int32), table=names)
-        return index
+        return self._codes_by_id([id_ for id_, _, _, _ in records], first)
+
+    def _codes_by_id(self, ids: Sequence[int], first: int) -> dict[int, int]:
+        codes = dict(zip(ids, range(first, first + len(ids)), strict=True))
+        if len(codes) < len(ids):
+            for code, id_ in enumerate(ids, first):
+                twin = codes[id_]
+                if twin != _AMBIGUOUS and self._names[twin] != self._names[code]:
+                    codes[id_] = _AMBIGUOUS
+        return codes
 
     def _add_tags(self, records: Sequence[tuple[int, str]]) -> dict[int, int]:
         index: dict[int, int] = {}
@@ -354,11 +359,21 @@ def _look_up(ids: NDArray[np.int64], index: Mapping[int, int]) -> NDArray[np.int
     if not index:
         return np.full(len(ids), _UNKNOWN, np.int32)
     keys = np.fromiter(index, np.int64, len(index))
+    codes = np.fromiter(index.values(), np.int32, len(index))
+    low, span = int(keys.min()), int(keys.max()) - int(keys.min()) + 1
+    if span <= 16 * (len(keys) + len(ids)):  # ids that lie close together: a table, five times as fast as searching
+        table = np.full(span + 1, _UNKNOWN, np.int32)
+        table[keys - low] = codes
+        return table[np.where((ids >= low) & (ids < low + span), ids - low, span)]
     order = np.argsort(keys)
-    codes = np.fromiter(index.values(), np.int32, len(index))[order]
-    keys = keys[order]
+    keys, codes = keys[order], codes[order]
     at = np.minimum(np.searchsorted(keys, ids), len(keys) - 1)
     return np.where(keys[at] == ids, codes[at], np.int32(_UNKNOWN))
+
+
+def _joined(arrays: Sequence[NDArray[Any]], empty: NDArray[Any]) -> NDArray[Any]:
+    """Arrays one behind the other; `empty` if there are none. A single one is not copied."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate([empty, *arrays])
 
 
 def _read_box(record: object) -> tuple[tuple[float, ...] | None, str]:
@@ -397,11 +412,13 @@ def _in_shares(box: NDArray[np.float64], size: NDArray[np.int32], corners: bool,
     if wanted != "auto":
         report.decide("coco_boxes", wanted, "as asked")
         return wanted == "normalised"
-    finite = np.isfinite(box).all(axis=1)
-    edges = box[:, 2:] if corners else box[:, :2] + box[:, 2:]
-    small = finite & (edges <= 1 + 1e-6).all(axis=1)
+    finite = boxes.finite(box)
+    first, second = box[:, :2], box[:, 2:]
+    small = (second if corners else first + second) <= 1 + boxes.NOISE
     # A box of one pixel in the corner is small too, so the images must be larger than that.
-    within, count = int(np.count_nonzero(small & (size != 1).any(axis=1))), int(np.count_nonzero(finite))
+    larger = size != 1
+    small = finite & small[:, 0] & small[:, 1] & (larger[:, 0] | larger[:, 1])
+    within, count = int(np.count_nonzero(small)), int(np.count_nonzero(finite))
     if count and within == count:
         report.decide("coco_boxes", "normalised", f"all edges of all {count} boxes are 1 or less")
         return True

@@ -207,6 +207,12 @@ class PictureFinder:
         # Most names have no folder in them, and most folders no pictures: then there is nothing to look for.
         self._with_pictures = [(tree, folder) for tree, folder in self._places if tree.has_pictures(folder)]
 
+    def find_all(self, names: Sequence[str]) -> list[tuple[str, str]]:
+        """`find` for many names."""
+        if not self._with_pictures and not any("/" in name for name in names):
+            return [("", "")] * len(names)
+        return list(map(self.find, names))
+
     def find(self, name: str) -> tuple[str, str]:
         """The picture's path relative to the data set, and the path to open; two empty texts: it is not there."""
         places = self._places if "/" in name else self._with_pictures
