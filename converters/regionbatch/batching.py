@@ -202,7 +202,8 @@ def batches(
         first[resolved] = first_of_equal(image[resolved], tag[resolved], regions.box[resolved])
         _drop("duplicate", resolved & ~first, dataset, report)
     order = np.flatnonzero(first)
-    order = order[np.argsort(image[order], kind="stable")]
+    # By image, then in the order read: the two as one number, since numbers sort faster than their positions.
+    order = np.sort(image[order].astype(np.int64) << 32 | order) & 0xFFFFFFFF
     regions = regions.take(order)
     before, now = dataset.ledger, report.dropped("box")
     dropped = {code: before.dropped.get(code, 0) + now.get(code, 0) for code in {**before.dropped, **now}}
@@ -222,6 +223,9 @@ def table_of(ids: Mapping[str, str] | str | PathLike[str], name: str) -> Mapping
 
 def _one_code_an_id(ids: Sequence[str | None]) -> NDArray[np.int32]:
     """The code of each name, where names with one id have one code; -1: no id."""
+    if not _share_ids(ids):
+        has_id = np.fromiter(map(bool, ids), np.bool_, len(ids))
+        return np.where(has_id, np.arange(len(ids)), -1).astype(np.int32)
     first: dict[str, int] = {}
     return np.asarray([-1 if id_ is None else first.setdefault(id_, code) for code, id_ in enumerate(ids)], np.int32)
 

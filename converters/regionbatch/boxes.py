@@ -55,8 +55,8 @@ class BoxMode(Enum):
 
 def finite(box: Boxes) -> Mask:
     """Which boxes have no NaN and no infinity in them, (n,)."""
-    with np.errstate(invalid="ignore"):
-        whole: Mask = np.isfinite(box @ np.full(4, 0.25))  # a sum of quarters is finite if all four are
+    first, second, third, fourth = np.isfinite(box).T
+    whole: Mask = first & second & third & fourth  # `all(axis=1)` takes three times as long
     return whole
 
 
@@ -135,8 +135,10 @@ def writable(box: Boxes) -> Boxes:
     np.rint(quanta, out=quanta)
     quanta += 0.0  # -0.0 becomes 0.0
     np.maximum(quanta[:, 2:], 1, out=quanta[:, 2:])
-    as_read = (quanta / steps).astype(np.float32).astype(np.float64)
-    row, side = np.nonzero(as_read[:, :2] + as_read[:, 2:] > 1)
+    # Only where left + width is next to 1 can rounding bring it above.
+    row, side = np.nonzero(quanta[:, :2] + quanta[:, 2:] > steps - 2 * _NUDGE)
+    first, second = ((quanta[row, side + more] / steps).astype(np.float32).astype(np.float64) for more in (0, 2))
+    row, side = row[first + second > 1], side[first + second > 1]
     # The larger of the two is at least half the side, so it can spare the nudge; the smaller may not.
     larger = np.where(quanta[row, side + 2] > quanta[row, side], side + 2, side)
     quanta[row, larger] -= _NUDGE

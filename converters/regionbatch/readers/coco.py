@@ -310,18 +310,17 @@ class _Collected:
         self._sizes += [(width, height) for _, _, width, height in records]
         first, names = len(self._names), self._names
         listed = [name.replace("\\", "/").removeprefix("./") for _, name, _, _ in records]
-        found = finder.find_all(listed) if finder else [("", "")] * len(listed)
         outside = {row for row, name in enumerate(listed) if leaves(name)}
         folder = file.rpartition("/")[0]
         prefix = f"{folder}/" if folder and folder.rpartition("/")[2].lower() not in _ANNOTATION_FOLDERS else ""
-        names += [
-            there or (name if row in outside else prefix + name)
-            for row, (name, (there, _)) in enumerate(zip(listed, found, strict=True))
-        ]
-        self._paths += [path for _, path in found]
+        names += [name if row in outside else prefix + name for row, name in enumerate(listed)]
+        self._paths += [""] * len(listed)
+        found = finder.find_all(listed) if finder else {}
+        for row, (name, path) in found.items():
+            names[first + row], self._paths[first + row] = name, path
         self._report.add("outside_dataset", np.asarray(sorted(outside), np.int32) + np.int32(first), table=names)
-        absent = [row for row, (there, _) in enumerate(found, first) if not there]
-        if len(absent) < len(found):
+        if found:
+            absent = [first + row for row in range(len(listed)) if row not in found]
             self._report.add("image_not_on_disk", np.asarray(absent, np.int32), table=names)
         return self._codes_by_id([id_ for id_, _, _, _ in records], first)
 

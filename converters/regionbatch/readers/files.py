@@ -207,11 +207,11 @@ class PictureFinder:
         # Most names have no folder in them, and most folders no pictures: then there is nothing to look for.
         self._with_pictures = [(tree, folder) for tree, folder in self._places if tree.has_pictures(folder)]
 
-    def find_all(self, names: Sequence[str]) -> list[tuple[str, str]]:
-        """`find` for many names."""
+    def find_all(self, names: Sequence[str]) -> dict[int, tuple[str, str]]:
+        """`find` for many names: what was found, by the number of the name."""
         if not self._with_pictures and not any("/" in name for name in names):
-            return [("", "")] * len(names)
-        return list(map(self.find, names))
+            return {}
+        return {row: found for row, found in enumerate(map(self.find, names)) if found[1]}
 
     def find(self, name: str) -> tuple[str, str]:
         """The picture's path relative to the data set, and the path to open; two empty texts: it is not there."""

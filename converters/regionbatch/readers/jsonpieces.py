@@ -35,6 +35,7 @@ LARGEST_RECORD = 2**24
 _BLANK = re.compile(rb"[ \t\r\n]*+")
 _KEY = re.compile(rb'"((?:[^"\\]|\\.){0,200}+)"[ \t\r\n]*+:[ \t\r\n]*+')
 _CUT = re.compile(rb"}[ \t\r\n]*+,[ \t\r\n]*+{")
+_END = re.compile(rb"}[ \t\r\n]*+\][ \t\r\n]*+(?:,[ \t\r\n]*+\"|})")
 _SCALAR = re.compile(rb"[-+.\w]{1,40}")
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)  # a string without end goes to the end
 
@@ -148,14 +149,20 @@ class Pieces:
         decode, finished = self._decoders[key], False
         buffer = bytearray(b"[") + bytearray(self._size + 1)  # `[`, records, `]`
         while not finished:
-            end, plain = _last_cut(buffer, self._fill(buffer, at)) - 1, []
+            filled = self._fill(buffer, at)
+            end, plain = _last_cut(buffer, filled) - 1, []
             typed = _typed(decode, buffer, end) if end > 0 else None
+            if typed is None and (last := _END.search(buffer, 1, filled)):
+                end = last.start()  # behind `[` and up to the last record's `}`
+                del last  # it holds the buffer
+                typed = _typed(decode, buffer, end)
+                finished = typed is not None
             if typed is None:
                 end, finished = self._count_brackets(at)
                 records = bytearray(b"[" + self._text[at : at + end] + b"]")
                 typed = _typed(decode, records, end)
                 plain = self._plain(records, at) if typed is None else []
-            at = at + end + 1 if finished else self._text.find(b",", at + end) + 1
+            at = self._text.find(b"]" if finished else b",", at + end) + 1
             self._forget(at)
             yield Piece(key, at, typed, plain)
 
