@@ -82,16 +82,33 @@ class Batches(Sequence[Batch]):
     """The payloads of a data set; made one at a time, as they are asked for."""
 
     def __init__(
-        self, regions: Regions, image_ids: Sequence[str], tag_ids: Sequence[str], findings: Findings, ledger: Ledger
+        self,
+        regions: Regions,
+        rows: NDArray[np.int64],
+        image_ids: Sequence[str],
+        tag_ids: Sequence[str],
+        findings: Findings,
+        ledger: Ledger,
     ) -> None:
-        """`image_ids` and `tag_ids` have the id of each code in `regions`; use `batches` to make them."""
+        """Take the columns as they are; use `batches` to make them."""
         self.regions = regions
         """What is sent, in the order it is sent."""
+        self.rows = rows
+        """(n,), the number that each has in the data set's own `regions`."""
+        self.image_ids = image_ids
+        """The id of each image code; empty where there is none."""
+        self.tag_ids = tag_ids
+        """The id of each tag code; empty where there is none."""
         self.findings = findings
         """Those of the data set, and what resolving the names added."""
         self.ledger = ledger
         """That of the data set, less what has no id."""
-        self._image_ids, self._tag_ids = image_ids, tag_ids
+
+    def take(self, rows: NDArray[np.int64]) -> Batches:
+        """The payloads of some of the regions, by their numbers here."""
+        return Batches(
+            self.regions.take(rows), self.rows[rows], self.image_ids, self.tag_ids, self.findings, self.ledger
+        )
 
     def __len__(self) -> int:
         """How many calls."""
@@ -120,8 +137,8 @@ class Batches(Sequence[Batch]):
 
     def _entries(self, start: int, end: int) -> list[Entry]:
         rows = self.regions
-        images = map(self._image_ids.__getitem__, rows.image[start:end].tolist())
-        tags = map(self._tag_ids.__getitem__, rows.tag[start:end].tolist())
+        images = map(self.image_ids.__getitem__, rows.image[start:end].tolist())
+        tags = map(self.tag_ids.__getitem__, rows.tag[start:end].tolist())
         return list(map(Entry, images, tags, *rows.box[start:end].T.tolist()))
 
 
@@ -152,7 +169,7 @@ def batches(
         "tag",
         dataset.tags,
         np.flatnonzero(tag_counts).tolist(),
-        _table(tag_ids, "tag_ids"),
+        table_of(tag_ids, "tag_ids"),
         report,
         rename=rename,
         counts=tag_counts.tolist(),
@@ -163,7 +180,7 @@ def batches(
         "image",
         dataset.images.names,
         np.flatnonzero(image_counts).tolist(),
-        _table(image_ids, "image_ids"),
+        table_of(image_ids, "image_ids"),
         report,
         counts=image_counts.tolist(),
         skip=skip_unresolved,
@@ -182,10 +199,11 @@ def batches(
     dropped = {code: before.dropped.get(code, 0) + now.get(code, 0) for code in {**before.dropped, **now}}
     ledger = ledger_of(regions, before.read, dropped, before.images)
     findings = dataset.findings + report.findings()
-    return Batches(regions, [id_ or "" for id_ in images], [id_ or "" for id_ in tags], findings, ledger)
+    return Batches(regions, order, [id_ or "" for id_ in images], [id_ or "" for id_ in tags], findings, ledger)
 
 
-def _table(ids: Mapping[str, str] | str | PathLike[str], name: str) -> Mapping[str, str]:
+def table_of(ids: Mapping[str, str] | str | PathLike[str], name: str) -> Mapping[str, str]:
+    """Ids by name, checked, of a mapping or of a file; `name` is the argument's, for messages."""
     if hasattr(ids, "items"):
         return collect_ids(ids.items(), name)
     if isinstance(ids, str) or hasattr(ids, "__fspath__"):
