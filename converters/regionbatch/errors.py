@@ -64,13 +64,21 @@ class PluginError(RegionBatchError, RuntimeError):
 
 
 class ServiceError(RegionBatchError):
-    """Custom Vision refused a call; `code` is the service's own, `status` the HTTP status (0: no answer)."""
+    """Custom Vision refused a call, or could not be asked.
 
-    def __init__(self, message: str, *, code: str = "", status: int = 0) -> None:
-        """Keep the service's code and the HTTP status beside the message."""
+    `code` and `said` are the service's own code and message, `status` the HTTP status (0: no answer), `retry_after` the
+    seconds that it asks to wait (0: it does not say).
+    """
+
+    def __init__(
+        self, message: str, *, code: str = "", said: str = "", status: int = 0, retry_after: float = 0.0
+    ) -> None:
+        """Keep what the service said beside the message."""
         super().__init__(message)
         self.code = code
+        self.said = said
         self.status = status
+        self.retry_after = retry_after
 
 
 class AccessError(ServiceError, PermissionError):
