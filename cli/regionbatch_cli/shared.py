@@ -132,14 +132,22 @@ def say(common: Common, text: str = "", *, err: bool = False) -> None:
         click.echo(text, err=err)
 
 
-def finish(common: Common, dataset: Dataset, batches: Batches | None = None) -> int:
-    """Write the report if one is wanted; the exit status."""
+def finish(
+    common: Common,
+    dataset: Dataset,
+    batches: Batches | None = None,
+    *,
+    findings: Findings | None = None,
+    more: dict[str, Any] | None = None,
+    lost: int = 0,
+) -> int:
+    """Write the report if one is wanted, with what an upload or a verification adds; the exit status."""
     if common.report:
         from regionbatch.report import write_report  # noqa: PLC0415 - as above
 
-        write_report(common.report, dataset, batches)
-    ledger = (batches or dataset).ledger if batches is not None else dataset.ledger
-    lost = ledger.lost + ledger.images.lost
+        write_report(common.report, dataset, batches, findings=findings, more=more)
+    ledger = dataset.ledger if batches is None else batches.ledger
+    lost += ledger.lost + ledger.images.lost
     return DROPPED if lost and not common.accept_drops else 0
 
 

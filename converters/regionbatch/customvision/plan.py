@@ -6,7 +6,7 @@ import uuid
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -70,6 +70,20 @@ class Plan:
     refused: Mapping[int, tuple[str, str]]
     """Images that no region can be sent to, by number, with code and message."""
 
+    def summary(self) -> dict[str, Any]:
+        """The figures as plain values, ready for JSON."""
+        return {
+            "project": self.project,
+            "tier": self.tier,
+            "new_tags": list(self.new_tags),
+            "known_images": self.known_images,
+            "new_images": self.new_images,
+            "regions": self.regions,
+            "already": self.already,
+            "calls": dict(self.calls),
+            "minutes": round(self.minutes, 2),
+        }
+
 
 def make_plan(
     dataset: Dataset,
@@ -126,7 +140,7 @@ def make_plan(
         regions=sent,
         already=int(np.count_nonzero(there)),
         calls=+calls,
-        minutes=calls.total() / pace.calls_per_second / 60,
+        minutes=calls.total() / TIERS[tier].calls_per_second / 60,
         findings=report.findings(),
         batches=planned,
         tag_ids=tag_ids,

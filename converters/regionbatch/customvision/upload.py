@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -74,10 +74,21 @@ class UploadResult:
 
     @property
     def lost(self) -> int:
-        """Regions that the project does not have, or has wrong."""
+        """Regions that the project does not have, has wrong, or has too many of."""
         if self.verification is None:
             return 0
-        return max(self.exceeded + self.failed, self.verification.missing) + self.verification.moved
+        found = self.verification
+        return max(self.exceeded + self.failed, found.missing) + found.moved + found.extra
+
+    def summary(self) -> dict[str, Any]:
+        """The figures as plain values, ready for JSON."""
+        names = ("sent", "created", "duplicated", "exceeded", "failed", "already", "new_tags", "new_images")
+        return {
+            "plan": self.plan.summary(),
+            **{name: getattr(self, name) for name in names},
+            "calls": dict(self.calls),
+            "verification": self.verification and self.verification.summary(),
+        }
 
 
 def upload(

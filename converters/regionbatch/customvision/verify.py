@@ -58,6 +58,10 @@ class Verification:
         """Whether the project has exactly the data set's regions on the data set's images."""
         return not (self.missing or self.moved or self.extra)
 
+    def summary(self) -> dict[str, int]:
+        """The figures as plain values, ready for JSON."""
+        return {name: getattr(self, name) for name in ("matched", "missing", "moved", "extra", "elsewhere")}
+
     def __str__(self) -> str:
         """`4886 verified, 0 missing, 0 moved, 0 extra`."""
         return f"{self.matched} verified, {self.missing} missing, {self.moved} moved, {self.extra} extra"
