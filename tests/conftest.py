@@ -11,6 +11,10 @@ settings.register_profile("here", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("here")
 
 
+collect_ignore = ["plugin_example"]
+"""A package of its own; `test_plugins.py` runs its tests."""
+
+
 @pytest.fixture(autouse=True)
 def no_account(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the keys of whoever runs it."""

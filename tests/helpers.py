@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import os
@@ -174,3 +175,14 @@ def process(*arguments: str | Path, cwd: Path | None = None, **env: str) -> subp
         timeout=60,
         check=False,
     )
+
+
+def imports_of(tree: ast.AST) -> set[str]:
+    """All modules that a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found

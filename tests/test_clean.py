@@ -278,6 +278,13 @@ def test_only_some_classes(tmp_path: Path) -> None:
     assert dataset.ledger.lost == 0
 
 
+def test_a_class_that_does_not_exist_is_an_option_error(tmp_path: Path) -> None:
+    """A slip of the pen must not end in an empty result."""
+    write_coco(tmp_path, [("a.jpg", "cat", GOOD["coco"]), ("a.jpg", "dog", GOOD["coco"])])
+    with pytest.raises(OptionError, match="only: no such class, got Cat, cow; the data set has cat, dog"):
+        rb.read(tmp_path, only=["Cat", "dog", "cow"])
+
+
 def test_a_mark_that_does_not_exist_is_an_option_error(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="drop: no such mark, got blurred; known: crowd, difficult"):
         rb.read(tmp_path, drop=["blurred"])
@@ -361,7 +368,7 @@ coco_records = st.one_of(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(st.lists(coco_records, max_size=12), st.lists(st.sampled_from([1, 1, 2, "3", None]), max_size=5))
 def test_coco_ledger_adds_up(records: list[Any], image_ids: list[object]) -> None:
     content = {
@@ -383,7 +390,7 @@ def test_coco_ledger_adds_up(records: list[Any], image_ids: list[object]) -> Non
     assert_account(dataset, len(records) - len(no_boxes), len(image_ids))
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(
@@ -419,7 +426,7 @@ voc_parts = st.sampled_from(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(images_in_files, tags_in_files, st.lists(st.one_of(quads, voc_parts), max_size=3)), max_size=8)
 )

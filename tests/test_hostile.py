@@ -6,11 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import regionbatch as rb
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 POSIX = os.name == "posix"
 SECONDS = 20

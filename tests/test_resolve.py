@@ -45,7 +45,7 @@ def test_how_a_tag_is_found(tmp_path: Path, name: str, table: list[str], found: 
 
 
 def test_a_tag_is_not_found_by_half_of_its_name(tmp_path: Path) -> None:
-    with pytest.raises(ResolveError, match="1 tag names with 1 boxes have no id, got cat"):
+    with pytest.raises(ResolveError, match="tag names: 1 with 1 boxes have no id, got cat"):
         tag_ids_of(dataset_of(tmp_path, "cat"), ids_of(["cats", "ca", "cat.jpg", "big/cat"]))
 
 
@@ -143,7 +143,7 @@ def test_all_names_without_an_id_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ResolveError) as caught:
         tag_ids_of(dataset, ids_of(["class 00", "zebra"]))
     told = str(caught.value)
-    assert told.startswith("13 tag names with 26 boxes have no id, got class 01 (2 boxes), class 02 (2 boxes), ")
+    assert told.startswith("tag names: 13 with 26 boxes have no id, got class 01 (2 boxes), class 02 (2 boxes), ")
     assert "class 10 (2 boxes) and 3 more; " in told
     assert "--map old=new" in told
     assert "--skip-unresolved" in told
@@ -156,6 +156,6 @@ def test_images_without_an_id_are_told_with_what_helps(tmp_path: Path) -> None:
         rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids={})
     told = str(caught.value)
     assert told == (
-        "2 image names with 2 boxes have no id, got a.jpg (1 boxes), b.jpg (1 boxes); "
+        "image names: 2 with 2 boxes have no id, got a.jpg (1 boxes), b.jpg (1 boxes); "
         "add them, or leave them out with --skip-unresolved; the table has nothing"
     )

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import regionbatch
 from regionbatch_cli.main import commands
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Row = tuple[Any, ...]
+"""Image, tag, left, top, width, height."""
+
 SCENE = Path(__file__).parent.parent / "fixtures" / "scene"
 TAGS, IMAGES = SCENE / "tags.json", SCENE / "images.json"
 VARIANTS = sorted(path.name for path in SCENE.iterdir() if path.is_dir())
-WITH_SPLITS = sorted(
-    {"coco", "coco-roboflow", "voc", "voc-devkit", "voc-roboflow", "yolo", "yolo-darknet", "yolo-roboflow"}
-)
+WITH_SPLITS = ["coco", "coco-roboflow", "voc", "voc-devkit", "voc-roboflow", "yolo", "yolo-darknet", "yolo-roboflow"]
 
 SIZES = {
     "market.jpg": (640, 480),
@@ -42,7 +49,7 @@ PIXELS = [
 """Image, tag, left, top, width, height; sorted by the first four."""
 
 
-def expected(*splits):
+def expected(*splits: str) -> list[Row]:
     """The regions of the scene, from 0 to 1."""
     val = {"stairs.jpg", "yard.png"}
     wanted = {name for name in SIZES if ("val" if name in val else "train") in (splits or ("train", "val"))}
@@ -53,7 +60,7 @@ def expected(*splits):
     ]
 
 
-def assert_same(rows, wanted):
+def assert_same(rows: Sequence[Row], wanted: Sequence[Row]) -> None:
     """Check that rows are equal, their names exactly and their numbers to 1e-6."""
     rows = sorted(rows)
     assert [row[:2] for row in rows] == [row[:2] for row in wanted]
@@ -61,17 +68,17 @@ def assert_same(rows, wanted):
         assert row[2:] == pytest.approx(numbers[2:], rel=0, abs=1e-6)
 
 
-def rows_of(dataset):
+def rows_of(dataset: regionbatch.Dataset) -> list[Row]:
     return [(region.image.rpartition("/")[2], *region[1:]) for region in dataset]
 
 
-def test_variants_are_many():
+def test_variants_are_many() -> None:
     assert {name.partition("-")[0] for name in VARIANTS} == {"coco", "voc", "yolo"}
     assert len(VARIANTS) >= 15
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_same_rows(variant):
+def test_same_rows(variant: str) -> None:
     dataset = regionbatch.read(SCENE / variant)
     assert dataset.format == variant.partition("-")[0]
     assert_same(rows_of(dataset), expected())
@@ -82,7 +89,7 @@ def test_same_rows(variant):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_same_payload(variant):
+def test_same_payload(variant: str) -> None:
     batches = regionbatch.batches(regionbatch.read(SCENE / variant), tag_ids=TAGS, image_ids=IMAGES)
     payload = json.loads(batches[0].to_json())
     keys = ["imageId", "tagId", "left", "top", "width", "height"]
@@ -96,21 +103,91 @@ def test_same_payload(variant):
 
 @pytest.mark.parametrize("split", ["train", "val"])
 @pytest.mark.parametrize("variant", WITH_SPLITS)
-def test_same_splits(variant, split):
+def test_same_splits(variant: str, split: str) -> None:
     dataset = regionbatch.read(SCENE / variant, split=split)
     assert_same(rows_of(dataset), expected(split))
     assert len(dataset.images) == (4 if split == "train" else 2)
 
 
-def test_an_image_of_the_scene_has_no_box():
+def test_an_image_of_the_scene_has_no_box() -> None:
     dataset = regionbatch.read(SCENE / "yolo")
     codes = {name.rpartition("/")[2]: code for code, name in enumerate(dataset.images.names)}
     assert codes["fog.png"] not in dataset.regions.image
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_command_converts_it(variant, tmp_path):
+def test_the_command_converts_it(variant: str, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     arguments = ["convert", SCENE / variant, "-o", out, "--tags", TAGS, "--images", IMAGES, "-q"]
     assert commands.main([str(argument) for argument in arguments], standalone_mode=False) == 0
     assert len(json.loads(out.read_text(encoding="utf-8"))["regions"]) == len(PIXELS)
+
+
+# Changes to the files that change nothing about the scene.
+
+
+def reversed_records(path: Path) -> None:
+    """All records of a label file the other way round."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".json":
+        content = json.loads(text)
+        for key in ("images", "annotations", "categories"):
+            content[key].reverse()
+        text = json.dumps(dict(reversed(content.items())))
+    elif path.suffix == ".xml":
+        head, *objects = text.removesuffix("</annotation>\n").split("\t<object>")
+        text = "\t<object>".join([head, *reversed(objects)]) + "</annotation>\n"
+    else:
+        text = "".join(f"{line}\n" for line in reversed(text.splitlines()))
+    path.write_text(text, encoding="utf-8")
+
+
+def spelt_otherwise(path: Path) -> None:
+    """All numbers of boxes in another spelling."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".json":
+        content = json.loads(text)
+        for annotation in content["annotations"]:
+            if "bbox" in annotation:
+                annotation["bbox"] = [f" {number:.10e} " for number in annotation["bbox"]]
+        text = json.dumps(content, indent=3)
+    elif path.suffix == ".xml":
+        text = re.sub(r"<([xy]m..)>(\d+)</", lambda found: f"<{found[1]}>\n {int(found[2]):.3e}\n</", text)
+    else:
+        text = re.sub(r"\d+\.\d+", lambda found: f"+{float(found[0]):.9E} ", text)
+    path.write_text(text, encoding="utf-8")
+
+
+def with_another_image(path: Path) -> None:
+    """A picture of no concern beside the others; its label is empty."""
+    if path.suffix == ".json":
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["images"].insert(0, {"id": 99, "file_name": f"new {path.stem}.jpg", "width": 10, "height": 10})
+        path.write_text(json.dumps(content), encoding="utf-8")
+    else:
+        text = "<annotation><filename>new.jpg</filename></annotation>" if path.suffix == ".xml" else ""
+        path.with_name(f"new{path.suffix}").write_text(text, encoding="utf-8")
+
+
+def label_files(folder: Path) -> list[Path]:
+    stems = {name.rpartition(".")[0] for name in SIZES}
+    files = [path for path in folder.rglob("*.json") if path.name != "notes.json"]
+    return files + [path for kind in ("*.xml", "*.txt") for path in folder.rglob(kind) if path.stem in stems]
+
+
+@pytest.mark.parametrize("change", [reversed_records, spelt_otherwise, with_another_image])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_same_rows_after(variant: str, change: Callable[[Path], None], tmp_path: Path) -> None:
+    shutil.copytree(SCENE / variant, tmp_path / "scene")
+    files = label_files(tmp_path / "scene")
+    before = {path: path.read_bytes() for path in (tmp_path / "scene").rglob("*") if path.is_file()}
+    for path in files:
+        change(path)
+    after = {path: path.read_bytes() for path in (tmp_path / "scene").rglob("*") if path.is_file()}
+    assert after != before
+    dataset = regionbatch.read(tmp_path / "scene")
+    assert_same(rows_of(dataset), expected())
+    assert not dataset.ledger.dropped
+    # Darknet's lists do not name the new one, which is told.
+    met = len(dataset.images) + dataset.findings.counts().get("unlisted_label", 0)
+    assert (met > len(SIZES)) == (change is with_another_image)

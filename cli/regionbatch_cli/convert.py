@@ -42,7 +42,7 @@ def convert(
     payload: str,
     overwrite: bool,
 ) -> int:
-    r"""Write a data set as ImageRegionCreateBatch payloads of at most 64 regions.
+    """Write a data set as ImageRegionCreateBatch payloads of at most 64 regions.
 
     \b
     TAGS and IMAGES hold ids by name: {"name": "id"}, a GetTags answer, an
@@ -54,7 +54,7 @@ def convert(
       regionbatch convert mydata -o out.jsonl --tags tags.json --images images.json --map cat=feline
       regionbatch convert mydata -o - --tags tags.json --images images.json | head -n 1
     """
-    from regionbatch.batches import batches as make_batches  # noqa: PLC0415 - NumPy: only when there is work
+    from regionbatch.batching import batches as make_batches  # noqa: PLC0415 - NumPy: only when there is work
     from regionbatch.output import check_target, write  # noqa: PLC0415
     from regionbatch.reading import refuse_doubt  # noqa: PLC0415
     from regionbatch.renaming import read_renames  # noqa: PLC0415
@@ -80,5 +80,9 @@ def convert(
             say(common, f"{option}: {decision}", err=to_stdout)
         print_account(common, batches.ledger, batches.findings, err=to_stdout)
         where = "standard output" if to_stdout else output
-        say(common, f"wrote {len(batches.regions)} regions in {count} batches to {where}", err=to_stdout)
+        say(
+            common,
+            f"wrote {len(batches.regions)} regions in {count} batch{'' if count == 1 else 'es'} to {where}",
+            err=to_stdout,
+        )
     return finish(common, dataset, batches)

@@ -10,7 +10,7 @@ import click
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON, for programs.")
 def formats(as_json: bool) -> int:
-    r"""List the formats that can be read, and the options of each.
+    """List the formats that can be read, and the options of each.
 
     \b
     Example:

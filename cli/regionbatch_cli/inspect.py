@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @dataset_options
 def inspect(common: Common) -> int:
-    r"""Tell what a data set is, what is in it and what is wrong with it; change nothing.
+    """Tell what a data set is, what is in it and what is wrong with it; change nothing.
 
     \b
     Examples:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -22,7 +23,7 @@ CANNOT, USAGE, STOPPED = 1, 2, 130
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(regionbatch.__version__, prog_name="regionbatch")
 def commands() -> None:
-    r"""COCO, Pascal VOC and YOLO boxes become Azure Custom Vision regions. Every box is accounted for.
+    """COCO, Pascal VOC and YOLO boxes become Azure Custom Vision regions. Every box is accounted for.
 
     \b
     Exit status: 0 all that was read is in; 1 it cannot be done; 2 wrong usage;
@@ -42,26 +43,40 @@ for command in (inspect, convert, upload, verify, serve, formats):
 
 def main() -> None:
     """Run the command, and end the process with its status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show ends no run
     try:
-        sys.exit(commands.main(standalone_mode=False) or 0)
+        status = _run()
+        sys.stdout.flush()
+    except OSError as error:  # most often standard output: gone, as in `regionbatch … | head`, or on a full disk
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try again when it ends
+        status = CANNOT
+        if not isinstance(error, BrokenPipeError):
+            place = error.filename or "standard output"
+            _say(f"{place}: cannot be written, got {error.strerror or error}; make room, or name another place")
+    sys.exit(status)
+
+
+def _run() -> int:
+    """Run the command and say its errors; the exit status."""
+    try:
+        return commands.main(prog_name="regionbatch", standalone_mode=False) or 0
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except OptionError as error:
         _say(error)
-        sys.exit(USAGE)
+        return USAGE
     except RegionBatchError as error:
         _say(error)
-        sys.exit(CANNOT)
+        return CANNOT
     except (KeyboardInterrupt, click.Abort):
         click.echo("\nStopped. Nothing was left half written.", err=True)
-        sys.exit(STOPPED)
-    except BrokenPipeError:  # `regionbatch … | head`: the reader has what it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return STOPPED
 
 
-def _say(error: RegionBatchError) -> None:
+def _say(error: RegionBatchError | str) -> None:
     click.echo(f"{click.style('Error', fg='red')}: {error}", err=True)
 
 

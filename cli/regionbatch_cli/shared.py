@@ -15,7 +15,7 @@ from regionbatch.options import CocoOptions, ReadOptions, VocOptions, YoloOption
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from regionbatch.batches import Batches
+    from regionbatch.batching import Batches
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Findings, Ledger, Progress
 
@@ -92,7 +92,7 @@ def read(common: Common, progress: Progress | None) -> Dataset:
 
     plugged = dict(text.split("=", 1) for text in common.option if "=" in text)
     if len(plugged) < len(common.option):
-        raise OptionError(f"--option: NAME=VALUE is needed, got {', '.join(common.option)}")
+        raise OptionError(f"--option: NAME=VALUE is needed, got {', '.join(common.option)}; see regionbatch formats")
     return read_dataset(
         common.dataset,
         format=common.format,
@@ -168,7 +168,7 @@ def print_account(common: Common, ledger: Ledger, findings: Findings, *, err: bo
         rule = CODES[code]
         if rule.severity == "info" and not common.verbose:
             continue
-        say(common, f"{_SIGNS[rule.severity]} {count} {code} ({rule.effect}): {rule.what}", err=err)
+        say(common, f"{_SIGNS[rule.severity]} {count} {code} ({rule.effect}): {rule.what}; {rule.advice}", err=err)
         shown = 20 if common.verbose else 3
         for finding in findings.first(code, shown):
             got = f": {finding.value}" if finding.value else ""

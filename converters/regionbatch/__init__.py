@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from regionbatch.batches import Batch, Batches, batches
+    from regionbatch.batching import Batch, Batches, batches
     from regionbatch.customvision.client import TrainingClient
     from regionbatch.customvision.upload import UploadResult, upload
     from regionbatch.customvision.verify import Verification, verify
@@ -42,8 +42,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "AccessError": "errors",
     "AmbiguousDatasetError": "errors",
-    "Batch": "batches",
-    "Batches": "batches",
+    "Batch": "batching",
+    "Batches": "batching",
     "Dataset": "dataset",
     "DatasetError": "errors",
     "DatasetNotFoundError": "errors",
@@ -63,7 +63,7 @@ _HOMES = {
     "UnknownFormatError": "errors",
     "UploadResult": "customvision.upload",
     "Verification": "customvision.verify",
-    "batches": "batches",
+    "batches": "batching",
     "read": "reading",
     "read_ids": "ids",
     "summary": "report",

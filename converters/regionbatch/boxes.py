@@ -53,10 +53,17 @@ class BoxMode(Enum):
         return self.name.startswith("XYXY")
 
 
-def to_ltwh(box: Boxes, mode: BoxMode, size: Boxes) -> Boxes:
+def finite(box: Boxes) -> Mask:
+    """Which boxes have no NaN and no infinity in them, (n,)."""
+    with np.errstate(invalid="ignore"):
+        whole: Mask = np.isfinite(box @ np.full(4, 0.25))  # a sum of quarters is finite if all four are
+    return whole
+
+
+def to_ltwh(box: Boxes, mode: BoxMode, size: Boxes | None = None) -> Boxes:
     """Left, top, width, height from 0 to 1 of boxes as they stand in a file.
 
-    `size` is (n, 2), width and height in pixels of each box's image; only absolute modes look at it.
+    `size` is (n, 2), width and height in pixels of each box's image; absolute modes need it, the others do not.
     Boxes that reach over the image, or are turned inside out, come back so: nothing is judged here.
     """
     first, second = box[:, :2], box[:, 2:]
@@ -66,7 +73,9 @@ def to_ltwh(box: Boxes, mode: BoxMode, size: Boxes) -> Boxes:
         first = first - 1
     if mode.corners:
         second = second - first
-    return np.hstack([first / size, second / size]) if mode.absolute else np.hstack([first, second])
+    if mode.absolute and size is not None:
+        first, second = first / size, second / size
+    return np.hstack([first, second])
 
 
 def from_edges(edges: Boxes, mode: BoxMode) -> Boxes:
@@ -91,22 +100,25 @@ def ordered(box: Boxes, swapped: Mask) -> Boxes:
 
 def overhang(box: Boxes) -> NDArray[np.float64]:
     """How far each left, top, width, height box reaches over the image, in shares of the side; (n,), 0: not at all."""
-    over: NDArray[np.float64] = np.maximum(-box[:, :2].min(axis=1), (box[:, :2] + box[:, 2:]).max(axis=1) - 1)
-    return np.maximum(over, 0)
+    left, top, width, height = box.T
+    far = np.maximum(left + width, top + height) - 1
+    near = -np.minimum(left, top)
+    over: NDArray[np.float64] = np.maximum(np.maximum(near, far), 0)
+    return over
 
 
-def clip(box: Boxes) -> Boxes:
-    """Left/top/width/height boxes cut back to the image; boxes inside it keep their very numbers.
+def clip(box: Boxes, over: NDArray[np.float64] | None = None) -> Boxes:
+    """Left, top, width, height boxes cut back to the image; boxes inside it keep their very numbers.
 
-    A box wholly outside comes back with a width or height of 0 or less.
+    A box wholly outside comes back with a width or height of 0 or less. `over` is their overhang, if it is known.
     """
-    over = np.flatnonzero(overhang(box) > 0)
-    if not len(over):
+    rows = np.flatnonzero((overhang(box) if over is None else over) > 0)
+    if not len(rows):
         return box
     clipped = box.copy()
-    edge = np.minimum(box[over, :2] + box[over, 2:], 1)
-    clipped[over, :2] = np.maximum(box[over, :2], 0)
-    clipped[over, 2:] = edge - clipped[over, :2]
+    edge = np.minimum(box[rows, :2] + box[rows, 2:], 1)
+    clipped[rows, :2] = np.maximum(box[rows, :2], 0)
+    clipped[rows, 2:] = edge - clipped[rows, :2]
     return clipped
 
 

@@ -8,14 +8,14 @@ data sets hold (see the table of findings in the documentation).
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from regionbatch import boxes
 from regionbatch.codes import ADJUSTING, CODES
 from regionbatch.dataset import Images, RawAnnotations, Regions
-from regionbatch.errors import PluginError
+from regionbatch.errors import OptionError, PluginError
 from regionbatch.findings import Account, Ledger, Report, frozen_counts
 from regionbatch.limits import REGIONS_PER_IMAGE
 
@@ -56,6 +56,10 @@ def clean(
     """Scale, judge and account for annotations: the images, the tag names, the regions and the ledger.
 
     `drop` names marks to leave out (crowd, difficult, truncated, occluded); `only` the classes to keep.
+
+    Raises:
+        OptionError: `only` names a class that is not there.
+        PluginError: The reader counted wrong.
     """
     fates = Fates(raw, report)
     tags, tag_code = _merge_tags(raw.tags, report)
@@ -67,8 +71,10 @@ def clean(
         mask[rows] = True
         fates.rule("left_out" if code in drop else code, mask)
     if only is not None:
+        if unknown := [name for name in only if name not in tags]:
+            raise OptionError(f"only: no such class, got {', '.join(unknown)}; the data set has {', '.join(tags[:20])}")
         fates.rule("left_out", ~np.isin(tag, [code for code, name in enumerate(tags) if name in only]))
-    fates.rule("unknown_class", np.isin(tag, [code for code, name in enumerate(tags) if not name]))
+    fates.rule("unknown_class", tag < 0)
 
     box = _judge(raw, fates)
     rows = np.flatnonzero(fates.alive)
@@ -94,13 +100,14 @@ def clean(
 
 def _judge(raw: RawAnnotations, fates: Fates) -> boxes.Boxes:
     """Apply the rules on coordinates; the boxes of the rows alive afterwards, writable."""
-    size = np.stack([raw.images.width, raw.images.height], axis=1)[raw.image].astype(np.float64)
-    fates.rule("not_a_box", ~np.isfinite(raw.box).all(axis=1))
-    if raw.mode.absolute:
-        fates.rule("unknown_image_size", (size <= 0).any(axis=1))
-        size[~fates.alive] = 1
     box = raw.box
-    inverted = (box[:, 2:] < box[:, :2] if raw.mode.corners else box[:, 2:] < 0).any(axis=1)
+    fates.rule("not_a_box", ~boxes.finite(box))
+    size = None
+    if raw.mode.absolute:
+        sides = np.stack([raw.images.width, raw.images.height], axis=1).astype(np.float64)
+        fates.rule("unknown_image_size", _either((sides <= 0)[raw.image]))
+        size = np.maximum(sides, 1)[raw.image]
+    inverted = _either(box[:, 2:] < (box[:, :2] if raw.mode.corners else 0))
     if raw.mode.corners:
         fates.rule("reordered", inverted)
         box = boxes.ordered(box, inverted & fates.alive)
@@ -108,26 +115,34 @@ def _judge(raw: RawAnnotations, fates: Fates) -> boxes.Boxes:
         fates.rule("negative_size", inverted)
     with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, and the NaN of rows that are dropped
         box = boxes.to_ltwh(box, raw.mode, size)
-        fates.rule("not_a_box", ~np.isfinite(box).all(axis=1))
-        over = boxes.overhang(box) > boxes.NOISE
-        box = boxes.clip(box)
-        fates.rule("empty_box", (box[:, 2:] < boxes.QUANTUM).any(axis=1))
-    fates.rule("clipped", over)
-    return boxes.writable(box[fates.alive])
+        fates.rule("not_a_box", ~boxes.finite(box))
+        over = boxes.overhang(box)
+        box = boxes.clip(box, over)
+        fates.rule("empty_box", _either(box[:, 2:] < boxes.QUANTUM))
+        fates.rule("clipped", over > boxes.NOISE)
+    return boxes.writable(box if fates.alive.all() else box[fates.alive])
+
+
+def _either(mask: Any) -> Mask:  # noqa: ANN401 - NumPy types a comparison as an array or a single truth
+    """Which rows of a mask of two columns have one; `any(axis=1)` takes ten times as long."""
+    either: Mask = mask[:, 0] | mask[:, 1]
+    return either
 
 
 def _merge_tags(names: Sequence[str], report: Report) -> tuple[list[str], NDArray[np.int32]]:
-    """Class names trimmed, in NFC, each once; and the new code of each old one."""
+    """Class names trimmed, in NFC, each once; and the new code of each old one, -1 for a class without a name."""
     codes: dict[str, int] = {}
-    for name in names:
+    new = np.full(len(names), -1, np.int32)
+    for old, name in enumerate(names):
         tidy = unicodedata.normalize("NFC", name).strip()
+        if not tidy:
+            continue
         if tidy != name:
             report.add("tag_renamed", 0, value=[name], table=[tidy])
         if tidy in codes:
             report.add("tag_merged", 0, table=[tidy])
-        codes.setdefault(tidy, len(codes))
-    new = [codes[unicodedata.normalize("NFC", name).strip()] for name in names]
-    return list(codes), np.asarray(new, np.int32)
+        new[old] = codes.setdefault(tidy, len(codes))
+    return list(codes), new
 
 
 def _merge_images(images: Images, report: Report) -> tuple[Images, NDArray[np.int32]]:

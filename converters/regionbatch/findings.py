@@ -160,6 +160,12 @@ class Report:
         self.files.append(name)
         return len(self.files) - 1
 
+    def add_files(self, names: Sequence[str]) -> NDArray[np.int32]:
+        """The codes of many files."""
+        first = len(self.files)
+        self.files += names
+        return np.arange(first, len(self.files), dtype=np.int32)
+
     def read(self, *, boxes: int = 0, images: int = 0) -> None:
         """Count records met in the files, good or bad. The ledger must add up to these, so count before you judge."""
         self.boxes_read += boxes

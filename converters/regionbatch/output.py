@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from os import PathLike
 
-    from regionbatch.batches import Batch
+    from regionbatch.batching import Batch
     from regionbatch.findings import Progress
 
 Payload = Literal["json", "xml"]
@@ -49,14 +49,14 @@ def write(
     """
     bodies = _bodies(batches, payload, progress)
     if not isinstance(target, (str, os.PathLike)):
-        return sum(target.write(body + b"\n") > 0 for body in bodies)
+        return _write_object(bodies, target)
     path = Path(target)
     lines = path.suffix.lower() == ".jsonl"
     if lines and payload == "xml":
         raise OptionError(f"{path}: a .jsonl file takes JSON, got --payload xml; name a folder instead")
     check_target(path, overwrite=overwrite)
     try:
-        return _write_lines(bodies, path) if lines else _write_folder(bodies, path, payload)
+        return _write_file(bodies, path) if lines else _write_folder(bodies, path, payload)
     except OSError as error:
         raise OutputError(
             f"{path}: cannot be written, got {error.strerror or error}; nothing was left there"
@@ -81,8 +81,12 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         return
     if not overwrite:
         raise OutputError(f"{path}: exists already; choose another name, or replace it with --overwrite")
-    if not lines and (others := [entry.name for entry in path.iterdir() if not _OURS.fullmatch(entry.name)]):
+    if not lines and (others := [entry.name for entry in path.iterdir() if not _is_ours(entry)]):
         raise OutputError(f"{path}: holds other files than payloads, got {others[0]}; choose another folder")
+
+
+def _is_ours(entry: Path) -> bool:
+    return bool(_OURS.fullmatch(entry.name)) and entry.is_file()
 
 
 def _bodies(batches: Iterable[Batch], payload: Payload, progress: Progress | None) -> Iterator[bytes]:
@@ -93,14 +97,29 @@ def _bodies(batches: Iterable[Batch], payload: Payload, progress: Progress | Non
             progress("writing payloads", done, total)
 
 
-def _write_lines(bodies: Iterator[bytes], path: Path) -> int:
+def _write_object(bodies: Iterator[bytes], file: IO[bytes]) -> int:
+    try:
+        count = _write_lines(bodies, file)
+        file.flush()
+    except BrokenPipeError:  # the reader has what it wanted: no matter of ours
+        raise
+    except OSError as error:
+        name = getattr(file, "name", "the file object")
+        raise OutputError(f"{name}: cannot be written, got {error.strerror or error}; it is not whole") from error
+    return count
+
+
+def _write_file(bodies: Iterator[bytes], path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
-    count = 0
     with whole_file(path) as file:
-        for body in bodies:
-            file.write(body)
-            file.write(b"\n")
-            count += 1
+        return _write_lines(bodies, file)
+
+
+def _write_lines(bodies: Iterator[bytes], file: IO[bytes]) -> int:
+    count = 0
+    for count, body in enumerate(bodies, 1):  # noqa: B007 - it is the result
+        file.write(body)
+        file.write(b"\n")
     return count
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import imagesize
 import numpy as np
 
 if TYPE_CHECKING:
@@ -23,6 +22,8 @@ EXTENSIONS = frozenset(
 
 def size(path: str) -> tuple[int, int]:
     """Width and height in pixels as stored, not turned by EXIF; (0, 0) if the file tells none."""
+    import imagesize  # noqa: PLC0415 - it loads an HTTP client; label files need none
+
     try:
         width, height = imagesize.get(path)
     except Exception:  # noqa: BLE001 - a hostile picture may break the library in any way

@@ -6,6 +6,7 @@ it is asked for by name, or when no built-in reader claims the path. The guide i
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from regionbatch.options import ReadOptions
 
 GROUP = "regionbatch.readers"
+_HERE = "built in"
 
 BUILT_IN = {
     "coco": "regionbatch.readers.coco:CocoReader",
@@ -87,7 +89,7 @@ def get(name: str) -> Reader:
 def listed() -> Iterator[Listed]:
     """All readers, built in and plugged in; a broken one is named with its trouble."""
     for name, target in BUILT_IN.items():
-        yield Listed(name, "built in", _load(EntryPoint(name, target, GROUP)))
+        yield Listed(name, _HERE, _load(EntryPoint(name, target, GROUP)))
     for plugin in _plugins():
         origin = _origin(plugin)
         try:
@@ -103,16 +105,32 @@ def detect(path: Path) -> tuple[str, Reader, str]:
         UnknownFormatError: No reader claims it, or more than one does.
     """
     claims = [(name, reader, why) for name in BUILT_IN if (why := (reader := get(name)).claims(path))]
+    troubles: list[str] = []
     if not claims:
-        plugged = [one for one in listed() if one.reader and one.name not in BUILT_IN]
-        claims = [(one.name, one.reader, why) for one in plugged if one.reader and (why := one.reader.claims(path))]
+        plugged = [one for one in listed() if one.origin != _HERE]
+        claims = [(one.name, one.reader, why) for one in plugged if (why := _claim(one, path, troubles)) and one.reader]
     if len(claims) == 1:
         return claims[0]
     if not claims:
         needed = "; ".join(f"{name}: {get(name).title}" for name in BUILT_IN)
-        raise UnknownFormatError(f"{path}: no data set that a reader knows; looked for {needed}; or name --format")
+        broken = "".join(f"; broken: {trouble}" for trouble in troubles)
+        raise UnknownFormatError(
+            f"{path}: no data set that a reader knows; looked for {needed}; or name --format{broken}"
+        )
     reasons = "; ".join(f"{name}: {why}" for name, _, why in claims)
     raise UnknownFormatError(f"{path}: more than one format is here, got {reasons}; choose one with --format")
+
+
+def _claim(plugin: Listed, path: Path, troubles: list[str]) -> str | None:
+    """Why a plugin claims a path; a broken one claims nothing, and its trouble is kept."""
+    if plugin.reader is None:
+        troubles.append(plugin.trouble)
+        return None
+    try:
+        return plugin.reader.claims(path)
+    except Exception as error:  # noqa: BLE001 - somebody else's code, which must not stop the others
+        troubles.append(f"{plugin.name}: claims of {plugin.origin} raised {type(error).__name__}: {error}; update it")
+        return None
 
 
 def _plugins() -> list[EntryPoint]:
@@ -138,9 +156,9 @@ def _load(plugin: EntryPoint) -> Reader:
             f"{plugin.name}: the reader of {_origin(plugin)} cannot be loaded, "
             f"got {type(error).__name__}: {error}; update or uninstall that package"
         ) from error
-    if not isinstance(reader, Reader):
+    if not (isinstance(reader, Reader) and is_dataclass(reader.options)):
         raise PluginError(
-            f"{plugin.name}: the reader of {_origin(plugin)} lacks title, options, claims or read; "
+            f"{plugin.name}: the reader of {_origin(plugin)} lacks title, options (a dataclass), claims or read; "
             "see regionbatch.plugins.Reader"
         )
     return reader

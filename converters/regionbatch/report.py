@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from os import PathLike
 
-    from regionbatch.batches import Batches
+    from regionbatch.batching import Batches
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Account, Findings
 
@@ -69,7 +69,8 @@ def write_report(
                 file.write((b",\n  " if number else b"\n  ") + encode(finding._asdict()))
             file.write(b"\n ]\n}\n")
     except OSError as error:
-        raise OutputError(f"{path}: the report cannot be written, got {error.strerror or error}") from error
+        what = f"the report cannot be written, got {error.strerror or error}; choose another path"
+        raise OutputError(f"{path}: {what}") from error
 
 
 def _account(account: Account) -> dict[str, Any]:

@@ -156,7 +156,7 @@ def _unresolved(
     if kind == "image":
         advice = "add them, or leave them out with --skip-unresolved"
     return ResolveError(
-        f"{len(left)} {kind} names with {boxes} boxes have no id, got {listed}; {advice}; "
+        f"{kind} names: {len(left)} with {boxes} boxes have no id, got {listed}; {advice}; "
         f"the table has {_some(list(ids))}"
     )
 

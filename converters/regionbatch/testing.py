@@ -1,8 +1,9 @@
 """The conformance kit: what every reader must do, as pytest tests for yours. Our own readers pass it first.
 
-A plugin's tests are three lines; `pytest` runs every test below over every case in the folder:
+A plugin's tests are three lines (and the imports of what they name: `from regionbatch.testing import ReaderTests`);
+`pytest` runs every test below over every case in the folder:
 
-    class TestMyReader(regionbatch.testing.ReaderTests):
+    class TestMyReader(ReaderTests):
         reader = MyReader
         cases = Path(__file__).parent / "cases"
 

@@ -31,7 +31,7 @@ from regionbatch.local.faults import BATCHES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.local.conftest import Workspace
+    from local.conftest import Workspace
 
     Start = Callable[..., Workspace]
 

@@ -13,7 +13,7 @@ from regionbatch.local import TIERS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.local.conftest import Workspace
+    from local.conftest import Workspace
 
     Start = Callable[..., Workspace]
 

@@ -15,7 +15,7 @@ from regionbatch.local import TIERS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.local.conftest import Reply, Workspace
+    from local.conftest import Reply, Workspace
 
     Start = Callable[..., Workspace]
 

@@ -18,7 +18,7 @@ from msrest.authentication import ApiKeyCredentials
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.local.conftest import Workspace
+    from local.conftest import Workspace
 
     Start = Callable[..., Workspace]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.local.conftest import Workspace
+    from local.conftest import Workspace
 
     Start = Callable[..., Workspace]
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
     from azure.core.rest import HttpResponse
 
-    from regionbatch.batches import Batch
+    from regionbatch.batching import Batch
 
 T = TypeVar("T")
 SCOPE = "https://cognitiveservices.azure.com/.default"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regionbatch.batches import batches, table_of
+from regionbatch.batching import batches, table_of
 from regionbatch.customvision.images import Pictures, look
 from regionbatch.customvision.present import match, read_images, read_project
 from regionbatch.errors import AccessError, LimitError, ResolveError, ServiceError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from regionbatch.batches import Batches
+    from regionbatch.batching import Batches
     from regionbatch.customvision.client import TrainingClient
     from regionbatch.customvision.journal import Journal
     from regionbatch.customvision.present import Present

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from regionbatch.batches import Batches
+    from regionbatch.batching import Batches
     from regionbatch.customvision.client import Image, Region, TrainingClient
     from regionbatch.customvision.rate import Pace
     from regionbatch.findings import Progress

@@ -20,7 +20,7 @@ from regionbatch.limits import REGIONS_PER_BATCH
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from regionbatch.batches import Batches
+    from regionbatch.batching import Batches
     from regionbatch.customvision.client import RegionsAnswer, TrainingClient
     from regionbatch.customvision.journal import Journal
     from regionbatch.customvision.rate import Pace

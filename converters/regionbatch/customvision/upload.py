@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regionbatch.batches import batches
+from regionbatch.batching import batches
 from regionbatch.customvision.images import Uploader
 from regionbatch.customvision.journal import Journal
 from regionbatch.customvision.plan import Plan, make_plan
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from regionbatch.batches import Batches
+    from regionbatch.batching import Batches
     from regionbatch.customvision.client import TrainingClient
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Findings, Progress

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regionbatch.batches import batches, table_of
+from regionbatch.batching import batches, table_of
 from regionbatch.customvision.journal import Journal
 from regionbatch.customvision.present import match, not_overlapping, pairs, read_project
 from regionbatch.customvision.rate import Pace
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from regionbatch.batches import Batches
+    from regionbatch.batching import Batches
     from regionbatch.customvision.client import TrainingClient
     from regionbatch.customvision.present import Columns, Present
     from regionbatch.dataset import Dataset

@@ -88,7 +88,7 @@ class CocoReader:
         for split, name in chosen.items():
             with document(Path(tree.on_disk(name))) as opened:
                 pieces = Pieces(opened, name, _WANTED)
-                collected.add_file(name, split, pieces, _finder(tree, name, options))
+                collected.add_file(name, split, pieces, _finder(tree, name, options), len(opened[1]))
                 collected.add_format(pieces.scalars.get("bbox_format", ""))
                 if pieces.guessed_encoding:
                     report.add("odd_encoding", 0, table=[name])
@@ -225,13 +225,15 @@ class _Collected:
         self._columns: dict[str, list[NDArray[Any]]] = {"box": [], "image": [], "tag": [], "file": [], "where": []}
         self._marks: dict[str, list[NDArray[np.int64]]] = {}
 
-    def add_file(self, name: str, split: str, pieces: Iterable[Piece[Any]], finder: PictureFinder | None) -> None:
+    def add_file(
+        self, name: str, split: str, pieces: Iterable[Piece[Any]], finder: PictureFinder | None, size: int = 0
+    ) -> None:
         """Read all pieces of a file and look up its ids."""
         report, file = self._report, self._report.file(name)
         columns = _Columns(file, report)
         for piece in pieces:
             columns.add(piece)
-            report.progress(f"reading {name}", piece.done, 0)
+            report.progress(f"reading {name}", piece.done, size)
         image_index = self._add_images(columns.images, split, name, finder)
         tag_index = self._add_tags(columns.categories)
         ids = np.concatenate([np.empty((0, 3), np.int64), *columns.ids])

@@ -26,6 +26,8 @@ LARGEST_LABEL_FILE = 64 * 2**20
 """Bytes. A label file of one image has no reason to be larger."""
 
 _NOT_DATA = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
+_FIRST_READ = 2**14
+"""Bytes. Nearly every label file is smaller, and asking for more costs more."""
 _OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -246,8 +248,8 @@ def read_bytes(path: str) -> bytes:
     try:
         handle = os.open(path, _OPEN)
         try:
-            data = os.read(handle, 2**16)
-            if len(data) == 2**16:
+            data = os.read(handle, _FIRST_READ)
+            if len(data) == _FIRST_READ:
                 parts = [data]
                 while (part := os.read(handle, 2**20)) and len(parts) * 2**20 <= LARGEST_LABEL_FILE:
                     parts.append(part)

@@ -22,6 +22,7 @@ from regionbatch.readers.files import (
     UnreadableError,
     fold,
     is_picture,
+    leaves,
     match_split,
     read_lines,
     split_of_folder,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _FLAG = re.compile(r"\s+(-?[01])$")
 _PICTURE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "")
+_LOOSE_FOLDERS = ("", "images", "JPEGImages")
 
 
 class VocReader:
@@ -62,18 +64,21 @@ class VocReader:
         """Read one file, or all of a folder or split."""
         tree, files = _files(path, options, report)
         columns = _Columns(report)
-        pictures = _Pictures(tree, options)
+        pictures: dict[str, _Pictures] = {}
         for done, (name, split) in enumerate(files.items()):
             if done % 500 == 0:
                 report.progress("reading XML files", done, len(files))
             report.read(images=1)
             if (annotation := _parse(tree, name, report)) is not None:
-                columns.add(name, split, annotation, pictures)
+                folder = name.rpartition("/")[0]
+                if folder not in pictures:
+                    pictures[folder] = _Pictures(tree, folder, options.image_dir)
+                columns.add(name, split, annotation, pictures[folder])
         if files and not columns.names:
             first = next(iter(report.findings()))
             raise DatasetError(f"{path}: none of {len(files)} XML files can be read; the first: {first.message}")
         tree.report_strays(report, ".xml")
-        return columns.annotations(options, pictures)
+        return columns.annotations(options)
 
 
 def _files(path: Path, options: VocOptions, report: Report) -> tuple[Tree, dict[str, str]]:
@@ -83,6 +88,8 @@ def _files(path: Path, options: VocOptions, report: Report) -> tuple[Tree, dict[
         DatasetError: There is no XML file, or no such split.
     """
     if path.is_file():
+        if options.split is not None:
+            raise DatasetError(f"{path}: one file has no splits, got --split {options.split}; name the folder instead")
         home = path.parent.parent if path.parent.name.lower() == "annotations" else path.parent
         return tree_of(home), {path.relative_to(home).as_posix(): ""}
     tree = tree_of(path)
@@ -153,6 +160,10 @@ def _split_at_annotations(name: str) -> tuple[str, str, str]:
     return "/".join(parts[:-1]), "", parts[-1]
 
 
+def _stem_of(path: str) -> str:
+    return path.rpartition("/")[2].rpartition(".")[0]
+
+
 def _parse(tree: Tree, name: str, report: Report) -> Annotation | None:
     """One file parsed; None: it was reported and dropped."""
     from regionbatch.readers import voc_xml  # noqa: PLC0415 - lxml, only when XML is read
@@ -173,60 +184,39 @@ def _parse(tree: Tree, name: str, report: Report) -> Annotation | None:
 
 
 class _Pictures:
-    """Finds the picture of an XML file: by the file's own stem first, since <filename> is often stale."""
+    """Finds the pictures of the XML files of one folder: by the file's own stem, since <filename> is often stale."""
 
-    def __init__(self, tree: Tree, options: VocOptions) -> None:
-        self._tree = tree
-        self._image_dir = options.image_dir
-        self._elsewhere = Tree(options.image_dir) if options.image_dir else None
-        self._stems: dict[tuple[int, str], dict[str, list[str]]] = {}
-        self._finders: dict[str, PictureFinder] = {}
-        self.any = False
-        """Whether any picture was found."""
+    def __init__(self, tree: Tree, folder: str, image_dir: Path | None) -> None:
+        home, annotations, sub = _split_at_annotations(f"{folder}/" if folder else "")
+        sub = sub.rstrip("/")
+        places = [(home, name, sub) for name in (_PICTURE_FOLDERS if annotations else _LOOSE_FOLDERS)]
+        below = ["/".join(part for part in place if part) for place in [*places, (home, annotations, sub)]]
+        self._places = [(tree, place, stems) for place in dict.fromkeys(below) if (stems := _stems(tree, place))]
+        if image_dir:
+            elsewhere = Tree(image_dir)
+            self._places.append((elsewhere, "", _stems(elsewhere, "")))
+        self._finder = PictureFinder(tree, [*below, home], image_dir)
 
-    def find(self, xml: str, file_name: str) -> tuple[str, str]:
+    def find(self, stem: str, file_name: str) -> tuple[str, str]:
         """The picture's path in the data set and on disk; empty: not there."""
-        home, annotations, rest = _split_at_annotations(xml)
-        sub, _, file = rest.rpartition("/")
-        folders = _PICTURE_FOLDERS if annotations else ("", "images", "JPEGImages")
-        below = ["/".join(filter(None, (home, folder, sub))) for folder in folders]
-        if annotations:
-            below.append("/".join(filter(None, (home, annotations, sub))))
-        stem = file.rpartition(".")[0]
-        for folder in below:
-            if found := self._by_stem(self._tree, folder, stem, file_name):
-                return self._found(self._tree, found)
-        if self._elsewhere and (found := self._by_stem(self._elsewhere, "", stem, file_name)):
-            return self._found(self._elsewhere, found)
-        if not file_name:
-            return "", ""
-        key = f"{home}|{annotations}|{sub}"
-        if key not in self._finders:
-            self._finders[key] = PictureFinder(self._tree, [*below, home], self._image_dir)
-        name, path = self._finders[key].find(file_name)
-        self.any |= bool(path)
-        return name, path
+        for tree, folder, stems in self._places:
+            if candidates := stems.get(fold(stem)):
+                # Of several with one stem, the one that <filename> names, or else the first.
+                last = file_name.replace("\\", "/").rpartition("/")[2]
+                name = last if last in candidates else min(candidates)
+                path = f"{folder}/{name}" if folder else name
+                return path, tree.on_disk(path)
+        return self._finder.find(file_name) if file_name else ("", "")
 
-    def _found(self, tree: Tree, name: str) -> tuple[str, str]:
-        self.any = True
-        return name, tree.on_disk(name)
 
-    def _by_stem(self, tree: Tree, folder: str, stem: str, file_name: str) -> str | None:
-        """The picture of a stem in a folder; of several, the one that <filename> names, or else the first."""
-        key = (id(tree), folder)
-        if key not in self._stems:
-            listing = tree.folder(folder)
-            stems: dict[str, list[str]] = {}
-            for ending, names in listing.by_ending.items() if listing else ():
-                for name in names if ending in EXTENSIONS else ():
-                    stems.setdefault(fold(name.rpartition(".")[0]), []).append(name)
-            self._stems[key] = stems
-        candidates = self._stems[key].get(fold(stem))
-        if not candidates:
-            return None
-        last = file_name.replace("\\", "/").rpartition("/")[2]
-        name = last if last in candidates else min(candidates)
-        return f"{folder}/{name}" if folder else name
+def _stems(tree: Tree, folder: str) -> dict[str, list[str]]:
+    """The pictures of a folder by their stems, whatever the case."""
+    listing = tree.folder(folder)
+    stems: dict[str, list[str]] = {}
+    for ending, names in listing.by_ending.items() if listing else ():
+        for name in names if ending in EXTENSIONS else ():
+            stems.setdefault(fold(name.rpartition(".")[0]), []).append(name)
+    return stems
 
 
 class _Columns:
@@ -250,8 +240,8 @@ class _Columns:
     def add(self, xml: str, split: str, annotation: Annotation, pictures: _Pictures) -> None:
         """Take one parsed file."""
         report, image, file = self._report, len(self.names), self._report.file(xml)
-        name, path = pictures.find(xml, annotation.file_name)
-        stem = xml.rpartition("/")[2].rpartition(".")[0]
+        stem = _stem_of(xml)
+        name, path = pictures.find(stem, annotation.file_name)
         named = annotation.file_name.replace("\\", "/")
         extension = named[named.rfind(".") :] if is_picture(named) else ""
         self.names.append(name or named or stem)
@@ -259,9 +249,13 @@ class _Columns:
         self._paths.append(path)
         self._sizes.append((annotation.width, annotation.height))
         self._splits.append(split)
-        self._devkit.append(annotation.devkit)
-        if name and named and fold(named.rpartition("/")[2].rpartition(".")[0]) not in ("", fold(stem)):
+        if annotation.objects:
+            self._devkit.append(annotation.devkit)
+        # Only where the XML's own name was taken; mostly the two are the same.
+        if fold(_stem_of(name)) == fold(stem) and fold(_stem_of(named)) not in ("", fold(stem)):
             report.add("stale_filename", image, value=[named], table=self.names)
+        if leaves(named):
+            report.add("outside_dataset", image, value=[named], table=self.names)
         for found in annotation.objects:
             report.read(boxes=1)
             if found.trouble:
@@ -273,13 +267,13 @@ class _Columns:
             self._rows.append((image, tag, file, found.line))
             self._boxes.append(found.box)
 
-    def annotations(self, options: VocOptions, pictures: _Pictures) -> RawAnnotations:
+    def annotations(self, options: VocOptions) -> RawAnnotations:
         """Everything that was added."""
         box = np.asarray(self._boxes, np.float64).reshape(-1, 4)
         codes = np.asarray(self._rows, np.int64).reshape(-1, 4)
         names = self._names_without_doubles()
-        if pictures.any:
-            absent = [row for row, path in enumerate(self._paths) if not path]
+        absent = [row for row, path in enumerate(self._paths) if not path]
+        if len(absent) < len(names):
             self._report.add("image_not_on_disk", np.asarray(absent, np.int32), table=names)
         splits = sorted(set(self._splits) - {""})
         sizes = np.asarray(self._sizes, np.int32).reshape(-1, 2)
@@ -302,7 +296,7 @@ class _Columns:
         for name in self.names:
             counts[name] = counts.get(name, 0) + 1
         for image, (name, path, own) in enumerate(zip(self.names, self._paths, self._own_names, strict=True)):
-            if counts[name] > 1 and not path:
+            if counts[name] > 1 and not path and name != own:
                 self._report.add("stale_filename", 0, value=[name], table=[own])
                 self.names[image] = own
         return self.names

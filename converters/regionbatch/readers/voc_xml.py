@@ -28,7 +28,6 @@ _PARSER, _CP1252 = _safe_parser(), _safe_parser("cp1252")
 _DEVKIT = re.compile(r"VOC ?20(0[5-9]|1[0-2])")
 _YES = frozenset({"1", "true", "yes", "y", "t"})
 _FLAGS = frozenset({"difficult", "truncated", "occluded"})
-_CORNERS = {"xmin": 0, "ymin": 1, "xmax": 2, "ymax": 3}
 
 Box = tuple[float, float, float, float]
 NO_BOX: Box = (math.nan, math.nan, math.nan, math.nan)
@@ -77,6 +76,25 @@ def parse(data: bytes) -> Annotation:
         UnsafeError: It declares entities.
         BrokenError: It is not XML, or has no <annotation>.
     """
+    root, guessed = _annotation(data)
+    file_name, size, devkit = "", (0, 0), False
+    objects: list[Object] = []
+    for child in root:
+        tag = child.tag
+        if tag == "object":
+            objects += _objects(child)
+        elif tag == "filename":
+            file_name = _text(child)
+        elif tag == "size":
+            sides = {side.tag: _text(side) for side in child}
+            size = _side(sides.get("width", "")), _side(sides.get("height", ""))
+        elif tag == "source":
+            devkit = any(_DEVKIT.search(_text(part)) for part in child if part.tag in ("database", "annotation"))
+    return Annotation(file_name, *size, devkit, objects, guessed)
+
+
+def _annotation(data: bytes) -> tuple[etree._Element, bool]:
+    """The root, without namespaces, once it is sure that it is safe and an annotation; and whether it was cp1252."""
     try:
         root, guessed = _root(data)
     except BrokenError as error:
@@ -85,22 +103,11 @@ def parse(data: bytes) -> Annotation:
         raise
     if b"<!" in data or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         _refuse_entities(root)
-    if _name(root) != "annotation":
-        raise BrokenError(f"<{_name(root)}> where <annotation> is needed", root.sourceline or 0)
-    file_name, size, devkit = "", (0, 0), False
-    objects: list[Object] = []
-    for child in root:
-        name = _name(child)
-        if name == "object":
-            objects += _objects(child)
-        elif name == "filename":
-            file_name = _text(child)
-        elif name == "size":
-            sides = {_name(side): _text(side) for side in child}
-            size = _side(sides.get("width", "")), _side(sides.get("height", ""))
-        elif name == "source":
-            devkit = any(_DEVKIT.search(_text(part)) for part in child if _name(part) in ("database", "annotation"))
-    return Annotation(file_name, *size, devkit, objects, guessed)
+    if str(root.tag)[:1] == "{":
+        _forget_namespaces(root)
+    if root.tag != "annotation":
+        raise BrokenError(f"<{root.tag!s}> where <annotation> is needed", root.sourceline or 0)
+    return root, guessed
 
 
 def _root(data: bytes) -> tuple[etree._Element, bool]:
@@ -125,68 +132,63 @@ def _refuse_entities(root: etree._Element) -> None:
         raise UnsafeError("<!ENTITY>")
 
 
+def _forget_namespaces(root: etree._Element) -> None:
+    for element in root.iter():
+        if isinstance(element.tag, str):
+            element.tag = element.tag.rpartition("}")[2]
+
+
 def _objects(element: etree._Element) -> Iterator[Object]:
     """The boxes of an <object>: of its direct children, since parts and attributes inside have names and boxes too."""
-    line, name, marks = element.sourceline or 0, "", []
+    line, name = element.sourceline or 0, ""
+    marks: tuple[str, ...] = ()
     boxes, shapes = [], []
     for child in element:
-        tag = _name(child)
+        tag = child.tag
         if tag == "name":
             name = _text(child)
         elif tag == "bndbox":
             boxes.append(child)
-        elif tag in ("robndbox", "polygon"):
+        elif tag == "robndbox" or tag == "polygon":  # noqa: PLR1714 - no tuple is made for each of a million elements
             shapes.append(child)
-        elif tag in _FLAGS and _is_yes(_text(child)):
-            marks.append(tag)
-    if not name.strip():
+        elif tag in _FLAGS and _text(child).lower() in _YES:
+            marks += (tag,)
+    if not name:
         yield Object(line, name, NO_BOX, (), "unknown_class", "no name")
     elif not boxes and not shapes:
         yield Object(line, name, NO_BOX, (), "not_a_box", "no bndbox")
-    else:
-        for part in boxes or shapes:
-            box = _corners(part) if boxes else _around(part)
-            if box is None:
-                yield Object(line, name, NO_BOX, (), "not_a_box", " ".join(part.itertext()))
-            else:
-                yield Object(line, name, box, tuple(marks) if boxes else (*marks, "box_from_shape"))
+    for part in (boxes or shapes) if name else ():
+        box = _corners(part) if boxes else _around(part)
+        if box is None:
+            yield Object(line, name, NO_BOX, (), "not_a_box", " ".join(" ".join(part.itertext()).split()))
+        else:
+            yield Object(line, name, box, marks if boxes else (*marks, "box_from_shape"))
 
 
 def _corners(bndbox: etree._Element) -> Box | None:
-    box = [math.nan] * 4
-    missing = 4
+    texts = {child.tag: child.text for child in bndbox}
     try:
-        for child in bndbox:
-            if (at := _CORNERS.get(_name(child))) is not None:
-                box[at] = float(_text(child))
-                missing -= 1
-    except ValueError:
+        return float(texts["xmin"]), float(texts["ymin"]), float(texts["xmax"]), float(texts["ymax"])  # type: ignore[arg-type]
+    except (KeyError, TypeError, ValueError):
         return None
-    return (box[0], box[1], box[2], box[3]) if missing == 0 else None
 
 
 def _around(shape: etree._Element) -> Box | None:
     """The edges of the upright box around a turned box (cx, cy, w, h, angle in radians) or a polygon."""
     try:
-        if _name(shape) == "robndbox":
-            values = {_name(child): float(_text(child)) for child in shape}
+        if shape.tag == "robndbox":
+            values = {child.tag: float(_text(child)) for child in shape}
             x, y, width, height, angle = (values[key] for key in ("cx", "cy", "w", "h", "angle"))
             cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
             half_x, half_y = (width * cos + height * sin) / 2, (width * sin + height * cos) / 2
             return x - half_x, y - half_y, x + half_x, y + half_y
-        points = [(_name(child)[:1], float(_text(child))) for child in shape.iter() if not len(child) and _text(child)]
+        points = [
+            (str(child.tag)[:1], float(_text(child))) for child in shape.iter() if not len(child) and _text(child)
+        ]
         xs, ys = ([value for axis, value in points if axis == wanted] for wanted in "xy")
         return (min(xs), min(ys), max(xs), max(ys)) if len(xs) > 1 and len(xs) == len(ys) else None
     except (KeyError, ValueError):
         return None
-
-
-def _name(element: etree._Element) -> str:
-    """The name of an element without its namespace."""
-    tag = element.tag
-    if not isinstance(tag, str):  # an entity reference, which stays one
-        return ""
-    return tag.rpartition("}")[2] if tag[0] == "{" else tag
 
 
 def _text(element: etree._Element) -> str:
@@ -199,7 +201,3 @@ def _side(text: str) -> int:
     except ValueError:
         return 0
     return int(side) if 0 < side < 2**31 else 0
-
-
-def _is_yes(text: str) -> bool:
-    return text.lower() in _YES

@@ -22,7 +22,6 @@ from regionbatch.readers.files import (
     UnreadableError,
     as_utf8,
     match_split,
-    read_bytes,
     split_of_folder,
     tree_of,
 )
@@ -37,7 +36,7 @@ from regionbatch.readers.yolo_config import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -68,12 +67,12 @@ class YoloReader:
         for name in tree.files(".yaml", ".yml", ".data"):
             if name.count("/") < 3 and _mentions(tree, name, b"names", b"train"):
                 return name
-        for _, name in zip(range(20), (name for name in tree.files(".txt") if _may_be_label(name)), strict=False):
+        for _, name in zip(range(20), filter(_may_be_label, tree.files(".txt")), strict=False):
             try:
-                first = tree.read(name)[:400].split(b"\n")[0].split()
+                first = as_utf8(tree.read(name)[:400])[0].split(b"\n")[0].split()
             except UnreadableError:
                 continue
-            if len(first) >= 5 and all(part.replace(b".", b"").replace(b"-", b"").isdigit() for part in first[1:5]):
+            if len(first) >= 5 and all(map(yolo_rows.NUMBER.fullmatch, first[1:5])):
                 return name
         return None
 
@@ -86,7 +85,7 @@ class YoloReader:
         report.read(images=len(labels.pictures))
         rows, image, file = _read_rows(tree, labels, options, report)
         tree.report_strays(report, ".txt")
-        return _annotations(rows, image, file, labels.images(options), names, report)
+        return _annotations(rows, image, file, labels.images(options), names, options.yolo_rows, report)
 
 
 def _mentions(tree: Tree, name: str, *words: bytes) -> bool:
@@ -222,6 +221,13 @@ class _Pairs:
             if by_label.setdefault(label, picture) != picture:
                 self._report.add("shared_label", 0, value=[f"{by_label[label]} and {picture}"], table=[label])
 
+    def drop(self, labels: Collection[str]) -> NDArray[np.int32]:
+        """Leave out the pictures of some label files; the new code of each picture before, (m,)."""
+        gone = {picture for picture, label in self.label.items() if label in labels} if labels else set()
+        stays = np.fromiter((picture not in gone for picture in self.pictures), np.bool_, len(self.pictures))
+        self.pictures = {picture: split for picture, split in self.pictures.items() if picture not in gone}
+        return (np.cumsum(stays) - 1).astype(np.int32)
+
     def keep_splits(self, splits: Collection[str]) -> None:
         """Leave out all pictures of other splits."""
         self.pictures = {picture: split for picture, split in self.pictures.items() if split in splits}
@@ -336,59 +342,46 @@ def _read_rows(
     tree: Tree, labels: _Pairs, options: YoloOptions, report: Report
 ) -> tuple[yolo_rows.Rows, NDArray[np.int32], NDArray[np.int32]]:
     """The rows of all label files, and the image and the file of each. Unreadable files drop their picture."""
+    labelled = [(code, label) for code, label in enumerate(map(labels.label.get, labels.pictures)) if label is not None]
+    codes = np.fromiter((code for code, _ in labelled), np.int32, len(labelled))
+    files = report.add_files([label for _, label in labelled])
     parsed: list[yolo_rows.Rows] = []
     image_of: list[NDArray[np.int32]] = []
     file_of: list[NDArray[np.int32]] = []
-    block = _Block()
-    unreadable: list[str] = []
-
-    def parse() -> None:
-        images, files = (np.asarray(codes, np.int32) for codes in (block.images, block.files))
-        rows = yolo_rows.interpret(yolo_rows.tabulate(block.texts, report, files), options.yolo_rows, report, files)
+    unreadable: set[str] = set()
+    for start, texts in _blocks(tree, [label for _, label in labelled], unreadable, report):
+        block = slice(start, start + len(texts))
+        table = yolo_rows.tabulate(texts, report, files[block])
+        rows = yolo_rows.interpret(table, options.yolo_rows, report, files[block])
         parsed.append(rows)
-        image_of.append(images[rows.file])
-        file_of.append(files[rows.file])
-
-    image = 0
-    for picture in labels.pictures:
-        label = labels.label.get(picture)
-        if label is not None:
-            try:
-                text, guessed = as_utf8(read_bytes(tree.on_disk(label)))
-            except UnreadableError as error:
-                report.add("unreadable_file", 0, value=[str(error)], table=[label])
-                unreadable.append(picture)
-                continue
-            if guessed:
-                report.add("odd_encoding", 0, table=[label])
-            if block.add(text, image, report.file(label)):
-                report.progress("reading label files", image, len(labels.pictures))
-                parse()
-                block = _Block()
-        image += 1
-    for picture in unreadable:
-        del labels.pictures[picture]
-    parse()
+        image_of.append(codes[block][rows.file])
+        file_of.append(files[block][rows.file])
+        report.progress("reading label files", block.stop, len(labelled))
     rows = yolo_rows.Rows(*(np.concatenate(columns) for columns in zip(*parsed, strict=True)))
-    return rows, np.concatenate(image_of), np.concatenate(file_of)
+    return rows, labels.drop(unreadable)[np.concatenate(image_of)], np.concatenate(file_of)
 
 
-class _Block:
-    """Label files to be parsed together."""
-
-    def __init__(self) -> None:
-        self.texts: list[bytes] = []
-        self.images: list[int] = []
-        self.files: list[int] = []
-        self._bytes = 0
-
-    def add(self, text: bytes, image: int, file: int) -> bool:
-        """Take a file; whether the block is full."""
-        self.texts.append(text)
-        self.images.append(image)
-        self.files.append(file)
-        self._bytes += len(text)
-        return self._bytes >= _BLOCK
+def _blocks(tree: Tree, labels: list[str], unreadable: set[str], report: Report) -> Iterator[tuple[int, list[bytes]]]:
+    """The texts of label files, as many at a time as fit into a block, and the number of the first."""
+    texts: list[bytes] = []
+    size, first = 0, 0
+    for number, label in enumerate(labels):
+        try:
+            text = tree.read(label)
+            if not text.isascii():
+                text, guessed = as_utf8(text)
+                if guessed:
+                    report.add("odd_encoding", 0, table=[label])
+        except UnreadableError as error:
+            report.add("unreadable_file", 0, value=[str(error)], table=[label])
+            unreadable.add(label)
+            text = b""
+        texts.append(text)
+        size += len(text)
+        if size >= _BLOCK:
+            yield first, texts
+            texts, size, first = [], 0, number + 1
+    yield first, texts
 
 
 def _annotations(
@@ -397,6 +390,7 @@ def _annotations(
     file: NDArray[np.int32],
     images: Images,
     names: list[str],
+    kind: str,
     report: Report,
 ) -> RawAnnotations:
     _refuse_pixels(rows, report)
@@ -407,8 +401,8 @@ def _annotations(
         rows = rows.take(named)
         image, file = image[named], file[named]
     shapes, boxes = int(np.count_nonzero(rows.shape)), int(np.count_nonzero(~rows.shape))
-    if "yolo_rows" not in report.decisions:
-        report.decide("yolo_rows", "auto", f"{boxes} boxes and {shapes} polygons or turned boxes, by their length")
+    how = "by their length" if kind == "auto" else "as asked"
+    report.decide("yolo_rows", kind, f"{boxes} boxes and {shapes} polygons or turned boxes, {how}")
     return RawAnnotations(
         mode=BoxMode.CXCYWH_REL,
         box=rows.box,

@@ -6,8 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
-import yaml
-
 from regionbatch.errors import AmbiguousDatasetError, DatasetError, DatasetNotFoundError
 from regionbatch.readers.files import Tree, UnreadableError, as_utf8, is_picture, read_lines, tails
 
@@ -53,6 +51,8 @@ def read_yaml(tree: Tree, name: str, report: Report) -> Config | None:
     Raises:
         DatasetError: It cannot be parsed.
     """
+    import yaml  # noqa: PLC0415 - only where there is a yaml
+
     try:
         data = tree.read(name)
         if len(data) > _LARGEST_CONFIG:

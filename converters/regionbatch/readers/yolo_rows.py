@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from regionbatch.findings import Report
 
-_NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?)", re.IGNORECASE)
+NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?)", re.IGNORECASE)
 _COMMAS = bytes.maketrans(b" \t\n", b",,,")
 _decode = msgspec.json.Decoder(list[float]).decode
 
@@ -115,7 +115,7 @@ def _line_by_line(text: bytes, report: Report, file: int) -> Table:
     lines: list[int] = []
     for number, line in enumerate(re.split(rb"\r\n|\r|\n", text), 1):
         tokens = line.split()
-        if all(map(_NUMBER.fullmatch, tokens)):
+        if all(map(NUMBER.fullmatch, tokens)):
             values += map(float, tokens)
             if tokens:
                 lengths.append(len(tokens))

@@ -1,0 +1,233 @@
+"""Regions and ids become `ImageRegionCreateBatch` payloads, as the reference page of CreateImageRegions shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, overload
+
+import msgspec
+import numpy as np
+
+from regionbatch.boxes import first_of_equal
+from regionbatch.clean import ledger_of
+from regionbatch.errors import OptionError
+from regionbatch.findings import Findings, Ledger, Report
+from regionbatch.ids import collect_ids, read_ids
+from regionbatch.limits import REGIONS_PER_BATCH
+from regionbatch.resolve import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+    from regionbatch.dataset import Dataset, Regions
+
+
+class Entry(msgspec.Struct, gc=False, rename="camel"):
+    """One entry of a payload; the order of the fields is that of the reference page."""
+
+    image_id: str
+    tag_id: str
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+class _Payload(msgspec.Struct, gc=False):
+    regions: list[Entry]
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Batch(Sequence[Entry]):
+    """At most 64 entries for one call."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self, entries: list[Entry]) -> None:
+        """Take the entries."""
+        self._entries = entries
+
+    @overload
+    def __getitem__(self, at: int) -> Entry: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Entry]: ...
+    def __getitem__(self, at: int | slice) -> Entry | list[Entry]:
+        """An entry, or some."""
+        return self._entries[at]
+
+    def __len__(self) -> int:
+        """How many entries, at most 64."""
+        return len(self._entries)
+
+    def to_json(self) -> bytes:
+        """The body of the call as JSON, on one line."""
+        return _encode(_Payload(self._entries))
+
+    def to_xml(self) -> bytes:
+        """The body of the call as XML. Ids are UUIDs and the rest numbers, so nothing needs escaping."""
+        regions = "".join(
+            f"<regions><imageId>{entry.image_id}</imageId><tagId>{entry.tag_id}</tagId><left>{entry.left!r}</left>"
+            f"<top>{entry.top!r}</top><width>{entry.width!r}</width><height>{entry.height!r}</height></regions>"
+            for entry in self._entries
+        )
+        return f"<ImageRegionCreateBatch>{regions}</ImageRegionCreateBatch>".encode()
+
+
+class Batches(Sequence[Batch]):
+    """The payloads of a data set; made one at a time, as they are asked for."""
+
+    def __init__(
+        self,
+        regions: Regions,
+        rows: NDArray[np.int64],
+        image_ids: Sequence[str],
+        tag_ids: Sequence[str],
+        findings: Findings,
+        ledger: Ledger,
+    ) -> None:
+        """Take the columns as they are; use `batches` to make them."""
+        self.regions = regions
+        """What is sent, in the order it is sent."""
+        self.rows = rows
+        """(n,), the number that each has in the data set's own `regions`."""
+        self.image_ids = image_ids
+        """The id of each image code; empty where there is none."""
+        self.tag_ids = tag_ids
+        """The id of each tag code; empty where there is none."""
+        self.findings = findings
+        """Those of the data set, and what resolving the names added."""
+        self.ledger = ledger
+        """That of the data set, less what has no id."""
+
+    def take(self, rows: NDArray[np.int64]) -> Batches:
+        """The payloads of some of the regions, by their numbers here."""
+        return Batches(
+            self.regions.take(rows), self.rows[rows], self.image_ids, self.tag_ids, self.findings, self.ledger
+        )
+
+    def __len__(self) -> int:
+        """How many calls."""
+        return (len(self.regions) + REGIONS_PER_BATCH - 1) // REGIONS_PER_BATCH
+
+    @overload
+    def __getitem__(self, at: int) -> Batch: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Batch]: ...
+    def __getitem__(self, at: int | slice) -> Batch | list[Batch]:
+        """A batch, or some."""
+        if isinstance(at, slice):
+            return [self[number] for number in range(*at.indices(len(self)))]
+        if not -len(self) <= at < len(self):
+            raise IndexError(at)
+        start = at % len(self) * REGIONS_PER_BATCH
+        return Batch(self._entries(start, start + REGIONS_PER_BATCH))
+
+    def __iter__(self) -> Iterator[Batch]:
+        """All batches."""
+        many = REGIONS_PER_BATCH * 256
+        for start in range(0, len(self.regions), many):
+            entries = self._entries(start, start + many)
+            for first in range(0, len(entries), REGIONS_PER_BATCH):
+                yield Batch(entries[first : first + REGIONS_PER_BATCH])
+
+    def _entries(self, start: int, end: int) -> list[Entry]:
+        rows = self.regions
+        images = map(self.image_ids.__getitem__, rows.image[start:end].tolist())
+        tags = map(self.tag_ids.__getitem__, rows.tag[start:end].tolist())
+        return list(map(Entry, images, tags, *rows.box[start:end].T.tolist()))
+
+
+def batches(
+    dataset: Dataset,
+    *,
+    tag_ids: Mapping[str, str] | str | PathLike[str],
+    image_ids: Mapping[str, str] | str | PathLike[str],
+    rename: Mapping[str, str] | None = None,
+    skip_unresolved: bool = False,
+) -> Batches:
+    """The payloads of a data set: full batches of 64, the regions of an image next to each other.
+
+    Args:
+        dataset: What `regionbatch.read` returned.
+        tag_ids: Tag ids by class name, or a file that `--tags` would take (see `regionbatch.ids.read_ids`).
+        image_ids: Image ids by image name, likewise.
+        rename: Class names of the data set, and what they are called in `tag_ids`.
+        skip_unresolved: Drop regions whose tag or image has no id, instead of raising.
+
+    Raises:
+        ResolveError: A name has no id, or more than one; or a table cannot be used.
+    """
+    report = Report()
+    regions = dataset.regions
+    tag_counts = np.bincount(regions.tag, minlength=len(dataset.tags))
+    tags = resolve(
+        "tag",
+        dataset.tags,
+        np.flatnonzero(tag_counts).tolist(),
+        table_of(tag_ids, "tag_ids"),
+        report,
+        rename=rename,
+        counts=tag_counts.tolist(),
+        skip=skip_unresolved,
+    )
+    image_counts = np.bincount(regions.image, minlength=len(dataset.images))
+    images = resolve(
+        "image",
+        dataset.images.names,
+        np.flatnonzero(image_counts).tolist(),
+        table_of(image_ids, "image_ids"),
+        report,
+        counts=image_counts.tolist(),
+        skip=skip_unresolved,
+    )
+    tag_code, image_code = _one_code_an_id(tags), _one_code_an_id(images)
+    tag, image = tag_code[regions.tag], image_code[regions.image]
+    resolved = (tag >= 0) & (image >= 0)
+    _drop("unresolved", ~resolved, dataset, report)
+    first = resolved.copy()
+    if _share_ids(tags) or _share_ids(images):
+        first[resolved] = first_of_equal(image[resolved], tag[resolved], regions.box[resolved])
+        _drop("duplicate", resolved & ~first, dataset, report)
+    order = np.flatnonzero(first)
+    order = order[np.argsort(image[order], kind="stable")]
+    regions = regions.take(order)
+    before, now = dataset.ledger, report.dropped("box")
+    dropped = {code: before.dropped.get(code, 0) + now.get(code, 0) for code in {**before.dropped, **now}}
+    ledger = ledger_of(regions, before.read, dropped, before.images)
+    findings = dataset.findings + report.findings()
+    return Batches(regions, order, [id_ or "" for id_ in images], [id_ or "" for id_ in tags], findings, ledger)
+
+
+def table_of(ids: Mapping[str, str] | str | PathLike[str], name: str) -> Mapping[str, str]:
+    """Ids by name, checked, of a mapping or of a file; `name` is the argument's, for messages."""
+    if hasattr(ids, "items"):
+        return collect_ids(ids.items(), name)
+    if isinstance(ids, str) or hasattr(ids, "__fspath__"):
+        return read_ids(ids)
+    raise OptionError(f"{name}: a table of ids or the path of one is needed, got {type(ids).__name__}")
+
+
+def _one_code_an_id(ids: Sequence[str | None]) -> NDArray[np.int32]:
+    """The code of each name, where names with one id have one code; -1: no id."""
+    first: dict[str, int] = {}
+    return np.asarray([-1 if id_ is None else first.setdefault(id_, code) for code, id_ in enumerate(ids)], np.int32)
+
+
+def _share_ids(ids: Sequence[str | None]) -> bool:
+    """Whether two names have one id, so that boxes that were different may now be equal."""
+    known = [id_ for id_ in ids if id_ is not None]
+    return len(set(known)) < len(known)
+
+
+def _drop(code: str, mask: NDArray[np.bool_], dataset: Dataset, report: Report) -> None:
+    rows = np.flatnonzero(mask)
+    if len(rows):
+        regions = dataset.regions
+        values = [f"{dataset.tags[regions.tag[row]]} in {dataset.images.names[regions.image[row]]}" for row in rows]
+        files = dataset.findings.files
+        report.add(code, regions.file[rows], regions.where[rows], values, table=files, place=regions.place)

@@ -1,0 +1,338 @@
+"""Make a data set of a given size for the benchmark: the same seed gives the same bytes on every machine.
+
+    python tests/benchmarks/generate.py coco|voc|yolo DIR [--scale 0.01] [--seed 17] [--no-pictures]
+
+Writes DIR/dataset (the data set), DIR/tags.json and DIR/images.json (ids by name) and DIR/facts.json (what is in it).
+
+At scale 1 the sets have the size of what their formats are known for:
+- coco: instances_train2017.json; 118,287 images, 117,266 of them with 860,001 annotations, 450 MB of one line.
+- yolo: the same images and boxes as label files; a picture beside each holds a JPEG header with its size and no pixels
+  (readers that must know sizes open it).
+- voc: VOC2012's trainval; 17,125 XML files with 40,138 objects, and no pictures.
+
+Random numbers are raw words of PCG64, whose stream NumPy promises to keep (NEP 19); all arithmetic on them is on whole
+numbers. Boxes are counted in hundredths of a pixel. What no reader looks at is only as true as its size in bytes:
+polygons are noise inside their box.
+"""
+
+# ruff: noqa: T201 - a command prints
+from __future__ import annotations
+
+import argparse
+import json
+import uuid
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    Integers = NDArray[np.int64]
+
+COCO_CLASSES = {
+    "person": "person",
+    "vehicle": "bicycle, car, motorcycle, airplane, bus, train, truck, boat",
+    "outdoor": "traffic light, fire hydrant, stop sign, parking meter, bench",
+    "animal": "bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe",
+    "accessory": "backpack, umbrella, handbag, tie, suitcase",
+    "sports": "frisbee, skis, snowboard, sports ball, kite, baseball bat, baseball glove, skateboard, surfboard, "
+    "tennis racket",
+    "kitchen": "bottle, wine glass, cup, fork, knife, spoon, bowl",
+    "food": "banana, apple, sandwich, orange, broccoli, carrot, hot dog, pizza, donut, cake",
+    "furniture": "chair, couch, potted plant, bed, dining table, toilet",
+    "electronic": "tv, laptop, mouse, remote, keyboard, cell phone",
+    "appliance": "microwave, oven, toaster, sink, refrigerator",
+    "indoor": "book, clock, vase, scissors, teddy bear, hair drier, toothbrush",
+}
+"""Names by supercategory, in the order of their ids."""
+COCO_NAMES = [name for names in COCO_CLASSES.values() for name in names.split(", ")]
+COCO_IDS = [number for number in range(1, 91) if number not in {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}]
+VOC_CLASSES = (
+    "person, aeroplane, bicycle, bird, boat, bottle, bus, car, cat, chair, cow, diningtable, dog, horse, motorbike, "
+    "pottedplant, sheep, sofa, train, tvmonitor"
+)
+VOC_NAMES = VOC_CLASSES.split(", ")
+SIZES = np.array([(640, 480)] * 5 + [(480, 640), (640, 427), (427, 640), (500, 375), (375, 500), (612, 612)], np.int64)
+CROWD_EVERY = 85
+CHUNK = 20_000
+
+
+class Dice:
+    """Random whole numbers from a seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._bits = np.random.PCG64(seed)
+
+    def below(self, limit: int | Integers, count: int) -> Integers:
+        """From 0 up to `limit`, all alike."""
+        return (self._bits.random_raw(count) >> np.uint64(1)).astype(np.int64) % limit
+
+    def skewed(self, limit: int | Integers, count: int) -> Integers:
+        """From 0 up to `limit`, small ones more often; a quarter of it on average."""
+        return (self.below(2**15, count) * self.below(2**15, count) * limit) >> 30
+
+    def shuffled(self, count: int) -> Integers:
+        """0 to count - 1 in any order."""
+        return np.argsort(self._bits.random_raw(count), kind="stable")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is in a data set, whatever its format.
+
+    `ids` (m) and `sizes` (m, 2: width, height in pixels) of the images; of each box its `image` and `label` (n codes)
+    and `box` (n, 4: left, top, width, height in hundredths of a pixel).
+    """
+
+    ids: Integers
+    sizes: Integers
+    image: Integers
+    label: Integers
+    box: Integers
+
+
+def make_scene(dice: Dice, images: int, images_with_boxes: int, boxes: int, labels: int) -> Scene:
+    """A scene of that size. Every box lies in its image and is a pixel wide and high or more."""
+    ids = np.cumsum(1 + dice.below(9, images))
+    sizes = SIZES[dice.below(len(SIZES), images)]
+    rest = dice.below(images_with_boxes, boxes - images_with_boxes)
+    owner = np.concatenate([np.arange(images_with_boxes), rest])[dice.shuffled(boxes)]
+    image = dice.shuffled(images)[owner]
+    sides = sizes[image] * 100
+    size = np.stack([100 + dice.skewed(sides[:, side] - 99, boxes) for side in (0, 1)], axis=1)
+    start = np.stack([dice.below(sides[:, side] - size[:, side] + 1, boxes) for side in (0, 1)], axis=1)
+    return Scene(ids, sizes, image, dice.skewed(labels, boxes), np.hstack([start, size]))
+
+
+def write_coco(root: Path, scale: float, dice: Dice, **_: bool) -> dict[str, int]:
+    """Write annotations/instances_train2017.json, keys and separators as published."""
+    scene = _train2017(scale, dice)
+    names = [f"{number:012d}.jpg" for number in scene.ids.tolist()]
+    path = root / "dataset" / "annotations" / "instances_train2017.json"
+    path.parent.mkdir(parents=True)
+    supers = [above for above, below in COCO_CLASSES.items() for _ in below.split(", ")]
+    categories = [
+        {"supercategory": above, "id": number, "name": name}
+        for above, number, name in zip(supers, COCO_IDS, COCO_NAMES, strict=True)
+    ]
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write('{"info": {"description": "In the shape of COCO 2017", "version": "1.0", "year": 2017}, ')
+        file.write('"licenses": [{"url": "http://example.org/by/2.0/", "id": 4, "name": "Attribution License"}], ')
+        file.write('"images": [')
+        _write_joined(file.write, _coco_images(scene, names))
+        file.write('], "annotations": [')
+        _write_joined(file.write, _coco_annotations(scene, dice))
+        file.write(f'], "categories": {json.dumps(categories)}}}')
+    return _finish(root, scene, names, COCO_NAMES)
+
+
+def write_yolo(root: Path, scale: float, dice: Dice, *, pictures: bool) -> dict[str, int]:
+    """Write data.yaml, labels/train2017/*.txt and, if asked, images/train2017/*.jpg."""
+    scene = _train2017(scale, dice)
+    stems = [f"{number:012d}" for number in scene.ids.tolist()]
+    labels, images = (root / "dataset" / kind / "train2017" for kind in ("labels", "images"))
+    labels.mkdir(parents=True)
+    images.mkdir(parents=True)
+    listed = "".join(f"  {code}: {name}\n" for code, name in enumerate(COCO_NAMES))
+    _write(root / "dataset" / "data.yaml", f"path: .\ntrain: images/train2017\nval: images/train2017\nnames:\n{listed}")
+    order, bounds = _by_image(scene)
+    sides = scene.sizes[scene.image] * 100
+    start, size = scene.box[:, :2], scene.box[:, 2:]
+    centre = ((2 * start + size) * 1_000_000 + sides) // (2 * sides)  # rounded millionths
+    share = (2 * size * 1_000_000 + sides) // (2 * sides)
+    row_numbers = np.column_stack([scene.label, centre, share])[order]
+    rows = [f"{c} {x / 1e6:.6f} {y / 1e6:.6f} {w / 1e6:.6f} {h / 1e6:.6f}\n" for c, x, y, w, h in row_numbers.tolist()]
+    for stem, (begin, end), (width, height) in zip(stems, pairwise(bounds), scene.sizes.tolist(), strict=True):
+        _write(labels / f"{stem}.txt", "".join(rows[begin:end]))
+        if pictures:
+            (images / f"{stem}.jpg").write_bytes(_jpeg_header(width, height))
+    return _finish(root, scene, [f"images/train2017/{stem}.jpg" for stem in stems], COCO_NAMES)
+
+
+def write_voc(root: Path, scale: float, dice: Dice, **_: bool) -> dict[str, int]:
+    """Write Annotations/*.xml and ImageSets/Main/*.txt; pixels count from 1 and the last one is included."""
+    images = _share(17_125, scale)
+    scene = make_scene(dice, images, images, _share(40_138, scale), len(VOC_NAMES))
+    stems = [f"{2007 + 6 * number // images}_{number + 1:06d}" for number in range(images)]
+    annotations, lists = root / "dataset" / "Annotations", root / "dataset" / "ImageSets" / "Main"
+    annotations.mkdir(parents=True)
+    lists.mkdir(parents=True)
+    order, bounds = _by_image(scene)
+    start, size = scene.box[:, :2], scene.box[:, 2:]
+    edges = np.hstack([start // 100 + 1, (start + size) // 100])
+    flags = dice.below(32, len(edges))
+    objects = [_voc_object(*row) for row in np.column_stack([scene.label, flags, edges])[order].tolist()]
+    for stem, (begin, end), (width, height) in zip(stems, pairwise(bounds), scene.sizes.tolist(), strict=True):
+        _write(annotations / f"{stem}.xml", _voc_file(stem, width, height, "".join(objects[begin:end])))
+    for split, part in (("train", stems[::2]), ("val", stems[1::2]), ("trainval", stems)):
+        _write(lists / f"{split}.txt", "".join(f"{stem}\n" for stem in part))
+    return _finish(root, scene, [f"{stem}.jpg" for stem in stems], VOC_NAMES)
+
+
+WRITERS: dict[str, Callable[..., dict[str, int]]] = {"coco": write_coco, "voc": write_voc, "yolo": write_yolo}
+
+
+def _train2017(scale: float, dice: Dice) -> Scene:
+    return make_scene(dice, _share(118_287, scale), _share(117_266, scale), _share(860_001, scale), len(COCO_NAMES))
+
+
+def _share(whole: int, scale: float) -> int:
+    return max(1, round(whole * scale))
+
+
+def _by_image(scene: Scene) -> tuple[Integers, list[int]]:
+    """The order that puts the boxes of an image together, and where each image begins, and the end."""
+    order = np.argsort(scene.image, kind="stable")
+    return order, np.searchsorted(scene.image[order], np.arange(len(scene.ids) + 1)).tolist()
+
+
+def _coco_images(scene: Scene, names: list[str]) -> Iterator[str]:
+    for number, name, (width, height) in zip(scene.ids.tolist(), names, scene.sizes.tolist(), strict=True):
+        yield (
+            f'{{"license": 4, "file_name": "{name}", "coco_url": "http://images.example.org/train2017/{name}", '
+            f'"height": {height}, "width": {width}, "date_captured": "2013-11-14 11:18:45", '
+            f'"flickr_url": "http://pictures.example.org/8186/{number:010d}_4e622c8349_z.jpg", "id": {number}}}'
+        )
+
+
+def _coco_annotations(scene: Scene, dice: Dice) -> Iterator[str]:
+    """The records in the order of their ids, crowds last, as published."""
+    text = np.array([repr(hundredths / 100) for hundredths in range(SIZES.max() * 100 + 1)], dtype=object)
+    count = len(scene.box)
+    crowds = count // CROWD_EVERY
+    record_ids = np.cumsum(1 + dice.below(4, count))
+    record_ids[count - crowds :] += 900_100_000_000
+    category_ids = np.array(COCO_IDS)[scene.label]
+    for first in range(0, count, CHUNK):
+        part = slice(first, min(first + CHUNK, count))
+        box, image = scene.box[part], scene.image[part]
+        shapes = _polygons(text, box, dice)
+        areas = (box[:, 2] * box[:, 3] * (20_000 + dice.below(40_000, len(box)))) >> 16  # in 1/10,000 of a pixel
+        rows = zip(
+            shapes,
+            areas.tolist(),
+            scene.ids[image].tolist(),
+            text[box].tolist(),
+            category_ids[part].tolist(),
+            record_ids[part].tolist(),
+            scene.sizes[image].tolist(),
+            strict=True,
+        )
+        for number, (shape, area, image_id, edges, category_id, record_id, size) in enumerate(rows, first):
+            is_crowd = number >= count - crowds
+            yield (
+                f'{{"segmentation": {_runs(size, dice) if is_crowd else shape}, "area": {area / 10_000!r}, '
+                f'"iscrowd": {is_crowd:d}, "image_id": {image_id}, "bbox": [{", ".join(edges)}], '
+                f'"category_id": {category_id}, "id": {record_id}}}'
+            )
+
+
+def _polygons(text: NDArray[np.object_], box: Integers, dice: Dice) -> Iterator[str]:
+    """For each box 4 to 72 points in it, 21 on average; the first two are its corners, each tenth has two parts."""
+    points = 4 + dice.skewed(69, len(box))
+    ends = np.cumsum(points)
+    offset = np.column_stack([dice.below(2**16 + 1, ends[-1]) for _ in range(2)])
+    offset[ends - points] = 0
+    offset[ends - points + 1] = 2**16
+    spread = np.repeat(box, points, axis=0)
+    numbers = text[spread[:, :2] + ((spread[:, 2:] * offset) >> 16)].ravel().tolist()
+    for end, length, die in zip(
+        (2 * ends).tolist(), (2 * points).tolist(), dice.below(10, len(box)).tolist(), strict=True
+    ):
+        begin = end - length
+        if die == 0 and length >= 12:
+            yield f"[[{', '.join(numbers[begin : end - 6])}], [{', '.join(numbers[end - 6 : end])}]]"
+        else:
+            yield f"[[{', '.join(numbers[begin:end])}]]"
+
+
+def _runs(size: list[int], dice: Dice) -> str:
+    """An uncompressed run-length code of a picture of that size."""
+    width, height = size
+    cuts = np.unique(dice.below(width * height, 300))
+    return json.dumps({"counts": np.diff(cuts, prepend=0, append=width * height).tolist(), "size": [height, width]})
+
+
+def _voc_object(label: int, flags: int, xmin: int, ymin: int, xmax: int, ymax: int) -> str:
+    """An <object>; each 32nd has a head, which is a <part> and no object."""
+    edges = f"<xmin>{xmin}</xmin>\n\t\t\t<ymin>{ymin}</ymin>\n\t\t\t<xmax>{xmax}</xmax>\n\t\t\t<ymax>{ymax}</ymax>"
+    head = f"\t\t<part>\n\t\t\t<name>head</name>\n\t\t\t<bndbox>{edges}</bndbox>\n\t\t</part>\n"
+    return (
+        f"\t<object>\n\t\t<name>{VOC_NAMES[label]}</name>\n\t\t<pose>Unspecified</pose>\n"
+        f"\t\t<truncated>{flags & 1}</truncated>\n\t\t<difficult>{int(flags & 14 == 14)}</difficult>\n"
+        f"\t\t<bndbox>\n\t\t\t{edges}\n\t\t</bndbox>\n{head if flags == 31 else ''}\t</object>\n"
+    )
+
+
+def _voc_file(stem: str, width: int, height: int, objects: str) -> str:
+    return (
+        f"<annotation>\n\t<folder>VOC2012</folder>\n\t<filename>{stem}.jpg</filename>\n\t<source>\n"
+        f"\t\t<database>The VOC{stem[:4]} Database</database>\n\t\t<annotation>PASCAL VOC{stem[:4]}</annotation>\n"
+        f"\t\t<image>flickr</image>\n\t</source>\n\t<size>\n\t\t<width>{width}</width>\n\t\t<height>{height}</height>\n"
+        f"\t\t<depth>3</depth>\n\t</size>\n\t<segmented>0</segmented>\n{objects}</annotation>\n"
+    )
+
+
+def _jpeg_header(width: int, height: int) -> bytes:
+    """A JPEG file that ends where its pixels would begin."""
+    jfif = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
+    size = height.to_bytes(2, "big") + width.to_bytes(2, "big")
+    frame = b"\xff\xc0\x00\x11\x08" + size + b"\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00"
+    return b"\xff\xd8" + jfif + frame + b"\xff\xda\x00\x0c\x03\x01\x00\x02\x11\x03\x11\x00\x3f\x00\xff\xd9"
+
+
+def _write_joined(write: Callable[[str], object], records: Iterable[str]) -> None:
+    separator = ""
+    for record in records:
+        write(separator)
+        write(record)
+        separator = ", "
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_bytes(text.encode())
+
+
+def _finish(root: Path, scene: Scene, images: list[str], labels: list[str]) -> dict[str, int]:
+    """Write an id for every name; say what the data set holds."""
+    for kind, names in (("tags", labels), ("images", images)):
+        ids = {name: str(uuid.uuid5(uuid.NAMESPACE_URL, f"{kind}/{name}")) for name in names}
+        _write(root / f"{kind}.json", json.dumps(ids, indent=1))
+    return {
+        "images": len(images),
+        "images_with_boxes": len(np.unique(scene.image)),
+        "regions": len(scene.box),
+        "classes": len(labels),
+        "bytes": sum(path.stat().st_size for path in (root / "dataset").rglob("*.*") if path.suffix != ".jpg"),
+    }
+
+
+def generate(kind: str, root: Path, *, scale: float = 0.01, seed: int = 17, pictures: bool = True) -> dict[str, int]:
+    """Write a data set of a format into the new folder `root`; what is in it comes back and stands in facts.json."""
+    root.mkdir(parents=True)
+    facts = WRITERS[kind](root, scale, Dice(seed), pictures=pictures)
+    _write(root / "facts.json", json.dumps(facts))
+    return facts
+
+
+def main() -> None:
+    """Read the command line, generate, print the facts."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("format", choices=WRITERS)
+    parser.add_argument("dir", type=Path, help="a new folder")
+    parser.add_argument("--scale", type=float, default=0.01)
+    parser.add_argument("--seed", type=int, default=17)
+    parser.add_argument("--no-pictures", action="store_true", help="yolo: label files only")
+    given = parser.parse_args()
+    facts = generate(given.format, given.dir, scale=given.scale, seed=given.seed, pictures=not given.no_pictures)
+    print(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,282 @@
+"""Payloads: what the service is sent is what its reference page asks for, and says what the data set says."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from azure.cognitiveservices.vision.customvision.training import models
+from jsonschema import Draft202012Validator, FormatChecker
+from lxml import etree
+from msrest import Deserializer, Serializer
+
+import regionbatch as rb
+from helpers import Box, batches_of, id_of, ids_of, write_coco, write_json
+from regionbatch.errors import OptionError, ResolveError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FIELDS = ["imageId", "tagId", "left", "top", "width", "height"]
+SCHEMA = {
+    "type": "object",
+    "required": ["regions"],
+    "additionalProperties": False,
+    "properties": {
+        "regions": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 64,
+            "items": {
+                "type": "object",
+                "required": FIELDS,
+                "additionalProperties": False,
+                "properties": {
+                    **{key: {"type": "string", "format": "uuid"} for key in FIELDS[:2]},
+                    **{key: {"type": "number", "format": "float", "minimum": 0, "maximum": 1} for key in FIELDS[2:]},
+                },
+            },
+        }
+    },
+}
+"""What the reference page of CreateImageRegions prints, and that nothing else is sent."""
+
+checker = FormatChecker(["uuid"])
+
+
+@checker.checks("float")
+def _is_32_bit_float(value: object) -> bool:
+    """Whether a number is one of the 32-bit floats, as far as nine decimals tell."""
+    return not isinstance(value, float) or abs(float(np.float32(value)) - value) <= 2**-24
+
+
+validator = Draft202012Validator(SCHEMA, format_checker=checker)
+model_classes = {name: value for name, value in vars(models).items() if isinstance(value, type)}
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> rb.Dataset:
+    """1,000 boxes on 40 images, mixed; many touch the right and lower edges."""
+    dice = random.Random(5)
+    rows: list[Box] = []
+    for _ in range(1000):
+        x, y = dice.randrange(199), dice.randrange(99)
+        corner = (200 - x, 100 - y) if dice.random() < 0.5 else (dice.uniform(1, 200 - x), dice.uniform(1, 100 - y))
+        rows.append((f"{dice.randrange(40)}.jpg", dice.choice(["cat", "dog", "cow"]), (x, y, *corner)))
+    return rb.read(write_coco(tmp_path, rows), coco_boxes="pixels")
+
+
+def entries_of(dataset: rb.Dataset) -> list[dict[str, Any]]:
+    """What the payloads must hold, in any order."""
+    return [dict(zip(FIELDS, (id_of(region.image), id_of(region.tag), *region[2:]), strict=True)) for region in dataset]
+
+
+def in_order(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(entries, key=lambda entry: tuple(entry.values()))
+
+
+def test_every_payload_is_what_the_reference_page_asks_for(dataset: rb.Dataset) -> None:
+    for batch in batches_of(dataset):
+        content = json.loads(batch.to_json())
+        validator.validate(content)
+        assert all(list(entry) == FIELDS for entry in content["regions"]), "in the order of the page"
+
+
+def test_the_schema_can_refuse(dataset: rb.Dataset) -> None:
+    content = json.loads(batches_of(dataset)[0].to_json())
+    first = content["regions"][0]
+    for spoilt in ({**first, "left": "0.5"}, {**first, "tagId": "cat"}, {**first, "left": 1.5}, {**first, "id": 1}):
+        assert not validator.is_valid({"regions": [spoilt]})
+    assert not validator.is_valid({"regions": [first] * 65})
+
+
+def test_payloads_say_what_the_data_set_says(dataset: rb.Dataset) -> None:
+    sent = [entry for batch in batches_of(dataset) for entry in json.loads(batch.to_json())["regions"]]
+    assert in_order(sent) == in_order(entries_of(dataset))
+
+
+def test_the_official_sdk_reads_the_same(dataset: rb.Dataset) -> None:
+    """Its model classes take every payload, check it, and give the same payload back."""
+    read, write = Deserializer(model_classes), Serializer(model_classes)
+    for batch in batches_of(dataset):
+        content = json.loads(batch.to_json())
+        model = read("ImageRegionCreateBatch", content)
+        assert isinstance(model, models.ImageRegionCreateBatch)
+        assert not model.additional_properties
+        assert [(entry.image_id, entry.tag_id, entry.left, entry.width) for entry in model.regions] == [
+            (entry.image_id, entry.tag_id, entry.left, entry.width) for entry in batch
+        ]
+        assert write.body(model, "ImageRegionCreateBatch") == content
+
+
+def test_xml_says_what_json_says(dataset: rb.Dataset) -> None:
+    for batch in batches_of(dataset):
+        root = etree.fromstring(batch.to_xml())
+        assert root.tag == "ImageRegionCreateBatch"
+        regions = []
+        for element in root:
+            assert element.tag == "regions"
+            texts = {str(child.tag): child.text or "" for child in element}
+            regions.append({key: text if key.endswith("Id") else float(text) for key, text in texts.items()})
+        assert regions == json.loads(batch.to_json())["regions"]
+
+
+def test_the_service_cannot_misread_a_number(dataset: rb.Dataset) -> None:
+    """Not even one that reads 32-bit floats from the text itself."""
+    for batch in batches_of(dataset):
+        for entry in json.loads(batch.to_json(), parse_float=np.float32)["regions"]:
+            left, top, width, height = (np.float32(entry[key]) for key in FIELDS[2:])
+            assert left >= 0 < width
+            assert top >= 0 < height
+            assert left + width <= 1
+            assert top + height <= 1
+
+
+def test_batches_are_full_and_images_stay_together(dataset: rb.Dataset) -> None:
+    batches = batches_of(dataset)
+    lengths = [len(batch) for batch in batches]
+    assert len(lengths) == len(batches) == -(-len(dataset) // 64)
+    assert set(lengths[:-1]) == {64}
+    assert 1 <= lengths[-1] <= 64
+    images = [entry.image_id for batch in batches for entry in batch]
+    runs = [image for image, _ in itertools.groupby(images)]
+    assert len(runs) == len(set(runs)), "the regions of an image are next to each other"
+
+
+@pytest.mark.parametrize(("count", "lengths"), [(0, []), (1, [1]), (64, [64]), (65, [64, 1]), (128, [64, 64])])
+def test_the_edge_of_a_batch(tmp_path: Path, count: int, lengths: list[int]) -> None:
+    rows: list[Box] = [("a.jpg", "cat", (number / 2, 5, 5, 5)) for number in range(count)]
+    batches = batches_of(rb.read(write_coco(tmp_path, rows, images={"a.jpg": (200, 100)}), coco_boxes="pixels"))
+    assert [len(batch) for batch in batches] == lengths
+
+
+def test_batches_are_a_sequence(dataset: rb.Dataset) -> None:
+    """Made when asked for, in whatever way they are asked for."""
+    batches = batches_of(dataset)
+    bodies = [batch.to_json() for batch in batches]
+    assert [batches[number].to_json() for number in range(len(batches))] == bodies
+    assert batches[-1].to_json() == bodies[-1]
+    assert [batch.to_json() for batch in batches[2:5]] == bodies[2:5]
+    with pytest.raises(IndexError):
+        batches[len(batches)]
+    first = batches[0]
+    assert list(first)[3:5] == first[3:5] == [first[3], first[4]]
+
+
+def test_golden_bytes(tmp_path: Path) -> None:
+    """Not a byte of a payload changes without somebody deciding it."""
+    rows: list[Box] = [
+        ("a.jpg", "cat", (0, 0, 200, 100)),
+        ("b.jpg", "dog", (20, 10, 80, 60)),
+        ("a.jpg", "dog", (200 / 3, 10, 400 / 3, 1e-4)),
+    ]
+    batches = rb.batches(
+        rb.read(write_coco(tmp_path, rows)),
+        tag_ids={
+            "cat": "b607964f-7bd6-4a3b-a869-6791fb6aab87",
+            "dog": "D8D8D8D8-1111-4222-8333-444444444444",
+        },
+        image_ids={
+            "a.jpg": "0a1b2c3d-0000-4000-8000-00000000000a",
+            "b.jpg": "{0a1b2c3d-0000-4000-8000-00000000000b}",
+        },
+    )
+    [batch] = batches
+    assert batch.to_json() == (
+        b'{"regions":['
+        b'{"imageId":"0a1b2c3d-0000-4000-8000-00000000000a","tagId":"b607964f-7bd6-4a3b-a869-6791fb6aab87",'
+        b'"left":0.0,"top":0.0,"width":1.0,"height":1.0},'
+        b'{"imageId":"0a1b2c3d-0000-4000-8000-00000000000a","tagId":"d8d8d8d8-1111-4222-8333-444444444444",'
+        b'"left":0.333333333,"top":0.1,"width":0.666666607,"height":1e-6},'
+        b'{"imageId":"0a1b2c3d-0000-4000-8000-00000000000b","tagId":"d8d8d8d8-1111-4222-8333-444444444444",'
+        b'"left":0.1,"top":0.1,"width":0.4,"height":0.6}'
+        b"]}"
+    )
+    assert batch.to_xml().startswith(
+        b"<ImageRegionCreateBatch><regions><imageId>0a1b2c3d-0000-4000-8000-00000000000a</imageId>"
+        b"<tagId>b607964f-7bd6-4a3b-a869-6791fb6aab87</tagId><left>0.0</left><top>0.0</top><width>1.0</width>"
+        b"<height>1.0</height></regions><regions>"
+    )
+
+
+def test_names_of_one_id_give_no_duplicates(tmp_path: Path) -> None:
+    """The service refuses a whole batch that holds an entry twice."""
+    box = (20, 10, 80, 60)
+    rows: list[Box] = [("a.jpg", "cat", box), ("a.jpg", "kitten", box), ("a.jpg", "kitten", (0, 0, 5, 5))]
+    dataset = rb.read(write_coco(tmp_path, rows))
+    tags = {"cat": id_of("cat")}
+    batches = rb.batches(dataset, tag_ids=tags, image_ids=ids_of(["a.jpg"]), rename={"kitten": "cat"})
+    assert [entry.tag_id for entry in batches[0]] == [id_of("cat")] * 2
+    assert dict(batches.ledger.dropped) == {"duplicate": 1}
+    assert (batches.ledger.read, batches.ledger.kept) == (3, 2)
+    assert dict(dataset.ledger.dropped) == {}, "the data set's own account stays as it was"
+    [told] = batches.findings.first("duplicate")
+    assert told.where == 2
+    assert told.value == "kitten in a.jpg"
+
+
+def test_images_of_one_id_stay_together_and_give_no_duplicates(tmp_path: Path) -> None:
+    box = (20, 10, 80, 60)
+    rows: list[Box] = [
+        ("a.jpg", "cat", box),
+        ("b.jpg", "cat", box),
+        ("c.jpg", "cat", box),
+        ("c.jpg", "cat", (0, 0, 5, 5)),
+    ]
+    dataset = rb.read(write_coco(tmp_path, rows))
+    images = {"a.jpg": id_of("same"), "b.jpg": id_of("b"), "c.jpg": id_of("same")}
+    batches = rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids=images)
+    assert [entry.image_id for entry in batches[0]] == [id_of("same"), id_of("same"), id_of("b")]
+    assert dict(batches.ledger.dropped) == {"duplicate": 1}
+
+
+def test_the_ledger_after_leaving_out_what_has_no_id(tmp_path: Path) -> None:
+    rows: list[Box] = [
+        ("a.jpg", "cat", (20, 10, 80, 60)),
+        ("a.jpg", "dog", (20, 10, 80, 60)),
+        ("b.jpg", "cat", (20, 10, 80, 60)),
+        ("a.jpg", "cat", (-20, 10, 80, 60)),
+        ("a.jpg", "cat", (20, 10, 0, 60)),
+        ("b.jpg", "dog", (-20, 10, 80, 60)),
+    ]
+    dataset = rb.read(write_coco(tmp_path, rows))
+    with pytest.raises(ResolveError, match="tag names: 1 with 2 boxes have no id, got dog"):
+        rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids=ids_of(["a.jpg"]))
+    batches = rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids=ids_of(["a.jpg"]), skip_unresolved=True)
+    ledger = batches.ledger
+    assert (ledger.read, ledger.kept) == (6, 1)
+    assert dict(ledger.adjusted) == {"clipped": 1}
+    assert dict(ledger.dropped) == {"empty_box": 1, "unresolved": 3}
+    assert ledger.lost == 1, "leaving out was asked for; the empty box was not"
+    assert [told.where for told in batches.findings.first("unresolved", 9)] == [2, 3, 6]
+    assert len(batches.regions) == 2 == len(batches[0])
+
+
+def test_a_name_without_a_box_needs_no_id(tmp_path: Path) -> None:
+    images = {"a.jpg": (200, 100), "empty.jpg": (200, 100)}
+    dataset = rb.read(write_coco(tmp_path, [("a.jpg", "cat", (1, 2, 30, 4))], images=images, tags=["unused"]))
+    assert dataset.tags == ["unused", "cat"]
+    assert len(rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids=ids_of(["a.jpg"]))) == 1
+
+
+def test_ids_come_from_tables_or_files(tmp_path: Path, dataset: rb.Dataset) -> None:
+    tags, images = ids_of(dataset.tags), ids_of(dataset.images.names)
+    of_tables = rb.batches(dataset, tag_ids=tags, image_ids=images)
+    tags_file, images_file = write_json(tmp_path / "t.json", tags), write_json(tmp_path / "i.json", images)
+    of_files = rb.batches(dataset, tag_ids=str(tags_file), image_ids=images_file)
+    assert [batch.to_json() for batch in of_tables] == [batch.to_json() for batch in of_files]
+    wrong: Any = 5
+    with pytest.raises(OptionError, match="tag_ids: a table of ids or the path of one is needed, got int"):
+        rb.batches(dataset, tag_ids=wrong, image_ids=images)
+
+
+def test_tables_are_not_changed(dataset: rb.Dataset) -> None:
+    tags, images = ids_of(dataset.tags), ids_of(dataset.images.names)
+    rename = {"cat": "dog"}
+    before = json.dumps([tags, images, rename]), list(dataset)
+    rb.batches(dataset, tag_ids=tags, image_ids=images, rename=rename)
+    assert (json.dumps([tags, images, rename]), list(dataset)) == before

@@ -1,0 +1,496 @@
+"""The command: what it prints, what it writes, and the status it ends with."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+import regionbatch as rb
+from helpers import Box, Result, command, environment, ids_of, process, write_coco, write_id_files, write_json
+from regionbatch_cli.main import commands
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals, pipes and terminals of POSIX")
+COMMANDS = sorted(commands.commands)
+GOOD: Box = ("größe 1.jpg", "猫", (20, 10, 80, 60))
+CLIPPED: Box = ("größe 1.jpg", "big cat", (-20, 10, 80, 60))
+EMPTY: Box = ("größe 1.jpg", "big cat", (20, 10, 0, 60))
+
+
+class Place:
+    """A folder with a data set, whose names have blanks and letters of many scripts, and ids for it."""
+
+    def __init__(self, folder: Path, *boxes: Box) -> None:
+        self.folder = folder
+        self.data = write_coco(folder / "my größe 猫", boxes, name="instances 1.json")
+        self.ids = write_id_files(folder, rb.read(self.data))
+        self.out = folder / "out put"
+
+    def convert(self, *options: str | Path, to: str | Path | None = None) -> Result:
+        return command("convert", self.data, "-o", to or self.out, *self.ids, *options)
+
+    def written(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self.out.iterdir()}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """Two boxes, both good."""
+    return Place(tmp_path, GOOD, ("b.jpg", "big cat", (0, 0, 5, 5)))
+
+
+@pytest.fixture
+def lossy(tmp_path: Path) -> Place:
+    """One good box, one clipped, one dropped."""
+    return Place(tmp_path, GOOD, CLIPPED, EMPTY)
+
+
+def test_inspect_tells_what_is_there(lossy: Place) -> None:
+    run = command("inspect", lossy.data)
+    assert run.stderr == ""
+    for text in ("coco", "猫", "big cat", "3 read = 1 kept + 1 adjusted + 1 dropped", "clipped", "annotation 3"):
+        assert text in run.stdout
+    assert sorted(path.name for path in lossy.data.iterdir()) == ["instances 1.json"], "it changes nothing"
+
+
+def test_convert_writes_what_the_library_makes(place: Place) -> None:
+    run = place.convert()
+    dataset = rb.read(place.data)
+    batches = rb.batches(dataset, tag_ids=place.ids[1], image_ids=place.ids[3])
+    assert run.status == 0
+    assert place.written() == {"batch-00001.json": batches[0].to_json()}
+    assert f"wrote 2 regions in 1 batch to {place.out}" in run.stdout
+    assert "2 read = 2 kept + 0 adjusted + 0 dropped" in run.stdout
+
+
+@pytest.mark.parametrize("subcommand", ["inspect", "convert"])
+def test_statuses(place: Place, subcommand: str) -> None:
+    def run(*options: str) -> int:
+        if subcommand == "inspect":
+            return command("inspect", place.data, *options).status
+        return place.convert("--overwrite", *options).status
+
+    assert run() == 0
+    place.data = write_coco(place.folder / "again", [GOOD, CLIPPED])
+    assert run() == 0, "an adjusted box is in"
+    place.data = write_coco(place.folder / "lossy", [GOOD, CLIPPED, EMPTY])
+    assert run() == 3
+    assert run("--accept-drops") == 0
+    assert run("--only", "猫") == 0, "what was asked for is no loss"
+    assert run("--strict") == 1
+    assert run("--strict", "--accept-drops") == 1, "strict is about the files, whoever accepts what"
+    assert run("--unknown") == 2
+
+
+def test_strict_writes_nothing(lossy: Place) -> None:
+    run = lossy.convert("--strict")
+    assert run.status == 1
+    assert "strict reading found" in run.stderr
+    assert "1 empty_box" in run.stderr
+    assert "1 clipped" in run.stderr
+    assert not lossy.out.exists()
+    assert command("convert", lossy.data, "-o", lossy.folder / "o.jsonl", *lossy.ids, "--strict").status == 1
+    assert not (lossy.folder / "o.jsonl").exists()
+
+
+def test_json_is_nothing_but_json_and_what_the_library_says(lossy: Place) -> None:
+    dataset = rb.read(lossy.data)
+    seen = command("inspect", lossy.data, "--json")
+    assert seen.stderr == ""
+    assert seen.json == rb.summary(dataset)
+    made = lossy.convert("--json")
+    assert made.stderr == ""
+    batches = rb.batches(dataset, tag_ids=lossy.ids[1], image_ids=lossy.ids[3])
+    assert made.json == {**rb.summary(dataset, batches), "output": str(lossy.out)}
+
+
+def test_formats() -> None:
+    run = command("formats")
+    assert run.status == 0
+    listed = command("formats", "--json").json
+    assert {"coco", "voc", "yolo"} <= set(listed)
+    for name, one in listed.items():
+        assert f"{name} (" in run.stdout
+        assert all(option in run.stdout for option in one["options"])
+    assert listed["voc"]["options"] == ["split", "image_dir", "voc_origin"]
+
+
+def test_payloads_on_standard_output_are_alone_there(place: Place) -> None:
+    run = place.convert(to="-")
+    assert run.status == 0
+    assert [json.loads(line) for line in run.stdout.splitlines()]
+    assert len(run.stdout.splitlines()) == 1
+    assert "2 read = 2 kept" in run.stderr
+    assert "wrote 2 regions in 1 batch to standard output" in run.stderr
+    assert place.convert("-q", to="-") == (0, run.stdout, "")
+    xml = place.convert("--payload", "xml", to="-")
+    assert xml.stdout.startswith("<ImageRegionCreateBatch>")
+
+
+def test_quiet_prints_errors_only(lossy: Place) -> None:
+    assert lossy.convert("-q") == (3, "", "")
+    assert command("inspect", "-q", lossy.data) == (3, "", "")
+    again = lossy.convert("-q")
+    assert again.stdout == ""
+    assert "exists already" in again.stderr
+
+
+def test_verbose_tells_more(tmp_path: Path) -> None:
+    place = Place(tmp_path, *[("a.jpg", "cat", (number, 5, 0, 5)) for number in range(9)])
+    brief, long = command("inspect", place.data), command("inspect", "-v", place.data)
+    assert "annotation 3" in brief.stdout
+    assert "annotation 4" not in brief.stdout
+    assert "… and 6 more; --report FILE has them all" in brief.stdout
+    assert "annotation 9" in long.stdout
+
+
+def test_a_report_has_every_finding(lossy: Place) -> None:
+    lines: list[list[str | Path]] = [["inspect", lossy.data], ["convert", lossy.data, "-o", lossy.out, *lossy.ids]]
+    for words in lines:
+        path = lossy.folder / f"{words[0]}.json"
+        assert command(*words, "--report", path).status == 3
+        told = json.loads(path.read_text(encoding="utf-8"))
+        assert [finding["code"] for finding in told["findings"] if finding["severity"] == "error"] == ["empty_box"]
+
+
+def test_a_report_that_cannot_be_written_is_an_error(lossy: Place) -> None:
+    (lossy.folder / "file").touch()
+    run = command("inspect", lossy.data, "--report", lossy.folder / "file" / "r.json", "--accept-drops")
+    assert run.status == 1
+    assert re.search(r"^Error: .*r\.json: the report cannot be written, got .*; choose another path\n$", run.stderr)
+
+
+def test_classes_are_renamed(place: Place) -> None:
+    tags = write_json(place.folder / "t.json", ids_of(["cat", "Big"]))
+    renames = write_json(place.folder / "m.json", {"猫": "nothing", "big cat": "Big"})
+    options: list[str | Path] = ["--tags", tags, *place.ids[2:], "--map", "猫=cat", "--map-file", renames]
+    run = command("convert", place.data, "-o", place.out, *options)
+    assert run.status == 0
+    entries = json.loads(place.written()["batch-00001.json"])["regions"]
+    assert [entry["tagId"] for entry in entries] == [ids_of(["cat"])["cat"], ids_of(["Big"])["Big"]]
+
+
+def test_what_has_no_id_can_be_left_out(place: Place) -> None:
+    tags = write_json(place.folder / "t.json", ids_of(["猫"]))
+    options: list[str | Path] = ["--tags", tags, *place.ids[2:]]
+    run = command("convert", place.data, "-o", place.out, *options)
+    assert run.status == 1
+    assert "tag names: 1 with 1 boxes have no id, got big cat (1 boxes)" in run.stderr
+    assert not place.out.exists()
+    run = command("convert", place.data, "-o", place.out, *options, "--skip-unresolved")
+    assert run.status == 0
+    assert "2 read = 1 kept + 0 adjusted + 1 dropped" in run.stdout
+
+
+def test_a_second_run_is_refused_and_an_overwriting_one_is_the_same(place: Place) -> None:
+    assert place.convert().status == 0
+    first = place.written()
+    again = place.convert()
+    assert again.status == 1
+    assert again.stderr == f"Error: {place.out}: exists already; choose another name, or replace it with --overwrite\n"
+    assert place.convert("--overwrite").status == 0
+    assert place.written() == first
+
+
+def test_an_output_that_exists_is_told_before_the_work(place: Place) -> None:
+    place.convert()
+    run = command("convert", place.folder / "nothing", "-o", place.out, *place.ids)
+    assert "exists already" in run.stderr
+
+
+def test_an_option_of_another_format_is_wrong_usage(place: Place) -> None:
+    run = command("inspect", place.data, "--voc-origin", "1")
+    assert run.status == 2
+    assert "the coco reader has no such option" in run.stderr
+
+
+# --- mistakes
+
+MISTAKES: dict[str, tuple[str, int, str]] = {
+    "no such path": ("inspect {here}/nothing", 1, r"nothing: there is no such file or folder; check the path"),
+    "no such format": ("inspect {data} --format cooc", 1, r"--format: .*got cooc; did you mean coco\?"),
+    "no such format at all": ("inspect {data} --format x", 1, r"got x; known formats: coco, voc, yolo"),
+    "another format": ("inspect {data} --format voc", 1, r": no XML file here; "),
+    "no data set": ("inspect {empty}", 1, r"empty: no data set that a reader knows; .*--format"),
+    "a picture": ("inspect {here}/a.png", 1, r"a\.png: no data set that a reader knows"),
+    "no such split": ("inspect {data} --split night", 1, r"no such split, got --split night; here is"),
+    "no such mark": ("inspect {data} --drop blurred", 2, r"drop: no such mark, got blurred; known: crowd"),
+    "no such class": ("inspect {data} --only dog", 2, r"only: no such class, got dog; the data set has 猫, big cat"),
+    "no such choice": ("inspect {data} --coco-boxes inches", 2, r"'inches' is not one of 'auto', 'pixels'"),
+    "no such option": ("inspect {data} --colour", 2, r"No such option.*--colour"),
+    "an option of a plugin without a value": ("inspect {data} -O colour", 2, r"--option: NAME=VALUE is needed, got"),
+    "an option that no reader has": (
+        "inspect {data} -O colour=red",
+        2,
+        r"colour: the coco reader has no such option; ",
+    ),
+    "no argument": ("inspect", 2, r"Missing argument 'DATASET'"),
+    "no such command": ("inpsect {data}", 2, r"No such command 'inpsect'"),
+    "broken JSON": ("inspect {here}/broken.json", 1, r"broken\.json:\d+: .*; repair the file"),
+    "other JSON": ("inspect {here}/tags.json", 1, r"tags\.json: not a COCO data set, got .*; needed is"),
+    "an empty JSON": ("inspect {here}/empty.json", 1, r"empty\.json: .*empty"),
+    "no ids": ("convert {data} -o {out}", 2, r"Missing option '--tags'"),
+    "no output": ("convert {data} {ids}", 2, r"Missing option '-o' / '--output'"),
+    "no such ids": (
+        "convert {data} -o {out} --tags {here}/x.json {images}",
+        1,
+        r"x\.json: cannot be read, got No such",
+    ),
+    "ids that are no JSON": (
+        "convert {data} -o {out} --tags {here}/broken.json {images}",
+        1,
+        r"broken\.json:\d+: not JSON",
+    ),
+    "ids that are none": (
+        "convert {data} -o {out} --tags {here}/bad.json {images}",
+        1,
+        r"the id of 猫 is no UUID, got '7'; ",
+    ),
+    "ids of other names": (
+        "convert {data} -o {out} --tags {here}/images.json {images}",
+        1,
+        r"tag names: 2 .* have no id, got 猫",
+    ),
+    "images as tags": ("convert {data} -o {out} {ids} --images {here}/tags.json", 1, r"image names: 2 .* have no id"),
+    "a map without =": ("convert {data} -o {out} {ids} --map 猫", 2, r"--map: OLD=NEW is needed, got 猫; as"),
+    "a map of nothing": (
+        "convert {data} -o {out} {ids} --map dog=cat",
+        1,
+        r"--map: no such class .* got dog; it has 猫",
+    ),
+    "no such map": ("convert {data} -o {out} {ids} --map-file {here}/x.json", 1, r"x\.json: cannot be read, .*; check"),
+    "XML lines": (
+        "convert {data} -o {here}/o.jsonl {ids} --payload xml",
+        2,
+        r"o\.jsonl: a \.jsonl file takes JSON, got",
+    ),
+    "JSON twice": ("convert {data} -o - {ids} --json", 2, r"--json and -o - both want standard output; "),
+    "an output in a file": ("convert {data} -o {here}/a.png/out {ids}", 1, r"a\.png.out: cannot be written, got .*; "),
+    "an output that is a file": ("convert {data} -o {here}/a.png {ids}", 1, r"a file of that name is there; choose"),
+    "an output of something else": (
+        "convert {data} -o {data} {ids} --overwrite",
+        1,
+        r"holds other files than payloads, got",
+    ),
+    "a report on a folder": ("inspect {data} --report {data}", 2, r"'--report': File .* is a directory"),
+    "names of classes nowhere": (
+        "inspect {yolo} --names {here}/x.txt",
+        1,
+        r"--names: there is no such file, got .*x\.txt; ",
+    ),
+    "no names of classes": ("inspect {yolo}", 1, r": no class names, got .*; name a list with --names"),
+}
+
+
+@pytest.mark.parametrize(("line", "status", "told"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_answered_with_what_to_do(place: Place, line: str, status: int, told: str) -> None:
+    """One line on standard error, nothing on standard output, nothing written, and never a traceback."""
+    here = place.folder
+    (here / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (here / "broken.json").write_text('{"images": [], "annotations": [{"id": 1,\n', encoding="utf-8")
+    (here / "empty.json").touch()
+    write_json(here / "bad.json", {"猫": "7", "big cat": "8"})
+    (here / "empty").mkdir()
+    (here / "yolo").mkdir()
+    (here / "yolo" / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n", encoding="utf-8")
+    before = sorted(here.rglob("*"))
+    words: list[str | Path] = []
+    for word in line.split():
+        if word in ("{ids}", "{images}"):
+            words += place.ids[2:] if word == "{images}" else place.ids
+        else:
+            words.append(
+                word.format(here=here, data=place.data, out=place.out, empty=here / "empty", yolo=here / "yolo")
+            )
+    run = command(*words)
+    assert run.status == status, run
+    assert run.stdout == ""
+    assert re.search(told, run.stderr), run.stderr
+    message = run.stderr[run.stderr.index("Error: ") :]
+    assert message.count("\n") == 1, "one line"
+    assert "Traceback" not in run.stderr
+    if not run.stderr.startswith("Usage:"):
+        assert re.fullmatch(r"Error: .+: .+; .+\n", message), "PLACE: WHAT; NEXT STEP"
+    assert sorted(here.rglob("*")) == before
+
+
+# --- processes
+
+
+def wait_for(run: subprocess.Popen[str]) -> tuple[int, str]:
+    """The status and standard error of a process."""
+    _, stderr = run.communicate(timeout=60)
+    return run.returncode, stderr
+
+
+def start(*words: str | Path, **options: object) -> subprocess.Popen[str]:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    line = [sys.executable, "-m", "regionbatch_cli", *map(str, words)]
+    return subprocess.Popen(line, env=environment(), encoding="utf-8", **pipes)  # type: ignore[call-overload, no-any-return]
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Place:
+    """More payloads than a pipe holds."""
+    return Place(tmp_path, *[("a.jpg", "cat", (number / 50, 5, 5, 5)) for number in range(6400)])
+
+
+def test_the_module_is_the_command(place: Place) -> None:
+    run = process("-m", "regionbatch_cli", "convert", place.data, "-o", place.out, *place.ids, cwd=place.folder)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert len(place.written()) == 1
+    version = process("-m", "regionbatch_cli", "--version", cwd=place.folder)
+    assert version.stdout == f"regionbatch, version {rb.__version__}\n"
+
+
+def test_a_relative_path_will_do(place: Place) -> None:
+    run = process("-m", "regionbatch_cli", "inspect", ".", cwd=place.data)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+@posix
+def test_a_reader_that_has_enough_ends_the_run_quietly(large: Place) -> None:
+    run = start("convert", large.data, "-o", "-", *large.ids)
+    if run.stdout is None:
+        pytest.fail("no pipe")
+    assert len(json.loads(run.stdout.readline())["regions"]) == 64
+    run.stdout.close()
+    run.stdout = None
+    status, stderr = wait_for(run)
+    assert (status, stderr) == (1, ""), "not 0: it did not get everything"
+
+
+@posix
+@pytest.mark.parametrize("words", ["inspect {data}", "inspect {data} --json", "formats", "--help", "convert --help"])
+def test_a_reader_that_is_gone_ends_the_run_quietly(place: Place, words: str) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    run = start(*[word.format(data=place.data) for word in words.split()], stdout=write_end)
+    os.close(write_end)
+    assert wait_for(run) == (1, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the device that is always full is Linux's")  # noqa: PTH110
+@pytest.mark.parametrize("words", ["inspect {data}", "inspect {data} --json", "convert {data} -o - {ids}", "formats"])
+def test_standard_output_on_a_full_disk_is_an_error(place: Place, words: str) -> None:
+    line = words.format(data="{data}", ids=" ".join(["{}"] * 4)).split()
+    ids = iter(place.ids)
+    line = [str(place.data) if word == "{data}" else next(ids) if word == "{}" else word for word in line]
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
+        run = start(*line, stdout=full)
+    status, stderr = wait_for(run)
+    assert status == 1
+    assert re.search(r"Error: .*: cannot be written, got No space left on device; .+", stderr), stderr
+    assert "Traceback" not in stderr
+    assert "Exception ignored" not in stderr
+
+
+@posix
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_ctrl_c_stops_and_leaves_nothing_half_written(place: Place, overwrite: bool) -> None:
+    """The run waits for its table of ids in a pipe, so it is known where it is when it is stopped."""
+    if overwrite:
+        place.convert()
+    before = place.written() if overwrite else None
+    pipe = place.folder / "tags.csv"
+    os.mkfifo(pipe)
+    options: list[str | Path] = ["--tags", pipe, *place.ids[2:], *(["--overwrite"] if overwrite else [])]
+    run = start("convert", place.data, "-o", place.out, *options)
+    writer = os.open(pipe, os.O_WRONLY)  # returns when the run has opened the other end
+    run.send_signal(signal.SIGINT)
+    status, stderr = wait_for(run)
+    os.close(writer)
+    assert status == 130
+    assert stderr.strip() == "Stopped. Nothing was left half written."
+    assert (place.written() if place.out.exists() else None) == before
+
+
+def test_nothing_moves_in_a_pipe(large: Place) -> None:
+    run = process("-m", "regionbatch_cli", "convert", large.data, "-o", large.out, *large.ids, FORCE_COLOR="")
+    assert run.stderr == ""
+    assert not re.search(r"[\x1b\r\b]", run.stdout)
+
+
+@posix
+def test_a_terminal_has_a_progress_bar(large: Place) -> None:
+    """And standard output, which is a pipe here, has none."""
+    ours, theirs = os.openpty()
+    line = [sys.executable, "-m", "regionbatch_cli", "convert", str(large.data), "-o", str(large.out), *large.ids]
+    run = subprocess.Popen(line, env=environment(TERM="xterm"), stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    shown = b"".join(read_terminal(ours))
+    stdout, _ = run.communicate(timeout=60)
+    assert b"\x1b[" in shown
+    assert b"writing payloads" in shown
+    assert b"\x1b[" not in stdout
+
+
+def read_terminal(handle: int) -> Iterator[bytes]:
+    """What a terminal shows until its other side is closed, which Linux tells with an error."""
+    try:
+        while part := os.read(handle, 4096):
+            yield part
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_names_that_the_terminal_cannot_show(lossy: Place, encoding: str) -> None:
+    for words in ([lossy.data], [lossy.data, "--json"], [lossy.data, "--only", "nothing"], ["猫"]):
+        run = subprocess.run(
+            [sys.executable, "-m", "regionbatch_cli", "inspect", *map(str, words)],
+            env=environment(PYTHONIOENCODING=encoding, PYTHONUTF8="0"),
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert run.returncode in (1, 2, 3)
+        assert b"Traceback" not in run.stderr
+
+
+# --- help
+
+
+def test_help_of_all() -> None:
+    run = command("--help")
+    assert run.status == 0
+    assert all(name in run.stdout for name in COMMANDS)
+    assert "Exit status" in run.stdout
+    assert "Example" in run.stdout
+    assert command("-h").stdout == run.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_each_command(name: str) -> None:
+    run = command(name, "--help")
+    assert run.status == 0
+    assert re.search(rf"Examples?:\n +regionbatch {name}", run.stdout), "it has an example"
+    one = commands.commands[name]
+    assert one.help
+    for parameter in one.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{parameter.name} has no help"
+            assert parameter.help.endswith("."), f"{parameter.name}: a sentence"
+            assert all(spelling in run.stdout for spelling in parameter.opts)
+
+
+def test_an_option_means_the_same_wherever_it_stands() -> None:
+    meanings: dict[str, str | None] = {}
+    for one in commands.commands.values():
+        for parameter in one.params:
+            if isinstance(parameter, click.Option) and parameter.name != "as_json":
+                for spelling in parameter.opts:
+                    assert meanings.setdefault(spelling, parameter.help) == parameter.help, spelling

@@ -1,0 +1,293 @@
+"""Output is there whole or not at all, and nothing that is not ours is ever deleted."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import regionbatch as rb
+from helpers import Box, batches_of, environment, process, write_coco
+from regionbatch.errors import OptionError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from regionbatch.batching import Batch
+
+COUNT = 3
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
+
+
+@pytest.fixture
+def batches(tmp_path: Path) -> rb.Batches:
+    """Three batches."""
+    rows: list[Box] = [("a.jpg", "cat", (number / 2, 5, 5, 5)) for number in range(64 * (COUNT - 1) + 1)]
+    return batches_of(rb.read(write_coco(tmp_path / "data", rows), coco_boxes="pixels"))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """An empty folder to write in."""
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"
+
+
+def everything_below(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("payload", ["json", "xml"])
+def test_a_folder(home: Path, batches: rb.Batches, payload: str) -> None:
+    out = home / "new" / "out"
+    assert rb.write(batches, out, payload=payload) == COUNT  # type: ignore[arg-type]
+    wanted = [batch.to_json() if payload == "json" else batch.to_xml() for batch in batches]
+    assert everything_below(home) == {
+        f"new/out/batch-{number:05}.{payload}": body for number, body in enumerate(wanted, 1)
+    }
+
+
+def test_a_jsonl_file(home: Path, batches: rb.Batches) -> None:
+    assert rb.write(batches, str(home / "new" / "out.jsonl")) == COUNT
+    assert everything_below(home) == {"new/out.jsonl": b"".join(batch.to_json() + b"\n" for batch in batches)}
+
+
+def test_a_file_object(batches: rb.Batches) -> None:
+    file = io.BytesIO()
+    assert rb.write(batches, file) == COUNT
+    assert file.getvalue() == b"".join(batch.to_json() + b"\n" for batch in batches)
+    assert not file.closed
+
+
+def test_any_object_with_a_write_will_do(batches: rb.Batches) -> None:
+    """Not all of them return how much they wrote."""
+    written: list[bytes] = []
+    file: Any = types.SimpleNamespace(write=written.append, flush=lambda: None)
+    assert rb.write(batches, file) == COUNT
+    assert b"".join(written).count(b"\n") == COUNT
+
+
+def test_nothing_to_write(home: Path, batches: rb.Batches) -> None:
+    """An empty result is a result: it can be told from a run that did not happen."""
+    assert rb.write(batches[:0], home / "out") == 0
+    assert (home / "out").is_dir()
+    assert rb.write(batches[:0], home / "out.jsonl") == 0
+    assert (home / "out.jsonl").read_bytes() == b""
+
+
+def test_progress_is_told(home: Path, batches: rb.Batches) -> None:
+    told: list[tuple[str, int, int]] = []
+    rb.write(batches, home / "out", progress=lambda *what: told.append(what))
+    assert told[-1] == ("writing payloads", COUNT, COUNT)
+
+
+def test_xml_does_not_go_into_a_jsonl_file(home: Path, batches: rb.Batches) -> None:
+    with pytest.raises(OptionError, match=r"a \.jsonl file takes JSON, got --payload xml"):
+        rb.write(batches, home / "out.jsonl", payload="xml")
+    assert everything_below(home) == {}
+
+
+@posix
+def test_others_may_read_the_output_as_any_new_file(home: Path, batches: rb.Batches) -> None:
+    """Temporary files are closed to others; what is written must not stay so."""
+    before = os.umask(0o022)
+    try:
+        rb.write(batches, home / "out")
+        rb.write(batches, home / "out.jsonl")
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (home / "out", home / "out.jsonl")]
+    assert modes == [0o755, 0o644]
+
+
+TARGETS = ["out", "out.jsonl"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_output_that_exists_is_refused(home: Path, batches: rb.Batches, target: str) -> None:
+    rb.write(batches[:1], home / target)
+    before = everything_below(home)
+    with pytest.raises(OutputError, match="exists already; choose another name, or replace it with --overwrite"):
+        rb.write(batches, home / target)
+    assert everything_below(home) == before
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_overwriting_leaves_nothing_of_the_former_run(home: Path, batches: rb.Batches, target: str) -> None:
+    rb.write(batches, home / target)
+    rb.write(batches[:1], home / target, overwrite=True)
+    fresh = home / "fresh"
+    rb.write(batches[:1], fresh / target)
+    written = {name: body for name, body in everything_below(home).items() if not name.startswith("fresh/")}
+    assert written == everything_below(fresh)
+
+
+def test_an_empty_folder_may_be_written_to(home: Path, batches: rb.Batches) -> None:
+    (home / "out").mkdir()
+    assert rb.write(batches, home / "out") == COUNT
+    assert len(everything_below(home)) == COUNT
+
+
+@pytest.mark.parametrize("other", ["notes.txt", "batch-00001.json.bak", "batch-1.json", "more/batch-00001.json"])
+def test_a_folder_with_other_things_is_never_replaced(home: Path, batches: rb.Batches, other: str) -> None:
+    rb.write(batches, home / "out")
+    (home / "out" / other).parent.mkdir(exist_ok=True)
+    (home / "out" / other).write_text("mine", encoding="utf-8")
+    before = everything_below(home)
+    with pytest.raises(OutputError, match=rf"holds other files than payloads, got {other.partition('/')[0]}; choose"):
+        rb.write(batches, home / "out", overwrite=True)
+    assert everything_below(home) == before
+
+
+def test_a_folder_called_like_a_payload_is_not_deleted(home: Path, batches: rb.Batches) -> None:
+    """Only files of ours are; a folder is somebody's."""
+    (home / "out" / "batch-00001.json").mkdir(parents=True)
+    (home / "out" / "batch-00001.json" / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(OutputError, match="holds other files than payloads"):
+        rb.write(batches, home / "out", overwrite=True)
+    assert everything_below(home) == {"out/batch-00001.json/notes.txt": b"mine"}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_file_where_a_folder_is_to_be_and_the_other_way_round(
+    home: Path, batches: rb.Batches, overwrite: bool
+) -> None:
+    (home / "out").write_text("mine", encoding="utf-8")
+    (home / "out.jsonl").mkdir()
+    with pytest.raises(OutputError, match="a folder is to be written, but a file of that name is there"):
+        rb.write(batches, home / "out", overwrite=overwrite)
+    with pytest.raises(OutputError, match="a file is to be written, but a folder of that name is there"):
+        rb.write(batches, home / "out.jsonl", overwrite=overwrite)
+    assert everything_below(home) == {"out": b"mine"}
+
+
+@posix
+@pytest.mark.parametrize("target", TARGETS)
+def test_overwriting_a_link_leaves_what_it_leads_to(home: Path, batches: rb.Batches, target: str) -> None:
+    rb.write(batches[:1], home / "other" / target)
+    before = everything_below(home / "other")
+    (home / target).symlink_to(home / "other" / target)
+    rb.write(batches, home / target, overwrite=True)
+    assert everything_below(home / "other") == before
+    assert not (home / target).is_symlink()
+
+
+def breaking(batches: rb.Batches, error: BaseException) -> Iterator[Batch]:
+    yield batches[0]
+    yield batches[1]
+    raise error
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("error", [RuntimeError("broken"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_breaks_midway_leaves_everything_as_it_was(
+    home: Path, batches: rb.Batches, target: str, error: BaseException, overwrite: bool
+) -> None:
+    if overwrite:
+        rb.write(batches[:1], home / target)
+    before, names = everything_below(home), sorted(path.name for path in home.iterdir())
+    with pytest.raises(type(error)):
+        rb.write(breaking(batches, error), home / target, overwrite=overwrite)
+    assert everything_below(home) == before
+    assert sorted(path.name for path in home.iterdir()) == names, "not even a temporary file"
+
+
+WRITE_AND_WAIT = """
+import sys, time
+import regionbatch as rb
+from regionbatch.batching import Batch
+def slowly():
+    for number in range(10_000):
+        if number == 2:
+            print("half", flush=True)
+            time.sleep(60)
+        yield Batch([])
+rb.write(slowly(), sys.argv[1], overwrite=True)
+"""
+
+
+@posix
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_killed_run_leaves_nothing_that_looks_finished(
+    home: Path, batches: rb.Batches, target: str, overwrite: bool
+) -> None:
+    if overwrite:
+        rb.write(batches, home / target)
+    before = everything_below(home)
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITE_AND_WAIT, str(home / target)], env=environment(), stdout=subprocess.PIPE
+    ) as running:
+        if running.stdout is None:
+            pytest.fail("no pipe")
+        assert running.stdout.readline() == b"half\n"
+        running.send_signal(signal.SIGKILL)
+    after = everything_below(home)
+    assert {name: after[name] for name in after if not name.startswith(".")} == before
+    rb.write(batches, home / target, overwrite=True)  # and the next run is not in its way
+    visible = {name: body for name, body in everything_below(home).items() if not name.startswith(".")}
+    rb.write(batches, home / "fresh" / target)
+    assert visible == everything_below(home / "fresh")
+
+
+FULL_DISK = """
+import resource, signal, sys
+import regionbatch as rb
+from regionbatch.batching import Batch, Entry
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+entry = Entry("0" * 36, "0" * 36, 0.1, 0.1, 0.1, 0.1)
+try:
+    rb.write([Batch([entry] * 64)] * 3, sys.argv[1], overwrite=True)
+except rb.OutputError as error:
+    print(error)
+"""
+
+
+@posix
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_full_disk_is_told_and_leaves_everything_as_it_was(
+    home: Path, batches: rb.Batches, target: str, overwrite: bool
+) -> None:
+    """A limit on the size of files stands for the disk: the system refuses the same way, in the middle of a write."""
+    if overwrite:
+        rb.write(batches, home / target)
+    before = everything_below(home)
+    run = process("-c", FULL_DISK, home / target)
+    assert run.stderr == ""
+    assert run.stdout == f"{home / target}: cannot be written, got File too large; nothing was left there\n"
+    assert everything_below(home) == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the device that is always full is Linux's")
+def test_a_file_object_on_a_full_disk(batches: rb.Batches) -> None:
+    told = "/dev/full: cannot be written, got No space left"
+    with Path("/dev/full").open("wb", 0) as file, pytest.raises(OutputError, match=told):
+        rb.write(batches, file)
+
+
+@posix
+def test_a_folder_that_may_not_be_written_to(home: Path, batches: rb.Batches) -> None:
+    """A file stands where its parent folder should be, which refuses also those who may do anything."""
+    (home / "file").write_text("mine", encoding="utf-8")
+    for target in TARGETS:
+        with pytest.raises(OutputError, match=r"cannot be written, got (Not a directory|File exists)"):
+            rb.write(batches, home / "file" / target)
+
+
+def test_a_write_takes_no_longer_than_it_should(home: Path, batches: rb.Batches) -> None:
+    """One flush to disk a run, not one a payload."""
+    start = time.perf_counter()
+    rb.write([batch for batch in batches for _ in range(300)], home / "out")
+    assert time.perf_counter() - start < 10

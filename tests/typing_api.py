@@ -1,0 +1,78 @@
+"""The public API as its users call it: never run, only checked by mypy --strict."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import assert_type
+
+import numpy as np
+from numpy.typing import NDArray
+
+import regionbatch as rb
+from regionbatch.batching import Entry
+
+
+def tell(what: str, done: int, total: int) -> None:
+    sys.stderr.write(f"{what}: {done} of {total}")
+
+
+def read_in_every_way() -> rb.Dataset:
+    dataset = rb.read("bccd")
+    rb.read(Path("bccd"), format="voc", split="train", voc_origin=0)
+    rb.read("bccd", drop=["difficult"], only={"cat"}, strict=True, image_dir=Path("pictures"))
+    rb.read("bccd", progress=tell)
+    return dataset
+
+
+def look_at(dataset: rb.Dataset) -> None:
+    assert_type(dataset.regions.box, NDArray[np.float64])
+    assert_type(dataset.regions.image, NDArray[np.int32])
+    assert_type(dataset.images.width, NDArray[np.int32])
+    assert_type(dataset.findings.counts(), dict[str, int])
+    assert_type(len(dataset), int)
+    name: str = dataset.images.names[0]
+    tag: str = dataset.tags[0]
+    for region in dataset:
+        assert_type(region, rb.Region)
+        assert_type(region.left + region.width, float)
+        assert_type(region.image, str)
+    for finding in dataset.findings:
+        assert_type(finding, rb.Finding)
+        assert_type((finding.code, finding.severity, finding.place, finding.message), tuple[str, str, str, str])
+    ledger = dataset.ledger
+    total: int = ledger.kept + sum(ledger.adjusted.values()) + sum(ledger.dropped.values())
+    decision: str = dataset.decisions["voc_origin"]
+    sys.stdout.write(f"{name}{tag}{total}{decision}{ledger.images.read}")
+
+
+def send(dataset: rb.Dataset) -> None:
+    batches = rb.batches(dataset, tag_ids={"RBC": "…"}, image_ids=rb.read_ids("images.csv"), rename={"rbc": "RBC"})
+    rb.batches(dataset, tag_ids="tags.json", image_ids=Path("images.json"), skip_unresolved=True)
+    assert_type(batches, rb.Batches)
+    for batch in batches:
+        assert_type(batch, rb.Batch)
+        assert_type(batch.to_json(), bytes)
+        assert_type(batch.to_xml(), bytes)
+        assert_type(batch[0], Entry)
+        assert_type(batch[0].image_id, str)
+    assert_type(batches[:2], list[rb.Batch])
+    assert_type(rb.write(batches, "out", payload="xml", overwrite=True), int)
+    rb.write(batches, Path("out.jsonl"))
+    with Path("out.jsonl").open("wb") as file:
+        rb.write(batches, file)
+    rb.write(batches, sys.stdout.buffer)
+    rb.write_report("report.json", dataset, batches)
+    rb.summary(dataset)
+
+
+def fail() -> None:
+    try:
+        look_at(read_in_every_way())
+    except (rb.UnknownFormatError, rb.AmbiguousDatasetError) as error:
+        sys.stderr.write(str(error))
+    except rb.RegionBatchError:
+        raise
+    rb.write([], "out", payload="yaml")  # type: ignore[arg-type]
+    rb.read(5)  # type: ignore[arg-type]
+    rb.batches(read_in_every_way(), tag_ids={}, image_ids={}, skip=True)  # type: ignore[call-arg]
