@@ -64,11 +64,7 @@ class PluginError(RegionBatchError, RuntimeError):
 
 
 class ServiceError(RegionBatchError):
-    """Custom Vision refused a call, or could not be asked.
-
-    `code` and `said` are the service's own code and message, `status` the HTTP status (0: no answer), `retry_after` the
-    seconds that it asks to wait (0: it does not say).
-    """
+    """Custom Vision refused a call, or could not be asked; the attributes keep what it said."""
 
     def __init__(
         self, message: str, *, code: str = "", said: str = "", status: int = 0, retry_after: float = 0.0
@@ -76,9 +72,13 @@ class ServiceError(RegionBatchError):
         """Keep what the service said beside the message."""
         super().__init__(message)
         self.code = code
+        """The service's own code."""
         self.said = said
+        """The service's own message."""
         self.status = status
+        """The HTTP status; 0: no answer."""
         self.retry_after = retry_after
+        """Seconds that it asks to wait; 0: it does not say."""
 
 
 class AccessError(ServiceError, PermissionError):
