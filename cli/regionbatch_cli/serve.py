@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.option(
     "--database", type=click.Path(dir_okay=False), metavar="FILE", help="Keep everything in this SQLite file."
 )
-@click.option("--project", default="rehearsal", show_default=True, metavar="NAME", help="Make a project of this name.")
+@click.option("--name", default="rehearsal", show_default=True, metavar="NAME", help="Make a project of this name.")
 @click.option("--key", metavar="KEY", help="Ask for this key; without it any will do.")
 @click.option("--tier", type=click.Choice(["F0", "S0"]), default="S0", show_default=True, help="Whose limits hold.")
 @click.option(
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 def serve(
     port: int,
     database: str | None,
-    project: str,
+    name: str,
     key: str | None,
     tier: str,
     on_existing: str,
@@ -52,7 +52,7 @@ def serve(
     latency: float,
     as_json: bool,
 ) -> int:
-    r"""Run a training service on this machine, with the API and the rules of Custom Vision, until Ctrl-C.
+    """Run a training service on this machine, with the API and the rules of Custom Vision, until Ctrl-C.
 
     What is unknown about the real service is a switch.
 
@@ -75,7 +75,7 @@ def serve(
     )
 
     def ready(service: LocalService) -> None:
-        id_ = service.create_project(project)
+        id_ = service.create_project(name)
         if as_json:
             from regionbatch_cli.shared import print_json  # noqa: PLC0415 - only here
 

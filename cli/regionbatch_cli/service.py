@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from regionbatch_cli.shared import map_options
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -69,12 +71,16 @@ def service_options(function: Callable[..., int]) -> Callable[..., int]:
             "--key-file", type=click.Path(), metavar="FILE", help=f"A file with the key; else {KEY}, or asked."
         ),
         click.option("--api-version", default="3.2", show_default=True, metavar="N", help="Of the training API."),
-        click.option("--map", "mapped", multiple=True, metavar="OLD=NEW", help="Class OLD is the tag NEW."),
-        click.option("--map-file", type=click.Path(), metavar="FILE", help='Many such: JSON {"old": "new"} or CSV.'),
+        map_options,
         click.option("--images", type=click.Path(), metavar="FILE", help="Image ids by image name: JSON or CSV."),
-        click.option("--journal", type=click.Path(dir_okay=False), metavar="FILE", help="What the upload remembers."),
         click.option(
-            "--tier", type=click.Choice(["F0", "S0"]), default="S0", show_default=True, help="Of the resource."
+            "--journal",
+            type=click.Path(dir_okay=False),
+            metavar="FILE",
+            help="Where an upload remembers what it did; else a file here.",
+        ),
+        click.option(
+            "--tier", type=click.Choice(["F0", "S0"]), default="S0", show_default=True, help="Whose limits hold."
         ),
     ]
     for option in reversed(options):

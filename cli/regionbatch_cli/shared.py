@@ -85,6 +85,16 @@ def _reader_option(name: str, field: Any) -> Callable[[Function], Function]:  # 
     return click.option(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=f"{text[0].upper()}{text[1:]}.")
 
 
+def map_options(function: Function) -> Function:
+    """Give a command the options that name the classes of a data set otherwise, `mapped` and `map_file`."""
+    pairs = click.option(
+        "--map", "mapped", multiple=True, metavar="OLD=NEW", help="The tag of class OLD is called NEW."
+    )
+    file_help = 'Many such: JSON {"old": "new"} or CSV old,new.'
+    file = click.option("--map-file", type=click.Path(), metavar="FILE", help=file_help)
+    return pairs(file(function))
+
+
 def read(common: Common, progress: Progress | None) -> Dataset:
     """Read the data set as the options say."""
     from regionbatch.errors import OptionError  # noqa: PLC0415 - as below

@@ -25,7 +25,7 @@ _SHOWN = 10
 @service_options
 @click.option("--local", is_flag=True, help="Rehearse on a training service on this machine, in memory; no account.")
 @click.option("--create-tags", is_flag=True, help="Create the tags that the project lacks.")
-@click.option("--skip-unresolved", is_flag=True, help="Leave out boxes whose class has no tag, or image no picture.")
+@click.option("--skip-unresolved", is_flag=True, help="Leave out boxes whose class or image has no id.")
 @click.option("--shrink", is_flag=True, help="Encode pictures again that are too large or of another format.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 def upload(
@@ -42,7 +42,7 @@ def upload(
     shrink: bool,
     dry_run: bool,
 ) -> int:
-    r"""Put a data set on a project: tags, pictures, regions; then read it back and compare.
+    """Put a data set on a project: tags, pictures, regions; then read it back and compare.
 
     Nothing is sent twice. What was done is remembered in a journal, so that the same command goes on
     with a run that was stopped. Keys come from VISION_TRAINING_KEY, --key-file or a prompt.

@@ -20,7 +20,7 @@ def verify(
     journal: str | None,
     tier: str,
 ) -> int:
-    r"""Read a project back and list the regions that are missing, moved or more than the data set has.
+    """Read a project back and list the regions that are missing, moved or more than the data set has.
 
     The service keeps no names of images: their ids come from --images, from the journal of the upload, or, where there
     is neither, images are recognised by their regions.
