@@ -11,6 +11,7 @@ from regionbatch_cli.shared import (
     Common,
     dataset_options,
     finish,
+    map_options,
     print_account,
     print_json,
     progress_bar,
@@ -26,8 +27,7 @@ from regionbatch_cli.shared import (
 @click.option(
     "--images", required=True, type=click.Path(), metavar="FILE", help="Image ids by image name: JSON or CSV."
 )
-@click.option("--map", "mapped", multiple=True, metavar="OLD=NEW", help="Class OLD is called NEW in --tags.")
-@click.option("--map-file", type=click.Path(), metavar="FILE", help='Many such: JSON {"old": "new"} or CSV old,new.')
+@map_options
 @click.option("--skip-unresolved", is_flag=True, help="Leave out boxes whose class or image has no id.")
 @click.option("--payload", type=click.Choice(["json", "xml"]), default="json", help="What the payloads are written as.")
 @click.option("--overwrite", is_flag=True, help="Replace what an earlier run wrote.")

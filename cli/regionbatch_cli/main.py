@@ -13,6 +13,9 @@ from regionbatch.errors import OptionError, RegionBatchError
 from regionbatch_cli.convert import convert
 from regionbatch_cli.formats import formats
 from regionbatch_cli.inspect import inspect
+from regionbatch_cli.serve import serve
+from regionbatch_cli.upload import upload
+from regionbatch_cli.verify import verify
 
 CANNOT, USAGE, STOPPED = 1, 2, 130
 
@@ -24,16 +27,17 @@ def commands() -> None:
 
     \b
     Exit status: 0 all that was read is in; 1 it cannot be done; 2 wrong usage;
-    3 finished, but records were dropped (--accept-drops makes that 0).
+    3 finished, but records were dropped or not confirmed (--accept-drops makes that 0).
 
     \b
     Examples:
       regionbatch inspect mydata
       regionbatch convert mydata -o out --tags tags.json --images images.json
+      regionbatch upload mydata --local
     """
 
 
-for command in (inspect, convert, formats):
+for command in (inspect, convert, upload, verify, serve, formats):
     commands.add_command(command)
 
 

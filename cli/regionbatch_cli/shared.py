@@ -85,6 +85,16 @@ def _reader_option(name: str, field: Any) -> Callable[[Function], Function]:  # 
     return click.option(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=f"{text[0].upper()}{text[1:]}.")
 
 
+def map_options(function: Function) -> Function:
+    """Give a command the options that name the classes of a data set otherwise, `mapped` and `map_file`."""
+    pairs = click.option(
+        "--map", "mapped", multiple=True, metavar="OLD=NEW", help="The tag of class OLD is called NEW."
+    )
+    file_help = 'Many such: JSON {"old": "new"} or CSV old,new.'
+    file = click.option("--map-file", type=click.Path(), metavar="FILE", help=file_help)
+    return pairs(file(function))
+
+
 def read(common: Common, progress: Progress | None) -> Dataset:
     """Read the data set as the options say."""
     from regionbatch.errors import OptionError  # noqa: PLC0415 - as below
@@ -132,14 +142,22 @@ def say(common: Common, text: str = "", *, err: bool = False) -> None:
         click.echo(text, err=err)
 
 
-def finish(common: Common, dataset: Dataset, batches: Batches | None = None) -> int:
-    """Write the report if one is wanted; the exit status."""
+def finish(
+    common: Common,
+    dataset: Dataset,
+    batches: Batches | None = None,
+    *,
+    findings: Findings | None = None,
+    more: dict[str, Any] | None = None,
+    lost: int = 0,
+) -> int:
+    """Write the report if one is wanted, with what an upload or a verification adds; the exit status."""
     if common.report:
         from regionbatch.report import write_report  # noqa: PLC0415 - as above
 
-        write_report(common.report, dataset, batches)
-    ledger = (batches or dataset).ledger if batches is not None else dataset.ledger
-    lost = ledger.lost + ledger.images.lost
+        write_report(common.report, dataset, batches, findings=findings, more=more)
+    ledger = dataset.ledger if batches is None else batches.ledger
+    lost += ledger.lost + ledger.images.lost
     return DROPPED if lost and not common.accept_drops else 0
 
 

@@ -10,17 +10,25 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from regionbatch.batching import Batch, Batches, batches
+    from regionbatch.customvision.client import TrainingClient
+    from regionbatch.customvision.upload import UploadResult, upload
+    from regionbatch.customvision.verify import Verification, verify
     from regionbatch.dataset import Dataset, Region
     from regionbatch.errors import (
+        AccessError,
         AmbiguousDatasetError,
         DatasetError,
         DatasetNotFoundError,
+        JournalError,
+        LimitError,
         OptionError,
         OutputError,
         PluginError,
         RegionBatchError,
         ResolveError,
+        ServiceError,
         StrictError,
+        TransportError,
         UnknownFormatError,
     )
     from regionbatch.findings import Finding
@@ -32,6 +40,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AccessError": "errors",
     "AmbiguousDatasetError": "errors",
     "Batch": "batching",
     "Batches": "batching",
@@ -39,23 +48,33 @@ _HOMES = {
     "DatasetError": "errors",
     "DatasetNotFoundError": "errors",
     "Finding": "findings",
+    "JournalError": "errors",
+    "LimitError": "errors",
     "OptionError": "errors",
     "OutputError": "errors",
     "PluginError": "errors",
     "Region": "dataset",
     "RegionBatchError": "errors",
     "ResolveError": "errors",
+    "ServiceError": "errors",
     "StrictError": "errors",
+    "TrainingClient": "customvision.client",
+    "TransportError": "errors",
     "UnknownFormatError": "errors",
+    "UploadResult": "customvision.upload",
+    "Verification": "customvision.verify",
     "batches": "batching",
     "read": "reading",
     "read_ids": "ids",
     "summary": "report",
+    "upload": "customvision.upload",
+    "verify": "customvision.verify",
     "write": "output",
     "write_report": "report",
 }
 
 __all__ = [
+    "AccessError",
     "AmbiguousDatasetError",
     "Batch",
     "Batches",
@@ -63,18 +82,27 @@ __all__ = [
     "DatasetError",
     "DatasetNotFoundError",
     "Finding",
+    "JournalError",
+    "LimitError",
     "OptionError",
     "OutputError",
     "PluginError",
     "Region",
     "RegionBatchError",
     "ResolveError",
+    "ServiceError",
     "StrictError",
+    "TrainingClient",
+    "TransportError",
     "UnknownFormatError",
+    "UploadResult",
+    "Verification",
     "batches",
     "read",
     "read_ids",
     "summary",
+    "upload",
+    "verify",
     "write",
     "write_report",
 ]

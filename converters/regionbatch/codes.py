@@ -92,6 +92,34 @@ _ALL = (
     Code("stale_filename", "noted", "image", "<filename> names another picture", "the XML's own name was taken"),
     Code("shared_label", "noted", "image", "two images share this label file", "both got its boxes", grave=True),
     Code("odd_encoding", "noted", "image", "text that is not UTF-8", "read as cp1252; check the names", grave=True),
+    # Found while uploading. What is dropped here was read and judged before: it is in no ledger but the upload's.
+    Code("region_failed", "dropped", "box", "Custom Vision did not take the region", "see its message"),
+    Code("region_exceeded", "dropped", "box", "the image has as many regions as it can carry (300)", "remove some"),
+    Code("region_missing", "dropped", "box", "the project does not have the region", "upload it again"),
+    Code("region_moved", "dropped", "box", "the region lies elsewhere in the project", "correct the one that is wrong"),
+    Code(
+        "region_extra",
+        "noted",
+        "box",
+        "the project has a region that the data set does not have",
+        "remove it there if it is wrong",
+        grave=True,
+    ),
+    Code(
+        "project_full",
+        "noted",
+        "dataset",
+        "the project may get more images than the tier takes",
+        "if none of them is there already, some will be refused",
+        grave=True,
+    ),
+    Code(
+        "same_picture", "noted", "image", "another file has the same bytes", "one image there, their boxes are merged"
+    ),
+    Code("picture_shrunk", "noted", "image", "encoded again", "the boxes are shares of it, so they stay true"),
+    Code(
+        "picture_refused", "dropped", "image", "Custom Vision does not take the picture", "use --shrink, or replace it"
+    ),
     # Tags, records, the data set.
     Code("tag_renamed", "noted", "tag", "class name with outer blanks or in another Unicode form", "trimmed, NFC"),
     Code("tag_merged", "noted", "tag", "class name that is listed twice", "it became one tag"),

@@ -64,13 +64,21 @@ class PluginError(RegionBatchError, RuntimeError):
 
 
 class ServiceError(RegionBatchError):
-    """Custom Vision refused a call; `code` is the service's own, `status` the HTTP status (0: no answer)."""
+    """Custom Vision refused a call, or could not be asked; the attributes keep what it said."""
 
-    def __init__(self, message: str, *, code: str = "", status: int = 0) -> None:
-        """Keep the service's code and the HTTP status beside the message."""
+    def __init__(
+        self, message: str, *, code: str = "", said: str = "", status: int = 0, retry_after: float = 0.0
+    ) -> None:
+        """Keep what the service said beside the message."""
         super().__init__(message)
         self.code = code
+        """The service's own code."""
+        self.said = said
+        """The service's own message."""
         self.status = status
+        """The HTTP status; 0: no answer."""
+        self.retry_after = retry_after
+        """Seconds that it asks to wait; 0: it does not say."""
 
 
 class AccessError(ServiceError, PermissionError):

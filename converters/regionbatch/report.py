@@ -12,11 +12,12 @@ from regionbatch.errors import OutputError
 from regionbatch.output import whole_file
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from os import PathLike
 
     from regionbatch.batching import Batches
     from regionbatch.dataset import Dataset
-    from regionbatch.findings import Account
+    from regionbatch.findings import Account, Findings
 
 
 def summary(dataset: Dataset, batches: Batches | None = None) -> dict[str, Any]:
@@ -39,16 +40,27 @@ def summary(dataset: Dataset, batches: Batches | None = None) -> dict[str, Any]:
     return result if batches is None else result | {"batches": len(batches)}
 
 
-def write_report(path: str | PathLike[str], dataset: Dataset, batches: Batches | None = None) -> None:
+def write_report(
+    path: str | PathLike[str],
+    dataset: Dataset,
+    batches: Batches | None = None,
+    *,
+    findings: Findings | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> None:
     """Write the summary and every finding with its place to a JSON file, one finding a line.
+
+    `findings` are told instead of those of the data set or the batches; `more` goes beside the summary.
 
     Raises:
         OutputError: The file cannot be written.
     """
     path, encode = Path(path), msgspec.json.Encoder().encode
-    content = summary(dataset, batches)
-    content["counts"] = content.pop("findings")
-    findings = dataset.findings if batches is None else batches.findings
+    if findings is None:
+        findings = dataset.findings if batches is None else batches.findings
+    content = summary(dataset, batches) | dict(more or {})
+    content.pop("findings")
+    content["counts"] = findings.counts()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as file:

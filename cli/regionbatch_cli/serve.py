@@ -1,0 +1,89 @@
+"""`regionbatch serve`: the local training service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from regionbatch.local import LocalService
+
+
+@click.command()
+@click.option("--port", default=0, metavar="N", help="The port on 127.0.0.1; a free one if not given.")
+@click.option(
+    "--database", type=click.Path(dir_okay=False), metavar="FILE", help="Keep everything in this SQLite file."
+)
+@click.option("--name", default="rehearsal", show_default=True, metavar="NAME", help="Make a project of this name.")
+@click.option("--key", metavar="KEY", help="Ask for this key; without it any will do.")
+@click.option("--tier", type=click.Choice(["F0", "S0"]), default="S0", show_default=True, help="Whose limits hold.")
+@click.option(
+    "--on-existing",
+    type=click.Choice(["duplicated", "refuse", "twice"]),
+    default="duplicated",
+    show_default=True,
+    help="What becomes of a region that is there already.",
+)
+@click.option(
+    "--unknown-ids",
+    type=click.Choice(["batch", "not-found", "entry"]),
+    default="batch",
+    show_default=True,
+    help="What an unknown image or tag spoils.",
+)
+@click.option("--partial-status", type=click.Choice(["200", "207"]), help="Answer to batches that went in partly.")
+@click.option("--no-retry-after", is_flag=True, help="Name the seconds to wait in the message of a 429 only.")
+@click.option("--rate", type=int, metavar="N", help="Answer more calls a second with 429.")
+@click.option("--latency", default=0.0, metavar="SECONDS", help="Let every call take so long.")
+@click.option("--json", "as_json", is_flag=True, help="Print endpoint, key and project as JSON, for programs.")
+def serve(
+    port: int,
+    database: str | None,
+    name: str,
+    key: str | None,
+    tier: str,
+    on_existing: str,
+    unknown_ids: str,
+    partial_status: str | None,
+    no_retry_after: bool,
+    rate: int | None,
+    latency: float,
+    as_json: bool,
+) -> int:
+    """Run a training service on this machine, with the API and the rules of Custom Vision, until Ctrl-C.
+
+    What is unknown about the real service is a switch.
+
+    \b
+    Examples:
+      regionbatch serve
+      regionbatch serve --port 8080 --database rehearsal.sqlite --on-existing refuse
+    """
+    from regionbatch.local import TIERS, Settings, run_service  # noqa: PLC0415 - an extra
+
+    settings = Settings(
+        limits=TIERS[tier],
+        on_existing=on_existing,  # type: ignore[arg-type]  # click.Choice has checked it
+        unknown_ids=unknown_ids,  # type: ignore[arg-type]
+        partial_status=int(partial_status) if partial_status else None,  # type: ignore[arg-type]
+        retry_after=not no_retry_after,
+        rate=rate,
+        latency=latency,
+        key=key,
+    )
+
+    def ready(service: LocalService) -> None:
+        id_ = service.create_project(name)
+        if as_json:
+            from regionbatch_cli.shared import print_json  # noqa: PLC0415 - only here
+
+            print_json({"endpoint": service.endpoint, "key": service.key, "project": id_})
+            return
+        click.echo(f"serving on {service.endpoint}; Ctrl-C ends it")
+        click.echo(f"  VISION_TRAINING_ENDPOINT={service.endpoint} VISION_TRAINING_KEY={service.key} \\")
+        click.echo(f"  regionbatch upload DATASET --create-tags --project {id_}")
+
+    run_service(settings, database=Path(database) if database else None, port=port, ready=ready)
+    return 0

@@ -1,0 +1,88 @@
+"""What the commands that speak to Custom Vision share: where it is, the key, the classes' other names."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from regionbatch_cli.shared import map_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from regionbatch.customvision.client import TrainingClient
+    from regionbatch_cli.shared import Common
+
+ENDPOINT, KEY = "VISION_TRAINING_ENDPOINT", "VISION_TRAINING_KEY"
+
+
+class Service:
+    """Where the service is, as the options say."""
+
+    def __init__(self, project: str | None, endpoint: str | None, key_file: str | None, api_version: str) -> None:
+        """Keep the options; nothing is asked or opened yet."""
+        self.project, self.endpoint, self.api_version = project, endpoint, api_version
+        self._key_file = key_file
+
+    def journal_of(self, dataset: str) -> Path:
+        """Where the journal of a data set's upload is, if --journal does not say."""
+        return Path(f"{Path(dataset).resolve().stem}-{(self.project or '')[:8]}.regionbatch.sqlite")
+
+    def connect(self) -> tuple[TrainingClient, str]:
+        """The client and the project's id; asks for a key on a terminal if none was given."""
+        from regionbatch.customvision.client import TrainingClient  # noqa: PLC0415 - azure-core: only when there is work
+
+        if not self.project:
+            raise click.UsageError("--project is needed: the id from the project's settings.")
+        if not self.endpoint:
+            raise click.UsageError(f"--endpoint is needed, or {ENDPOINT} in the environment.")
+        return TrainingClient(self.endpoint, self._key(), version=self.api_version), self.project
+
+    def _key(self) -> str:
+        if self._key_file:
+            try:
+                return Path(self._key_file).read_text(encoding="utf-8-sig").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise click.UsageError(f"--key-file: {self._key_file} cannot be read; check the path.") from error
+        if key := os.environ.get(KEY):
+            return key
+        if sys.stdin.isatty():
+            return str(click.prompt("Training key", hide_input=True, err=True))
+        raise click.UsageError(f"no key: set {KEY}, or name a file with --key-file.")
+
+
+def service_options(function: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the options for reaching the service, as one argument `service`."""
+
+    @wraps(function)
+    def run(common: Common, **given: Any) -> int:  # noqa: ANN401 - whatever the options are
+        own = {name: given.pop(name) for name in ("project", "endpoint", "key_file", "api_version")}
+        return function(common, Service(**own), **given)
+
+    options = [
+        click.option("--project", metavar="ID", help="The project's id."),
+        click.option("--endpoint", envvar=ENDPOINT, metavar="URL", help=f"The training endpoint; else {ENDPOINT}."),
+        click.option(
+            "--key-file", type=click.Path(), metavar="FILE", help=f"A file with the key; else {KEY}, or asked."
+        ),
+        click.option("--api-version", default="3.2", show_default=True, metavar="N", help="Of the training API."),
+        map_options,
+        click.option("--images", type=click.Path(), metavar="FILE", help="Image ids by image name: JSON or CSV."),
+        click.option(
+            "--journal",
+            type=click.Path(dir_okay=False),
+            metavar="FILE",
+            help="Where an upload remembers what it did; else a file here.",
+        ),
+        click.option(
+            "--tier", type=click.Choice(["F0", "S0"]), default="S0", show_default=True, help="Whose limits hold."
+        ),
+    ]
+    for option in reversed(options):
+        run = option(run)
+    return run

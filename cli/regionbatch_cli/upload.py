@@ -1,0 +1,145 @@
+"""`regionbatch upload`: a data set to a project of Custom Vision, or of the local service."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from regionbatch_cli.service import Service, service_options
+from regionbatch_cli.shared import Common, dataset_options, finish, print_account, print_json, progress_bar, read, say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from regionbatch.customvision.plan import Plan
+    from regionbatch.customvision.upload import UploadResult
+
+STOPPED = 130
+_SHOWN = 10
+
+
+@click.command()
+@dataset_options
+@service_options
+@click.option("--local", is_flag=True, help="Rehearse on a training service on this machine, in memory; no account.")
+@click.option("--create-tags", is_flag=True, help="Create the tags that the project lacks.")
+@click.option("--skip-unresolved", is_flag=True, help="Leave out boxes whose class or image has no id.")
+@click.option("--shrink", is_flag=True, help="Encode pictures again that are too large or of another format.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+def upload(
+    common: Common,
+    service: Service,
+    mapped: tuple[str, ...],
+    map_file: str | None,
+    images: str | None,
+    journal: str | None,
+    tier: str,
+    local: bool,
+    create_tags: bool,
+    skip_unresolved: bool,
+    shrink: bool,
+    dry_run: bool,
+) -> int:
+    """Put a data set on a project: tags, pictures, regions; then read it back and compare.
+
+    Nothing is sent twice. What was done is remembered in a journal, so that the same command goes on
+    with a run that was stopped. Keys come from VISION_TRAINING_KEY, --key-file or a prompt.
+
+    \b
+    Examples:
+      regionbatch upload mydata --local
+      regionbatch upload mydata --project ID --create-tags --dry-run
+      regionbatch upload mydata --project ID --create-tags --map cat=feline
+    """
+    from regionbatch.customvision.upload import upload as upload_dataset  # noqa: PLC0415 - only when there is work
+    from regionbatch.renaming import read_renames  # noqa: PLC0415
+
+    rename = read_renames(mapped, map_file)
+    with ExitStack() as stack:
+        more: dict[str, Any] = {}
+        if local:
+            _refuse_with_local(service, journal)
+            client, project, more["pace"] = _rehearsal(stack, tier)
+        else:
+            client, project = service.connect()
+        stack.enter_context(client)
+        where = journal or (None if local else service.journal_of(common.dataset))
+        progress = stack.enter_context(progress_bar(common))
+        dataset = read(common, progress)
+        try:
+            result = upload_dataset(
+                dataset,
+                client,
+                project,
+                create_tags=create_tags or local,
+                image_ids=images,
+                rename=rename,
+                skip_unresolved=skip_unresolved,
+                journal=where,
+                tier=tier,
+                shrink=shrink,
+                dry_run=dry_run,
+                progress=progress,
+                **more,
+            )
+        except KeyboardInterrupt:
+            click.echo(f"\nStopped. {_resume(where)}", err=True)
+            return STOPPED
+    told = result.summary()
+    if common.as_json:
+        from regionbatch.report import summary  # noqa: PLC0415 - as above
+
+        print_json({**summary(dataset, result.batches), **told, "findings": result.findings.counts()})
+    else:
+        _print(common, result, where)
+    return finish(common, dataset, result.batches, findings=result.findings, more={"upload": told}, lost=result.lost)
+
+
+def _refuse_with_local(service: Service, journal: str | None) -> None:
+    if service.project or journal:
+        raise click.UsageError("--local makes a project that ends with the run: do without --project and --journal.")
+
+
+def _rehearsal(stack: ExitStack, tier: str) -> tuple[Any, str, Any]:
+    """A client of a service that lives as long as the run, a project on it, and a rate without limit."""
+    from regionbatch.customvision.client import TrainingClient  # noqa: PLC0415 - as above
+    from regionbatch.customvision.rate import Pace  # noqa: PLC0415
+    from regionbatch.local import TIERS, LocalService, Settings  # noqa: PLC0415
+
+    local = stack.enter_context(LocalService(Settings(limits=TIERS[tier])))
+    return TrainingClient(local.endpoint, local.key), local.create_project("rehearsal"), Pace(float("inf"))
+
+
+def _resume(journal: str | Path | None) -> str:
+    if journal is None:
+        return "The rehearsal left nothing."
+    return f"Nothing was lost: {journal} remembers what was sent. Run the same command again to go on."
+
+
+def _print(common: Common, result: UploadResult, journal: str | Path | None) -> None:
+    print_account(common, result.batches.ledger, result.findings)
+    _print_plan(common, result.plan)
+    if result.verification is None:
+        say(common, "nothing was written (--dry-run)")
+        return
+    say(
+        common,
+        f"sent:   {result.sent} regions = {result.created} created + {result.duplicated} duplicated "
+        f"+ {result.exceeded} exceeded + {result.failed} failed; {result.already} were there already",
+    )
+    say(common, f"proof:  {result.verification}")
+    if journal is not None:
+        say(common, f"journal: {journal}")
+
+
+def _print_plan(common: Common, plan: Plan) -> None:
+    named = [*plan.new_tags[:_SHOWN], *(["…"] if len(plan.new_tags) > _SHOWN else [])]
+    tags = f"{len(plan.new_tags)} tags" + (f" ({', '.join(named)})" if named else "")
+    say(common, f"plan:   {tags} to create, {plan.new_images} pictures to upload, {plan.regions} regions to send")
+    say(
+        common,
+        f"        {sum(plan.calls.values())} calls, {plan.minutes:.1f} minutes at the rate of {plan.tier}; "
+        f"{plan.already} regions are there already",
+    )

@@ -1,0 +1,60 @@
+"""`regionbatch verify`: what a project has, compared with a data set."""
+
+from __future__ import annotations
+
+import click
+
+from regionbatch_cli.service import Service, service_options
+from regionbatch_cli.shared import Common, dataset_options, finish, print_account, print_json, progress_bar, read, say
+
+
+@click.command()
+@dataset_options
+@service_options
+def verify(
+    common: Common,
+    service: Service,
+    mapped: tuple[str, ...],
+    map_file: str | None,
+    images: str | None,
+    journal: str | None,
+    tier: str,
+) -> int:
+    """Read a project back and list the regions that are missing, moved or more than the data set has.
+
+    The service keeps no names of images: their ids come from --images, from the journal of the upload, or, where there
+    is neither, images are recognised by their regions.
+
+    \b
+    Examples:
+      regionbatch verify mydata --project ID
+      regionbatch verify mydata --project ID --images images.json --report differences.json
+    """
+    from regionbatch.customvision.verify import verify as verify_dataset  # noqa: PLC0415 - only when there is work
+    from regionbatch.renaming import read_renames  # noqa: PLC0415
+
+    rename = read_renames(mapped, map_file)
+    client, project = service.connect()
+    known = service.journal_of(common.dataset)
+    with client, progress_bar(common) as progress:
+        dataset = read(common, progress)
+        result = verify_dataset(
+            dataset,
+            client,
+            project,
+            image_ids=images,
+            journal=journal or (known if known.exists() else None),
+            rename=rename,
+            tier=tier,
+            progress=progress,
+        )
+    findings = dataset.findings + result.findings
+    if common.as_json:
+        from regionbatch.report import summary  # noqa: PLC0415 - as above
+
+        print_json({**summary(dataset), "verification": result.summary(), "findings": findings.counts()})
+    else:
+        print_account(common, dataset.ledger, findings)
+        say(common, f"proof:  {result}")
+    lost = result.missing + result.moved + result.extra
+    return finish(common, dataset, findings=findings, more={"verification": result.summary()}, lost=lost)

@@ -1,0 +1,258 @@
+"""Pictures go up: judged, batched, uploaded, each under a name of its own by which its id is found again.
+
+Uploading the same bytes again is safe: the answer is `OKDuplicate` with the id that is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from regionbatch.customvision.client import Picture
+from regionbatch.customvision.rate import TRIES, in_flight
+from regionbatch.customvision.regions import is_final
+from regionbatch.errors import OptionError, ServiceError, TransportError
+from regionbatch.limits import BODY_BYTES, IMAGE_ASPECT, IMAGE_BYTES, IMAGE_SIDE, IMAGES_PER_BATCH
+from regionbatch.pictures import size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from regionbatch.customvision.client import TrainingClient, UploadedImage
+    from regionbatch.customvision.journal import Journal
+    from regionbatch.customvision.rate import Pace
+    from regionbatch.dataset import Images
+    from regionbatch.findings import Progress, Report
+
+IN_FLIGHT = 2
+"""Bodies of 30 MB that are under way at a time."""
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF87a", b"GIF89a")
+_TRANSIENT = ("ErrorStorage", "ErrorUnknown")
+_QUALITY = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """The pictures to upload."""
+
+    batches: Sequence[Sequence[int]]
+    """Numbers of images, each picture once, as they go up together."""
+    twins: dict[int, int]
+    """Images whose picture has the same bytes as that of an earlier one."""
+    stand_ins: dict[int, str]
+    """An id for each image that it has in the plan, before the service gives it one; the same for the same bytes."""
+    shrink: frozenset[int]
+    """Images whose picture is encoded again on its way."""
+    refused: dict[int, tuple[str, str]]
+    """Images whose picture cannot go up, with code and message."""
+
+
+def look(images: Images, rows: Sequence[int], report: Report, *, shrink: bool) -> Pictures:
+    """Look at the pictures of some images: what the service will not take, which are the same, how they are batched."""
+    first: dict[bytes, int] = {}
+    twins: dict[int, int] = {}
+    stand_ins: dict[int, str] = {}
+    shrunk: dict[int, str] = {}
+    refused: dict[int, tuple[str, str]] = {}
+    lengths: dict[int, int] = {}
+    for done, row in enumerate(rows, 1):
+        path = Path(images.paths[row])
+        length, digest, head = _read(path)
+        stand_ins[row] = str(uuid.UUID(bytes=digest[:16]))
+        twin = first.setdefault(digest, row)
+        if twin != row:
+            twins[row] = twin
+        elif (code := _trouble(path, length, head)) is None:
+            lengths[row] = length
+        elif shrink and code[0] in ("ErrorImageSize", "ErrorImageFormat"):
+            shrunk[row] = code[1]
+            lengths[row] = IMAGE_BYTES
+        else:
+            refused[row] = code
+        report.progress("looking at pictures", done, len(rows))
+    for row, twin in twins.items():
+        if twin in refused:
+            refused[row] = refused[twin]
+    _tell(report, images, "same_picture", {row: images.names[twin] for row, twin in twins.items()})
+    _tell(report, images, "picture_shrunk", shrunk)
+    return Pictures(list(_batched(lengths)), twins, stand_ins, frozenset(shrunk), refused)
+
+
+def _read(path: Path) -> tuple[int, bytes, bytes]:
+    """Length, digest and first bytes of a file; an unreadable one has length 0 and is like no other."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return 0, hashlib.sha256(str(path).encode()).digest(), b""
+    return len(content), hashlib.sha256(content).digest(), content[:8]
+
+
+def _trouble(path: Path, length: int, head: bytes) -> tuple[str, str] | None:
+    """Why the service will not take a picture, under the status that it would answer; None: it will."""
+    if not length:
+        return "ErrorSource", "the file is empty or cannot be read"
+    if not head.startswith(_SIGNATURES):
+        return "ErrorImageFormat", "neither JPEG, PNG, BMP nor GIF"
+    if length > IMAGE_BYTES:
+        return "ErrorImageSize", f"{length / 2**20:.1f} MB, more than {IMAGE_BYTES // 2**20}"
+    width, height = size(str(path))
+    if max(width, height) > IMAGE_SIDE:
+        return "ErrorImageSize", f"{width} x {height}, more than {IMAGE_SIDE} pixels"
+    if max(width, height) > IMAGE_ASPECT * min(width, height):
+        return "ErrorImageDimensions", f"{width} x {height}, more than {IMAGE_ASPECT} to 1"
+    return None
+
+
+def _tell(report: Report, images: Images, code: str, values: dict[int, str]) -> None:
+    if values:
+        report.add(code, np.asarray([*values], np.int32), value=[*values.values()], table=images.names)
+
+
+def _batched(lengths: dict[int, int]) -> Iterator[list[int]]:
+    """Full batches, by number and by the size that their body will have."""
+    batch: list[int] = []
+    room = BODY_BYTES
+    for row, length in lengths.items():
+        on_wire = length * 4 // 3 + 100
+        if batch and (len(batch) == IMAGES_PER_BATCH or on_wire > room):
+            yield batch
+            batch, room = [], BODY_BYTES
+        batch.append(row)
+        room -= on_wire
+    if batch:
+        yield batch
+
+
+class Uploader:
+    """Uploads pictures to one project."""
+
+    def __init__(
+        self,
+        client: TrainingClient,
+        project_id: str,
+        images: Images,
+        shrink: frozenset[int],
+        *,
+        pace: Pace,
+        journal: Journal,
+    ) -> None:
+        """Start with nothing uploaded."""
+        self._client, self._project_id, self._pace, self._journal = client, project_id, pace, journal
+        self._images, self._shrink = images, shrink
+        self.ids: dict[int, str] = {}
+        """The id of each image that went up, or was there."""
+        self.refused: dict[int, tuple[str, str]] = {}
+        """Images that the service refused, with code and message."""
+
+    def upload(self, batches: Sequence[Sequence[int]], progress: Progress | None = None) -> None:
+        """Upload batches of images, by their numbers; returns when each has an id or was refused.
+
+        Raises:
+            ServiceError: Going on is of no use: no access, no answer.
+        """
+        done, total = 0, sum(map(len, batches))
+
+        def tell(batch: Sequence[int]) -> None:
+            nonlocal done
+            done += len(batch)
+            if progress:
+                progress("uploading pictures", done, total)
+
+        in_flight(self._deliver, batches, most=IN_FLIGHT, pace=self._pace, done=tell)
+
+    def _deliver(self, rows: Sequence[int]) -> None:
+        """Upload one batch until each of its pictures has an id or was refused."""
+        last = ("Unconfirmed", "sent, but not named in the answer")
+        for tries in range(1, TRIES + 1):
+            try:
+                answer = self._pace.call("CreateImagesFromFiles", lambda: self._create(rows), repeat=False)  # noqa: B023 - called at once
+            except ServiceError as error:
+                retry = isinstance(error, TransportError) and not (error.status == 408 and len(rows) > 1)
+                if is_final(error) or (retry and tries == TRIES):
+                    raise
+                if not retry:
+                    self._split(rows, error)
+                    return
+            else:
+                last = self._judge(rows, answer) or last
+                rows = [row for row in rows if row not in self.ids and row not in self.refused]
+                if not rows:
+                    return
+            self._pace.sleep(self._pace.delay(tries))
+        self.refused.update(dict.fromkeys(rows, last))
+
+    def _create(self, rows: Sequence[int]) -> list[UploadedImage]:
+        pictures = [Picture(name=self._name(row), contents=self._contents(row)) for row in rows]
+        call = self._journal.before("CreateImagesFromFiles")
+        answer = self._client.create_images(self._project_id, pictures)
+        self._journal.after(call)
+        return answer
+
+    def _split(self, rows: Sequence[int], error: ServiceError) -> None:
+        """A batch was refused as a whole: halve it until those that are to blame stand alone."""
+        if len(rows) == 1:
+            self.refused[rows[0]] = error.code or str(error.status), error.said
+            return
+        middle = len(rows) // 2
+        for half in (rows[:middle], rows[middle:]):
+            self._deliver(half)
+
+    def _judge(self, rows: Sequence[int], answer: Sequence[UploadedImage]) -> tuple[str, str] | None:
+        """Take the ids and refusals of an answer, each row by its own status; the last trouble that may pass."""
+        row_of = {self._name(row): row for row in rows}
+        found: dict[int, str] = {}
+        trouble = None
+        for result in answer:
+            row = row_of.get(result.source_url)
+            if row is None:
+                continue
+            if result.image is not None:
+                found[row] = result.image.id.lower()
+            elif result.status in _TRANSIENT:
+                trouble = result.status, "the service could not store the picture"
+            elif not result.status.startswith("OK"):
+                self.refused[row] = result.status, "the service refused the picture"
+        self._journal.add_images((self._images.names[row], id_) for row, id_ in found.items())
+        self.ids.update(found)
+        return trouble
+
+    def _name(self, row: int) -> str:
+        """A name that is unique and that nothing on its way will want to rewrite."""
+        return f"{row}.jpg" if row in self._shrink else f"{row}{Path(self._images.paths[row]).suffix.lower()}"
+
+    def _contents(self, row: int) -> bytes:
+        path = Path(self._images.paths[row])
+        try:
+            return shrunk(path) if row in self._shrink else path.read_bytes()
+        except OSError:
+            return b""  # refused by the service with a status of its own
+
+
+def shrunk(path: Path) -> bytes:
+    """A picture as a JPEG that the service takes. The same picture gives the same bytes.
+
+    Raises:
+        OptionError: Pillow is not installed.
+        OSError: It cannot be read.
+    """
+    try:
+        from PIL import Image  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise OptionError('--shrink: Pillow is missing; install it with: pip install "regionbatch[shrink]"') from error
+    with Image.open(path) as opened:
+        exif = opened.getexif()  # its orientation goes on meaning what it meant
+        picture = opened.convert("RGB")
+    side = min(IMAGE_SIDE, max(picture.size))
+    while True:
+        picture.thumbnail((side, side))
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=_QUALITY, exif=exif)
+        if buffer.tell() <= IMAGE_BYTES:
+            return buffer.getvalue()
+        side = side * 4 // 5

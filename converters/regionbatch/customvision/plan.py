@@ -1,0 +1,262 @@
+"""What an upload will do, worked out before the first write: tags, pictures, regions, calls, minutes, limits."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from regionbatch.batching import batches, table_of
+from regionbatch.customvision.images import Pictures, look
+from regionbatch.customvision.present import match, read_images, read_project
+from regionbatch.errors import AccessError, LimitError, ResolveError, ServiceError
+from regionbatch.findings import Report
+from regionbatch.limits import IMAGES_PER_PAGE, REGIONS_PER_BATCH, TIERS
+from regionbatch.resolve import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+    from regionbatch.batching import Batches
+    from regionbatch.customvision.client import TrainingClient
+    from regionbatch.customvision.journal import Journal
+    from regionbatch.customvision.present import Present
+    from regionbatch.customvision.rate import Pace
+    from regionbatch.dataset import Dataset
+    from regionbatch.findings import Findings
+
+NOT_THERE = ("NotFoundImage", "the project has no image of this id")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What an upload will do. Pictures may turn out to be there already, so it is the most that will be done."""
+
+    project: str
+    """The project's name."""
+    tier: str
+    new_tags: Sequence[str]
+    """Tags to create."""
+    known_images: int
+    """Images whose id is known."""
+    new_images: int
+    """Pictures to upload."""
+    regions: int
+    """Regions to send."""
+    already: int
+    """Regions that the project has."""
+    calls: Mapping[str, int]
+    """All calls of the run, by operation, those that made the plan and those of the verification included."""
+    minutes: float
+    """At the tier's rate, if the network is no slower."""
+    findings: Findings
+    """Of the pictures and the tier."""
+    batches: Batches
+    """All regions; tags and images that are not there yet have ids that only stand in for theirs."""
+    tag_ids: Mapping[str, str]
+    """Tag ids by name; stand-ins for those to be created."""
+    image_ids: Mapping[str, str]
+    """Image ids by name; stand-ins for those to be uploaded."""
+    present: Present
+    """What the project holds."""
+    pictures: Pictures
+    refused: Mapping[int, tuple[str, str]]
+    """Images that no region can be sent to, by number, with code and message."""
+
+    def summary(self) -> dict[str, Any]:
+        """The figures as plain values, ready for JSON."""
+        return {
+            "project": self.project,
+            "tier": self.tier,
+            "new_tags": list(self.new_tags),
+            "known_images": self.known_images,
+            "new_images": self.new_images,
+            "regions": self.regions,
+            "already": self.already,
+            "calls": dict(self.calls),
+            "minutes": round(self.minutes, 2),
+        }
+
+
+def make_plan(
+    dataset: Dataset,
+    client: TrainingClient,
+    project_id: str,
+    *,
+    create_tags: bool,
+    image_ids: Mapping[str, str] | str | PathLike[str] | None,
+    rename: Mapping[str, str] | None,
+    skip_unresolved: bool,
+    shrink: bool,
+    tier: str,
+    pace: Pace,
+    journal: Journal,
+    report: Report,
+) -> Plan:
+    """Look at the project, the tags and the pictures, and work out what there is to do. Only reads.
+
+    Raises:
+        ServiceError: The project cannot be used.
+        ResolveError: Classes have no tag, or images no picture and no id.
+        LimitError: More than the tier takes.
+    """
+    project = _project(client, project_id, pace)
+    tag_ids, new_tags = _tags(dataset, client, project_id, pace, rename, create=create_tags, skip=skip_unresolved)
+    present = read_project(client, project_id, pace, progress=report.progress)
+    known = _known_images(dataset, image_ids, journal, report)
+    gone = _gone(client, project_id, pace, known, present)
+    rows = [row for row, path in enumerate(dataset.images.paths) if path and row not in known]
+    pictures = look(dataset.images, rows, report, shrink=shrink)
+    names = dataset.images.names
+    ids = {names[row]: id_ for row, id_ in {**known, **pictures.stand_ins}.items()}
+    if not skip_unresolved:
+        _refuse_lost(dataset, ids)
+    planned = batches(dataset, tag_ids=tag_ids, image_ids=ids, rename=rename, skip_unresolved=skip_unresolved)
+    _check_limits(present, len(tag_ids), pictures, tier, report)
+
+    refused = {**dict.fromkeys(gone, NOT_THERE), **pictures.refused}
+    there = match(present.codes(planned), present.regions) >= 0
+    sendable = ~np.isin(planned.regions.image, [*refused])
+    sent = int(np.count_nonzero(~there & sendable))
+    calls = pace.calls + Counter(
+        CreateTag=len(new_tags),
+        CreateImagesFromFiles=len(pictures.batches),
+        CreateImageRegions=-(-sent // REGIONS_PER_BATCH),
+        GetTaggedImages=_pages(planned, present, sendable),
+    )
+    return Plan(
+        project=project,
+        tier=tier,
+        new_tags=new_tags,
+        known_images=len(known),
+        new_images=sum(map(len, pictures.batches)),
+        regions=sent,
+        already=int(np.count_nonzero(there)),
+        calls=+calls,
+        minutes=calls.total() / TIERS[tier].calls_per_second / 60,
+        findings=report.findings(),
+        batches=planned,
+        tag_ids=tag_ids,
+        image_ids=ids,
+        present=present,
+        pictures=pictures,
+        refused=refused,
+    )
+
+
+def _project(client: TrainingClient, project_id: str, pace: Pace) -> str:
+    """The name of the project, which must be one for object detection that can be written to."""
+    project = pace.call("GetProject", partial(client.project, project_id), repeat=True)
+    place = f"project {project.name or project_id}"
+    if project.dr_mode_enabled:
+        raise AccessError(f"{place}: read-only for now, since its resource is in disaster recovery; wait until it ends")
+    domain = project.settings.domain_id if project.settings else ""
+    kinds = {row.id.lower(): row.type for row in pace.call("GetDomains", client.domains, repeat=True)}
+    if (kind := kinds.get(domain.lower(), "ObjectDetection")) != "ObjectDetection":
+        raise ServiceError(f"{place}: takes no regions, got a project for {kind}; make one for object detection")
+    return project.name
+
+
+def _tags(
+    dataset: Dataset,
+    client: TrainingClient,
+    project_id: str,
+    pace: Pace,
+    rename: Mapping[str, str] | None,
+    *,
+    create: bool,
+    skip: bool,
+) -> tuple[dict[str, str], list[str]]:
+    """Tag ids by name, and the names of the tags to create: those of classes that have boxes."""
+    tags = pace.call("GetTags", partial(client.tags, project_id), repeat=True)
+    ids = {tag.name: tag.id for tag in tags if tag.type == "Regular"}
+    counts = np.bincount(dataset.regions.tag, minlength=len(dataset.tags))
+    used = np.flatnonzero(counts).tolist()
+    found = resolve("tag", dataset.tags, used, ids, Report(), rename=rename, skip=True)
+    missing = {
+        (rename or {}).get(dataset.tags[code], dataset.tags[code]): counts[code] for code in used if not found[code]
+    }
+    if negative := sorted({tag.name for tag in tags if tag.type != "Regular"} & set(missing)):
+        raise ResolveError(f"{negative[0]}: object detection takes no boxes with a negative tag; use --map OLD=NEW")
+    if missing and not create:
+        if skip:
+            return ids, []
+        listed = ", ".join(f"{name} ({count} boxes)" for name, count in missing.items())
+        raise ResolveError(
+            f"{len(missing)} classes have no tag in the project, got {listed:.500}; create them with --create-tags, "
+            "name others with --map OLD=NEW, or leave them out with --skip-unresolved"
+        )
+    stand_ins = {name: str(uuid.uuid5(uuid.NAMESPACE_OID, name)) for name in missing}
+    return {**ids, **stand_ins}, list(missing)
+
+
+def _known_images(
+    dataset: Dataset, given: Mapping[str, str] | str | PathLike[str] | None, journal: Journal, report: Report
+) -> dict[int, str]:
+    """Ids of images by number: those given, and those that an earlier run uploaded."""
+    names = dataset.images.names
+    found: list[str | None] = [None] * len(names)
+    if given is not None:
+        found = resolve("image", names, range(len(names)), table_of(given, "image_ids"), report, skip=True)
+    uploaded = journal.images()
+    ids = {row: found[row] or uploaded.get(name) for row, name in enumerate(names)}
+    return {row: id_ for row, id_ in ids.items() if id_}
+
+
+def _refuse_lost(dataset: Dataset, ids: Mapping[str, str]) -> None:
+    names = dataset.images.names
+    counts = np.bincount(dataset.regions.image, minlength=len(names))
+    lost = [row for row in np.flatnonzero(counts).tolist() if names[row] not in ids]
+    if lost:
+        raise ResolveError(
+            f"{names[lost[0]]}: it and {len(lost) - 1} more images with {counts[lost].sum()} boxes have neither a "
+            "picture on disk nor an id; name the folder with --image-dir, give ids with --images, "
+            "or leave them out with --skip-unresolved"
+        )
+
+
+def _gone(client: TrainingClient, project_id: str, pace: Pace, known: Mapping[int, str], present: Present) -> list[int]:
+    """Images whose id the project does not have. Asked for by id too, before that is believed."""
+    doubtful = {row: id_ for row, id_ in known.items() if id_ not in present.images}
+    if not doubtful:
+        return []
+    there = read_images(client, project_id, pace, list(dict.fromkeys(doubtful.values()))).images
+    gone = [row for row, id_ in doubtful.items() if id_ not in there]
+    if len(gone) == len(known):
+        raise ResolveError(
+            f"none of the {len(gone)} image ids is in the project, got {known[gone[0]]}; "
+            "check that they are of this project"
+        )
+    return gone
+
+
+def _pages(planned: Batches, present: Present, sendable: NDArray[np.bool_]) -> int:
+    """Calls that reading the project back takes: its pages, and the empty one that ends them."""
+    ids = planned.image_ids
+    theirs = np.unique(present.regions.image)
+    new = {ids[code] for code in np.unique(planned.regions.image[sendable]).tolist()}
+    already = sum(present.images.get(id_, -1) in theirs for id_ in new)
+    return -(-(len(theirs) + len(new) - already) // IMAGES_PER_PAGE) + 1
+
+
+def _check_limits(present: Present, tags: int, pictures: Pictures, tier: str, report: Report) -> None:
+    limits = TIERS[tier]
+    if tags > limits.tags:
+        raise LimitError(
+            f"--tier {tier}: a project takes {limits.tags} tags, got {tags} with those to create; use --only or --map"
+        )
+    new = sum(map(len, pictures.batches))
+    if new > limits.images:
+        raise LimitError(
+            f"--tier {tier}: a project takes {limits.images} images, got {new}; use --split, or another tier"
+        )
+    if new + len(present.images) > limits.images:
+        value = f"{len(present.images)} there and {new} to upload; {limits.images} are taken"
+        report.add("project_full", 0, value=[value], table=[f"--tier {tier}"])

@@ -1,0 +1,213 @@
+"""What a project holds, as columns, and how regions are matched with it: there is no number that both sides know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from regionbatch.limits import IMAGES_PER_BATCH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from regionbatch.batching import Batches
+    from regionbatch.customvision.client import Image, Region, TrainingClient
+    from regionbatch.customvision.rate import Pace
+    from regionbatch.findings import Progress
+
+    Codes = NDArray[np.int32]
+    Boxes = NDArray[np.float64]
+
+TOLERANCE = 1e-6
+"""Regions of one image and tag are the same if no coordinate differs by more: it is rounding (seen on the service)."""
+
+
+class Columns(NamedTuple):
+    """Regions of a project: image and tag as codes of their ids, (n,), and left, top, width, height, (n, 4)."""
+
+    image: Codes
+    tag: Codes
+    box: Boxes
+
+    def take(self, rows: NDArray[np.int64]) -> Columns:
+        """Some of them, by number."""
+        return Columns(self.image[rows], self.tag[rows], self.box[rows])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Present:
+    """The images and regions that a project holds."""
+
+    images: dict[str, int]
+    """Image ids and their codes."""
+    tags: dict[str, int]
+    """Tag ids and their codes."""
+    regions: Columns
+
+    def codes(self, batches: Batches) -> Columns:
+        """Regions that are to be sent, with the project's codes; -1 where it does not have the image or tag."""
+        regions = batches.regions
+        image = _codes(regions.image, batches.image_ids, self.images)
+        return Columns(image, _codes(regions.tag, batches.tag_ids, self.tags), regions.box)
+
+
+def _codes(codes: Codes, ids: Sequence[str], known: Mapping[str, int]) -> Codes:
+    """The codes of the same ids in another table."""
+    used, at = np.unique(codes, return_inverse=True)
+    return np.asarray([known.get(ids[code], -1) for code in used.tolist()], np.int32)[at]
+
+
+class Collector:
+    """Collects images as they come, page by page, into columns."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._images: dict[str, int] = {}
+        self._tags: dict[str, int] = {}
+        self._parts = [Columns(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros((0, 4)))]
+
+    def add(self, images: Iterable[Image]) -> None:
+        """Take a page; an image that was met before is passed over."""
+        image: list[int] = []
+        regions: list[Region] = []
+        for row in images:
+            code = len(self._images)
+            if self._images.setdefault(row.id.lower(), code) == code and row.regions:
+                image += [code] * len(row.regions)
+                regions += row.regions
+        self._parts.append(columns(regions, image, self._tags))
+
+    def present(self) -> Present:
+        """What was collected."""
+        image, tag, box = map(np.concatenate, zip(*self._parts, strict=True))
+        return Present(self._images, self._tags, Columns(image, tag, box))
+
+
+def columns(regions: Sequence[Region], image: Sequence[int], tags: dict[str, int]) -> Columns:
+    """Regions of an answer as columns; `tags` gives the codes of tag ids and takes new ones up."""
+    tag = [tags.setdefault(region.tag_id.lower(), len(tags)) for region in regions]
+    box = [(region.left, region.top, region.width, region.height) for region in regions]
+    return Columns(np.asarray(image, np.int32), np.asarray(tag, np.int32), np.asarray(box, float).reshape(-1, 4))
+
+
+def read_project(
+    client: TrainingClient, project_id: str, pace: Pace, *, untagged: bool = True, progress: Progress | None = None
+) -> Present:
+    """Read a project page by page; without `untagged`, only images that have regions.
+
+    A page shorter than asked may mean no more than that the service gives fewer, so reading ends with an empty one.
+    """
+    collector, read = Collector(), 0
+    listings = [("GetTaggedImages", client.tagged_images), ("GetUntaggedImages", client.untagged_images)]
+    for operation, listing in listings[: 1 + untagged]:
+        skip = 0
+        while page := pace.call(operation, partial(listing, project_id, skip=skip), repeat=True):
+            skip += len(page)
+            read += len(page)
+            collector.add(page)
+            if progress:
+                progress("reading the project", read, 0)
+    return collector.present()
+
+
+def read_images(client: TrainingClient, project_id: str, pace: Pace, ids: Sequence[str]) -> Present:
+    """Read some images with their regions; those that are not there are left out."""
+    collector = Collector()
+    for start in range(0, len(ids), IMAGES_PER_BATCH):
+        some = ids[start : start + IMAGES_PER_BATCH]
+        collector.add(pace.call("GetImagesByIds", partial(client.images_by_id, project_id, some), repeat=True))
+    return collector.present()
+
+
+def match(wanted: Columns, there: Columns) -> NDArray[np.int64]:
+    """Which region of `there` each of `wanted` is, (n,), -1: none. None is taken twice.
+
+    Regions whose 32-bit floats are equal go first; then the nearest within `TOLERANCE`.
+    """
+    found = _equal(wanted, there)
+    left = np.flatnonzero((found < 0) & (wanted.image >= 0) & (wanted.tag >= 0))
+    free = np.setdiff1d(np.arange(len(there.image)), found)
+    for row, other in pairs(wanted, left, there, free, _distance, TOLERANCE):
+        found[row] = other
+    return found
+
+
+def pairs(
+    wanted: Columns,
+    left: NDArray[np.int64],
+    there: Columns,
+    free: NDArray[np.int64],
+    cost: Callable[[Boxes, Boxes], Boxes],
+    most: float,
+) -> Iterator[tuple[int, int]]:
+    """Pairs of a row of `left` and one of `free` with the same image and tag, the cheapest first, none twice.
+
+    `cost` is a matrix of each box against each; a pair costs `most` at most.
+    """
+    there_of = _groups(there, free)
+    for key, rows in _groups(wanted, left).items():
+        others = there_of.get(key)
+        if others is None:
+            continue
+        costs = cost(wanted.box[rows], there.box[others])
+        for _ in range(min(costs.shape)):
+            a, b = divmod(int(costs.argmin()), costs.shape[1])
+            if costs[a, b] > most:
+                break
+            yield int(rows[a]), int(others[b])
+            costs[a], costs[:, b] = np.inf, np.inf
+
+
+def _groups(regions: Columns, rows: NDArray[np.int64]) -> dict[tuple[int, int], NDArray[np.int64]]:
+    """Rows by image and tag."""
+    if not len(rows):
+        return {}
+    order = rows[np.lexsort((regions.tag[rows], regions.image[rows]))]
+    image, tag = regions.image[order], regions.tag[order]
+    starts = np.flatnonzero((image[1:] != image[:-1]) | (tag[1:] != tag[:-1])) + 1
+    return {(int(regions.image[some[0]]), int(regions.tag[some[0]])): some for some in np.split(order, starts)}
+
+
+def _equal(wanted: Columns, there: Columns) -> NDArray[np.int64]:
+    """Match by equal 32-bit floats; of equal ones, the first with the first, and so on."""
+    found = np.full(len(wanted.image), -1, np.int64)
+    keys = np.empty((len(wanted.image) + len(there.image), 6), np.uint32)
+    for at, side in ((slice(len(found)), wanted), (slice(len(found), None), there)):
+        keys[at, 0], keys[at, 1], keys[at, 2:] = side.image, side.tag, side.box.astype(np.float32).view(np.uint32)
+    _, group = np.unique(keys, axis=0, return_inverse=True)
+    numbered = group.reshape(-1) * np.int64(max(len(keys), 1))
+    mine, theirs = (part + _rank(part) for part in (numbered[: len(found)], numbered[len(found) :]))
+    _, rows, others = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
+    found[rows] = others
+    return found
+
+
+def _rank(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of each value, how many equal ones stand before it."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])) if len(values) else order
+    rank = np.empty(len(values), np.int64)
+    rank[order] = np.arange(len(values)) - np.repeat(starts, np.diff(np.append(starts, len(values))))
+    return rank
+
+
+def _distance(first: Boxes, second: Boxes) -> Boxes:
+    """The largest difference of a coordinate, each against each."""
+    distance: Boxes = np.abs(first[:, None] - second[None]).max(axis=2)
+    return distance
+
+
+def not_overlapping(first: Boxes, second: Boxes) -> Boxes:
+    """1 less the intersection over the union, each against each: 0 the same, 1 apart."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum((first[:, :2] + first[:, 2:])[:, None], (second[:, :2] + second[:, 2:])[None])
+    shared = np.clip(high - low, 0, None).prod(axis=2)
+    union = first[:, 2:].prod(axis=1)[:, None] + second[:, 2:].prod(axis=1)[None] - shared
+    apart: Boxes = 1 - shared / union
+    return apart

@@ -1,0 +1,194 @@
+"""Regions go up: full batches, several in flight, and every region ends with an outcome.
+
+CreateImageRegions has no key that makes repeating it safe. So nothing is sent again before the images were read again:
+what is there counts as created, only what is missing is sent.
+"""
+
+from __future__ import annotations
+
+import threading
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from regionbatch.customvision.present import Present, columns, match, read_images
+from regionbatch.customvision.rate import TRIES, in_flight
+from regionbatch.errors import AccessError, ServiceError, TransportError
+from regionbatch.limits import REGIONS_PER_BATCH
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from regionbatch.batching import Batches
+    from regionbatch.customvision.client import RegionsAnswer, TrainingClient
+    from regionbatch.customvision.journal import Journal
+    from regionbatch.customvision.rate import Pace
+    from regionbatch.findings import Progress
+
+    Rows = NDArray[np.int64]
+
+
+class Outcome(IntEnum):
+    """What became of a region."""
+
+    WAITING = 0
+    """Not sent yet, or sent without an answer."""
+    CREATED = 1
+    DUPLICATED = 2
+    """The image had it already."""
+    EXCEEDED = 3
+    """The image is full."""
+    FAILED = 4
+
+
+class Outcomes:
+    """The outcome of each region, and why some failed. A region is written by the one thread that has it."""
+
+    def __init__(self, count: int) -> None:
+        """Begin with all of them waiting."""
+        self.of = np.zeros(count, np.int8)
+        """(n,), as `Outcome`."""
+        self.reason = np.zeros(count, np.int32)
+        """(n,), numbers into `reasons`."""
+        self.reasons = [("", "")]
+        """Code and message, each once."""
+        self._lock = threading.Lock()
+
+    def fail(self, rows: Rows, code: str, said: str) -> None:
+        """Mark regions as failed."""
+        with self._lock:
+            if (code, said) not in self.reasons:
+                self.reasons.append((code, said))
+            self.reason[rows] = self.reasons.index((code, said))
+        self.of[rows] = Outcome.FAILED
+
+    def count(self, outcome: Outcome) -> int:
+        """How many have an outcome."""
+        return int(np.count_nonzero(self.of == outcome))
+
+
+class Sender:
+    """Sends regions of one project."""
+
+    def __init__(
+        self,
+        client: TrainingClient,
+        project_id: str,
+        batches: Batches,
+        outcomes: Outcomes,
+        *,
+        pace: Pace,
+        journal: Journal,
+    ) -> None:
+        """`outcomes` has a row for each region of `batches`, and takes what becomes of it."""
+        self._client, self._project_id, self._pace, self._journal = client, project_id, pace, journal
+        self._batches, self._outcomes = batches, outcomes
+
+    def send(self, rows: Rows, *, most: int, progress: Progress | None = None) -> None:
+        """Send regions, by their numbers, `most` batches at a time; returns when each has its outcome.
+
+        Raises:
+            ServiceError: Going on is of no use: no access, no answer. What was sent has its outcome.
+        """
+        done = 0
+
+        def tell(sent: Rows) -> None:
+            nonlocal done
+            done += len(sent)
+            if progress:
+                progress("sending regions", done, len(rows))
+
+        chunks = (rows[start : start + REGIONS_PER_BATCH] for start in range(0, len(rows), REGIONS_PER_BATCH))
+        in_flight(self._deliver, chunks, most=most, pace=self._pace, done=tell)
+
+    def _deliver(self, rows: Rows) -> None:
+        """Send one batch until each of its regions has an outcome."""
+        idle = 0
+        code, said = "Unconfirmed", "sent, but neither confirmed nor found in the project"
+        while len(rows):
+            if idle == TRIES:
+                self._outcomes.fail(rows, code, said)
+                return
+            call = _Call(self._journal, self._batches.rows[rows])
+            left = rows
+            try:
+                left = self._account(rows, self._create(rows, call))
+            except TransportError as error:
+                code, said = error.code or "NoAnswer", error.said or str(error)
+                self._pace.sleep(self._pace.settle + self._pace.delay(idle + 1))
+            except ServiceError as error:
+                call.done()
+                if is_final(error):
+                    raise
+                left = self._look_up(rows, Outcome.DUPLICATED)
+                if len(left) == len(rows):
+                    self._split(rows, error)
+                    return
+            if len(left):
+                left = self._look_up(left, Outcome.CREATED)
+            call.done(self._outcomes.of[rows])
+            idle = idle + 1 if len(left) == len(rows) else 0
+            rows = left
+
+    def _create(self, rows: Rows, call: _Call) -> RegionsAnswer:
+        batch = self._batches.take(rows)[0]
+
+        def make() -> RegionsAnswer:
+            call.sent()
+            return self._client.create_regions(self._project_id, batch)
+
+        return self._pace.call("CreateImageRegions", make, repeat=False)
+
+    def _split(self, rows: Rows, error: ServiceError) -> None:
+        """A batch was refused: halve it until those that are to blame stand alone."""
+        if len(rows) == 1:
+            self._outcomes.fail(rows, error.code or str(error.status), error.said)
+            return
+        for half in np.array_split(rows, 2):
+            self._deliver(half)
+
+    def _account(self, rows: Rows, answer: RegionsAnswer) -> Rows:
+        """Note what an answer says; the regions that it does not name."""
+        for outcome, named in (
+            (Outcome.CREATED, answer.created),
+            (Outcome.DUPLICATED, answer.duplicated),
+            (Outcome.EXCEEDED, answer.exceeded),
+        ):
+            if named and len(rows):
+                images: dict[str, int] = {}
+                codes = [images.setdefault(region.image_id.lower(), len(images)) for region in named]
+                tags: dict[str, int] = {}
+                rows = self._note(rows, Present(images, tags, columns(named, codes, tags)), outcome)
+        return rows
+
+    def _look_up(self, rows: Rows, outcome: Outcome) -> Rows:
+        """Give regions that their images have the outcome; those that they do not have."""
+        codes = np.unique(self._batches.regions.image[rows]).tolist()
+        ids = [self._batches.image_ids[code] for code in codes]
+        return self._note(rows, read_images(self._client, self._project_id, self._pace, ids), outcome)
+
+    def _note(self, rows: Rows, there: Present, outcome: Outcome) -> Rows:
+        found = match(there.codes(self._batches.take(rows)), there.regions) >= 0
+        self._outcomes.of[rows[found]] = outcome
+        return rows[~found]
+
+
+class _Call:
+    """A call in the journal; made again after a 429, it keeps its number."""
+
+    def __init__(self, journal: Journal, rows: Rows) -> None:
+        self._journal, self._rows = journal, rows
+        self._number: int | None = None
+
+    def sent(self) -> None:
+        self._number = self._journal.before("CreateImageRegions", self._rows, self._number)
+
+    def done(self, outcomes: NDArray[np.int8] | None = None) -> None:
+        if self._number is not None:
+            self._journal.after(self._number, outcomes)
+
+
+def is_final(error: ServiceError) -> bool:
+    """Whether no other batch can fare better."""
+    return isinstance(error, AccessError) or error.status == 429 or error.code == "NotFoundProject"

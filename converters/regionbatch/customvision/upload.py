@@ -1,0 +1,317 @@
+"""A data set goes up: tags, pictures, regions, proof. Conducts what the other rooms do."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from regionbatch.batching import batches
+from regionbatch.customvision.images import Uploader
+from regionbatch.customvision.journal import Journal
+from regionbatch.customvision.plan import Plan, make_plan
+from regionbatch.customvision.present import match, read_project
+from regionbatch.customvision.rate import TRIES, Pace
+from regionbatch.customvision.regions import Outcome, Outcomes, Sender, is_final
+from regionbatch.customvision.verify import Verification, compare
+from regionbatch.errors import OptionError, ServiceError, TransportError
+from regionbatch.findings import Report
+from regionbatch.limits import TIERS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+    from regionbatch.batching import Batches
+    from regionbatch.customvision.client import TrainingClient
+    from regionbatch.dataset import Dataset
+    from regionbatch.findings import Findings, Progress
+
+IN_FLIGHT = 10
+"""Batches of regions under way at a time: at 10 calls a second, an answer may take a second."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadResult:
+    """What became of an upload: sent = created + duplicated + exceeded + failed."""
+
+    plan: Plan
+    created: int
+    """Regions that the service confirmed, or that were found in the project after they were sent."""
+    duplicated: int
+    """Regions that the service said to have already."""
+    exceeded: int
+    """Regions that their image had no room for."""
+    failed: int
+    """Regions that were refused, or whose picture was."""
+    already: int
+    """Regions that were in the project before, or went up in an earlier run; not sent."""
+    new_tags: int
+    """Tags that were created."""
+    new_images: int
+    """Pictures that were uploaded, or found to be there."""
+    calls: Mapping[str, int]
+    """Calls made, by operation."""
+    verification: Verification | None
+    """How the project and the data set differ; None after a dry run."""
+    batches: Batches
+    """What was to be sent, with the ledger of the data set."""
+    image_ids: Mapping[str, str]
+    """Image ids by name."""
+    findings: Findings
+    """Those of the data set, and what the upload adds: every region that is not in the project, with its place."""
+
+    @property
+    def sent(self) -> int:
+        """Regions that this run was to send."""
+        return self.created + self.duplicated + self.exceeded + self.failed
+
+    @property
+    def lost(self) -> int:
+        """Regions that the project does not have, has wrong, or has too many of."""
+        if self.verification is None:
+            return 0
+        found = self.verification
+        return max(self.exceeded + self.failed, found.missing) + found.moved + found.extra
+
+    def summary(self) -> dict[str, Any]:
+        """The figures as plain values, ready for JSON."""
+        names = ("sent", "created", "duplicated", "exceeded", "failed", "already", "new_tags", "new_images")
+        return {
+            "plan": self.plan.summary(),
+            **{name: getattr(self, name) for name in names},
+            "calls": dict(self.calls),
+            "verification": self.verification and self.verification.summary(),
+        }
+
+
+def upload(
+    dataset: Dataset,
+    client: TrainingClient,
+    project_id: str,
+    *,
+    create_tags: bool = False,
+    image_ids: Mapping[str, str] | str | PathLike[str] | None = None,
+    rename: Mapping[str, str] | None = None,
+    skip_unresolved: bool = False,
+    journal: str | PathLike[str] | None = None,
+    tier: str = "S0",
+    shrink: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+    pace: Pace | None = None,
+    in_flight: int = IN_FLIGHT,
+) -> UploadResult:
+    """Put a data set on a project: create tags, upload pictures, send regions, read it back and compare.
+
+    Nothing is sent twice: the project is read first and only the difference is sent. With a journal, a run that was
+    stopped or killed can be gone on with by making the same call again.
+
+    Args:
+        dataset: What `regionbatch.read` returned.
+        client: The training resource.
+        project_id: A project for object detection.
+        create_tags: Create the tags that classes with boxes lack.
+        image_ids: Image ids by name, or a file of them; pictures of images without one are uploaded.
+        rename: Class names of the data set, and what they are called in the project.
+        skip_unresolved: Leave out regions whose class has no tag, or whose image has neither id nor picture.
+        journal: A file that remembers what was done; None: nothing is remembered.
+        tier: F0 or S0: how many images, tags and calls a second it takes.
+        shrink: Encode pictures again that are too large, or of a format that is not taken. Needs Pillow.
+        dry_run: Only read and plan.
+        progress: Called with what is done, how much of it, and how much there is.
+        pace: The rate and the clock, instead of the tier's.
+        in_flight: Batches of regions under way at a time.
+
+    Raises:
+        ServiceError: Nothing can be done: no access, no answer, no such project. What was done is in the journal.
+        ResolveError: Classes have no tag, or images neither id nor picture.
+        LimitError: More tags or images than the tier takes.
+        JournalError: Another run has the journal, or it belongs to another upload.
+    """
+    if tier not in TIERS:
+        raise OptionError(f"--tier: no such tier, got {tier}; known: {', '.join(TIERS)}")
+    pace = pace or Pace(TIERS[tier].calls_per_second)
+    report = Report(progress)
+    with _journal(journal, dataset, client, project_id, rename, dry_run=dry_run) as log:
+        if (age := log.unfinished()) is not None:
+            pace.sleep(pace.settle - age)  # a call of the run that was killed may still be at work
+            log.give_up()
+        plan = make_plan(
+            dataset,
+            client,
+            project_id,
+            create_tags=create_tags,
+            image_ids=image_ids,
+            rename=rename,
+            skip_unresolved=skip_unresolved,
+            shrink=shrink,
+            tier=tier,
+            pace=pace,
+            journal=log,
+            report=report,
+        )
+        if dry_run:
+            return _nothing_done(plan, pace)
+        tag_ids = {**plan.tag_ids, **_create_tags(client, project_id, plan, pace, log)}
+        ids, refused = _upload_pictures(dataset, client, project_id, plan, pace, log, progress)
+        wanted = batches(dataset, tag_ids=tag_ids, image_ids=ids, rename=rename, skip_unresolved=skip_unresolved)
+        outcomes = Outcomes(len(wanted.regions))
+        rows = _to_send(wanted, plan, log, outcomes, refused)
+        already = len(outcomes.of) - len(rows) - outcomes.count(Outcome.FAILED)
+        Sender(client, project_id, wanted, outcomes, pace=pace, journal=log).send(
+            rows, most=in_flight, progress=progress
+        )
+        there = read_project(client, project_id, pace, untagged=False, progress=progress)
+    verification = compare(wanted, there, dataset, ids)
+    _report_pictures(dataset, refused, report)
+    _report_regions(dataset, wanted, outcomes, report)
+    return UploadResult(
+        plan=plan,
+        created=outcomes.count(Outcome.CREATED),
+        duplicated=outcomes.count(Outcome.DUPLICATED),
+        exceeded=outcomes.count(Outcome.EXCEEDED),
+        failed=outcomes.count(Outcome.FAILED),
+        already=already,
+        new_tags=len(plan.new_tags),
+        new_images=len(ids) - plan.known_images,
+        calls=dict(pace.calls),
+        verification=verification,
+        batches=wanted,
+        image_ids=ids,
+        findings=wanted.findings + report.findings() + verification.findings,
+    )
+
+
+def _journal(
+    path: str | PathLike[str] | None,
+    dataset: Dataset,
+    client: TrainingClient,
+    project_id: str,
+    rename: Mapping[str, str] | None,
+    *,
+    dry_run: bool,
+) -> Journal:
+    """The journal; a dry run looks into one that is there, and makes none."""
+    known = None if path is None or (dry_run and not Path(path).exists()) else path
+    upload = {"project": project_id, "endpoint": client.endpoint, "data set": _fingerprint(dataset, rename)}
+    return Journal(known, upload)
+
+
+def _fingerprint(dataset: Dataset, rename: Mapping[str, str] | None) -> str:
+    """What a data set is told by: names, classes, boxes, and the size of each picture."""
+    digest = hashlib.sha256()
+    regions = dataset.regions
+    sizes = [Path(path).stat().st_size if path and Path(path).exists() else -1 for path in dataset.images.paths]
+    for text in (*dataset.images.names, "", *dataset.tags, "", *map(str, sizes), *map(str, (rename or {}).items())):
+        digest.update(text.encode(errors="surrogateescape") + b"\0")
+    for column in (regions.image, regions.tag, regions.box):
+        digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()
+
+
+def _nothing_done(plan: Plan, pace: Pace) -> UploadResult:
+    return UploadResult(
+        plan=plan,
+        created=0,
+        duplicated=0,
+        exceeded=0,
+        failed=0,
+        already=plan.already,
+        new_tags=0,
+        new_images=0,
+        calls=dict(pace.calls),
+        verification=None,
+        batches=plan.batches,
+        image_ids=plan.image_ids,
+        findings=plan.batches.findings + plan.findings,
+    )
+
+
+def _create_tags(client: TrainingClient, project_id: str, plan: Plan, pace: Pace, journal: Journal) -> dict[str, str]:
+    return {name: _create_tag(client, project_id, name, pace, journal) for name in plan.new_tags}
+
+
+def _create_tag(client: TrainingClient, project_id: str, name: str, pace: Pace, journal: Journal) -> str:
+    """Create a tag; its id. After a fault the tags are read before it is created again."""
+    tries = 0
+    while True:
+        tries += 1
+        call = journal.before("CreateTag")
+        try:
+            id_ = pace.call("CreateTag", partial(client.create_tag, project_id, name), repeat=False).id
+        except ServiceError as error:
+            if is_final(error):
+                raise
+            if isinstance(error, TransportError):
+                pace.sleep(pace.settle + pace.delay(tries))
+            tags = pace.call("GetTags", partial(client.tags, project_id), repeat=True)
+            id_ = next((tag.id for tag in tags if tag.name == name), "")
+            if not id_ and (not isinstance(error, TransportError) or tries == TRIES):
+                raise
+        journal.after(call)
+        if id_:
+            return id_
+
+
+def _upload_pictures(
+    dataset: Dataset,
+    client: TrainingClient,
+    project_id: str,
+    plan: Plan,
+    pace: Pace,
+    journal: Journal,
+    progress: Progress | None,
+) -> tuple[dict[str, str], dict[int, tuple[str, str]]]:
+    """Upload what the plan says: image ids by name, and images that no region can be sent to."""
+    pictures, names = plan.pictures, dataset.images.names
+    uploader = Uploader(client, project_id, dataset.images, pictures.shrink, pace=pace, journal=journal)
+    uploader.upload(pictures.batches, progress)
+    found = {
+        **uploader.ids,
+        **{row: uploader.ids[twin] for row, twin in pictures.twins.items() if twin in uploader.ids},
+    }
+    journal.add_images((names[row], found[row]) for row in pictures.twins if row in found)
+    refused = {**plan.refused, **uploader.refused}
+    refused |= {row: refused[twin] for row, twin in pictures.twins.items() if twin in refused}
+    return {**plan.image_ids, **{names[row]: id_ for row, id_ in found.items()}}, refused
+
+
+def _to_send(
+    wanted: Batches, plan: Plan, journal: Journal, outcomes: Outcomes, refused: Mapping[int, tuple[str, str]]
+) -> NDArray[np.int64]:
+    """The regions to send: those that the project does not have, no earlier run sent, and whose picture is there."""
+    waiting = match(plan.present.codes(wanted), plan.present.regions) < 0
+    done = [rows[np.isin(of, (Outcome.CREATED, Outcome.DUPLICATED))] for rows, of in journal.outcomes()]
+    waiting &= ~np.isin(wanted.rows, np.concatenate([np.zeros(0, np.int32), *done]))
+    for reason in set(refused.values()):
+        images = [image for image, why in refused.items() if why == reason]
+        hit = np.flatnonzero(waiting & np.isin(wanted.regions.image, images))
+        outcomes.fail(hit, *reason)
+        waiting[hit] = False
+    return np.flatnonzero(waiting)
+
+
+def _report_pictures(dataset: Dataset, refused: Mapping[int, tuple[str, str]], report: Report) -> None:
+    values = [f"{code}: {said}" for code, said in refused.values()]
+    report.add("picture_refused", np.asarray([*refused], np.int32), value=values, table=dataset.images.names)
+
+
+def _report_regions(dataset: Dataset, wanted: Batches, outcomes: Outcomes, report: Report) -> None:
+    regions = wanted.regions
+    for code, outcome in (("region_failed", Outcome.FAILED), ("region_exceeded", Outcome.EXCEEDED)):
+        rows = np.flatnonzero(outcomes.of == outcome)
+        reasons = [": ".join(filter(None, outcomes.reasons[number])) for number in outcomes.reason[rows].tolist()]
+        values = [
+            f"{dataset.tags[regions.tag[row]]} in {dataset.images.names[regions.image[row]]}" + (why and f" ({why})")
+            for row, why in zip(rows.tolist(), reasons, strict=True)
+        ]
+        report.add(
+            code, regions.file[rows], regions.where[rows], values, table=dataset.findings.files, place=regions.place
+        )
