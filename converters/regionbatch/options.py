@@ -31,6 +31,7 @@ class CocoOptions(ReadOptions):
     """What the COCO reader takes besides."""
 
     coco_boxes: str = option("what COCO boxes are in", ("auto", "pixels", "normalised"), default="auto")
+    bbox_format: str = option("order of the numbers; auto: as the file says", ("auto", "ltwh", "ltrb"), default="auto")
     coco_json: str | None = option("read this JSON of the folder, by its path in it")
 
 

@@ -263,9 +263,12 @@ class _Collected:
 
     def add_format(self, bbox_format: str) -> None:
         """Say what `bbox_format` the file just added declares."""
-        ltrb = bbox_format.lower() == "ltrb"
-        self._formats.append("ltrb" if ltrb else "ltwh")
-        if ltrb:
+        asked = self._options.bbox_format
+        declared = "ltrb" if bbox_format.lower() == "ltrb" else "ltwh"
+        self._formats.append(declared if asked == "auto" else asked)
+        if asked != "auto":
+            self._report.decide("bbox_format", asked, "as asked")
+        elif declared == "ltrb":
             self._report.decide("bbox_format", "ltrb", "the file says so")
 
     def annotations(self) -> RawAnnotations:
