@@ -64,7 +64,7 @@ class _Group:
     def _row(self, row: int) -> Finding:
         rule = CODES[self.code]
         file, where = self.table[self.file[row]], int(self.where[row])
-        place = _place(file, where, self.place)
+        place = _place(file if file.isprintable() else ascii(file), where, self.place)
         value = "" if self.value is None else as_text(self.value[row])
         got = f", got {value}" if value else ""
         message = f"{place}: {rule.what}{got}; {rule.advice}"

@@ -63,7 +63,7 @@ def write_set(
                 left, top = rng.uniform(0, SIZE - 9), rng.uniform(0, SIZE - 9)
                 numbers = (round(left, 3), round(top, 3), round(rng.uniform(1, 9), 3), round(rng.uniform(1, 9), 3))
                 rows.append((name, tags[box % len(tags)], numbers))
-    return write_coco(folder, rows, images={name: (SIZE, SIZE) for name in names}, tags=tags)
+    return write_coco(folder, rows, images=dict.fromkeys(names, (SIZE, SIZE)), tags=tags)
 
 
 def stored(service: LocalService, project: str) -> Counter[tuple[str, str, bytes]]:

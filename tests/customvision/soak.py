@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
-from helpers import environment
 from rehearsal import Clock, expected, rehearsal, run_with_faults, stored, switches, write_set
 
 import regionbatch
+from helpers import environment
 from regionbatch.customvision.rate import Pace
 from regionbatch.local import Fault, Settings
 
