@@ -1,0 +1,146 @@
+"""The splitter of large JSON files, attacked: whatever is in a file, the pieces hold what the whole document holds."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import regionbatch as rb
+from regionbatch.readers.jsonpieces import Pieces, document
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIZES = (8, 64, 1000, 2**21)
+"""Bytes a piece: far smaller than a record, about one, some, and what is used."""
+
+
+class Record(msgspec.Struct):
+    id: int
+    bbox: tuple[float, float, float, float] | None = None
+
+
+WANTED: dict[str, type[msgspec.Struct]] = {"images": Record, "annotations": Record}
+
+
+def pieces_of(path: Path, size: int) -> dict[str, list[tuple[Any, Any]]]:
+    """Id and bbox of all records, by key, typed or plain."""
+    found: dict[str, list[tuple[Any, Any]]] = {}
+    with document(path) as opened:
+        for piece in Pieces(opened, path.name, WANTED, size):
+            typed = [(one.id, one.bbox and list(one.bbox)) for one in piece.typed or ()]
+            plain = [(one.get("id"), one.get("bbox")) if isinstance(one, dict) else one for one in piece.plain]
+            found.setdefault(piece.key, []).extend(typed or plain)
+    return {key: records for key, records in found.items() if records}
+
+
+def whole(path: Path) -> dict[str, list[tuple[Any, Any]]]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    records = {key: content[key] for key in WANTED if isinstance(content.get(key), list) and content[key]}
+    return {
+        key: [(one.get("id"), one.get("bbox")) if isinstance(one, dict) else one for one in values]
+        for key, values in records.items()
+    }
+
+
+def check(path: Path) -> None:
+    wanted = whole(path)
+    for size in SIZES:
+        assert pieces_of(path, size) == wanted
+
+
+DECOYS = st.sampled_from(
+    ["},{", "}]", "]}", '"', "\\", '\\"', '"annotations": [', "}, {", "{", "[", "\u2028", "ä", "😀", "", "\\u007d,{"]
+)
+TEXT = st.lists(DECOYS | st.text(max_size=3), max_size=4).map("".join)
+VALUE = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT | st.just("annotations"), inner, max_size=3),
+    max_leaves=10,
+)
+BBOX = st.lists(st.floats(-9, 99), min_size=4, max_size=4) | st.none()
+GOOD = st.fixed_dictionaries({"id": st.integers(0, 99)}, optional={"bbox": BBOX, "x": VALUE, "segmentation": VALUE})
+ODD = st.fixed_dictionaries({"id": st.text(max_size=2)}, optional={"bbox": VALUE, "x": VALUE}) | VALUE
+DOCUMENT = st.fixed_dictionaries(
+    {},
+    optional={
+        "info": VALUE,
+        "images": st.lists(GOOD, max_size=6),
+        "videos": st.lists(VALUE, max_size=3),
+        "annotations": st.lists(GOOD, max_size=12) | st.lists(GOOD | ODD, max_size=12) | VALUE,
+        "bbox_format": TEXT,
+        "z": VALUE,
+    },
+)
+LAYOUT = st.sampled_from(
+    [{}, {"separators": (",", ":")}, {"indent": 1}, {"indent": "\t"}, {"separators": (" ,\n", "\r\n: ")}]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+@given(content=DOCUMENT, keys=st.randoms(), layout=LAYOUT, ascii_only=st.booleans())
+def test_any_document(
+    tmp_path: Path, content: dict[str, Any], keys: Any, layout: dict[str, Any], ascii_only: bool
+) -> None:
+    order = list(content)
+    keys.shuffle(order)
+    text = json.dumps({key: content[key] for key in order}, ensure_ascii=ascii_only, **layout)
+    path = tmp_path / "a.json"
+    path.write_bytes(text.encode("utf-8", "surrogatepass") if ascii_only else text.encode("utf-8", "replace"))
+    check(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"annotations": []}',
+        '{"annotations": [ ] , "images":[\n]\n}',
+        '{"annotations": [{"id": 1}], "x": {"annotations": [{"id": 2}]}}',
+        '{"x": "\\"annotations\\": [{\\"id\\": 3}]", "annotations": [{"id": 1}]}',
+        '{"annotations": [{"id": 1, "x": "},{"}, {"id": 2, "x": [{"y": 1},{"z": [2]}]}]}',
+        '{"annotations": [{"id": 1, "x": "}]"}, {"id": 2}], "images": [{"id": 3, "x": [{"a": 1}]}]}',
+        '{"annotations": [{"id": 1, "x": [{"a": 1}]}], "images": [{"id": 3}]}',
+        '{"annotations": [{"id": 1, "x": [{"id": 9}], "y": 2}, {"id": 2}]}',
+        '{"annotations": {"id": 1}, "images": [{"id": 2}]}',
+        '{"annotations": [1, null, "x", {"id": 4}, [], {}]}',
+        '{"annotations": [{"id": 1, "x": "' + "a" * 5000 + '"}, {"id": 2}]}',
+        '{"a": 1.5e-3, "b": -0, "c": true, "d": null, "annotations": [{"id": 1}], "e": []}',
+        '{"annotations": [{"id": 1, "x": "\\\\"}, {"id": 2, "x": "\\\\\\""}, {"id": 3}]}',
+    ],
+)
+def test_attacks(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text, encoding="utf-8")
+    check(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "the file is empty"),
+        ("[]", "a JSON object is needed"),
+        ('{"annotations": [{"id": 1}', "cut off"),
+        ('{"annotations": [{"id": 1}]', "a comma or the closing } is needed"),
+        ('{"annotations": [{"id": 1},]}', "JSON that cannot be read"),
+        ('{"annotations": [{"id": 1}] "images": []}', "a comma or the closing } is needed"),
+        ('{"annotations": [{"id": 1}], "annotations": [{"id": 2}]}', "stands here a second time"),
+        ('{"annotations": [{"id": 01}]}', "JSON that cannot be read"),
+        ('{"annotations": [{"id": 1 "x": 2}]}', "JSON that cannot be read"),
+        ('{"x": "never ends', "got 'the end of the file'"),
+        ('{"x": {"y": [1, 2}', "cut off"),
+        ("{annotations: []}", "a key as"),
+    ],
+)
+def test_broken_documents_are_told_with_their_line(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text and "\n" + text, encoding="utf-8")
+    for size in SIZES:
+        with pytest.raises(rb.DatasetError, match=says) as caught:
+            pieces_of(path, size)
+        assert "a.json" in str(caught.value)
+        assert "a.json:2:" in str(caught.value) or not text
