@@ -51,7 +51,7 @@ class Clock:
 def write_set(
     folder: Path, *, images: int = 12, boxes: int = 30, tags: Sequence[str] = ("cat", "dog", "emu"), seed: int = 0
 ) -> Path:
-    """A COCO set with a picture for each image, each of other bytes; `boxes` on each image but the last, which has none."""
+    """A COCO set with pictures, each of other bytes, and `boxes` on each image but the last, which has none."""
     rng = random.Random(seed)
     rows = []
     names = [f"{number:05}.png" for number in range(images)]
@@ -63,7 +63,7 @@ def write_set(
                 left, top = rng.uniform(0, SIZE - 9), rng.uniform(0, SIZE - 9)
                 numbers = (round(left, 3), round(top, 3), round(rng.uniform(1, 9), 3), round(rng.uniform(1, 9), 3))
                 rows.append((name, tags[box % len(tags)], numbers))
-    return write_coco(folder, rows, images={name: (SIZE, SIZE) for name in names}, tags=tags)
+    return write_coco(folder, rows, images=dict.fromkeys(names, (SIZE, SIZE)), tags=tags)
 
 
 def stored(service: LocalService, project: str) -> Counter[tuple[str, str, bytes]]:
@@ -90,8 +90,8 @@ def switches(seed: int) -> tuple[Settings, str]:
     """What is unknown about the real service, one way after the other; and a version."""
     rng = random.Random(seed)
     settings = Settings(
-        on_existing=("duplicated", "refuse", "twice")[seed % 3],  # type: ignore[arg-type]
-        unknown_ids=("batch", "not-found", "entry")[seed // 3 % 3],  # type: ignore[arg-type]
+        on_existing=("duplicated", "refuse", "twice")[seed % 3],
+        unknown_ids=("batch", "not-found", "entry")[seed // 3 % 3],
         partial_status=rng.choice([None, 200, 207]),
         retry_after=rng.random() < 0.5,
         nulls=rng.random() < 0.5,

@@ -21,14 +21,15 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
-
-from helpers import environment
-from rehearsal import Clock, expected, rehearsal, run_with_faults, stored, switches, write_set
-
 import regionbatch
 from regionbatch.customvision.rate import Pace
 from regionbatch.local import Fault, Settings
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from customvision.rehearsal import Clock, expected, rehearsal, run_with_faults, stored, switches, write_set
+
+from helpers import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
