@@ -266,3 +266,10 @@ def test_a_wrong_key() -> None:
         with pytest.raises(rb.AccessError, match="check the key"):
             rb.TrainingClient(service.endpoint, "another").project(project)
         assert rb.TrainingClient(service.endpoint, KEY).project(project).id == project
+
+
+def test_no_proxy_stands_between_this_machine_and_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with rehearsal() as (_, project, client):
+        assert client.project(project).id == project

@@ -448,6 +448,59 @@ def test_a_refused_batch_is_halved_until_the_offenders_stand_alone(
         assert len(sizes) <= 4 + 14 * count
 
 
+def test_an_entry_that_breaks_the_service_spoils_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = rb.read(write_set(tmp_path, images=3))
+    with rehearsal() as (service, project, client):
+        create, bad = client.create_regions, dataset.regions.box[7, 0]
+
+        def create_regions(to: str, batch: Any) -> Any:
+            if any(entry.left == bad for entry in batch):
+                raise rb.TransportError("a: b; c", code="ErrorUnknown", said="broken", status=500)
+            return create(to, batch)
+
+        monkeypatch.setattr(client, "create_regions", create_regions)
+        result = upload(dataset, client, project)
+        assert (result.created, result.failed, len(service.regions(project))) == (59, 1, 59)
+        [failed] = [finding for finding in result.findings if finding.code == "region_failed"]
+        assert (failed.where, "(ErrorUnknown: broken)" in failed.message) == (8, True)
+
+
+@pytest.mark.parametrize("status", [408, 413, 500])
+def test_a_picture_that_breaks_the_service_spoils_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    dataset = rb.read(write_set(tmp_path, images=9))
+    with rehearsal() as (_, project, client):
+        create = client.create_images
+
+        def create_images(to: str, pictures: Any) -> Any:
+            if any(one.name == "5.png" for one in pictures):
+                kind = rb.ServiceError if status == 413 else rb.TransportError
+                raise kind("a: b; c", code="Broken", said="broken", status=status)
+            return create(to, pictures)
+
+        monkeypatch.setattr(client, "create_images", create_images)
+        result = upload(dataset, client, project)
+        assert (result.created, result.failed, result.new_images) == (210, 30, 8)
+        assert [finding.message for finding in result.findings if finding.code == "picture_refused"] == [
+            "00005.png: Custom Vision does not take the picture, got Broken: broken; use --shrink, or replace it"
+        ]
+        assert sorted(result.image_ids) == sorted(set(dataset.images.names) - {"00005.png"})
+
+
+def test_a_service_that_refuses_to_look_for_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = rb.read(write_set(tmp_path))
+    with rehearsal() as (_, project, client):
+        ids = {**upload(dataset, client, project).image_ids, "00003.png": id_of("nowhere")}
+
+        def images_by_id(*_arguments: object) -> Any:
+            raise rb.ServiceError("a: b; c", code="BadRequestInvalidIds", status=400)
+
+        monkeypatch.setattr(client, "images_by_id", images_by_id)
+        result = upload(dataset, client, project, image_ids=ids)
+        assert (result.failed, result.already) == (30, 300)
+
+
 def test_more_than_300_regions_on_an_image(tmp_path: Path) -> None:
     dataset = rb.read(write_set(tmp_path, images=3, boxes=310))
     with rehearsal() as (service, project, client):
