@@ -66,11 +66,26 @@ def send(dataset: rb.Dataset) -> None:
     rb.summary(dataset)
 
 
+def upload(dataset: rb.Dataset) -> None:
+    with rb.TrainingClient("https://name.cognitiveservices.azure.com/", "key", version="3.3") as client:
+        result = rb.upload(dataset, client, "project", create_tags=True, journal="bccd.sqlite", progress=tell)
+        rb.upload(dataset, client, "project", image_ids={"a.jpg": "…"}, rename={"a": "b"}, tier="F0", dry_run=True)
+        found = rb.verify(dataset, client, "project", journal=Path("bccd.sqlite"))
+    assert_type(result, rb.UploadResult)
+    assert_type(result.created + result.duplicated + result.exceeded + result.failed, int)
+    assert_type(found, rb.Verification)
+    assert_type((found.missing, found.extra, found.moved, found.good), tuple[int, int, int, bool])
+    for finding in found.findings:
+        assert_type(finding, rb.Finding)
+
+
 def fail() -> None:
     try:
         look_at(read_in_every_way())
     except (rb.UnknownFormatError, rb.AmbiguousDatasetError) as error:
         sys.stderr.write(str(error))
+    except (rb.AccessError, rb.LimitError, rb.TransportError, rb.JournalError) as error:
+        assert_type((error.code, error.status), tuple[str, int])
     except rb.RegionBatchError:
         raise
     rb.write([], "out", payload="yaml")  # type: ignore[arg-type]

@@ -51,7 +51,7 @@ class Clock:
 def write_set(
     folder: Path, *, images: int = 12, boxes: int = 30, tags: Sequence[str] = ("cat", "dog", "emu"), seed: int = 0
 ) -> Path:
-    """A COCO set with a picture for each image, each of other bytes; `boxes` on each image but the last, which has none."""
+    """A COCO set with pictures, each of other bytes, and `boxes` on each image but the last, which has none."""
     rng = random.Random(seed)
     rows = []
     names = [f"{number:05}.png" for number in range(images)]
@@ -90,8 +90,8 @@ def switches(seed: int) -> tuple[Settings, str]:
     """What is unknown about the real service, one way after the other; and a version."""
     rng = random.Random(seed)
     settings = Settings(
-        on_existing=("duplicated", "refuse", "twice")[seed % 3],  # type: ignore[arg-type]
-        unknown_ids=("batch", "not-found", "entry")[seed // 3 % 3],  # type: ignore[arg-type]
+        on_existing=("duplicated", "refuse", "twice")[seed % 3],
+        unknown_ids=("batch", "not-found", "entry")[seed // 3 % 3],
         partial_status=rng.choice([None, 200, 207]),
         retry_after=rng.random() < 0.5,
         nulls=rng.random() < 0.5,

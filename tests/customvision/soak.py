@@ -8,6 +8,7 @@
 regionbatch must be importable: installed, or with PYTHONPATH=converters:cli.
 """
 
+# ruff: noqa: T201 - a command prints
 from __future__ import annotations
 
 import argparse
@@ -21,14 +22,15 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
-
-from rehearsal import Clock, expected, rehearsal, run_with_faults, stored, switches, write_set
-
 import regionbatch
-from helpers import environment
 from regionbatch.customvision.rate import Pace
 from regionbatch.local import Fault, Settings
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from customvision.rehearsal import Clock, expected, rehearsal, run_with_faults, stored, switches, write_set
+
+from helpers import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -209,7 +211,7 @@ def speed(count: int, latency: float) -> None:
 
 
 def memory(counts: list[int]) -> None:
-    """Peak memory of a process that uploads so many regions; and of one that only reads them."""
+    """Peak memory of a process that uploads so many regions, and of one that only reads them; on Linux."""
     for count in counts:
         for folder, dataset in many_regions(count):
             peaks = []
@@ -226,14 +228,14 @@ def memory(counts: list[int]) -> None:
 
 
 def measure(work: str, folder: str, endpoint: str, key: str, project: str) -> None:
-    import resource  # noqa: PLC0415 - not on Windows
-
     dataset = regionbatch.read(folder)
     if work == "upload":
         with regionbatch.TrainingClient(endpoint, key) as client:
             result = regionbatch.upload(dataset, client, project, create_tags=True, pace=Pace(float("inf")))
         assert result.lost == 0
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    # Linux: the process's own peak. That of `resource` begins with the parent's.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    print(int(status.partition("VmHWM:")[2].split()[0]) // 1024)
 
 
 def main() -> None:

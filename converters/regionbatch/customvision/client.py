@@ -6,6 +6,7 @@ Nothing is repeated here: whether a call may be repeated is decided by `rate` an
 from __future__ import annotations
 
 import ipaddress
+import logging
 import re
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 SCOPE = "https://cognitiveservices.azure.com/.default"
 CONNECT_SECONDS = 15.0
+# azure-core warns of what it raises as well; without a handler, Python would print that.
+logging.getLogger("azure").addHandler(logging.NullHandler())
 _WAIT = re.compile(r"retry after (\d+) second", re.IGNORECASE)
 
 

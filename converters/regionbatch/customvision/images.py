@@ -9,6 +9,7 @@ import hashlib
 import io
 import uuid
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -173,10 +174,9 @@ class Uploader:
             try:
                 answer = self._pace.call("CreateImagesFromFiles", lambda: self._create(rows), repeat=False)  # noqa: B023 - called at once
             except ServiceError as error:
-                retry = isinstance(error, TransportError) and not (error.status == 408 and len(rows) > 1)
-                if is_final(error) or (retry and tries == TRIES):
+                if is_final(error) or (tries == TRIES and not error.status):
                     raise
-                if not retry:
+                if tries == TRIES or not isinstance(error, TransportError) or _too_large(error, rows):
                     self._split(rows, error)
                     return
             else:
@@ -195,7 +195,7 @@ class Uploader:
         return answer
 
     def _split(self, rows: Sequence[int], error: ServiceError) -> None:
-        """A batch was refused as a whole: halve it until those that are to blame stand alone."""
+        """A batch does not go in: halve it until those that are to blame stand alone."""
         if len(rows) == 1:
             self.refused[rows[0]] = error.code or str(error.status), error.said
             return
@@ -232,6 +232,11 @@ class Uploader:
             return shrunk(path) if row in self._shrink else path.read_bytes()
         except OSError:
             return b""  # refused by the service with a status of its own
+
+
+def _too_large(error: ServiceError, rows: Sequence[int]) -> bool:
+    """Whether a body took too long to send, and can be made smaller."""
+    return error.status == HTTPStatus.REQUEST_TIMEOUT and len(rows) > 1
 
 
 def shrunk(path: Path) -> bytes:

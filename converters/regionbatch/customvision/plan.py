@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Findings
 
+_REFUSED = (400, 404)
 NOT_THERE = ("NotFoundImage", "the project has no image of this id")
 
 
@@ -44,8 +45,8 @@ class Plan:
     tier: str
     new_tags: Sequence[str]
     """Tags to create."""
-    known_images: int
-    """Images whose id is known."""
+    known: Mapping[str, str]
+    """Image ids by name: those given, and those that an earlier run uploaded."""
     new_images: int
     """Pictures to upload."""
     regions: int
@@ -76,7 +77,7 @@ class Plan:
             "project": self.project,
             "tier": self.tier,
             "new_tags": list(self.new_tags),
-            "known_images": self.known_images,
+            "known_images": len(self.known),
             "new_images": self.new_images,
             "regions": self.regions,
             "already": self.already,
@@ -135,7 +136,7 @@ def make_plan(
         project=project,
         tier=tier,
         new_tags=new_tags,
-        known_images=len(known),
+        known={names[row]: id_ for row, id_ in known.items()},
         new_images=sum(map(len, pictures.batches)),
         regions=sent,
         already=int(np.count_nonzero(there)),
@@ -227,7 +228,12 @@ def _gone(client: TrainingClient, project_id: str, pace: Pace, known: Mapping[in
     doubtful = {row: id_ for row, id_ in known.items() if id_ not in present.images}
     if not doubtful:
         return []
-    there = read_images(client, project_id, pace, list(dict.fromkeys(doubtful.values()))).images
+    try:
+        there = read_images(client, project_id, pace, list(dict.fromkeys(doubtful.values()))).images
+    except ServiceError as error:
+        if error.status not in _REFUSED:
+            raise
+        there = {}  # the service refuses to look for ids that it does not know
     gone = [row for row, id_ in doubtful.items() if id_ not in there]
     if len(gone) == len(known):
         raise ResolveError(

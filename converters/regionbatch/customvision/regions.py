@@ -29,6 +29,16 @@ if TYPE_CHECKING:
     Rows = NDArray[np.int64]
 
 
+STUBBORN = 4
+"""Tries after which a batch that only brings 5xx is halved: one of its entries may be what breaks the service."""
+_SERVER_ERROR = 500
+_UNCONFIRMED = ServiceError(
+    "regions: sent, but neither confirmed nor found in the project; run it again",
+    code="Unconfirmed",
+    said="sent, but neither confirmed nor found in the project",
+)
+
+
 class Outcome(IntEnum):
     """What became of a region."""
 
@@ -105,17 +115,17 @@ class Sender:
     def _deliver(self, rows: Rows) -> None:
         """Send one batch until each of its regions has an outcome."""
         idle = 0
-        code, said = "Unconfirmed", "sent, but neither confirmed nor found in the project"
+        trouble: ServiceError = _UNCONFIRMED
         while len(rows):
-            if idle == TRIES:
-                self._outcomes.fail(rows, code, said)
+            if idle == TRIES or (idle == STUBBORN and len(rows) > 1 and trouble.status >= _SERVER_ERROR):
+                self._split(rows, trouble)
                 return
             call = _Call(self._journal, self._batches.rows[rows])
             left = rows
             try:
                 left = self._account(rows, self._create(rows, call))
             except TransportError as error:
-                code, said = error.code or "NoAnswer", error.said or str(error)
+                trouble = error
                 self._pace.sleep(self._pace.settle + self._pace.delay(idle + 1))
             except ServiceError as error:
                 call.done()
@@ -141,9 +151,9 @@ class Sender:
         return self._pace.call("CreateImageRegions", make, repeat=False)
 
     def _split(self, rows: Rows, error: ServiceError) -> None:
-        """A batch was refused: halve it until those that are to blame stand alone."""
-        if len(rows) == 1:
-            self._outcomes.fail(rows, error.code or str(error.status), error.said)
+        """A batch does not go in: halve it until those that are to blame stand alone."""
+        if len(rows) == 1 or error is _UNCONFIRMED:
+            self._outcomes.fail(rows, error.code or str(error.status or "NoAnswer"), error.said or str(error))
             return
         for half in np.array_split(rows, 2):
             self._deliver(half)

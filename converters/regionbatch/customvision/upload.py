@@ -55,7 +55,7 @@ class UploadResult:
     new_tags: int
     """Tags that were created."""
     new_images: int
-    """Pictures that were uploaded, or found to be there."""
+    """Images whose picture was uploaded, or found to be there."""
     calls: Mapping[str, int]
     """Calls made, by operation."""
     verification: Verification | None
@@ -160,7 +160,8 @@ def upload(
         if dry_run:
             return _nothing_done(plan, pace)
         tag_ids = {**plan.tag_ids, **_create_tags(client, project_id, plan, pace, log)}
-        ids, refused = _upload_pictures(dataset, client, project_id, plan, pace, log, progress)
+        uploaded, refused = _upload_pictures(dataset, client, project_id, plan, pace, log, progress)
+        ids = {**plan.image_ids, **uploaded}
         wanted = batches(dataset, tag_ids=tag_ids, image_ids=ids, rename=rename, skip_unresolved=skip_unresolved)
         outcomes = Outcomes(len(wanted.regions))
         rows = _to_send(wanted, plan, log, outcomes, refused)
@@ -180,11 +181,11 @@ def upload(
         failed=outcomes.count(Outcome.FAILED),
         already=already,
         new_tags=len(plan.new_tags),
-        new_images=len(ids) - plan.known_images,
+        new_images=len(uploaded),
         calls=dict(pace.calls),
         verification=verification,
         batches=wanted,
-        image_ids=ids,
+        image_ids={**plan.known, **uploaded},
         findings=wanted.findings + report.findings() + verification.findings,
     )
 
@@ -229,7 +230,7 @@ def _nothing_done(plan: Plan, pace: Pace) -> UploadResult:
         calls=dict(pace.calls),
         verification=None,
         batches=plan.batches,
-        image_ids=plan.image_ids,
+        image_ids=plan.known,
         findings=plan.batches.findings + plan.findings,
     )
 
@@ -269,7 +270,7 @@ def _upload_pictures(
     journal: Journal,
     progress: Progress | None,
 ) -> tuple[dict[str, str], dict[int, tuple[str, str]]]:
-    """Upload what the plan says: image ids by name, and images that no region can be sent to."""
+    """Upload what the plan says: ids by name, and the images that no region can be sent to."""
     pictures, names = plan.pictures, dataset.images.names
     uploader = Uploader(client, project_id, dataset.images, pictures.shrink, pace=pace, journal=journal)
     uploader.upload(pictures.batches, progress)
@@ -280,7 +281,7 @@ def _upload_pictures(
     journal.add_images((names[row], found[row]) for row in pictures.twins if row in found)
     refused = {**plan.refused, **uploader.refused}
     refused |= {row: refused[twin] for row, twin in pictures.twins.items() if twin in refused}
-    return {**plan.image_ids, **{names[row]: id_ for row, id_ in found.items()}}, refused
+    return {names[row]: id_ for row, id_ in found.items()}, refused
 
 
 def _to_send(

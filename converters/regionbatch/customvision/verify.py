@@ -98,11 +98,12 @@ def verify(
     Raises:
         ServiceError: The project cannot be read.
         ResolveError: A name has two ids.
+        JournalError: The journal is not there, is in use, or is that of another project.
     """
     pace = pace or Pace(TIERS[tier].calls_per_second)
+    known = _known(dataset, project_id, image_ids, journal)
     tags = pace.call("GetTags", partial(client.tags, project_id), repeat=True)
     present = read_project(client, project_id, pace, untagged=False, progress=progress)
-    known = _known(dataset, project_id, image_ids, journal)
     tag_ids = _with_stand_ins({tag.name: tag.id for tag in tags}, [*dataset.tags, *(rename or {}).values()])
     ids = _with_stand_ins(known or {}, dataset.images.names)
     wanted = batches(dataset, tag_ids=tag_ids, image_ids=ids, rename=rename)
@@ -150,9 +151,9 @@ def _findings(
     names = [tag_of.get(id_, id_) for id_ in present.tags]
     for code, rows in (("region_missing", missing), ("region_moved", np.asarray([*moved], np.int64))):
         values = [
-            f"{dataset.tags[regions.tag[row]]} {_numbers(regions.box[row])} "
-            f"in {dataset.images.names[regions.image[row]]}"
-            + (f", there at {_numbers(theirs.box[moved[row]])}" if row in moved else "")
+            f"{dataset.tags[regions.tag[row]]} {_numbers(regions.box[row])}"
+            + (f", there {_numbers(theirs.box[moved[row]])}" if row in moved else "")
+            + f" in {dataset.images.names[regions.image[row]]}"
             for row in rows.tolist()
         ]
         report.add(
@@ -165,7 +166,7 @@ def _findings(
 
 
 def _numbers(box: NDArray[np.float64]) -> str:
-    return " ".join(f"{number:.6g}" for number in box.tolist())
+    return " ".join(f"{number:.4g}" for number in box.tolist())
 
 
 def _known(

@@ -1,0 +1,220 @@
+"""The journal: a run that is stopped or killed is gone on with, and nothing is sent twice."""
+
+from __future__ import annotations
+
+import _thread
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from customvision import soak
+from customvision.rehearsal import Clock, expected, rehearsal, stored, write_set
+
+import regionbatch as rb
+from regionbatch.customvision.journal import Journal
+from regionbatch.local import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+UPLOAD = {"project": "p", "endpoint": "https://e", "data set": "d"}
+WRITES = ("CreateTag", "CreateImagesFromFiles", "CreateImageRegions")
+
+
+def upload(dataset: rb.Dataset, client: rb.TrainingClient, project: str, **options: Any) -> rb.UploadResult:
+    return rb.upload(dataset, client, project, **{"create_tags": True, "pace": Clock().pace(), **options})
+
+
+def test_a_second_run_sends_nothing_at_all(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path / "set"))
+    journal = tmp_path / "journal.sqlite"
+    with rehearsal() as (service, project, client):
+        first = upload(dataset, client, project, journal=journal)
+        before = dict(service.calls)
+        again = upload(dataset, client, project, journal=journal)
+        assert [service.calls[name] - before[name] for name in WRITES] == [0, 0, 0]
+        assert (again.sent, again.already, again.new_images) == (0, 330, 0)
+        assert again.calls == again.plan.calls
+        assert again.image_ids == first.image_ids
+        assert str(again.verification) == str(first.verification)
+
+
+def test_it_says_what_is_missing_but_does_not_trust_a_single_reading(tmp_path: Path) -> None:
+    """What the journal knows to be created is never sent again, whatever a listing says."""
+    dataset = rb.read(write_set(tmp_path / "set"))
+    with rehearsal() as (service, project, client):
+        upload(dataset, client, project, journal=tmp_path / "journal.sqlite")
+        client.delete_regions(project, [service.regions(project)[0].region_id])
+        again = upload(dataset, client, project, journal=tmp_path / "journal.sqlite")
+        assert again.sent == 0
+        assert again.verification is not None
+        assert (again.verification.missing, again.lost) == (1, 1)
+        other = upload(dataset, client, project, journal=tmp_path / "other.sqlite")
+        assert (other.created, other.lost) == (1, 0)
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with Journal(path, UPLOAD), pytest.raises(rb.JournalError, match="another run has this journal"):
+        Journal(path, UPLOAD)
+    Journal(path, UPLOAD).close()
+
+
+def test_one_run_at_a_time_also_from_another_process(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path / "set", images=2))
+    path = tmp_path / "journal.sqlite"
+    with rehearsal() as (service, project, _), Journal(path, {}):
+        arguments = [str(dataset.root), service.endpoint, service.key, project, str(path)]
+        assert soak.run_child(arguments) is None
+        assert not service.calls
+
+
+@pytest.mark.parametrize("key", UPLOAD)
+def test_another_upload_is_noticed(tmp_path: Path, key: str) -> None:
+    Journal(tmp_path / "journal.sqlite", UPLOAD).close()
+    with pytest.raises(rb.JournalError, match=f"belongs to another upload, got another {key}"):
+        Journal(tmp_path / "journal.sqlite", {**UPLOAD, key: "x"})
+
+
+def change_a_box(folder: Path) -> None:
+    path = folder / "annotations.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"bbox": [', '"bbox": [1', 1), encoding="utf-8")
+
+
+def change_a_picture(folder: Path) -> None:
+    path = folder / "00001.png"
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+def change_a_class(folder: Path) -> None:
+    path = folder / "annotations.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"cat"', '"cow"'), encoding="utf-8")
+
+
+@pytest.mark.parametrize("change", [change_a_box, change_a_picture, change_a_class])
+def test_a_changed_data_set_is_noticed(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    folder = write_set(tmp_path / "set", images=3)
+    with rehearsal() as (service, project, client):
+        upload(rb.read(folder), client, project, journal=tmp_path / "journal.sqlite")
+        change(folder)
+        before = service.calls.total()
+        with pytest.raises(rb.JournalError, match="another data set"):
+            upload(rb.read(folder), client, project, journal=tmp_path / "journal.sqlite")
+        other = service.create_project("other")
+        with pytest.raises(rb.JournalError, match="another"):
+            upload(rb.read(folder), client, other, journal=tmp_path / "journal.sqlite")
+        assert service.calls.total() == before
+
+
+def test_a_changed_name_of_a_class_in_the_project_is_noticed(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path / "set", images=3))
+    with rehearsal() as (_, project, client):
+        upload(dataset, client, project, journal=tmp_path / "journal.sqlite")
+        with pytest.raises(rb.JournalError, match="another data set"):
+            upload(dataset, client, project, journal=tmp_path / "journal.sqlite", rename={"cat": "lion"})
+
+
+@pytest.mark.parametrize(
+    "content", [b"no database, but long enough to be looked at" * 10, b"SQLite format 3\0" + b"x" * 90]
+)
+def test_a_file_that_is_no_journal(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "journal.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(rb.JournalError, match=str(path)):
+        Journal(path, UPLOAD)
+    assert path.read_bytes() == content
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(rb.JournalError, match="cannot be opened"):
+        Journal(tmp_path / "nowhere" / "journal.sqlite", UPLOAD)
+
+
+def test_a_full_disk_is_an_error_with_a_next_step(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.sqlite", UPLOAD) as journal:
+        journal._db.execute("PRAGMA max_page_count = 8")
+        with pytest.raises(rb.JournalError, match=r"cannot be written, got .*make room"):
+            journal.before("CreateImageRegions", np.arange(100_000))
+
+
+def test_no_key_is_in_it(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path / "set", images=3))
+    secret = "SECRET-0123456789abcdef"
+    with rehearsal(Settings(key=secret)) as (service, project, client):
+        upload(dataset, client, project, journal=tmp_path / "journal.sqlite")
+        assert service.key == secret
+    for path in tmp_path.glob("journal*"):
+        assert secret.encode() not in path.read_bytes()
+
+
+def test_rows_and_outcomes_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with Journal(path, UPLOAD) as journal:
+        journal.add_images([("a/ä.jpg", "1"), ("b.jpg", "2")])
+        number = journal.before("CreateImageRegions", np.array([5, 7, 70_000]))
+        assert journal.before("CreateImageRegions", np.array([5, 7, 70_000]), number) == number
+        journal.after(number, np.array([1, 2, 4], np.int8))
+        journal.after(journal.before("CreateTag"))
+        assert journal.unfinished() is None
+        journal.before("CreateImageRegions", np.array([8]))
+    with Journal(path, UPLOAD) as journal:
+        assert journal.images() == {"a/ä.jpg": "1", "b.jpg": "2"}
+        assert [(rows.tolist(), of.tolist()) for rows, of in journal.outcomes()] == [([5, 7, 70_000], [1, 2, 4])]
+        age = journal.unfinished()
+        assert age is not None
+        assert 0 <= age < 60
+        journal.give_up()
+        assert journal.unfinished() is None
+
+
+def test_a_call_of_a_killed_run_is_given_time_to_end(tmp_path: Path) -> None:
+    """It may still be at work when the next run begins; only then the project is read."""
+    dataset = rb.read(write_set(tmp_path / "set", images=2))
+    path = tmp_path / "journal.sqlite"
+    with rehearsal() as (_, project, client):
+        upload(dataset, client, project, journal=path)
+        with sqlite3.connect(path) as db:
+            db.execute("UPDATE calls SET done = NULL, outcomes = NULL, sent = sent + 1 WHERE number = 1")
+        db.close()
+        clock = Clock()
+        read_at: list[float] = []
+
+        def progress(what: str, _done: int, _total: int) -> None:
+            if what == "reading the project":
+                read_at.append(clock.time)
+
+        begun = clock.time
+        upload(dataset, client, project, journal=path, pace=clock.pace(settle=60), progress=progress)
+        assert read_at[0] - begun > 30
+        begun = clock.time
+        upload(dataset, client, project, journal=path, pace=clock.pace(settle=60))
+        assert clock.time - begun < 30, "once"
+
+
+@pytest.mark.parametrize("moment", ["looking at pictures", "uploading pictures", "sending regions"])
+def test_ctrl_c(tmp_path: Path, moment: str) -> None:
+    dataset = rb.read(write_set(tmp_path / "set", boxes=100))
+    path = tmp_path / "journal.sqlite"
+    with rehearsal(Settings(on_existing="twice")) as (service, project, client):
+
+        def progress(what: str, _done: int, _total: int) -> None:
+            if what == moment:
+                _thread.interrupt_main()
+
+        with pytest.raises(KeyboardInterrupt):
+            upload(dataset, client, project, journal=path, progress=progress)
+        assert len(service.regions(project)) < len(dataset)
+        result = upload(dataset, client, project, journal=path)
+        assert stored(service, project) == expected(dataset, result)
+        assert result.lost == 0
+        if moment == "sending regions":
+            assert result.already > 0
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_kill_9(tmp_path: Path, seed: int) -> None:
+    """A small sample; `soak.py kill` does it fifty times and more."""
+    folder = write_set(tmp_path, images=24, boxes=64)
+    soak.killed_once(rb.read(folder), folder, seed, 0.6)

@@ -1,0 +1,623 @@
+"""An upload when nothing fails, and when the service or the data set has its own mind: every region ends somewhere."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from customvision.rehearsal import Clock, expected, rehearsal, stored, write_set
+from PIL import Image
+
+import regionbatch as rb
+from helpers import ROOT, id_of, write_coco, write_json
+from regionbatch.customvision import images as images_module
+from regionbatch.limits import IMAGE_BYTES
+from regionbatch.local import TIERS, Limits, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from regionbatch.local import LocalService
+
+WRITES = {"CreateTag", "CreateImagesFromFiles", "CreateImageRegions"}
+
+
+def upload(dataset: rb.Dataset, client: rb.TrainingClient, project: str, **options: Any) -> rb.UploadResult:
+    """Upload on a clock that needs no waiting; what is sent must add up."""
+    result = rb.upload(dataset, client, project, **{"create_tags": True, "pace": Clock().pace(), **options})
+    if not options.get("dry_run"):
+        assert result.sent == result.created + result.duplicated + result.exceeded + result.failed
+        assert result.sent + result.already == len(result.batches.regions)
+    return result
+
+
+def picture(path: Path, size: tuple[int, int] = (64, 64), colour: int = 0, **options: Any) -> None:
+    Image.new("RGB", size, (colour % 256, colour // 256, 0)).save(path, **options)
+
+
+def noise(path: Path, size: tuple[int, int], form: str) -> None:
+    """A picture that cannot be compressed."""
+    Image.frombytes("RGB", size, random.Random(0).randbytes(size[0] * size[1] * 3)).save(path, form)
+
+
+def assert_exact(dataset: rb.Dataset, result: rb.UploadResult, service: LocalService, project: str) -> None:
+    assert stored(service, project) == expected(dataset, result)
+    assert str(result.verification) == f"{len(dataset)} verified, 0 missing, 0 moved, 0 extra"
+    assert result.lost == 0
+
+
+def test_all_regions_of_a_set_are_there_in_full_batches(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path))
+    with rehearsal() as (service, project, client):
+        result = upload(dataset, client, project)
+        assert_exact(dataset, result, service, project)
+        assert (result.created, result.sent, result.already) == (330, 330, 0)
+        assert result.calls == service.calls == result.plan.calls
+        assert result.calls["CreateImageRegions"] == -(-330 // 64)
+        assert result.calls["CreateImagesFromFiles"] == 1
+        assert service.calls["CreateTag"] == 3
+        assert len(client.untagged_images(project)) == 1, "the image without boxes went up too"
+
+
+def test_again_sends_nothing(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path))
+    for on_existing in ("duplicated", "refuse", "twice"):
+        with rehearsal(Settings(on_existing=on_existing)) as (service, project, client):
+            upload(dataset, client, project)
+            again = upload(dataset, client, project)
+            assert (again.sent, again.already) == (0, 330)
+            assert again.calls.get("CreateImageRegions", 0) == again.calls.get("CreateTag", 0) == 0
+            assert_exact(dataset, again, service, project)
+
+
+@pytest.mark.parametrize("on_existing", ["duplicated", "refuse", "twice"])
+def test_only_the_difference_is_sent(tmp_path: Path, on_existing: Any) -> None:
+    dataset = rb.read(write_set(tmp_path))
+    with rehearsal(Settings(on_existing=on_existing)) as (service, project, client):
+        upload(dataset, client, project)
+        gone = [row.region_id for row in service.regions(project)][::7]
+        for start in range(0, len(gone), 64):
+            client.delete_regions(project, gone[start : start + 64])
+        again = upload(dataset, client, project)
+        assert (again.created, again.already) == (len(gone), 330 - len(gone))
+        assert again.calls["CreateImageRegions"] == -(-len(gone) // 64)
+        assert_exact(dataset, again, service, project)
+
+
+@pytest.mark.parametrize("on_existing", ["duplicated", "refuse", "twice"])
+def test_regions_that_appear_after_the_project_was_read(tmp_path: Path, on_existing: Any) -> None:
+    """Somebody else is faster: what the service has is told as duplicated, and its batch mates go through."""
+    dataset = rb.read(write_set(tmp_path, images=3))
+    with rehearsal(Settings(on_existing=on_existing)) as (service, project, client):
+        upload(dataset, client, project)
+        gone = [row.region_id for row in service.regions(project)][::2]
+        client.delete_regions(project, gone)
+        other = Clock().pace()
+        others: list[rb.UploadResult] = []
+
+        def progress(what: str, done: int, _total: int) -> None:
+            if what == "uploading pictures" and done and not others:
+                others.append(upload(dataset, client, project, pace=other))
+
+        result = upload(dataset, client, project, progress=progress)
+        assert [one.created for one in others] == [len(gone)]
+        if on_existing == "twice":
+            assert result.verification is not None
+            assert (result.verification.missing, result.verification.extra) == (0, len(gone)), "said, not hidden"
+            assert result.lost == len(gone)
+            assert result.findings.counts()["region_extra"] == len(gone)
+        else:
+            assert (result.created, result.duplicated, result.lost) == (0, len(gone), 0)
+            assert_exact(dataset, result, service, project)
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path / "set"))
+    with rehearsal() as (service, project, client):
+        result = upload(dataset, client, project, dry_run=True, journal=tmp_path / "journal.sqlite")
+        assert not WRITES & set(service.calls)
+        assert not (tmp_path / "journal.sqlite").exists()
+        plan = result.plan
+        assert (plan.project, plan.new_tags, plan.new_images, plan.regions) == (
+            "rehearsal",
+            ["cat", "dog", "emu"],
+            12,
+            330,
+        )
+        assert plan.minutes == pytest.approx(sum(plan.calls.values()) / 10 / 60)
+        assert result.sent == 0
+        assert result.verification is None
+        done = upload(dataset, client, project)
+        assert done.calls == plan.calls, "the plan is what is done"
+        assert result.summary()["plan"]["regions"] == 330
+
+
+def test_the_minutes_are_those_of_the_tier(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path))
+    with rehearsal() as (_, project, client):
+        slow, fast = (upload(dataset, client, project, dry_run=True, tier=tier).plan for tier in ("F0", "S0"))
+        assert slow.minutes == pytest.approx(5 * fast.minutes)
+        with pytest.raises(rb.OptionError, match="no such tier, got S1"):
+            upload(dataset, client, project, tier="S1")
+
+
+# Tags
+
+
+def test_tags_only_for_classes_with_boxes_and_only_when_asked(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path, tags=("cat", "dog"), images=3))
+    extra = rb.read(
+        write_coco(tmp_path / "more", [("00000.png", "cat", (1, 1, 5, 5))], tags=["never", "cat"]), image_dir=tmp_path
+    )
+    assert "never" in extra.tags
+    with rehearsal() as (service, project, client):
+        with pytest.raises(rb.ResolveError, match=r"1 classes have no tag .* cat \(1 boxes\).*--create-tags"):
+            upload(extra, client, project, create_tags=False)
+        assert not WRITES & set(service.calls)
+        upload(extra, client, project)
+        assert [tag.name for tag in client.tags(project)] == ["cat"]
+        upload(dataset, client, project)
+        assert sorted((tag.name, tag.type) for tag in client.tags(project)) == [("cat", "Regular"), ("dog", "Regular")]
+        assert service.calls["CreateTag"] == 2
+
+
+def test_tags_are_found_and_renamed_as_in_convert(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path, images=3))
+    with rehearsal() as (_, project, client):
+        client.create_tag(project, "Cat")
+        client.create_tag(project, "hound")
+        result = upload(dataset, client, project, rename={"dog": "hound", "emu": "bird"})
+        assert sorted(tag.name for tag in client.tags(project)) == ["Cat", "bird", "hound"]
+        assert result.lost == 0
+        assert result.plan.new_tags == ["bird"]
+        assert result.findings.counts()["matched_loosely"] == 1
+        assert result.findings.counts()["mapped"] == 2
+
+
+def test_classes_without_a_tag_can_be_left_out(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path, images=3))
+    with rehearsal() as (service, project, client):
+        client.create_tag(project, "cat")
+        result = upload(dataset, client, project, create_tags=False, skip_unresolved=True)
+        assert (result.sent, result.created) == (20, 20)
+        assert dict(result.batches.ledger.dropped) == {"unresolved": 40}
+        assert service.calls["CreateTag"] == 1
+
+
+def test_a_negative_tag_takes_no_boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = rb.read(write_set(tmp_path, images=3))
+    with rehearsal() as (service, project, client):
+        monkeypatch.setattr(
+            client, "tags", lambda _project: [rb.customvision.client.Tag(id=id_of("t"), name="cat", type="Negative")]
+        )
+        with pytest.raises(rb.ResolveError, match="negative tag"):
+            upload(dataset, client, project)
+        assert not WRITES & set(service.calls)
+
+
+# Projects and limits
+
+
+def test_a_project_for_classification_is_refused(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path, images=2))
+    with rehearsal() as (service, _, client):
+        project = service.create_project("classes", "Classification")
+        with pytest.raises(
+            rb.ServiceError, match="project classes: takes no regions, got a project for Classification"
+        ):
+            upload(dataset, client, project)
+        assert not WRITES & set(service.calls)
+
+
+def test_a_project_that_is_read_only_is_refused(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path, images=2))
+    with rehearsal(Settings(dr_mode=True)) as (service, project, client):
+        with pytest.raises(rb.AccessError, match="read-only"):
+            upload(dataset, client, project)
+        assert not WRITES & set(service.calls)
+
+
+def test_a_project_that_is_not_there(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path, images=2))
+    with rehearsal() as (_, _project, client), pytest.raises(rb.ServiceError, match="404 NotFoundProject"):
+        upload(dataset, client, id_of("nowhere"))
+
+
+def test_more_tags_than_the_tier_takes(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path, images=3, boxes=60, tags=[f"tag {number}" for number in range(51)]))
+    with rehearsal() as (service, project, client):
+        with pytest.raises(rb.LimitError, match="--tier F0: a project takes 50 tags, got 51"):
+            upload(dataset, client, project, tier="F0")
+        assert not WRITES & set(service.calls)
+        assert upload(dataset, client, project).lost == 0
+
+
+def test_more_images_than_the_tier_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {"F0": rb.limits.Tier(images=5, tags=50, calls_per_second=2), "S0": rb.limits.Tier(20, 50, 10)}
+    monkeypatch.setattr("regionbatch.customvision.plan.TIERS", few)
+    dataset = rb.read(write_set(tmp_path / "a"))
+    other = rb.read(write_set(tmp_path / "b", seed=1))
+    with rehearsal(Settings(limits=Limits(images=20, tags=50))) as (service, project, client):
+        with pytest.raises(rb.LimitError, match="--tier F0: a project takes 5 images, got 12"):
+            upload(dataset, client, project, tier="F0")
+        upload(dataset, client, project)
+        result = upload(other, client, project)
+        assert result.findings.counts()["project_full"] == 1
+        assert result.findings.counts()["picture_refused"] == 4
+        assert result.failed == sum(1 for finding in result.findings if finding.code == "region_failed") > 0
+        assert "ErrorLimitExceed" in result.findings.first("region_failed", 1)[0].message
+        assert result.created + result.failed == 330
+        assert len(service.regions(project)) == 330 + result.created
+
+
+# Pictures
+
+
+def test_files_with_the_same_bytes_are_one_image(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / name)
+    picture(tmp_path / "c.png", colour=1)
+    boxes = [("a.png", "cat", (1, 1, 5, 5)), ("b.png", "cat", (1, 1, 5, 5)), ("b.png", "cat", (9, 9, 5, 5))]
+    dataset = rb.read(write_coco(tmp_path, [*boxes, ("c.png", "cat", (1, 1, 5, 5))]))
+    with rehearsal() as (service, project, client):
+        result = upload(dataset, client, project)
+        assert result.image_ids["a.png"] == result.image_ids["b.png"] != result.image_ids["c.png"]
+        assert [finding.message for finding in result.findings if finding.code == "same_picture"] == [
+            "b.png: another file has the same bytes, got a.png; one image there, their boxes are merged"
+        ]
+        assert (result.created, dict(result.batches.ledger.dropped)) == (3, {"duplicate": 1})
+        assert len(service.regions(project)) == 3
+        assert result.calls == result.plan.calls, "the plan knew"
+        assert upload(dataset, client, project).sent == 0
+
+
+def test_pictures_that_cannot_go_up_fail_with_their_regions_and_the_others_go(tmp_path: Path) -> None:
+    noise(tmp_path / "heavy.bmp", (1500, 1500), "BMP")
+    picture(tmp_path / "long.png", (10_300, 500))
+    picture(tmp_path / "thin.png", (640, 20))
+    picture(tmp_path / "other.webp", (64, 64))
+    (tmp_path / "broken.png").write_bytes(b"")
+    picture(tmp_path / "good.png")
+    names = ["heavy.bmp", "long.png", "thin.png", "other.webp", "broken.png", "good.png"]
+    sizes = [(1500, 1500), (10_300, 500), (640, 20), (64, 64), (64, 64), (64, 64)]
+    folder = write_coco(
+        tmp_path, [(name, "cat", (1, 1, 5, 5)) for name in names], images=dict(zip(names, sizes, strict=True))
+    )
+    assert (tmp_path / "heavy.bmp").stat().st_size > IMAGE_BYTES
+    dataset = rb.read(folder)
+    with rehearsal() as (service, project, client):
+        result = upload(dataset, client, project)
+        assert (result.created, result.failed) == (1, 5)
+        assert result.calls["CreateImagesFromFiles"] == 1
+        told = {finding.file: finding.value for finding in result.findings if finding.code == "picture_refused"}
+        assert told == {
+            "heavy.bmp": "ErrorImageSize: 6.4 MB, more than 6",
+            "long.png": "ErrorImageSize: 10300 x 500, more than 10240 pixels",
+            "thin.png": "ErrorImageDimensions: 640 x 20, more than 25 to 1",
+            "other.webp": "ErrorImageFormat: neither JPEG, PNG, BMP nor GIF",
+            "broken.png": "ErrorSource: the file is empty or cannot be read",
+        }
+        failed = [finding for finding in result.findings if finding.code == "region_failed"]
+        assert [finding.place for finding in failed] == [
+            f"annotations.json: annotation {number}" for number in range(1, 6)
+        ]
+        assert result.lost == 5
+        assert len(service.regions(project)) == 1
+
+        shrunk = upload(dataset, client, project, shrink=True)
+        assert (shrunk.created, shrunk.already, shrunk.failed) == (3, 1, 2)
+        encoded = {finding.file for finding in shrunk.findings if finding.code == "picture_shrunk"}
+        assert encoded == {"heavy.bmp", "long.png", "other.webp"}
+        assert len(service.regions(project)) == 4
+        again = upload(dataset, client, project, shrink=True)
+        assert (again.sent, again.already, again.failed) == (2, 4, 2), "encoded again, it is the same picture"
+
+
+def test_shrinking_keeps_the_shape_and_the_orientation(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x112] = 6
+    Image.frombytes("RGB", (3000, 2000), random.Random(0).randbytes(18_000_000)).save(
+        tmp_path / "a.jpg", quality=100, exif=exif
+    )
+    assert (tmp_path / "a.jpg").stat().st_size > IMAGE_BYTES
+    content = images_module.shrunk(tmp_path / "a.jpg")
+    assert len(content) <= IMAGE_BYTES
+    (tmp_path / "b.jpg").write_bytes(content)
+    with Image.open(tmp_path / "b.jpg") as shrunk:
+        assert shrunk.width / shrunk.height == pytest.approx(1.5, rel=1e-3)
+        assert shrunk.getexif()[0x112] == 6
+    assert images_module.shrunk(tmp_path / "a.jpg") == content
+
+
+def test_batches_of_pictures_are_full_and_never_too_large() -> None:
+    lengths = dict(enumerate([10_000] * 200))
+    assert [len(batch) for batch in images_module._batched(lengths)] == [64, 64, 64, 8]
+    heavy = dict(enumerate([IMAGE_BYTES] * 10))
+    batches = list(images_module._batched(heavy))
+    assert [row for batch in batches for row in batch] == list(range(10))
+    assert all(len(batch) * IMAGE_BYTES * 4 / 3 < 30e6 for batch in batches)
+    assert len(batches) == 4
+
+
+def test_a_body_that_is_too_large_after_all_is_halved(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path))
+    with rehearsal(Settings(limits=Limits(images=99, tags=9, body_bytes=2_000))) as (service, project, client):
+        pace = Clock().pace()
+        result = upload(dataset, client, project, pace=pace, in_flight=1)
+        assert result.new_images == 12
+        assert service.calls["CreateImagesFromFiles"] > 1
+
+
+def test_statuses_that_nobody_foresaw(tmp_path: Path) -> None:
+    """The service is stricter than its documentation: the picture fails with the status, the others go up."""
+    dataset = rb.read(write_set(tmp_path, images=4))
+    small = Limits(images=99, tags=9, image_bytes=60)
+    noise(tmp_path / "00001.png", (64, 64), "PNG")
+    for name in ("00000.png", "00002.png", "00003.png"):
+        (tmp_path / name).write_bytes(b"GIF89a\x10\x00\x10\x00\x00\x00\x00;" + name.encode())
+    with rehearsal(Settings(limits=small)) as (_, project, client):
+        result = upload(dataset, client, project)
+        assert (result.created, result.failed) == (60, 30)
+        [refused] = [finding for finding in result.findings if finding.code == "picture_refused"]
+        assert (refused.file, refused.value) == ("00001.png", "ErrorImageSize: the service refused the picture")
+
+
+def test_pictures_that_are_nowhere(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path, images=4))
+    (tmp_path / "00001.png").unlink()
+    dataset = rb.read(tmp_path)
+    with rehearsal() as (service, project, client):
+        with pytest.raises(rb.ResolveError, match=r"00001.png: it and 0 more images with 30 boxes have neither"):
+            upload(dataset, client, project)
+        assert not WRITES & set(service.calls)
+        result = upload(dataset, client, project, skip_unresolved=True)
+        assert (result.created, dict(result.batches.ledger.dropped)) == (60, {"unresolved": 30})
+
+
+# Known ids
+
+
+@pytest.mark.parametrize("form", ["mapping", "file"])
+def test_known_ids_are_used_and_nothing_is_uploaded(tmp_path: Path, form: str) -> None:
+    dataset = rb.read(write_set(tmp_path / "set"))
+    with rehearsal() as (service, project, client):
+        ids: Mapping[str, str] = upload(dataset, client, project).image_ids
+        client.delete_regions(project, [row.region_id for row in service.regions(project)][:50])
+        given = ids if form == "mapping" else write_json(tmp_path / "images.json", dict(ids))
+        before = service.calls["CreateImagesFromFiles"]
+        result = upload(dataset, client, project, image_ids=given)
+        assert service.calls["CreateImagesFromFiles"] == before
+        assert (result.created, result.already) == (50, 280)
+        assert_exact(dataset, result, service, project)
+        assert result.calls == result.plan.calls
+
+
+@pytest.mark.parametrize("unknown_ids", ["batch", "not-found", "entry"])
+def test_ids_that_the_project_does_not_have(tmp_path: Path, unknown_ids: Any) -> None:
+    dataset = rb.read(write_set(tmp_path))
+    with rehearsal(Settings(unknown_ids=unknown_ids)) as (service, project, client):
+        ids = dict(upload(dataset, client, project).image_ids)
+        client.delete_regions(project, [row.region_id for row in service.regions(project)][:64])
+        ids["00003.png"] = id_of("nowhere")
+        result = upload(dataset, client, project, image_ids=ids)
+        failed = [finding for finding in result.findings if finding.code == "region_failed"]
+        assert len(failed) == result.failed == 30
+        assert all("NotFoundImage" in finding.message for finding in failed)
+        with pytest.raises(rb.ResolveError, match="none of the 12 image ids is in the project"):
+            upload(dataset, client, project, image_ids={name: id_of(name) for name in ids})
+
+
+# Regions that the service does not take
+
+
+def refusing(client: rb.TrainingClient, bad: set[float], monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let the service refuse batches with certain boxes; the sizes of all batches."""
+    create, sizes = client.create_regions, []
+
+    def create_regions(project: str, batch: Any) -> Any:
+        sizes.append(len(batch))
+        if any(entry.left in bad for entry in batch):
+            raise rb.ServiceError("CreateImageRegions: no; no", code="BadRequestImageRegions", said="bad", status=400)
+        return create(project, batch)
+
+    monkeypatch.setattr(client, "create_regions", create_regions)
+    return sizes
+
+
+@pytest.mark.parametrize("count", [1, 3, 64])
+def test_a_refused_batch_is_halved_until_the_offenders_stand_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    dataset = rb.read(write_set(tmp_path, images=5, boxes=60))
+    lefts = dataset.regions.box[:, 0]
+    assert len(np.unique(lefts)) == 240
+    rows = sorted(random.Random(count).sample(range(240), count))
+    with rehearsal() as (service, project, client):
+        sizes = refusing(client, set(lefts[rows].tolist()), monkeypatch)
+        result = upload(dataset, client, project)
+        assert (result.created, result.failed) == (240 - count, count)
+        failed = [finding for finding in result.findings if finding.code == "region_failed"]
+        assert [finding.where for finding in failed] == [row + 1 for row in rows], "each points to its annotation"
+        assert failed[0].message.endswith("(BadRequestImageRegions: bad); see its message")
+        assert len(service.regions(project)) == 240 - count
+        assert result.verification is not None
+        assert result.verification.missing == count == result.lost
+        assert len(sizes) <= 4 + 14 * count
+
+
+def test_an_entry_that_breaks_the_service_spoils_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = rb.read(write_set(tmp_path, images=3))
+    with rehearsal() as (service, project, client):
+        create, bad = client.create_regions, dataset.regions.box[7, 0]
+
+        def create_regions(to: str, batch: Any) -> Any:
+            if any(entry.left == bad for entry in batch):
+                raise rb.TransportError("a: b; c", code="ErrorUnknown", said="broken", status=500)
+            return create(to, batch)
+
+        monkeypatch.setattr(client, "create_regions", create_regions)
+        result = upload(dataset, client, project)
+        assert (result.created, result.failed, len(service.regions(project))) == (59, 1, 59)
+        [failed] = [finding for finding in result.findings if finding.code == "region_failed"]
+        assert (failed.where, "(ErrorUnknown: broken)" in failed.message) == (8, True)
+
+
+@pytest.mark.parametrize("status", [408, 413, 500])
+def test_a_picture_that_breaks_the_service_spoils_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    dataset = rb.read(write_set(tmp_path, images=9))
+    with rehearsal() as (_, project, client):
+        create = client.create_images
+
+        def create_images(to: str, pictures: Any) -> Any:
+            if any(one.name == "5.png" for one in pictures):
+                kind = rb.ServiceError if status == 413 else rb.TransportError
+                raise kind("a: b; c", code="Broken", said="broken", status=status)
+            return create(to, pictures)
+
+        monkeypatch.setattr(client, "create_images", create_images)
+        result = upload(dataset, client, project)
+        assert (result.created, result.failed, result.new_images) == (210, 30, 8)
+        assert [finding.message for finding in result.findings if finding.code == "picture_refused"] == [
+            "00005.png: Custom Vision does not take the picture, got Broken: broken; use --shrink, or replace it"
+        ]
+        assert sorted(result.image_ids) == sorted(set(dataset.images.names) - {"00005.png"})
+
+
+def test_a_service_that_refuses_to_look_for_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = rb.read(write_set(tmp_path))
+    with rehearsal() as (_, project, client):
+        ids = {**upload(dataset, client, project).image_ids, "00003.png": id_of("nowhere")}
+
+        def images_by_id(*_arguments: object) -> Any:
+            raise rb.ServiceError("a: b; c", code="BadRequestInvalidIds", status=400)
+
+        monkeypatch.setattr(client, "images_by_id", images_by_id)
+        result = upload(dataset, client, project, image_ids=ids)
+        assert (result.failed, result.already) == (30, 300)
+
+
+def test_more_than_300_regions_on_an_image(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path, images=3, boxes=310))
+    with rehearsal() as (service, project, client):
+        result = upload(dataset, client, project)
+        assert (result.created, result.exceeded, result.failed) == (600, 20, 0)
+        assert result.findings.counts()["region_exceeded"] == 20
+        assert result.findings.counts()["over_region_limit"] == 2
+        assert len(service.regions(project)) == 600
+        assert result.lost == 20
+        assert result.calls["CreateImageRegions"] == -(-620 // 64)
+
+
+def test_entries_that_are_silently_left_out_are_looked_up_sent_again_and_then_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = rb.read(write_set(tmp_path, images=3))
+    with rehearsal(Settings(unknown_ids="entry")) as (service, project, client):
+        create, bad = client.create_regions, dataset.regions.box[7, 0]
+
+        def create_regions(to: str, batch: Any) -> Any:
+            changed = [
+                rb.batching.Entry(id_of("x"), one.tag_id, *[one.left, one.top, one.width, one.height])
+                if one.left == bad
+                else one
+                for one in batch
+            ]
+            return create(to, rb.Batch(changed))
+
+        monkeypatch.setattr(client, "create_regions", create_regions)
+        result = upload(dataset, client, project)
+        assert (result.created, result.failed) == (59, 1)
+        [failed] = [finding for finding in result.findings if finding.code == "region_failed"]
+        assert failed.where == 8
+        assert "Unconfirmed" in failed.message
+        assert len(service.regions(project)) == 59
+
+
+def test_what_a_lost_answer_did_is_looked_up_once_it_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call is still at work when its connection breaks: reading at once would find nothing, and send it twice."""
+    dataset = rb.read(write_set(tmp_path, images=2))
+    clock = Clock()
+    with rehearsal(Settings(on_existing="twice")) as (service, project, client):
+        create, by_id = client.create_regions, client.images_by_id
+        broken: list[float] = []
+        at_work: list[Any] = []
+
+        def create_regions(to: str, batch: Any) -> Any:
+            if broken:
+                return create(to, batch)
+            broken.append(clock.time)
+            at_work.append(batch)
+            raise rb.TransportError("a: b; c")
+
+        def finish() -> None:
+            while at_work:
+                create(project, at_work.pop())
+
+        def images_by_id(of: str, ids: Any) -> Any:
+            if clock.time >= broken[0] + 4.5:
+                finish()
+            return by_id(of, ids)
+
+        monkeypatch.setattr(client, "create_regions", create_regions)
+        monkeypatch.setattr(client, "images_by_id", images_by_id)
+        result = upload(dataset, client, project, pace=clock.pace())
+        finish()
+        assert_exact(dataset, result, service, project)
+        assert result.created == 30
+
+
+def test_no_access_in_the_middle_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = rb.read(write_set(tmp_path))
+    with rehearsal() as (service, project, client):
+        create = client.create_regions
+
+        def create_regions(to: str, batch: Any) -> Any:
+            if service.calls["CreateImageRegions"] >= 2:
+                raise rb.AccessError("CreateImageRegions: no; no", status=403)
+            return create(to, batch)
+
+        monkeypatch.setattr(client, "create_regions", create_regions)
+        with pytest.raises(rb.AccessError):
+            upload(dataset, client, project, in_flight=1)
+        monkeypatch.setattr(client, "create_regions", create)
+        result = upload(dataset, client, project)
+        assert (result.created, result.already) == (330 - 128, 128)
+
+
+def test_a_service_that_is_gone_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = rb.read(write_set(tmp_path, images=2))
+    with rehearsal() as (_, project, client):
+
+        def gone(*_arguments: object) -> Any:
+            raise rb.TransportError("CreateImageRegions: no answer; run it again")
+
+        monkeypatch.setattr(client, "create_regions", gone)
+        monkeypatch.setattr(client, "images_by_id", gone)
+        with pytest.raises(rb.TransportError):
+            upload(dataset, client, project)
+
+
+@pytest.mark.parametrize("version", ["3.2", "3.3"])
+@pytest.mark.parametrize("name", ["voc", "coco", "yolo"])
+def test_the_scene_goes_up_in_every_format(name: str, version: str) -> None:
+    dataset = rb.read(ROOT / "fixtures" / "scene" / name)
+    with rehearsal(Settings(limits=TIERS["F0"]), version=version) as (service, project, client):
+        result = upload(dataset, client, project, tier="F0")
+        assert_exact(dataset, result, service, project)
+        assert result.calls == result.plan.calls
+
+
+def test_a_set_without_boxes(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    dataset = rb.read(write_coco(tmp_path, [], images={"a.png": (64, 64)}))
+    with rehearsal() as (_, project, client):
+        result = upload(dataset, client, project)
+        assert (result.sent, result.new_images, result.new_tags) == (0, 1, 0)
+        assert result.verification is not None
+        assert result.verification.good
+        assert result.calls == result.plan.calls

@@ -1,0 +1,228 @@
+"""`regionbatch upload`, `verify` and `serve`, as people run them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from customvision.rehearsal import rehearsal, write_set
+
+from helpers import Result, command, environment, write_json
+from regionbatch.local import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from regionbatch import TrainingClient
+    from regionbatch.local import LocalService
+
+KEY = "SECRET-0123456789abcdef"
+
+
+class Place:
+    """A service with a project, a data set, and a folder to work in."""
+
+    def __init__(self, folder: Path, service: LocalService, project: str, client: TrainingClient) -> None:
+        self.folder, self.service, self.project, self.client = folder, service, project, client
+        self.set = write_set(folder / "my.set", images=3)
+        self.to = ["--project", project, "--tier", "S0"]
+
+    def run(self, name: str, *arguments: str | Path) -> Result:
+        result = command(name, self.set, *self.to, *arguments)
+        assert KEY not in result.stdout + result.stderr
+        return result
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.chdir(tmp_path)
+    with rehearsal(Settings(key=KEY)) as (service, project, client):
+        monkeypatch.setenv("VISION_TRAINING_ENDPOINT", f"{service.endpoint}/")
+        monkeypatch.setenv("VISION_TRAINING_KEY", KEY)
+        yield Place(tmp_path, service, project, client)
+
+
+def test_the_whole_way(place: Place) -> None:
+    result = place.run("upload", "--create-tags")
+    assert (result.status, result.stderr) == (0, "")
+    journal = f"my-{place.project[:8]}.regionbatch.sqlite"
+    calls = place.service.calls.total()
+    assert result.stdout == (
+        "boxes:  60 read = 60 kept + 0 adjusted + 0 dropped\n"
+        "images: 3 read = 3 kept + 0 adjusted + 0 dropped\n"
+        "plan:   3 tags (cat, dog, emu) to create, 3 pictures to upload, 60 regions to send\n"
+        f"        {calls} calls, {calls / 600:.1f} minutes at the rate of S0; 0 regions are there already\n"
+        "sent:   60 regions = 60 created + 0 duplicated + 0 exceeded + 0 failed; 0 were there already\n"
+        "proof:  60 verified, 0 missing, 0 moved, 0 extra\n"
+        f"journal: {journal}\n"
+    )
+    assert (place.folder / journal).is_file()
+    assert len(place.service.regions(place.project)) == 60
+
+    again = place.run("upload", "--create-tags")
+    assert again.status == 0
+    assert "sent:   0 regions" in again.stdout
+    assert "60 were there already" in again.stdout
+
+    proof = place.run("verify")
+    assert proof.status == 0
+    assert proof.stdout.endswith("proof:  60 verified, 0 missing, 0 moved, 0 extra\n")
+
+
+def test_a_dry_run(place: Place) -> None:
+    result = place.run("upload", "--create-tags", "--dry-run")
+    assert result.status == 0
+    assert result.stdout.endswith("nothing was written (--dry-run)\n")
+    assert not [*place.folder.glob("*.sqlite")]
+    assert not place.service.calls["CreateTag"]
+
+
+def test_json_and_report(place: Place) -> None:
+    result = place.run("upload", "--create-tags", "--json", "--report", place.folder / "report.json")
+    told = result.json
+    assert (told["sent"], told["created"], told["already"]) == (60, 60, 0)
+    assert told["verification"] == {"matched": 60, "missing": 0, "moved": 0, "extra": 0, "elsewhere": 0}
+    assert told["calls"] == told["plan"]["calls"] == dict(place.service.calls)
+    assert told["boxes"]["read"] == 60
+    report = json.loads((place.folder / "report.json").read_text(encoding="utf-8"))
+    assert report["upload"]["created"] == 60
+    assert report["counts"] == {}
+
+    place.client.delete_regions(place.project, [place.service.regions(place.project)[0].region_id])
+    proof = place.run("verify", "--json", "--report", place.folder / "proof.json")
+    assert proof.status == 3
+    assert proof.json["verification"]["missing"] == 1
+    report = json.loads((place.folder / "proof.json").read_text(encoding="utf-8"))
+    [finding] = report["findings"]
+    assert (finding["code"], report["counts"]) == ("region_missing", {"region_missing": 1})
+    assert place.run("verify", "--accept-drops").status == 0
+
+
+def test_what_is_lost_is_told_and_is_status_3(place: Place) -> None:
+    (place.set / "00001.png").write_bytes(b"no picture")
+    result = place.run("upload", "--create-tags")
+    assert result.status == 3
+    assert "- 1 picture_refused (dropped)" in result.stdout
+    assert "- 30 region_failed (dropped)" in result.stdout
+    assert "30 created + 0 duplicated + 0 exceeded + 30 failed" in result.stdout
+    assert place.run("upload", "--create-tags", "--accept-drops").status == 0
+
+
+def test_known_ids_and_other_names(place: Place) -> None:
+    assert place.run("upload", "--create-tags", "--map", "cat=lion", "--journal", "one.sqlite").status == 0
+    rows = place.service.regions(place.project)
+    assert {row.tag_name for row in rows} == {"lion", "dog", "emu"}
+    assert (place.folder / "one.sqlite").is_file()
+    names = sorted({row.image_id for row in rows})
+    wrong = write_json(place.folder / "images.json", dict(zip(["00001.png", "00000.png"], names, strict=True)))
+    right = write_json(place.folder / "right.json", dict(zip(["00000.png", "00001.png"], names, strict=True)))
+    found = [place.run("verify", "--map", "cat=lion", "--images", one).status for one in (wrong, right)]
+    assert sorted(found) == [0, 3], "one of the two tables has it the right way round"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--project is needed"),
+        (["--project", "x", "--endpoint", ""], "--endpoint is needed"),
+        (["--project", "x", "--endpoint", "http://example.com"], "use https"),
+        (["--project", "x", "--key-file", "nowhere"], "--key-file: nowhere cannot be read"),
+        (["--project", "x", "--api-version", "4"], "no version of the API"),
+        (["--local", "--project", "x"], "do without --project"),
+        (["--project", "x", "--map", "y"], "OLD=NEW is needed"),
+    ],
+)
+def test_wrong_usage(place: Place, arguments: list[str], message: str) -> None:
+    result = command("upload", place.set, *arguments)
+    assert result.status == 2
+    assert message in result.stderr
+    assert not place.service.calls
+
+
+def test_no_key(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VISION_TRAINING_KEY")
+    result = place.run("upload")
+    assert (result.status, "no key: set VISION_TRAINING_KEY" in result.stderr) == (2, True)
+    (place.folder / "key.txt").write_text(f"{KEY}\r\n", encoding="utf-8")
+    assert place.run("upload", "--create-tags", "--key-file", place.folder / "key.txt").status == 0
+    assert KEY.encode() not in b"".join(path.read_bytes() for path in place.folder.glob("*.sqlite*"))
+
+
+def test_a_wrong_key_and_a_wrong_project(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "404 NotFoundProject" in command("upload", place.set, "--project", "../x").stderr
+    monkeypatch.setenv("VISION_TRAINING_KEY", "wrong")
+    result = place.run("upload")
+    assert result.status == 1
+    assert "check the key" in result.stderr
+    assert "wrong" not in result.stderr
+
+
+def test_a_journal_in_use(place: Place) -> None:
+    from regionbatch.customvision.journal import Journal  # noqa: PLC0415 - only here
+
+    with Journal("one.sqlite", {}):
+        result = place.run("upload", "--journal", "one.sqlite")
+    assert (result.status, "another run has this journal" in result.stderr) == (1, True)
+
+
+def test_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = command("upload", write_set(tmp_path / "set", images=3), "--local")
+    assert (result.status, result.stderr) == (0, "")
+    assert result.stdout.endswith("proof:  60 verified, 0 missing, 0 moved, 0 extra\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["set"], "nothing is left"
+
+
+def started(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    line = [sys.executable, "-m", "regionbatch_cli", *arguments]
+    return subprocess.Popen(
+        line, cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C of another process")
+def test_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with started(
+        "serve", "--json", "--key", KEY, "--on-existing", "refuse", "--database", "db.sqlite", cwd=tmp_path
+    ) as run:
+        assert run.stdout is not None
+        told: dict[str, Any] = json.loads("".join(iter(run.stdout.readline, "}\n")) + "}")
+        assert told["key"] == KEY
+        monkeypatch.setenv("VISION_TRAINING_KEY", KEY)
+        folder = write_set(tmp_path / "set", images=2)
+        result = command(
+            "upload", folder, "--create-tags", "--endpoint", told["endpoint"], "--project", told["project"]
+        )
+        assert result.status == 0
+        run.send_signal(signal.SIGINT)
+        _, errors = run.communicate(timeout=20)
+        assert (run.returncode, errors) == (0, "")
+    assert (tmp_path / "db.sqlite").is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C of another process")
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = write_set(tmp_path / "set", images=20, boxes=250)
+    with rehearsal(Settings(latency=0.01)) as (service, project, _):
+        monkeypatch.setenv("VISION_TRAINING_KEY", service.key)
+        to = ["upload", str(folder), "--create-tags", "--endpoint", service.endpoint, "--project", project]
+        with started(*to, cwd=tmp_path) as run:
+            while not service.calls["CreateImageRegions"] and run.poll() is None:
+                time.sleep(0.01)  # until the first batch is on its way
+            run.send_signal(signal.SIGINT)
+            _, errors = run.communicate(timeout=30)
+        assert run.returncode == 130
+        journal = f"set-{project[:8]}.regionbatch.sqlite"
+        assert errors == (
+            f"\nStopped. Nothing was lost: {journal} remembers what was sent. Run the same command again to go on.\n"
+        )
+        sent = len(service.regions(project))
+        assert 0 < sent < 250 * 19

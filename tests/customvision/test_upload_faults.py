@@ -1,0 +1,39 @@
+"""Uploads against a service that breaks: the project ends with exactly the data set's regions. `soak.py` does more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from customvision.rehearsal import run_with_faults, write_set
+
+import regionbatch as rb
+from regionbatch.local import Fault
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> rb.Dataset:
+    folder: Path = tmp_path_factory.mktemp("set")
+    return rb.read(write_set(folder))
+
+
+@pytest.mark.parametrize("on_existing", range(3))
+@pytest.mark.parametrize("kind", Fault)
+def test_each_fault_alone(dataset: rb.Dataset, kind: Fault, on_existing: int) -> None:
+    """The seed chooses what becomes of a region that is there already, and the other switches."""
+    met = run_with_faults(dataset, on_existing + 3, [kind])
+    assert set(met) <= {kind}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_all_faults_mixed(dataset: rb.Dataset, seed: int) -> None:
+    run_with_faults(dataset, seed)
+
+
+def test_the_faults_are_met(dataset: rb.Dataset) -> None:
+    """The runs above would prove nothing if nothing went wrong in them."""
+    met = sum((run_with_faults(dataset, seed, [Fault.LOST, Fault.SKIPPED]).total() for seed in range(3)), 0)
+    assert met >= 5

@@ -1,0 +1,183 @@
+"""What a project has, compared with a data set: every difference with its place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from customvision.rehearsal import Clock, rehearsal, write_set
+
+import regionbatch as rb
+from helpers import ROOT, id_of, write_json
+from regionbatch.batching import Batch, Entry
+from regionbatch.local import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from regionbatch.local import LocalService
+
+
+class Uploaded:
+    """A data set of 5 images with 8 boxes each that is on a project, and ways to spoil it."""
+
+    def __init__(self, folder: Path, service: LocalService, project: str, client: rb.TrainingClient) -> None:
+        self.dataset = rb.read(write_set(folder / "set", images=6, boxes=8))
+        self.journal = folder / "journal.sqlite"
+        self.service, self.project, self.client = service, project, client
+        self.result = rb.upload(
+            self.dataset, client, project, create_tags=True, journal=self.journal, pace=Clock().pace()
+        )
+        self.tags = {tag.name: tag.id for tag in client.tags(project)}
+
+    def verify(self, **options: Any) -> rb.Verification:
+        return rb.verify(self.dataset, self.client, self.project, **{"pace": Clock().pace(), **options})
+
+    def delete(self, row: int) -> None:
+        """The region of a row of the data set."""
+        region = list(self.dataset)[row]
+        [there] = [
+            one.region_id
+            for one in self.service.regions(self.project)
+            if one.image_id == self.result.image_ids[region.image] and one.left == pytest.approx(region.left, abs=1e-7)
+        ]
+        self.client.delete_regions(self.project, [there])
+
+    def add(self, image: str, tag: str, *box: float) -> None:
+        entry = Entry(self.result.image_ids.get(image, image), self.tags[tag], *box)
+        assert len(self.client.create_regions(self.project, Batch([entry])).created or []) == 1
+
+
+@pytest.fixture
+def uploaded(tmp_path: Path) -> Iterator[Uploaded]:
+    with rehearsal() as (service, project, client):
+        yield Uploaded(tmp_path, service, project, client)
+
+
+@pytest.fixture(params=["journal", "mapping", "file", "recognised"])
+def known(request: pytest.FixtureRequest, uploaded: Uploaded, tmp_path: Path) -> dict[str, Any]:
+    """Each way of saying which image is which."""
+    ids = dict(uploaded.result.image_ids)
+    ways: dict[str, dict[str, Any]] = {
+        "journal": {"journal": uploaded.journal},
+        "mapping": {"image_ids": ids},
+        "file": {"image_ids": write_json(tmp_path / "images.json", ids)},
+        "recognised": {},
+    }
+    return ways[request.param]
+
+
+def test_all_is_well(uploaded: Uploaded, known: dict[str, Any]) -> None:
+    found = uploaded.verify(**known)
+    assert found.good
+    assert found.summary() == {"matched": 40, "missing": 0, "moved": 0, "extra": 0, "elsewhere": 0}
+    assert len(found.findings) == 0
+
+
+def test_each_difference_has_its_place(uploaded: Uploaded, known: dict[str, Any]) -> None:
+    uploaded.delete(3)
+    left, top, width, height = uploaded.dataset.regions.box[17].tolist()
+    uploaded.delete(17)
+    region = list(uploaded.dataset)[17]
+    uploaded.add(region.image, region.tag, left, top, width * 0.9, height)
+    uploaded.add("00002.png", "emu", 0.5, 0.25, 0.125, 0.0625)
+    found = uploaded.verify(**known)
+    assert not found.good
+    assert found.summary() == {"matched": 38, "missing": 1, "moved": 1, "extra": 1, "elsewhere": 0}
+    assert str(found) == "38 verified, 1 missing, 1 moved, 1 extra"
+    messages = {finding.code: finding.message for finding in found.findings}
+    assert messages["region_missing"].startswith("annotations.json: annotation 4: the project does not have the region")
+    assert messages["region_moved"].startswith("annotations.json: annotation 18: the region lies elsewhere")
+    assert f", there {left:.4g} {top:.4g} {width * 0.9:.4g} {height:.4g}" in messages["region_moved"]
+    assert messages["region_extra"] == (
+        "00002.png: the project has a region that the data set does not have, got emu 0.5 0.25 0.125 0.0625; "
+        "remove it there if it is wrong"
+    )
+
+
+def test_a_region_that_is_there_twice_is_one_too_many(tmp_path: Path) -> None:
+    with rehearsal(Settings(on_existing="twice")) as (service, project, client):
+        uploaded = Uploaded(tmp_path, service, project, client)
+        first = next(iter(uploaded.dataset))
+        uploaded.add(first.image, first.tag, first.left, first.top, first.width, first.height)
+        found = uploaded.verify(journal=uploaded.journal)
+        assert (found.matched, found.extra, found.good) == (40, 1, False)
+
+
+def test_another_tag_is_no_match(uploaded: Uploaded) -> None:
+    region = next(iter(uploaded.dataset))
+    uploaded.delete(0)
+    uploaded.add(region.image, "dog", region.left, region.top, region.width, region.height)
+    found = uploaded.verify(journal=uploaded.journal)
+    assert (found.missing, found.extra, found.moved) == (1, 1, 0)
+
+
+def test_images_of_somebody_else_are_nobodys_business(
+    uploaded: Uploaded, known: dict[str, Any], tmp_path: Path
+) -> None:
+    other = rb.read(write_set(tmp_path / "other", images=4, boxes=5, seed=7))
+    rb.upload(other, uploaded.client, uploaded.project, pace=Clock().pace())
+    found = uploaded.verify(**known)
+    assert found.good
+    assert (found.matched, found.elsewhere) == (40, 15)
+
+
+def test_a_project_with_nothing_in_it(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path, images=3))
+    with rehearsal() as (_, project, client):
+        found = rb.verify(dataset, client, project, pace=Clock().pace())
+        assert found.summary() == {"matched": 0, "missing": 60, "moved": 0, "extra": 0, "elsewhere": 0}
+        assert found.findings.counts() == {"region_missing": 60}
+
+
+def test_renamed_classes(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path, images=3))
+    with rehearsal() as (_, project, client):
+        rb.upload(dataset, client, project, create_tags=True, rename={"cat": "lion"}, pace=Clock().pace())
+        assert rb.verify(dataset, client, project, rename={"cat": "lion"}, pace=Clock().pace()).good
+        assert rb.verify(dataset, client, project, pace=Clock().pace()).missing == 20
+
+
+def test_verifying_writes_nothing(uploaded: Uploaded, known: dict[str, Any]) -> None:
+    before = dict(uploaded.service.calls)
+    uploaded.verify(**known)
+    made = {name for name, count in uploaded.service.calls.items() if count != before.get(name)}
+    assert made == {"GetTags", "GetTaggedImages"}
+
+
+def test_a_journal_of_another_project_or_none(uploaded: Uploaded, tmp_path: Path) -> None:
+    with pytest.raises(rb.JournalError, match="another project"):
+        rb.verify(uploaded.dataset, uploaded.client, id_of("other"), journal=uploaded.journal, pace=Clock().pace())
+    with pytest.raises(rb.JournalError, match="there is no such journal"):
+        uploaded.verify(journal=tmp_path / "nowhere.sqlite")
+    assert not (tmp_path / "nowhere.sqlite").exists()
+
+
+def test_more_pages_than_one(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path, images=600, boxes=2))
+    with rehearsal() as (service, project, client):
+        result = rb.upload(dataset, client, project, create_tags=True, pace=Clock().pace())
+        assert result.verification is not None
+        assert result.verification.good
+        assert result.verification.matched == 1198
+        assert result.calls == result.plan.calls == service.calls
+        assert result.calls["GetTaggedImages"] == 1 + 4
+        assert rb.verify(dataset, client, project, pace=Clock().pace()).good
+
+
+DATA = ROOT.parent / "shared" / "data"
+SETS = {"coco-rbc": 5638, "voc-bccd": 4886, "yolo-webpage": 495, "yolo-crop-seg": 208, "yolo-darknet-airplanes": 35}
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the real data sets are not part of the project; they lie in shared/data")
+@pytest.mark.parametrize("name", SETS)
+def test_real_sets_go_up_and_are_there(name: str) -> None:
+    dataset = rb.read(DATA / name)
+    with rehearsal() as (service, project, client):
+        result = rb.upload(dataset, client, project, create_tags=True, pace=Clock().pace())
+        assert str(result.verification) == f"{SETS[name]} verified, 0 missing, 0 moved, 0 extra"
+        assert result.created == SETS[name] == len(service.regions(project))
+        assert result.calls == result.plan.calls == service.calls
+        assert result.calls["CreateImageRegions"] == -(-SETS[name] // 64)
+        assert rb.verify(dataset, client, project, pace=Clock().pace()).good
