@@ -15,7 +15,6 @@ numbers. Boxes are counted in hundredths of a pixel. What no reader looks at is 
 polygons are noise inside their box.
 """
 
-# ruff: noqa: T201 - a command prints
 from __future__ import annotations
 
 import argparse

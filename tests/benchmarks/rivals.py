@@ -11,7 +11,7 @@ writes as many as the output has. Prints the number of boxes, except `touch`, wh
 """
 
 # Imports stand in the functions: a rival pays for its own only.
-# ruff: noqa: PLC0415, T201
+# ruff: noqa: PLC0415
 from __future__ import annotations
 
 import gc

@@ -12,7 +12,7 @@ contestant as the system counts it (ru_maxrss, which includes pages of mapped fi
 
 # This process stays small: Linux hands a parent's peak memory on to its child (exec keeps the high-water mark), so
 # neither NumPy nor the generator may run in here.
-# ruff: noqa: T201 - a command prints
+
 from __future__ import annotations
 
 import argparse
