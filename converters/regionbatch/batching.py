@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, overload
 
 import msgspec
 import numpy as np
+from msgspec.structs import astuple
 
 from regionbatch import payload
 from regionbatch.boxes import first_of_equal
@@ -19,7 +20,7 @@ from regionbatch.limits import REGIONS_PER_BATCH
 from regionbatch.resolve import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from os import PathLike
 
     from numpy.typing import NDArray
@@ -56,6 +57,11 @@ class Batch(Sequence[Entry]):
     def __init__(self, text: bytes) -> None:
         """Take the entries as `payload.Entries.text` writes them."""
         self._text = text
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> Batch:
+        """A batch of entries made by hand. Ids are UUIDs of 36 characters."""
+        return cls("".join(payload.entry(*astuple(entry)) for entry in entries).encode("ascii"))
 
     @overload
     def __getitem__(self, at: int) -> Entry: ...

@@ -20,11 +20,17 @@ if TYPE_CHECKING:
     from regionbatch.dataset import Regions
 
 _ID = 36
-_NUMBER = "0.000000000"
-_TEMPLATE = '{{"imageId":"{id}","tagId":"{id}","left":{n},"top":{n},"width":{n},"height":{n}}},'.format(
-    id="-" * _ID, n=_NUMBER
-)
-"""An entry as the reference page of CreateImageRegions has it, with the comma that follows it in a list."""
+
+
+def entry(image_id: str, tag_id: str, *box: float) -> str:
+    """The text of one entry, with its comma: what `Entries.text` writes for many."""
+    left, top, width, height = (f"{number:.9f}" for number in box)
+    ids = f'"imageId":"{image_id}","tagId":"{tag_id}"'
+    return f'{{{ids},"left":{left},"top":{top},"width":{width},"height":{height}}},'
+
+
+_TEMPLATE = entry("-" * _ID, "-" * _ID, 0, 0, 0, 0)
+"""As the reference page of CreateImageRegions has it."""
 
 LENGTH = len(_TEMPLATE)
 """Bytes of an entry, with its comma."""

@@ -8,7 +8,6 @@
 regionbatch must be importable: installed, or with PYTHONPATH=converters:cli.
 """
 
-# ruff: noqa: T201 - a command prints
 from __future__ import annotations
 
 import argparse

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 KEY = "0123456789abcdef-SECRET"
 PROJECT = id_of("project")
-BATCH = Batch([Entry(id_of("image"), id_of("tag"), 0.1, 0.2, 0.3, 0.4)])
+BATCH = Batch.of([Entry(id_of("image"), id_of("tag"), 0.1, 0.2, 0.3, 0.4)])
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_against_the_local_service(version: str) -> None:
             "c.gif": "ErrorImageFormat",
         }
         ids = {row.source_url: row.image.id for row in rows if row.image}
-        answer = client.create_regions(project, Batch([Entry(ids["a.gif"], tag.id, 0.1, 0.2, 0.3, 0.4)]))
+        answer = client.create_regions(project, Batch.of([Entry(ids["a.gif"], tag.id, 0.1, 0.2, 0.3, 0.4)]))
         [created] = answer.created or []
         assert [image.id for image in client.tagged_images(project)] == [ids["a.gif"]]
         assert [image.id for image in client.untagged_images(project, take=1)] == [ids["b.gif"]]

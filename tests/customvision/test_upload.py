@@ -527,7 +527,7 @@ def test_entries_that_are_silently_left_out_are_looked_up_sent_again_and_then_sa
                 else one
                 for one in batch
             ]
-            return create(to, rb.Batch(changed))
+            return create(to, rb.Batch.of(changed))
 
         monkeypatch.setattr(client, "create_regions", create_regions)
         result = upload(dataset, client, project)

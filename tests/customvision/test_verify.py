@@ -46,7 +46,7 @@ class Uploaded:
 
     def add(self, image: str, tag: str, *box: float) -> None:
         entry = Entry(self.result.image_ids.get(image, image), self.tags[tag], *box)
-        assert len(self.client.create_regions(self.project, Batch([entry])).created or []) == 1
+        assert len(self.client.create_regions(self.project, Batch.of([entry])).created or []) == 1
 
 
 @pytest.fixture
