@@ -37,6 +37,18 @@ ELSEWHERE = {
     "unresolved": ("test_batching.py", "test_the_ledger_after_leaving_out_what_has_no_id"),
     "matched_loosely": ("test_resolve.py", "test_how_a_tag_is_found"),
     "mapped": ("test_resolve.py", "test_a_renaming_goes_first_and_is_told"),
+    "region_failed": ("customvision/test_upload.py", "test_an_entry_that_breaks_the_service_spoils_no_other"),
+    "region_exceeded": ("customvision/test_upload.py", "test_more_than_300_regions_on_an_image"),
+    "region_missing": ("customvision/test_verify.py", "test_each_difference_has_its_place"),
+    "region_moved": ("customvision/test_verify.py", "test_each_difference_has_its_place"),
+    "region_extra": ("customvision/test_verify.py", "test_each_difference_has_its_place"),
+    "project_full": ("customvision/test_upload.py", "test_more_images_than_the_tier_takes"),
+    "same_picture": ("customvision/test_upload.py", "test_files_with_the_same_bytes_are_one_image"),
+    "picture_shrunk": (
+        "customvision/test_upload.py",
+        "test_pictures_that_cannot_go_up_fail_with_their_regions_and_the_others_go",
+    ),
+    "picture_refused": ("customvision/test_upload.py", "test_more_images_than_the_tier_takes"),
 }
 """The codes that no reading brings about, with the tests that show them."""
 

@@ -145,18 +145,39 @@ def writable(box: Boxes) -> Boxes:
     return np.divide(quanta, steps, out=quanta)
 
 
+def keys_of(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes) -> NDArray[np.uint32]:
+    """What makes regions equal for the service, (n, 6): image, tag and the bits of the box as 32-bit floats."""
+    keys = np.empty((len(box), 6), np.uint32)
+    keys[:, 0], keys[:, 1], keys[:, 2:] = image, tag, box.astype(np.float32).view(np.uint32)
+    return keys
+
+
+def mixed_keys(keys: NDArray[np.uint32]) -> NDArray[np.uint64]:
+    """One number for each row of keys, (n,): equal rows have equal ones, others nearly never."""
+    mixed = np.zeros(len(keys), np.uint64)
+    for column in keys.T:
+        mixed = (mixed ^ column) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    return mixed
+
+
 def first_of_equal(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes) -> Mask:
     """Which rows are the first with their image, tag and box, (n,). Boxes are equal when their 32-bit floats are.
 
     The service sees 32-bit floats and refuses a whole batch that holds an entry twice.
     """
-    keys = np.empty((len(box), 6), np.uint32)
-    keys[:, 0], keys[:, 1], keys[:, 2:] = image, tag, box.astype(np.float32).view(np.uint32)
     # Sorting six columns is slow. One 64-bit mix of them finds the few rows that can be equal; only those are compared.
+<<<<<<< HEAD
     mixed = np.zeros(len(box), np.uint64)
     for column in keys.T:
         mixed = (mixed ^ column) * np.uint64(0x9E3779B97F4A7C15)
         mixed ^= mixed >> np.uint64(29)
+=======
+    keys = keys_of(image, tag, box)
+    mixed = mixed_keys(keys)
+    order = np.argsort(mixed, kind="stable")
+    alike = mixed[order[1:]] == mixed[order[:-1]]
+>>>>>>> upload
     first = np.ones(len(box), np.bool_)
     ordered_mix = np.sort(mixed)  # without the rows of each, it is ten times as fast, and mostly enough
     if (ordered_mix[1:] == ordered_mix[:-1]).any():

@@ -3,7 +3,7 @@
     python tests/customvision/soak.py faults --runs 100
     python tests/customvision/soak.py kill --times 50
     python tests/customvision/soak.py speed --regions 100000
-    python tests/customvision/soak.py memory --regions 20000 200000
+    python tests/customvision/soak.py memory --regions 64000 640000
 
 regionbatch must be importable: installed, or with PYTHONPATH=converters:cli.
 """
@@ -63,10 +63,11 @@ def soak_faults(runs: int) -> None:
 def child(folder: str, endpoint: str, key: str, project: str, journal: str) -> None:
     """The process that is killed: one upload, with a line when it begins and one when it ends."""
     dataset = regionbatch.read(folder)
+    upload = regionbatch.upload  # imports what it needs, before the moments that are tested
     with regionbatch.TrainingClient(endpoint, key) as client:
         print("begin", flush=True)
         begun, pace = time.monotonic(), Pace(200, settle=SETTLE)
-        result = regionbatch.upload(dataset, client, project, create_tags=True, journal=journal, pace=pace)
+        result = upload(dataset, client, project, create_tags=True, journal=journal, pace=pace)
     said = {"sent": result.sent, "seconds": time.monotonic() - begun, "proof": str(result.verification)}
     print(json.dumps(said), flush=True)
 
@@ -121,7 +122,7 @@ def check_exact(dataset: Dataset, service: LocalService, project: str, journal: 
 
 def soak_kills(times: int) -> None:
     with tempfile.TemporaryDirectory() as name:
-        folder = write_set(Path(name), images=24, boxes=64)
+        folder = write_set(Path(name), images=48, boxes=120)
         dataset = regionbatch.read(folder)
         longest = unharmed(folder)
         print(f"{len(dataset)} regions; a run takes {longest:.2f} s")
@@ -245,7 +246,7 @@ def main() -> None:
     speeds = commands.add_parser("speed")
     speeds.add_argument("--regions", type=int, default=100_000)
     speeds.add_argument("--latency", type=float, default=0.1)
-    commands.add_parser("memory").add_argument("--regions", type=int, nargs="+", default=[20_000, 200_000])
+    commands.add_parser("memory").add_argument("--regions", type=int, nargs="+", default=[64_000, 640_000])
     commands.add_parser("child").add_argument("arguments", nargs=5)
     commands.add_parser("measure").add_argument("arguments", nargs=5)
     given = parser.parse_args()

@@ -155,7 +155,7 @@ def test_no_key(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_wrong_key_and_a_wrong_project(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "404 NotFoundProject" in command("upload", place.set, "--project", "../x").stderr
+    assert "got 404 NotFound" in command("upload", place.set, "--project", "../x").stderr
     monkeypatch.setenv("VISION_TRAINING_KEY", "wrong")
     result = place.run("upload")
     assert result.status == 1

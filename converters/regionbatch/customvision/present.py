@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from regionbatch.boxes import keys_of, mixed_keys
 from regionbatch.limits import IMAGES_PER_BATCH
 
 if TYPE_CHECKING:
@@ -176,25 +177,17 @@ def _groups(regions: Columns, rows: NDArray[np.int64]) -> dict[tuple[int, int], 
 def _equal(wanted: Columns, there: Columns) -> NDArray[np.int64]:
     """Match by equal 32-bit floats; of equal ones, the first with the first, and so on."""
     found = np.full(len(wanted.image), -1, np.int64)
-    keys = np.empty((len(wanted.image) + len(there.image), 6), np.uint32)
-    for at, side in ((slice(len(found)), wanted), (slice(len(found), None), there)):
-        keys[at, 0], keys[at, 1], keys[at, 2:] = side.image, side.tag, side.box.astype(np.float32).view(np.uint32)
-    _, group = np.unique(keys, axis=0, return_inverse=True)
-    numbered = group.reshape(-1) * np.int64(max(len(keys), 1))
-    mine, theirs = (part + _rank(part) for part in (numbered[: len(found)], numbered[len(found) :]))
-    _, rows, others = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
-    found[rows] = others
+    my_keys, their_keys = keys_of(*wanted), keys_of(*there)
+    my_mix, their_mix = mixed_keys(my_keys), mixed_keys(their_keys)
+    mine, theirs = np.argsort(my_mix, kind="stable"), np.argsort(their_mix, kind="stable")
+    my_mix, their_mix = my_mix[mine], their_mix[theirs]
+    # The k-th of equal rows here goes with the k-th there.
+    other = np.searchsorted(their_mix, my_mix) + np.arange(len(mine)) - np.searchsorted(my_mix, my_mix)
+    there_too = other < np.searchsorted(their_mix, my_mix, side="right")
+    rows, others = mine[there_too], theirs[other[there_too]]
+    same = (my_keys[rows] == their_keys[others]).all(axis=1)  # a mix can be that of another region
+    found[rows[same]] = others[same]
     return found
-
-
-def _rank(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of each value, how many equal ones stand before it."""
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])) if len(values) else order
-    rank = np.empty(len(values), np.int64)
-    rank[order] = np.arange(len(values)) - np.repeat(starts, np.diff(np.append(starts, len(values))))
-    return rank
 
 
 def _distance(first: Boxes, second: Boxes) -> Boxes:
