@@ -167,17 +167,8 @@ def first_of_equal(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes)
     The service sees 32-bit floats and refuses a whole batch that holds an entry twice.
     """
     # Sorting six columns is slow. One 64-bit mix of them finds the few rows that can be equal; only those are compared.
-<<<<<<< HEAD
-    mixed = np.zeros(len(box), np.uint64)
-    for column in keys.T:
-        mixed = (mixed ^ column) * np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> np.uint64(29)
-=======
     keys = keys_of(image, tag, box)
     mixed = mixed_keys(keys)
-    order = np.argsort(mixed, kind="stable")
-    alike = mixed[order[1:]] == mixed[order[:-1]]
->>>>>>> upload
     first = np.ones(len(box), np.bool_)
     ordered_mix = np.sort(mixed)  # without the rows of each, it is ten times as fast, and mostly enough
     if (ordered_mix[1:] == ordered_mix[:-1]).any():
