@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 import msgspec
 import numpy as np
 
+from regionbatch import limits
 from regionbatch.local import contract, rules
 from regionbatch.local.bodies import read_body
 from regionbatch.local.calls import Answer
@@ -116,7 +117,10 @@ class Operations:
         if not batch.images:
             raise refusal
         shared = {str(tag) for tag in batch.tag_ids or ()}
-        if len(batch.images) > rules.MAX_IMAGES or len(shared.union(*map(_tags_of, batch.images))) > rules.MAX_TAGS:
+        if (
+            len(batch.images) > limits.IMAGES_PER_BATCH
+            or len(shared.union(*map(_tags_of, batch.images))) > rules.MAX_TAGS
+        ):
             raise RefusedError(400, "BadRequestExceededBatchSize", "A batch takes at most 64 images and 20 tags")
 
         types = self.store.tag_types(project.id)
@@ -225,7 +229,7 @@ class Operations:
     def delete_image_regions(self, call: Call) -> Answer:
         """Delete regions; a tag leaves its image with the last of them."""
         project = self._writable(call).id
-        regions = call.ids("regionIds", rules.MAX_REGIONS)
+        regions = call.ids("regionIds", limits.REGIONS_PER_BATCH)
         if not regions:
             raise RefusedError(400, "BadRequestRequiredParamIsNull", "regionIds is missing")
         if len(self.store.known_regions(project, regions)) < len(regions):
@@ -295,7 +299,7 @@ class Operations:
         project = self._row(call).id
         tags = call.ids("tagIds", rules.MAX_TAGS) if tagging != "Untagged" else []
         order = call.choice("orderBy", ("Newest", "Oldest"), "Newest")
-        take, skip = call.number("take", rules.DEFAULT_TAKE, rules.MAX_TAKE), call.number("skip", 0)
+        take, skip = call.number("take", rules.DEFAULT_TAKE, limits.IMAGES_PER_PAGE), call.number("skip", 0)
         return Answer(self._images(self.store.page(project, tagging, tags, order=order, take=take, skip=skip)))
 
     def _count(self, call: Call, tagging: str) -> Answer:
@@ -339,7 +343,7 @@ class Operations:
         boxes = rules.float32_boxes(entries)
         if not entries or np.isnan(boxes).any():
             raise refusal
-        if len(entries) > rules.MAX_REGIONS:
+        if len(entries) > limits.REGIONS_PER_BATCH:
             raise RefusedError(400, "BadRequestExceededBatchSize", "A batch takes at most 64 regions")
         if DOMAINS[project.domain].type != "ObjectDetection":
             raise RefusedError(400, "BadRequestNotSupported", "Only object detection projects take regions")

@@ -17,12 +17,9 @@ if TYPE_CHECKING:
     from regionbatch.local.contract import Box
     from regionbatch.local.settings import Limits
 
-# Sizes of batches: Microsoft's description of the API, v3.2 and v3.3.
-MAX_REGIONS = 64
-MAX_IMAGES = 64
+# Sizes that only the service needs to know: Microsoft's description of the API, v3.2 and v3.3.
 MAX_TAGS = 20
 MAX_IMAGE_IDS = 256
-MAX_TAKE = 256
 DEFAULT_TAKE = 50
 MAX_INT32 = 2**31 - 1
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from regionbatch import limits
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -16,14 +18,14 @@ class Limits:
 
     images: int
     tags: int
-    regions_per_image: int = 300
-    image_bytes: int = 6 * 1024 * 1024
-    side: int = 10_240
-    aspect: int = 25
+    regions_per_image: int = limits.REGIONS_PER_IMAGE
+    image_bytes: int = limits.IMAGE_BYTES
+    side: int = limits.IMAGE_SIDE
+    aspect: int = limits.IMAGE_ASPECT
     body_bytes: int = 60_000_000
 
 
-TIERS = {"F0": Limits(images=5_000, tags=50), "S0": Limits(images=100_000, tags=500)}
+TIERS = {name: Limits(images=tier.images, tags=tier.tags) for name, tier in limits.TIERS.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
