@@ -165,7 +165,9 @@ def print_json(content: dict[str, Any]) -> None:
     """Print a result for programs."""
     import msgspec  # noqa: PLC0415 - as above
 
-    click.echo(msgspec.json.format(msgspec.json.encode(content), indent=2))
+    from regionbatch.report import as_json  # noqa: PLC0415 - as above
+
+    click.echo(msgspec.json.format(as_json(content), indent=2))
 
 
 def print_account(common: Common, ledger: Ledger, findings: Findings, *, err: bool = False) -> None:

@@ -246,6 +246,6 @@ def _drop(code: str, mask: NDArray[np.bool_], dataset: Dataset, report: Report) 
     rows = np.flatnonzero(mask)
     if len(rows):
         regions = dataset.regions
-        values = [f"{dataset.tags[regions.tag[row]]} in {dataset.images.names[regions.image[row]]}" for row in rows]
+        values = (f"{dataset.tags[regions.tag[row]]} in {dataset.images.names[regions.image[row]]}" for row in rows)
         files = dataset.findings.files
         report.add(code, regions.file[rows], regions.where[rows], values, table=files, place=regions.place)

@@ -16,7 +16,7 @@ from regionbatch import boxes
 from regionbatch.codes import ADJUSTING, CODES
 from regionbatch.dataset import Images, RawAnnotations, Regions
 from regionbatch.errors import OptionError, PluginError
-from regionbatch.findings import Account, Ledger, Report, frozen_counts
+from regionbatch.findings import Account, Ledger, Report, frozen_counts, on_one_line
 from regionbatch.limits import REGIONS_PER_IMAGE
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def clean(
         fates.rule("left_out" if code in drop else code, mask)
     if only is not None:
         if unknown := [name for name in only if name not in tags]:
-            raise OptionError(f"only: no such class, got {', '.join(unknown)}; the data set has {', '.join(tags[:20])}")
+            known = on_one_line(", ".join(tags[:20]))
+            raise OptionError(f"only: no such class, got {', '.join(unknown)}; the data set has {known}")
         fates.rule("left_out", ~np.isin(tag, [code for code, name in enumerate(tags) if name in only]))
     fates.rule("unknown_class", tag < 0)
 

@@ -6,17 +6,19 @@ million of them cost a few arrays.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
+from unicodedata import category
 
 import numpy as np
 
 from regionbatch.codes import CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -45,13 +47,31 @@ class Finding(NamedTuple):
     """What stood there, as text; may be empty."""
 
 
+class _Texts:
+    """Values as they are shown, one behind the other in one piece of memory."""
+
+    def __init__(self, values: Iterable[object] = ()) -> None:
+        self._text, self._ends = bytearray(), array("q")
+        for value in values:
+            self.append(value)
+
+    def append(self, value: object) -> None:
+        self._text += as_text(value).encode()
+        self._ends.append(len(self._text))
+
+    def __getitem__(self, row: int) -> str:
+        return self._text[self._ends[row - 1] if row else 0 : self._ends[row]].decode()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Group:
+    """Findings of one code. The columns of those that come one by one are arrays that grow."""
+
     code: str
     table: Sequence[str]
-    file: NDArray[np.int32]
-    where: NDArray[np.int64]
-    value: Sequence[object] | NDArray[np.float64] | None
+    file: NDArray[np.int32] | array[int]
+    where: NDArray[np.int64] | array[int]
+    value: _Texts | NDArray[np.float64] | NDArray[np.int64] | None
     place: Place
 
     def __len__(self) -> int:
@@ -64,7 +84,7 @@ class _Group:
     def _row(self, row: int) -> Finding:
         rule = CODES[self.code]
         file, where = self.table[self.file[row]], int(self.where[row])
-        place = _place(file if file.isprintable() else ascii(file), where, self.place)
+        place = _place(on_one_line(file), where, self.place)
         value = "" if self.value is None else as_text(self.value[row])
         got = f", got {value}" if value else ""
         message = f"{place}: {rule.what}{got}; {rule.advice}"
@@ -154,6 +174,7 @@ class Report:
         self.images_read = 0
         self.progress: Progress = progress or (lambda _what, _done, _all: None)
         self._groups: list[_Group] = []
+        self._growing: dict[tuple[str, int, Place], tuple[array[int], array[int], _Texts, list[str] | None]] = {}
 
     def file(self, name: str) -> int:
         """The code of a file, for `file` columns. Give each file once."""
@@ -176,7 +197,7 @@ class Report:
         code: str,
         file: int | NDArray[np.int32],
         where: int | Sequence[int] | NDArray[np.int64] = 0,
-        value: Sequence[object] | NDArray[np.float64] | None = None,
+        value: Iterable[object] | None = None,
         *,
         place: Place = "line",
         table: Sequence[str] | None = None,
@@ -185,16 +206,41 @@ class Report:
 
         `file` points into `files`, or into `table` where one is given (image names, for example).
         """
+        if isinstance(file, int) and isinstance(where, int):
+            self._add_one(code, file, where, "" if value is None else next(iter(value)), place, table)
+            return
         wheres = np.atleast_1d(np.asarray(where, np.int64))
         files = np.broadcast_to(np.asarray(file, np.int32), np.broadcast_shapes(wheres.shape, np.shape(file)))
         wheres = np.broadcast_to(wheres, files.shape)
         if len(files):
             table = self.files if table is None else table
-            self._groups.append(_Group(CODES[code].name, table, files, wheres, value, place))
+            values = value if value is None or isinstance(value, np.ndarray) else _Texts(value)
+            self._groups.append(_Group(CODES[code].name, table, files, wheres, values, place))
+
+    def _add_one(
+        self, code: str, file: int, where: int, value: object, place: Place, table: Sequence[str] | None
+    ) -> None:
+        """Put a finding behind those of its kind, so that a million that come one by one are a few columns too."""
+        alone = table is not None and len(table) == 1  # a table made for this finding
+        key = (code, 0 if alone else id(self.files if table is None else table), place)
+        if key not in self._growing:
+            names: list[str] | None = [] if alone else None
+            columns = array("i"), array("q"), _Texts()
+            self._growing[key] = (*columns, names)
+            shown = names if names is not None else self.files if table is None else table
+            self._groups.append(_Group(CODES[code].name, shown, *columns, place))
+        files, wheres, values, names = self._growing[key]
+        if names is not None and table is not None:
+            if not names or names[-1] != table[0]:
+                names.append(table[0])
+            file = len(names) - 1
+        files.append(file)
+        wheres.append(where)
+        values.append(value)
 
     def decide(self, option: str, value: str, evidence: str, *, doubtful: bool = False) -> None:
         """Say what was decided about the whole data set. `option` (an API keyword) is what overrides it."""
-        self.decisions[option] = f"{value} ({evidence})"
+        self.decisions[option] = on_one_line(f"{value} ({evidence})")
         if doubtful:
             text = f"{value}, because {evidence}"
             self.add("doubtful_decision", 0, value=[text], table=[f"--{option.replace('_', '-')}"])
@@ -220,9 +266,17 @@ def as_text(value: object) -> str:
     """A value from a file as it is shown to people: short, on one line."""
     if isinstance(value, np.ndarray):
         return " ".join(f"{number:.10g}" for number in value.tolist())
-    text = value if isinstance(value, str) else repr(value)
-    text = text if text.isprintable() else ascii(text)
+    if isinstance(value, np.generic):
+        value = value.item()
+    text = on_one_line(value if isinstance(value, str) else repr(value))
     return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"
+
+
+def on_one_line(text: str) -> str:
+    """Text with all that cannot be printed escaped: no name breaks a line, or tells a terminal what to do."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or category(sign) == "Zs" else ascii(sign)[1:-1] for sign in text)
 
 
 def frozen_counts(counts: Mapping[str, int]) -> Mapping[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ def write_report(
     Raises:
         OutputError: The file cannot be written.
     """
-    path, encode = Path(path), msgspec.json.Encoder().encode
+    path = Path(path)
     if findings is None:
         findings = dataset.findings if batches is None else batches.findings
     content = summary(dataset, batches) | dict(more or {})
@@ -64,13 +65,21 @@ def write_report(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as file:
-            file.write(msgspec.json.format(encode(content), indent=1)[:-2] + b',\n "findings": [')
+            file.write(msgspec.json.format(as_json(content), indent=1)[:-2] + b',\n "findings": [')
             for number, finding in enumerate(findings):
-                file.write((b",\n  " if number else b"\n  ") + encode(finding._asdict()))
+                file.write((b",\n  " if number else b"\n  ") + as_json(finding._asdict()))
             file.write(b"\n ]\n}\n")
     except OSError as error:
         what = f"the report cannot be written, got {error.strerror or error}; choose another path"
         raise OutputError(f"{path}: {what}") from error
+
+
+def as_json(content: object) -> bytes:
+    """Plain values as JSON in UTF-8."""
+    try:
+        return msgspec.json.encode(content)
+    except UnicodeEncodeError:  # a lone surrogate, from a JSON or from a file name that is no UTF-8: it is escaped
+        return json.dumps(content, ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def _account(account: Account) -> dict[str, Any]:

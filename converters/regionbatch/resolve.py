@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from regionbatch.errors import ResolveError
+from regionbatch.findings import on_one_line
 from regionbatch.readers.files import fold
 
 if TYPE_CHECKING:
@@ -166,4 +167,4 @@ def _unresolved(
 
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return (", ".join(names[:_SHOWN]) or "nothing") + more
+    return (on_one_line(", ".join(names[:_SHOWN])) or "nothing") + more

@@ -26,7 +26,7 @@ from regionbatch.readers.files import PictureFinder, Tree, leaves, tree_of
 from regionbatch.readers.jsonpieces import Piece, Pieces, document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -199,10 +199,10 @@ class _Columns:
             return None
         return int(value) if value == int(value) else None
 
-    def id_texts(self, ids: NDArray[np.int64]) -> list[object]:
+    def id_texts(self, ids: NDArray[np.int64]) -> Iterator[object]:
         """Ids as they stood in the file."""
         texts = {number: text for text, number in self._text_ids.items()} | {_NO_ID: "nothing that is an id"}
-        return [texts.get(number, number) for number in ids.tolist()]
+        return (texts.get(number, number) for number in map(int, ids))
 
 
 _annotation_ids = attrgetter("id", "image_id", "category_id", "iscrowd")
@@ -281,7 +281,8 @@ class _Collected:
             starts = np.cumsum([0, *map(len, self._columns["box"])])
             for start, end, bbox_format in zip(starts, starts[1:], self._formats, strict=False):
                 if bbox_format == "ltrb":  # beside files that are not
-                    box[start:end, 2:] -= box[start:end, :2]
+                    with np.errstate(over="ignore", invalid="ignore"):  # as in `_in_shares`
+                        box[start:end, 2:] -= box[start:end, :2]
         shares = _in_shares(box, sizes[image], corners, self._options.coco_boxes, self._report)
         return RawAnnotations(
             mode=_MODES[corners, shares],
@@ -416,7 +417,8 @@ def _in_shares(box: NDArray[np.float64], size: NDArray[np.int32], corners: bool,
         return wanted == "normalised"
     finite = boxes.finite(box)
     first, second = box[:, :2], box[:, 2:]
-    small = (second if corners else first + second) <= 1 + boxes.NOISE
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, and what is no number
+        small = (second if corners else first + second) <= 1 + boxes.NOISE
     # A box of one pixel in the corner is small too, so the images must be larger than that.
     larger = size != 1
     small = finite & small[:, 0] & small[:, 1] & (larger[:, 0] | larger[:, 1])

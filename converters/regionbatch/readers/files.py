@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 LARGEST_LABEL_FILE = 64 * 2**20
 """Bytes. A label file of one image has no reason to be larger."""
 
+_DEEPEST = 64
+"""Folders in a path of a data set, at most."""
+
 _NOT_DATA = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 _FIRST_READ = 2**14
 """Bytes. Nearly every label file is smaller, and asking for more costs more."""
@@ -306,9 +309,12 @@ def fold(name: str) -> str:
 def tails(path: str) -> Iterator[str]:
     """A path in a file, then shorter and shorter ends of it: of `/home/me/a.jpg` also `me/a.jpg` and `a.jpg`.
 
-    `.`, `..` and drives are left out, so that no end of it leads anywhere but down.
+    `.`, `..` and drives are left out, so that no end of it leads anywhere but down. What is deeper than folders are has
+    no ends.
     """
     parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".", "..") and part[-1] != ":"]
+    if len(parts) > _DEEPEST:
+        return
     for start in range(len(parts)):
         yield "/".join(parts[start:])
 

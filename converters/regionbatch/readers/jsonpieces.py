@@ -92,7 +92,7 @@ class Pieces:
     ) -> None:
         """`opened` is what `document` gives; `wanted` says what records are decoded as; `name` is for messages."""
         self._file, self._text = opened
-        self._name, self._size = name, size
+        self._name, self._size = name, min(size, len(self._text))
         self._decoders: dict[str, Callable[[memoryview], list[Any]]] = {
             key: msgspec.json.Decoder(list[record]).decode  # type: ignore[valid-type]
             for key, record in wanted.items()

@@ -397,7 +397,7 @@ def _annotations(
     named = (rows.tag >= 0) & (rows.tag < len(names))
     if not named.all():
         unknown = ~named
-        report.add("unknown_class", file[unknown], rows.line[unknown], rows.tag[unknown].tolist())
+        report.add("unknown_class", file[unknown], rows.line[unknown], rows.tag[unknown])
         rows = rows.take(named)
         image, file = image[named], file[named]
     shapes, boxes = int(np.count_nonzero(rows.shape)), int(np.count_nonzero(~rows.shape))
@@ -431,8 +431,8 @@ def _refuse_pixels(rows: yolo_rows.Rows, report: Report) -> None:
 
 
 def _pixels_after_word(row: str) -> bool:
-    first, *numbers = row.split()
     try:
+        first, *numbers = row.split()
         return not first.lstrip("-").isdigit() and len(numbers) >= 4 and max(map(float, numbers[:4])) > 2
     except ValueError:
         return False

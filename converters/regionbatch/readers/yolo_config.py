@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 from regionbatch.errors import AmbiguousDatasetError, DatasetError, DatasetNotFoundError
+from regionbatch.findings import as_text
 from regionbatch.readers.files import Tree, UnreadableError, as_utf8, is_picture, read_lines, tails
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def read_yaml(tree: Tree, name: str, report: Report) -> Config | None:
         content = yaml.load(text.decode(), Loader=yaml.BaseLoader)  # noqa: S506 - the one that makes only text
     except UnreadableError as error:
         raise DatasetError(f"{name}: cannot be read, got {error}; repair it") from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:  # the last two: "\U7FFFFFFF"
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         what = getattr(error, "problem", None) or type(error).__name__
@@ -218,7 +219,7 @@ def split_folders(tree: Tree, config: Config, report: Report) -> dict[str, list[
     if not any(found.values()):
         wanted = ", ".join(entry for entries in config.splits.values() for entry in entries)
         raise DatasetNotFoundError(
-            f"{config.file}: none of its folders is here, got {wanted}; "
+            f"{config.file}: none of its folders is here, got {as_text(wanted)}; "
             "correct the paths in it, or name the labels' folder"
         )
     return {split: places for split, places in found.items() if places}

@@ -151,10 +151,7 @@ def interpret(table: Table, kind: str, report: Report, files: NDArray[np.int32])
     whole = np.isfinite(tag) & (tag == np.floor(tag)) & (np.abs(tag) < 2**31)
     bad = ~(is_box | is_shape) | ~whole
     if bad.any():
-        texts = [
-            " ".join(f"{number:.10g}" for number in table.values[at : at + length][:12])
-            for at, length in zip(start[bad], count[bad], strict=True)
-        ]
+        texts = (table.values[at : at + min(length, 12)] for at, length in zip(start[bad], count[bad], strict=True))
         report.add("not_a_row", files[table.file[bad]], table.line[bad], texts)
     box = np.empty((len(count), 4))
     is_box, is_shape = is_box & whole, is_shape & whole
