@@ -344,6 +344,8 @@ def test_batches_of_pictures_are_full_and_never_too_large() -> None:
 
 def test_a_body_that_is_too_large_after_all_is_halved(tmp_path: Path) -> None:
     dataset = rb.read(write_set(tmp_path, boxes=1))
+    for path in tmp_path.glob("*.png"):
+        path.write_bytes(path.read_bytes() + bytes(500))
     with rehearsal(Settings(limits=Limits(images=99, tags=9, body_bytes=3_000))) as (service, project, client):
         pace = Clock().pace()
         result = upload(dataset, client, project, pace=pace, in_flight=1)
