@@ -343,8 +343,10 @@ def test_batches_of_pictures_are_full_and_never_too_large() -> None:
 
 
 def test_a_body_that_is_too_large_after_all_is_halved(tmp_path: Path) -> None:
-    dataset = rb.read(write_set(tmp_path))
-    with rehearsal(Settings(limits=Limits(images=99, tags=9, body_bytes=2_000))) as (service, project, client):
+    dataset = rb.read(write_set(tmp_path, boxes=1))
+    for path in tmp_path.glob("*.png"):
+        path.write_bytes(path.read_bytes() + bytes(500))
+    with rehearsal(Settings(limits=Limits(images=99, tags=9, body_bytes=3_000))) as (service, project, client):
         pace = Clock().pace()
         result = upload(dataset, client, project, pace=pace, in_flight=1)
         assert result.new_images == 12
@@ -600,6 +602,28 @@ def test_a_service_that_is_gone_ends_the_run(tmp_path: Path, monkeypatch: pytest
         monkeypatch.setattr(client, "images_by_id", gone)
         with pytest.raises(rb.TransportError):
             upload(dataset, client, project)
+
+
+@pytest.mark.parametrize("call", ["create_images", "create_regions"])
+@pytest.mark.parametrize("status", [0, 503])
+def test_writes_that_fail_without_end_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, status: int
+) -> None:
+    """Reading goes on working: nothing is marked as failed, and the run can be gone on with."""
+    dataset = rb.read(write_set(tmp_path / "set", images=30, boxes=100))
+    with rehearsal() as (service, project, client):
+        pace = Clock().pace()
+
+        def gone(*_arguments: object) -> Any:
+            raise rb.TransportError("a: b; c", status=status)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(client, call, gone)
+            with pytest.raises(rb.TransportError):
+                upload(dataset, client, project, journal=tmp_path / "journal.sqlite", pace=pace)
+        assert pace.calls.total() < 300
+        result = upload(dataset, client, project, journal=tmp_path / "journal.sqlite")
+        assert_exact(dataset, result, service, project)
 
 
 @pytest.mark.parametrize("version", ["3.2", "3.3"])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regionbatch.customvision.client import Picture
-from regionbatch.customvision.rate import TRIES, in_flight
+from regionbatch.customvision.rate import STUBBORN, TRIES, in_flight
 from regionbatch.customvision.regions import is_final
 from regionbatch.errors import OptionError, ServiceError, TransportError
 from regionbatch.limits import BODY_BYTES, IMAGE_ASPECT, IMAGE_BYTES, IMAGE_SIDE, IMAGES_PER_BATCH
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 IN_FLIGHT = 2
 """Bodies of 30 MB that are under way at a time."""
+_CREATE = "CreateImagesFromFiles"
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF87a", b"GIF89a")
 _TRANSIENT = ("ErrorStorage", "ErrorUnknown")
 _QUALITY = 90
@@ -172,11 +173,11 @@ class Uploader:
         last = ("Unconfirmed", "sent, but not named in the answer")
         for tries in range(1, TRIES + 1):
             try:
-                answer = self._pace.call("CreateImagesFromFiles", lambda: self._create(rows), repeat=False)  # noqa: B023 - called at once
+                answer = self._pace.call(_CREATE, lambda: self._create(rows), repeat=False)  # noqa: B023 - called at once
             except ServiceError as error:
-                if is_final(error) or (tries == TRIES and not error.status):
+                if is_final(error) or self._pace.gone(_CREATE) or (tries == TRIES and not error.status):
                     raise
-                if tries == TRIES or not isinstance(error, TransportError) or _too_large(error, rows):
+                if tries == TRIES or not isinstance(error, TransportError) or _halves_help(error, rows, tries):
                     self._split(rows, error)
                     return
             else:
@@ -189,7 +190,7 @@ class Uploader:
 
     def _create(self, rows: Sequence[int]) -> list[UploadedImage]:
         pictures = [Picture(name=self._name(row), contents=self._contents(row)) for row in rows]
-        call = self._journal.before("CreateImagesFromFiles")
+        call = self._journal.before(_CREATE)
         answer = self._client.create_images(self._project_id, pictures)
         self._journal.after(call)
         return answer
@@ -234,9 +235,10 @@ class Uploader:
             return b""  # refused by the service with a status of its own
 
 
-def _too_large(error: ServiceError, rows: Sequence[int]) -> bool:
-    """Whether a body took too long to send, and can be made smaller."""
-    return error.status == HTTPStatus.REQUEST_TIMEOUT and len(rows) > 1
+def _halves_help(error: ServiceError, rows: Sequence[int], tries: int) -> bool:
+    """Whether fewer pictures may fare better: it took too long to send them, or one of them breaks the service."""
+    stubborn = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and tries >= STUBBORN
+    return len(rows) > 1 and (stubborn or error.status == HTTPStatus.REQUEST_TIMEOUT)
 
 
 def shrunk(path: Path) -> bytes:

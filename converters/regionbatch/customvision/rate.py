@@ -21,6 +21,10 @@ TRIES = 12
 """How often a call that may be repeated is made before the service counts as gone."""
 THROTTLED_TRIES = 100
 """How often a 429 is obeyed before it is an error."""
+STUBBORN = 4
+"""Tries after which a batch that only brings 5xx is halved: one of its entries may be what breaks the service."""
+GONE = 50
+"""Failures of one operation in a row, over all threads, after which going on is of no use."""
 PATIENCE = 300.0
 """Longest wait in seconds that is obeyed; a longer one is a quota that is used up, and an error."""
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
@@ -56,6 +60,7 @@ class Pace:
         self.settle = settle
         self.calls: Counter[str] = Counter()
         """Calls made so far, by operation, refused and failed ones included."""
+        self._failures: Counter[str] = Counter()
         self.now, self._sleep = now, sleep
         self._random = random.Random(seed)  # noqa: S311 - jitter, no secret
         self._lock = threading.Lock()
@@ -72,7 +77,7 @@ class Pace:
         while True:
             self._take(operation)
             try:
-                return make()
+                answer = make()
             except LimitError as error:
                 throttled += 1
                 if error.status != 429 or error.retry_after > PATIENCE or throttled > THROTTLED_TRIES:
@@ -80,9 +85,17 @@ class Pace:
                 self._hold(max(error.retry_after, self.delay(throttled)))
             except TransportError:
                 failed += 1
+                self._failures[operation] += 1
                 if not repeat or failed >= TRIES:
                     raise
                 self.sleep(self.delay(failed))
+            else:
+                self._failures[operation] = 0
+                return answer
+
+    def gone(self, operation: str) -> bool:
+        """Whether a call has failed so often, wherever it was made, that going on is of no use."""
+        return self._failures[operation] >= GONE
 
     def delay(self, tries: int) -> float:
         """Seconds to wait after so many tries."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regionbatch.customvision.present import Present, columns, match, read_images
-from regionbatch.customvision.rate import TRIES, in_flight
+from regionbatch.customvision.rate import STUBBORN, TRIES, in_flight
 from regionbatch.errors import AccessError, ServiceError, TransportError
 from regionbatch.limits import REGIONS_PER_BATCH
 
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     Rows = NDArray[np.int64]
 
 
-STUBBORN = 4
-"""Tries after which a batch that only brings 5xx is halved: one of its entries may be what breaks the service."""
+_CREATE = "CreateImageRegions"
 _SERVER_ERROR = 500
 _UNCONFIRMED = ServiceError(
     "regions: sent, but neither confirmed nor found in the project; run it again",
@@ -114,30 +113,34 @@ class Sender:
 
     def _deliver(self, rows: Rows) -> None:
         """Send one batch until each of its regions has an outcome."""
-        idle = 0
-        trouble: ServiceError = _UNCONFIRMED
+        idle, trouble = 0, _UNCONFIRMED
         while len(rows):
-            if idle == TRIES or (idle == STUBBORN and len(rows) > 1 and trouble.status >= _SERVER_ERROR):
+            if idle == STUBBORN and len(rows) > 1 and trouble.status >= _SERVER_ERROR:
                 self._split(rows, trouble)
                 return
+            if idle == TRIES:
+                self._fail(rows, trouble)
+                return
             call = _Call(self._journal, self._batches.rows[rows])
-            left = rows
+            left, refusal = rows, None
             try:
-                left = self._account(rows, self._create(rows, call))
+                left, trouble = self._account(rows, self._create(rows, call)), _UNCONFIRMED
             except TransportError as error:
+                if self._pace.gone(_CREATE):
+                    raise
                 trouble = error
                 self._pace.sleep(self._pace.settle + self._pace.delay(idle + 1))
             except ServiceError as error:
-                call.done()
                 if is_final(error):
+                    call.done()
                     raise
-                left = self._look_up(rows, Outcome.DUPLICATED)
-                if len(left) == len(rows):
-                    self._split(rows, error)
-                    return
+                refusal = error
             if len(left):
-                left = self._look_up(left, Outcome.CREATED)
+                left = self._look_up(left, Outcome.DUPLICATED if refusal else Outcome.CREATED)
             call.done(self._outcomes.of[rows])
+            if refusal and len(left) == len(rows):
+                self._split(rows, refusal)
+                return
             idle = idle + 1 if len(left) == len(rows) else 0
             rows = left
 
@@ -148,15 +151,18 @@ class Sender:
             call.sent()
             return self._client.create_regions(self._project_id, batch)
 
-        return self._pace.call("CreateImageRegions", make, repeat=False)
+        return self._pace.call(_CREATE, make, repeat=False)
 
     def _split(self, rows: Rows, error: ServiceError) -> None:
         """A batch does not go in: halve it until those that are to blame stand alone."""
-        if len(rows) == 1 or error is _UNCONFIRMED:
-            self._outcomes.fail(rows, error.code or str(error.status or "NoAnswer"), error.said or str(error))
+        if len(rows) == 1:
+            self._fail(rows, error)
             return
         for half in np.array_split(rows, 2):
             self._deliver(half)
+
+    def _fail(self, rows: Rows, error: ServiceError) -> None:
+        self._outcomes.fail(rows, error.code or str(error.status or "NoAnswer"), error.said or str(error))
 
     def _account(self, rows: Rows, answer: RegionsAnswer) -> Rows:
         """Note what an answer says; the regions that it does not name."""
@@ -192,7 +198,7 @@ class _Call:
         self._number: int | None = None
 
     def sent(self) -> None:
-        self._number = self._journal.before("CreateImageRegions", self._rows, self._number)
+        self._number = self._journal.before(_CREATE, self._rows, self._number)
 
     def done(self, outcomes: NDArray[np.int8] | None = None) -> None:
         if self._number is not None:
