@@ -96,9 +96,8 @@ def changed(good: dict[str, Any], **fields: st.SearchStrategy[Any]) -> st.Search
     return kept | kept | kept | wild
 
 
-coco_documents = changed(
-    {},
-    images=st.lists(
+coco_fields: dict[str, st.SearchStrategy[Any]] = {
+    "images": st.lists(
         changed(
             {"id": 1, "file_name": "a.jpg", "width": 100, "height": 80},
             id=ids,
@@ -109,8 +108,8 @@ coco_documents = changed(
         min_size=1,
         max_size=4,
     ),
-    categories=st.lists(changed({"id": 1, "name": "cat"}, id=ids, name=wild_texts | wild), min_size=1, max_size=3),
-    annotations=st.lists(
+    "categories": st.lists(changed({"id": 1, "name": "cat"}, id=ids, name=wild_texts | wild), min_size=1, max_size=3),
+    "annotations": st.lists(
         changed(
             {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 30, 40]},
             id=ids,
@@ -123,8 +122,9 @@ coco_documents = changed(
         min_size=1,
         max_size=6,
     ),
-    bbox_format=st.sampled_from(["ltrb", "ltwh", 5]),
-)
+    "bbox_format": st.sampled_from(["ltrb", "ltwh", 5]),
+}
+coco_documents = st.fixed_dictionaries(coco_fields) | st.fixed_dictionaries(coco_fields) | changed({}, **coco_fields)
 
 
 def good_beside(document: Any) -> Any:
