@@ -182,6 +182,7 @@ class Room:
     """A folder in memory, where there is one, that each input is put into and read from."""
 
     def __init__(self, format: str, folder: Path) -> None:  # noqa: A002
+        self.format = format
         self._reader, self._doors = plugins.get(format), DOORS[format]  # found once: that takes a while
         self._folders = [folder / f"{number}" for number in range(len(self._doors))]
         for door, home in zip(self._doors, self._folders, strict=True):

@@ -1,52 +1,566 @@
-"""Every message that reading can bring about, read as its user would: where, what, and what to do, on one line."""
+"""Every error that a user can cause, provoked and read: what is wrong, where, and the option or the edit that helps.
+
+The last tests see to it that the tables are whole: no `raise` of the core, and no finding code, is without an entry.
+"""
 
 from __future__ import annotations
 
+import ast
+import io
+import os
 import re
+import traceback
+from functools import partial
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+import numpy as np
 import pytest
 
-import regionbatch as rb
-from helpers import ROOT
-from regionbatch import plugins
+import regionbatch
+from helpers import ROOT, batches_of, id_of, ids_of, write_json
+from regionbatch import errors, plugins
+from regionbatch.batching import Batch
+from regionbatch.boxes import BoxMode
 from regionbatch.codes import CODES
-from regionbatch.plugins import BUILT_IN
+from regionbatch.dataset import Images, RawAnnotations
+from regionbatch.findings import Report
+from regionbatch.options import ReadOptions
+from regionbatch.readers.jsonpieces import Pieces, document
+from regionbatch.renaming import read_renames
 from regionbatch.testing import cases_in
 
-CASES = {
-    f"{format_}/{case.name}": (format_, case) for format_ in BUILT_IN for case in cases_in(ROOT / "fixtures" / format_)
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+LIBRARY = Path(regionbatch.__path__[0])
+MODULES = [
+    *sorted((LIBRARY / "readers").glob("*.py")),
+    *(LIBRARY / f"{name}.py" for name in ("batching", "clean", "ids", "options", "output", "plugins")),
+    *(LIBRARY / f"{name}.py" for name in ("reading", "renaming", "report", "resolve")),
+]
+FORM = re.compile(r"\S.*: \S.*; \S.*")
+"""`PLACE: WHAT, got VALUE; NEXT STEP`, on one line."""
+
+Files = dict[str, str | bytes]
+IMAGES = '"images": [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 80}]'
+CATEGORIES = '"categories": [{"id": 1, "name": "cat"}]'
+RECORD = '{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 30, 40]}'
+COCO = f'{{{IMAGES}, {CATEGORIES}, "annotations": [{RECORD}]}}'
+VOC = "<annotation><size><width>9</width><height>9</height></size></annotation>"
+ROW = "0 0.5 0.5 0.25 0.25\n"
+YOLO: Files = {"labels/a.txt": ROW, "classes.txt": "cat\n"}
+
+
+class Cause(NamedTuple):
+    """A mistake: the files of a data set, what is done with it, and what the error must say."""
+
+    files: Files
+    says: tuple[str, ...]
+    read: str = ""
+    """What is read, below the folder."""
+    options: Mapping[str, Any] = {}
+    sparse: int = 0
+    """Bytes that the first file is made long, on disk a few."""
+
+
+def coco(annotations: str) -> Files:
+    """A COCO file with some text for its annotations and what follows."""
+    return {"a.json": f"{{{IMAGES}, {CATEGORIES}, {annotations}"}
+
+
+READING: dict[str, Cause] = {
+    "nothing there": Cause({}, ("nowhere: there is no such file or folder", "check the path"), "nowhere"),
+    "an unknown format": Cause(YOLO, ("--format", "got yola", "did you mean yolo?"), options={"format": "yola"}),
+    "no format at all": Cause({"a.doc": ""}, ("no data set that a reader knows", "coco: a COCO JSON", "--format")),
+    "two formats": Cause({**YOLO, "a.json": COCO}, ("more than one format", "coco: a.json", "--format")),
+    "an option of another format": Cause(
+        YOLO, ("voc_origin: the yolo reader has no such option", "yolo_rows"), options={"voc_origin": "1"}
+    ),
+    "a choice that is none": Cause(YOLO, ("got wide; known: auto, box",), options={"yolo_rows": "wide"}),
+    "a mark that is none": Cause(YOLO, ("drop: no such mark, got tall; known: crowd",), options={"drop": ["tall"]}),
+    "a class that is none": Cause(
+        YOLO, ("only: no such class, got dog; the data set has cat",), options={"only": ["dog"]}
+    ),
+    "a doubt, read strictly": Cause(
+        {**YOLO, "labels/b.txt": "0 0.5 0.5 0.25\n"},
+        ("strict reading found 1 not_a_row", "labels/b.txt:1", "do without --strict"),
+        options={"strict": True},
+    ),
+    # COCO
+    "shares or pixels": Cause(
+        coco(
+            f'"annotations": [{RECORD}, {RECORD.replace("1, 2, 30, 40", "0.1, 0.1, 0.2, 0.2")}, '
+            f"{RECORD.replace('1, 2, 30, 40', '0.1, 0.1, 0.3, 0.3')}]}}"
+        ),
+        ("a.json: boxes may be pixels or shares, got 2 of 3", "--coco-boxes pixels or --coco-boxes normalised"),
+    ),
+    "results for a data set": Cause(
+        {"a.json": '[{"image_id": 1, "score": 0.5}]'},
+        ("not a COCO data set, got a list of results", "needed is"),
+        "a.json",
+    ),
+    "a folder without COCO": Cause(
+        {"a.json": '{"shapes": [], "imagePath": ""}'},
+        ("no COCO JSON here", "needed is images", "labelme"),
+        options={"format": "coco"},
+    ),
+    "a JSON that is not there": Cause(
+        {"a.json": COCO}, ("got --coco-json b.json",), options={"coco_json": "b.json", "format": "coco"}
+    ),
+    "two JSON files": Cause(
+        {"a.json": COCO, "b.json": COCO}, ("a.json: several JSON files", "a.json, b.json", "--coco-json")
+    ),
+    "a split and a JSON beside it": Cause({"a.json": COCO, "train.json": COCO}, ("several JSON files", "--coco-json")),
+    "no such split of COCO": Cause(
+        {"train.json": COCO}, ("got --split test; here is train",), options={"split": "test"}
+    ),
+    "an empty JSON": Cause({"a.json": "", "b.json": COCO}, ("not a COCO data set, got empty", "needed is"), "a.json"),
+    "no key": Cause({"a.json": COCO[:-1] + "\n, 5}"}, ("a.json:2: a key as", "repair the file")),
+    "no value": Cause({"a.json": COCO[:-1] + ',"x": }'}, ("a.json:1: a value is needed", "got '}'", "repair")),
+    "no comma": Cause({"a.json": COCO[:-1] + '"x": 1}'}, ("a.json:1: a comma or the closing }", "repair the file")),
+    "a key twice": Cause(
+        {"a.json": COCO[:-1] + ', "annotations": []}'}, ("annotations stands here a second time", "keep one")
+    ),
+    "a broken record": Cause(
+        coco('"annotations": [\n{"id": 1, "bbox": [1, 2}]}'), ("a.json:2: JSON that cannot be read", "repair")
+    ),
+    "cut off in a record": Cause(
+        coco('"annotations": [{"id": 1'), ("a.json:1: the file ends in the middle of an array", "cut off")
+    ),
+    "cut off in a value": Cause(
+        {"a.json": COCO[:-1] + ', "x": {"y": ['}, ("the file ends in the middle of a value", "cut off")
+    ),
+    "deep brackets": Cause(
+        coco(f'"annotations": [{{"x": {"[" * 5000}{"]" * 5000}}}]}}'), ("a.json: brackets are nested too deep",)
+    ),
+    "a huge record": Cause(
+        coco(f'"annotations": [{{"x": "{"a" * (17 << 20)}"}}]}}'), ("a.json:1: a record is larger than 16 MiB",)
+    ),
+    # Pascal VOC
+    "no XML": Cause({"a.txt": ""}, ("no XML file here", "Annotations", "--format"), options={"format": "voc"}),
+    "no XML that can be read": Cause(
+        {"a.xml": "<annotation>", "b.xml": "<annotation></x>"}, ("none of 2 XML files", "a.xml:1", "repair or remove")
+    ),
+    "a split of one XML": Cause(
+        {"a.xml": VOC}, ("one file has no splits, got --split val", "name the folder"), "a.xml", {"split": "val"}
+    ),
+    "no such split of VOC": Cause(
+        {"Annotations/a.xml": VOC, "ImageSets/Main/train.txt": "a"},
+        ("got --split test; here is train",),
+        options={"split": "test"},
+    ),
+    # YOLO
+    "no data file": Cause(
+        {**YOLO, "a.yaml": "x: 1"}, ("a.yaml: no YOLO data set; name the folder, its data.yaml",), "a.yaml"
+    ),
+    "no labels": Cause(
+        {"classes.txt": "cat"}, ("no pictures and no label files", "check the folder"), "", {"format": "yolo"}
+    ),
+    "no such split of YOLO": Cause(
+        {**YOLO, "data.yaml": "train: labels\nnames: [cat]"},
+        ("data.yaml: no such split, got --split test; here is train",),
+        options={"split": "test"},
+    ),
+    "pixels in YOLO": Cause(
+        {**YOLO, "labels/a.txt": "0 155 144 481 298\n"},
+        ("labels/a.txt: coordinates must be shares from 0 to 1", "1 of 1 rows", "--format and --yolo-rows"),
+    ),
+    "names that are none": Cause(
+        {**YOLO, "data.yaml": "names: {a: b}"}, ("data.yaml: names must be a list", "got dict", "--names")
+    ),
+    "no names": Cause({"labels/a.txt": ROW}, ("no class names, got no data.yaml", "--names")),
+    "names that disagree": Cause(
+        {**YOLO, "data.yaml": "names: [cat, dog]"},
+        ("1 class names are not the 2 of data.yaml", "choose one with --names"),
+    ),
+    "no such file of names": Cause(
+        YOLO, ("--names: there is no such file", "check the path"), options={"names": "nowhere.txt"}
+    ),
+    "a file without names": Cause(
+        {"empty.txt": "", **YOLO}, ("--names: no class names in it", "one name a line"), options={"names": "empty.txt"}
+    ),
+    "folders that are not here": Cause(
+        {**YOLO, "data.yaml": "train: x/y\nnames: [cat]"},
+        ("data.yaml: none of its folders is here, got x/y", "correct the paths"),
+    ),
+    "broken YAML": Cause({**YOLO, "data.yaml": "train: x\nnames: [cat"}, ("data.yaml:2: no YAML", "correct it")),
+    "a huge data.yaml": Cause(
+        {"data.yaml": "", **YOLO}, ("data.yaml: cannot be read, got larger than 64 MiB",), sparse=2**26 + 1
+    ),
+    "a huge list of names": Cause(
+        {"classes.txt": "", "labels/a.txt": ROW}, ("classes.txt: cannot be read",), sparse=2**26 + 1
+    ),
 }
-READ = [name for name, (_, case) in CASES.items() if not case.refused]
-REFUSED = [name for name, (_, case) in CASES.items() if case.refused]
-FORM = re.compile(r"[^;]+?: [^;]+(?:, got [^;]+)?; .+")
-"""PLACE: WHAT, got VALUE; NEXT STEP"""
 
 
-def read(name: str) -> rb.Dataset:
-    format_, case = CASES[name]
-    return rb.read(case.input, format=format_, **case.options(plugins.get(format_).options))
+def read(cause: Cause, folder: Path) -> None:
+    """Read the data set of a cause."""
+    folder = folder / "set"
+    folder.mkdir()
+    for name, text in cause.files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    if cause.sparse:
+        os.truncate(folder / next(iter(cause.files)), cause.sparse)
+    options = dict(cause.options)
+    if "names" in options:
+        options["names"] = folder / options["names"]
+    regionbatch.read(folder / cause.read, **options)
 
 
-@pytest.mark.parametrize("name", READ)
-def test_findings_say_where_what_and_what_to_do(name: str) -> None:
-    for finding in read(name).findings:
-        told = CODES[finding.code]
-        assert finding.message.startswith(f"{finding.place}: {told.what}")
-        assert finding.message.endswith(f"; {told.advice}")
-        assert finding.message.isprintable()
-        assert finding.value in finding.message
+class Counting:
+    """A reader that says it met a box more than it returns."""
+
+    title: ClassVar[str] = "counts wrong"
+    options: ClassVar[type[ReadOptions]] = ReadOptions
+
+    def claims(self, path: Path) -> str | None:
+        return str(path)
+
+    def read(self, _path: Path, _options: ReadOptions, report: Report) -> RawAnnotations:
+        report.read(boxes=1)
+        nothing = np.empty(0, np.int32)
+        images = Images([], nothing, nothing, [], nothing)
+        return RawAnnotations(
+            BoxMode.XYWH_REL, np.empty((0, 4)), nothing, nothing, images, [], nothing, np.empty(0, np.int64)
+        )
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_refusals_say_where_what_and_what_to_do(name: str) -> None:
-    with pytest.raises(rb.RegionBatchError) as caught:
-        read(name)
-    first = str(caught.value).splitlines()[0]
+class Full(io.BytesIO):
+    """A file on a full disk."""
+
+    def write(self, _data: object) -> int:
+        raise OSError(28, "No space left on device")
+
+
+def dataset(folder: Path, *names: str, tags: str = "cat\n") -> regionbatch.Dataset:
+    """A data set with a box on each of some images."""
+    files: Files = {"classes.txt": tags, **{f"{name}.txt": ROW for name in names or ("a",)}}
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(str(text).encode())
+    return regionbatch.read(folder)
+
+
+def pieces_of(text: str) -> Callable[[Path], object]:
+    """The splitter alone: the reader has looked at the file before."""
+
+    def run(folder: Path) -> None:
+        (folder / "a.json").write_text(text, encoding="utf-8")
+        with document(folder / "a.json") as opened:
+            list(Pieces(opened, "a.json", {}))
+
+    return run
+
+
+def ids_from(text: str | bytes, name: str = "ids.json") -> Callable[[Path], object]:
+    def run(folder: Path) -> object:
+        (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+        return regionbatch.read_ids(folder / name)
+
+    return run
+
+
+def renames_from(text: str, name: str = "map.json") -> Callable[[Path], object]:
+    def run(folder: Path) -> object:
+        (folder / name).write_bytes(text.encode())
+        return read_renames((), folder / name)
+
+    return run
+
+
+def batched(images: Any, tags: dict[str, str], *names: str, **more: Any) -> Callable[[Path], object]:
+    return lambda folder: regionbatch.batches(dataset(folder, *names), tag_ids=tags, image_ids=images, **more)
+
+
+def written(target: str, *, before: str = "", **more: Any) -> Callable[[Path], object]:
+    def run(folder: Path) -> object:
+        batches = batches_of(dataset(folder / "set"))
+        if before:
+            (folder / before).parent.mkdir(parents=True, exist_ok=True)
+            (folder / before).touch()
+        return regionbatch.write(batches, folder / target, **more)
+
+    return run
+
+
+def plugged(format: str, *values: str) -> Callable[[Path], object]:  # noqa: A002 - the keyword of `read`
+    def run(folder: Path) -> object:
+        points = [EntryPoint(format, value, plugins.GROUP) for value in values]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(plugins, "_plugins", lambda: points)
+            return regionbatch.read(folder, format=format)
+
+    return run
+
+
+def report_on_a_folder(folder: Path) -> None:
+    regionbatch.write_report(folder, dataset(folder / "set"))
+
+
+CAT = {"cat": id_of("cat")}
+DOING: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
+    "a JSON that is gone": (
+        lambda folder: document(folder / "a.json").__enter__(),
+        ("a.json: cannot be read", "check"),
+    ),
+    "an empty JSON": (pieces_of(""), ("a.json: the file is empty", "written to its end")),
+    "no JSON object": (pieces_of("\n []"), ("a.json:2: a JSON object is needed, got '[]'", "repair the file")),
+    # Ids
+    "ids that are not there": (
+        lambda folder: regionbatch.read_ids(folder / "x.json"),
+        ("x.json: cannot be read", "check the path"),
+    ),
+    "ids in another encoding": (ids_from(b"\xff\xfe\xff"), ("ids.json: not UTF-8 text", "save it as UTF-8")),
+    "ids that are no JSON": (ids_from('{\n"a": }'), ("ids.json:2: not JSON", "needed is an object")),
+    "ids that are a number": (ids_from("5"), ("ids.json: no table of ids, got 5", "needed is an object")),
+    "an id without a name": (ids_from('[{"id": "x"}]'), ("ids.json: entry 1 has no name or no id", "needed is")),
+    "an id that is none": (
+        ids_from("cat,7", "ids.csv"),
+        ("ids.csv: the id of cat is no UUID, got '7'", "copy it from the service"),
+    ),
+    "a name with two ids": (
+        ids_from(f"cat,{id_of('a')}\ncat,{id_of('b')}".upper().replace("CAT", "cat"), "ids.csv"),
+        ("ids.csv: cat has two ids", id_of("a"), "keep one"),
+    ),
+    "ids of a wrong type": (
+        batched([], CAT),
+        ("image_ids: a table of ids or the path of one is needed, got list", "tags.json"),
+    ),
+    # Renaming
+    "a map without =": (lambda _: read_renames(["cat"]), ("--map: OLD=NEW is needed, got cat", "--map cat=feline")),
+    "a map that is not there": (
+        lambda folder: read_renames((), folder / "x.csv"),
+        ("x.csv: cannot be read", "check the path"),
+    ),
+    "a map that is no JSON": (renames_from("{"), ("map.json: not JSON", '{"old": "new"}')),
+    "a map of something else": (
+        renames_from("a,b,c", "map.csv"),
+        ("map.csv: pairs of names are needed, got", "CSV old,new"),
+    ),
+    "a class with two new names": (
+        renames_from("a,b\na,c", "map.csv"),
+        ("map.csv: a has two new names, got b and c", "keep one"),
+    ),
+    # Resolving
+    "a map of no class": (
+        batched({"a": id_of("a")}, CAT, rename={"dog": "cat"}),
+        ("--map: no such class in the data set, got dog", "it has cat"),
+    ),
+    "a class without an id": (
+        batched({"a": id_of("a")}, {"dog": id_of("dog")}),
+        (
+            "tag names: 1 with 1 boxes have no id, got cat (1 boxes)",
+            "--map old=new",
+            "--skip-unresolved",
+            "the table has dog",
+        ),
+    ),
+    "an image without an id": (batched({"b": id_of("b")}, CAT), ("image names: 1 with 1 boxes", "--skip-unresolved")),
+    "a class that could be two": (
+        batched({"a": id_of("a")}, {"Cat": id_of("1"), "CAT": id_of("2")}),
+        ("cat: several tags could be meant, got Cat, CAT", "--map"),
+    ),
+    "an image that could be two": (
+        batched({"x/a": id_of("1"), "y/a": id_of("2")}, CAT),
+        ("a: several images could be meant, got x/a, y/a", "by their paths"),
+    ),
+    "two images of one id": (
+        batched({"a": id_of("a")}, CAT, "x/a", "y/a"),
+        ("y/a: it and x/a would both be", "by their paths"),
+    ),
+    # Output
+    "lines of XML": (
+        written("o.jsonl", payload="xml"),
+        ("o.jsonl: a .jsonl file takes JSON, got --payload xml", "name a folder"),
+    ),
+    "a file where a folder shall be": (
+        written("o", before="o"),
+        ("o: a folder is to be written, but a file", "choose another name"),
+    ),
+    "an output that exists": (written("o.jsonl", before="o.jsonl"), ("o.jsonl: exists already", "--overwrite")),
+    "an output with other things": (
+        written("o", before="o/mine.txt", overwrite=True),
+        ("o: holds other files than payloads, got mine.txt", "choose another folder"),
+    ),
+    "an output inside a file": (written("f/o", before="f"), ("cannot be written", "nothing was left there")),
+    "a full disk": (
+        lambda _: regionbatch.write([Batch(b"")], Full()),
+        ("the file object: cannot be written, got No space", "not whole"),
+    ),
+    "a report on a folder": (report_on_a_folder, ("the report cannot be written, got", "choose another path")),
+    # Plugins
+    "two readers of one name": (
+        plugged("csv", "a:A", "b:B"),
+        ("csv: two readers have this name, got a:A and b:B", "uninstall one"),
+    ),
+    "a reader that cannot be loaded": (
+        plugged("csv", "no_such_module:Reader"),
+        ("csv: the reader of no_such_module:Reader cannot be loaded, got ModuleNotFoundError", "update or uninstall"),
+    ),
+    "a reader that is none": (
+        plugged("csv", "json:JSONDecoder"),
+        ("csv: the reader of json:JSONDecoder lacks title", "see"),
+    ),
+    "a reader that counts wrong": (
+        lambda folder: regionbatch.read(folder, format=Counting()),
+        ("the ledger of boxes does not add up: 1 read = 0 kept", "defect of the reader"),
+    ),
+}
+
+
+def provoke(do: Callable[[Path], object], folder: Path) -> tuple[str, str, int]:
+    """The message of the error that something ends in, and the file and line of its `raise`."""
+    with pytest.raises(regionbatch.RegionBatchError) as caught:
+        do(folder)
+    frames = [
+        one for one in traceback.extract_tb(caught.value.__traceback__) if Path(one.filename).is_relative_to(LIBRARY)
+    ]
+    return str(caught.value), frames[-1].filename, frames[-1].lineno or 0
+
+
+def check(message: str, says: tuple[str, ...], *, strict: bool = False) -> None:
+    first, *rest = message.split("\n")
     assert FORM.fullmatch(first), first
+    assert bool(rest) == strict, "only strict reading tells more than a line"
+    assert "Traceback" not in message
+    for part in says:
+        assert part in message
 
 
-def test_codes_are_parts_of_one_sentence() -> None:
-    for code in CODES.values():
-        assert not code.what.endswith(".")
-        assert not code.advice.endswith(".")
-        assert code.advice, code
+@pytest.mark.parametrize("name", READING)
+def test_reading(name: str, tmp_path: Path) -> None:
+    cause = READING[name]
+    message, _, _ = provoke(partial(read, cause), tmp_path)
+    check(message, cause.says, strict=bool(cause.options.get("strict")))
+
+
+@pytest.mark.parametrize("name", DOING)
+def test_doing(name: str, tmp_path: Path) -> None:
+    do, says = DOING[name]
+    message, _, _ = provoke(do, tmp_path)
+    check(message, says)
+
+
+def test_every_raise_is_provoked(tmp_path: Path) -> None:
+    """Each `raise` of one of our errors in the core is where one of the causes above ends."""
+    met: set[tuple[str, int]] = set()
+    runs: list[Callable[[Path], object]] = [do for do, _ in DOING.values()]
+    runs += [partial(read, cause) for cause in READING.values()]
+    for number, do in enumerate(runs):
+        (tmp_path / str(number)).mkdir()
+        _, file, line = provoke(do, tmp_path / str(number))
+        met.add((Path(file).name, line))
+    family = {name for name, value in vars(errors).items() if isinstance(value, type)}
+    helpers = {"_broken", "_ambiguous", "_unresolved"}
+    missing, count = [], 0
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+                name = ast.unparse(node.exc.func).rpartition(".")[2]
+                lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+                if name in family | helpers:
+                    count += 1
+                    if not any((path.name, line) in met for line in lines):
+                        missing.append(f"{path.name}:{node.lineno}: {name}")
+    assert not missing
+    assert count > 60
+
+
+ADVICE = {
+    "not_a_box": "correct or remove it",
+    "not_a_row": "correct or remove it",
+    "negative_size": "correct the file",
+    "empty_box": "correct or remove it",
+    "duplicate": "remove one",
+    "unknown_image": "correct it, or add the image",
+    "unknown_category": "correct or add it",
+    "unknown_class": "--names",
+    "ambiguous_id": "give each its own id",
+    "unknown_image_size": "--image-dir",
+    "unresolved": "--map",
+    "left_out": "--drop or --only",
+    "clipped": "check the file",
+    "reordered": "check the file",
+    "box_from_segmentation": "the box around its segmentation was taken",
+    "box_from_shape": "the box around it was taken",
+    "crowd": "--drop crowd",
+    "difficult": "--drop difficult",
+    "truncated": "--drop truncated",
+    "occluded": "--drop occluded",
+    "extra_column": "it was ignored",
+    "unreadable_file": "repair or remove it",
+    "unsafe_xml": "remove its <!ENTITY",
+    "not_an_image": "correct or remove it",
+    "merged_image": "its boxes were put together",
+    "image_not_on_disk": "the service may have it",
+    "size_mismatch": "check it",
+    "size_transposed": "check that the boxes fit",
+    "outside_dataset": "never opened",
+    "over_region_limit": "remove some",
+    "stale_filename": "the XML's own name was taken",
+    "shared_label": "both got its boxes",
+    "odd_encoding": "check the names",
+    "region_failed": "see its message",
+    "region_exceeded": "remove some",
+    "region_missing": "upload it again",
+    "region_moved": "correct the one that is wrong",
+    "region_extra": "remove it there if it is wrong",
+    "project_full": "some will be refused",
+    "same_picture": "their boxes are merged",
+    "picture_shrunk": "they stay true",
+    "picture_refused": "--shrink",
+    "tag_renamed": "trimmed, NFC",
+    "tag_merged": "it became one tag",
+    "matched_loosely": "the nearest name was taken",
+    "mapped": "--map",
+    "class_count_mismatch": "the names win",
+    "no_box": "it is no box",
+    "missing_label": "not read",
+    "unlisted_label": "add it",
+    "missing_split": "not read",
+    "doubtful_decision": "decide with this option",
+}
+"""What the message of each finding must end with, or nearly: the edit, the option, or what was done about it."""
+
+
+def test_every_code_has_its_advice() -> None:
+    assert set(ADVICE) == set(CODES)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_finding_says_where_and_what_to_do(code: str) -> None:
+    report = Report()
+    report.add(code, 0, 7, ["a\nvalue"], table=["labels/a\x1b.txt"])
+    [finding] = report.findings()
+    check(finding.message, (", got a\\nvalue; ", CODES[code].what))
+    assert finding.message.startswith("labels/a\\x1b.txt:7: ")
+    assert ADVICE[code] in finding.message.rpartition(", got a\\nvalue; ")[2]
+
+
+@pytest.mark.parametrize("format", ["coco", "voc", "yolo"])
+def test_the_findings_and_errors_of_all_cases(format: str) -> None:  # noqa: A002
+    """Every message that the conformance cases lead to, read as a user gets it."""
+    kind = {"coco": "Coco", "voc": "Voc", "yolo": "Yolo"}[format]
+    reader = plugins.get(format)
+    assert type(reader).__name__ == f"{kind}Reader"
+    told = 0
+    for case in cases_in(ROOT / "fixtures" / format):
+        try:
+            found = regionbatch.read(case.input, format=format, **case.options(reader.options))
+        except regionbatch.RegionBatchError as error:
+            check(str(error), ())
+            continue
+        for finding in found.findings:
+            check(finding.message, (ADVICE[finding.code],))
+            told += 1
+    assert told > 20
+
+
+def test_an_id_table_of_ids(tmp_path: Path) -> None:
+    """What the tables above take for granted: with the right files, nothing is wrong."""
+    found = dataset(tmp_path)
+    write_json(tmp_path / "tags.json", ids_of(found.tags))
+    assert len(regionbatch.batches(found, tag_ids=tmp_path / "tags.json", image_ids={"a": id_of("a")})) == 1

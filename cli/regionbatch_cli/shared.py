@@ -163,11 +163,9 @@ def finish(
 
 def print_json(content: dict[str, Any]) -> None:
     """Print a result for programs."""
-    import msgspec  # noqa: PLC0415 - as above
-
     from regionbatch.report import as_json  # noqa: PLC0415 - as above
 
-    click.echo(msgspec.json.format(as_json(content), indent=2))
+    click.echo(as_json(content, indent=2))
 
 
 def print_account(common: Common, ledger: Ledger, findings: Findings, *, err: bool = False) -> None:

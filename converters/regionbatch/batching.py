@@ -224,7 +224,8 @@ def table_of(ids: Mapping[str, str] | str | PathLike[str], name: str) -> Mapping
         return collect_ids(ids.items(), name)
     if isinstance(ids, str) or hasattr(ids, "__fspath__"):
         return read_ids(ids)
-    raise OptionError(f"{name}: a table of ids or the path of one is needed, got {type(ids).__name__}")
+    what = f"a table of ids or the path of one is needed, got {type(ids).__name__}"
+    raise OptionError(f"{name}: {what}; give a dict of ids by name, or a file as tags.json")
 
 
 def _one_code_an_id(ids: Sequence[str | None]) -> NDArray[np.int32]:

@@ -65,7 +65,7 @@ def write_report(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as file:
-            file.write(msgspec.json.format(as_json(content), indent=1)[:-2] + b',\n "findings": [')
+            file.write(as_json(content, indent=1)[:-2] + b',\n "findings": [')
             for number, finding in enumerate(findings):
                 file.write((b",\n  " if number else b"\n  ") + as_json(finding._asdict()))
             file.write(b"\n ]\n}\n")
@@ -74,12 +74,12 @@ def write_report(
         raise OutputError(f"{path}: {what}") from error
 
 
-def as_json(content: object) -> bytes:
-    """Plain values as JSON in UTF-8."""
+def as_json(content: object, indent: int = 0) -> bytes:
+    """Plain values as JSON in UTF-8, on one line or indented."""
     try:
-        return msgspec.json.encode(content)
+        return msgspec.json.format(msgspec.json.encode(content), indent=indent)
     except UnicodeEncodeError:  # a lone surrogate, from a JSON or from a file name that is no UTF-8: it is escaped
-        return json.dumps(content, ensure_ascii=False).encode(errors="backslashreplace")
+        return json.dumps(content, ensure_ascii=False, indent=indent or None).encode(errors="backslashreplace")
 
 
 def _account(account: Account) -> dict[str, Any]:

@@ -1,0 +1,82 @@
+"""A data set of nothing but broken boxes costs hardly more memory than a good one; its report is written as it goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from helpers import process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+BOXES, PER_IMAGE = 200_000, 200
+BYTES_A_FINDING = 250
+"""Of peak memory, at most: its columns, the text of its value, and what reading takes for a moment. An object with the
+same in it has more than 1,000."""
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="peak memory is asked of POSIX")
+
+MEASURE = """
+import resource, sys, regionbatch as rb
+dataset = rb.read(sys.argv[1])
+read = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+rb.write_report(sys.argv[2], dataset)
+print(len(dataset), len(dataset.findings), read, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def measure(source: Path, report: Path) -> tuple[int, int, int, int]:
+    """How many regions and findings, and the bytes at most in use until it was read, and until it was reported."""
+    done = process("-c", MEASURE, source, report, OPENBLAS_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    regions, findings, read, reported = map(int, done.stdout.split())
+    unit = 1 if sys.platform == "darwin" else 1024
+    return regions, findings, read * unit, reported * unit
+
+
+def write_yolo(folder: Path, row: str) -> None:
+    (folder / "labels").mkdir(parents=True)
+    (folder / "classes.txt").write_text("cat\n", encoding="utf-8")
+    rows = "".join(f"{row} {0.1 + number / 1000:.3f} 0.5 0.1 0.1\n" for number in range(PER_IMAGE))
+    for image in range(BOXES // PER_IMAGE):
+        (folder / "labels" / f"{image}.txt").write_text(rows, encoding="utf-8")
+
+
+def write_coco(folder: Path, row: str) -> None:
+    folder.mkdir(parents=True)
+    images = [{"id": n, "file_name": f"{n}.jpg", "width": 500, "height": 500} for n in range(BOXES // PER_IMAGE)]
+    head = json.dumps({"images": images, "categories": [{"id": 1, "name": "cat"}]})
+    records = (
+        f'{{"id": {n}, "image_id": {n // PER_IMAGE}, "category_id": 1, "bbox": [{row}, {n % PER_IMAGE}, 10, 10]}}'
+        for n in range(BOXES)
+    )
+    (folder / "a.json").write_text(f'{head[:-1]}, "annotations": [{", ".join(records)}]}}', encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("write", "good", "bad", "value"),
+    [
+        (write_yolo, "0", "1", "1"),
+        (write_yolo, "0", "person", "person 0.100 0.5 0.1 0.1"),
+        (write_coco, "1", '"x"', "['x', 0, 10, 10]"),
+    ],
+    ids=["unknown classes", "words", "no numbers"],
+)
+def test_memory(write: Callable[[Path, str], None], good: str, bad: str, value: str, tmp_path: Path) -> None:
+    for name, row in (("good", good), ("bad", bad)):
+        write(tmp_path / name, row)
+    _, few, usual, _ = measure(tmp_path / "good", tmp_path / "good.json")
+    regions, findings, read, reported = measure(tmp_path / "bad", tmp_path / "bad.json")
+    assert (few, regions, findings) == (0, 0, BOXES)
+    assert read - usual < BYTES_A_FINDING * BOXES
+    assert reported - read < 4 << 20, "the report is written finding by finding"
+    with (tmp_path / "bad.json").open(encoding="utf-8") as file:
+        lines = [line for line in file if line.startswith('  {"code"')]
+    assert len(lines) == BOXES
+    assert json.loads(lines[0].rstrip(",\n"))["value"] == value
