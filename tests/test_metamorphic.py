@@ -418,3 +418,19 @@ def test_the_fast_way_takes_nothing_that_the_patient_way_refuses(texts: list[byt
         slow = patiently(texts, report)
         assert not len(report.findings())
         assert [column.tolist() for column in fast] == [column.tolist() for column in slow]
+
+
+# Lists of names and pictures.
+
+
+def test_a_blank_line_in_a_list_counts(tmp_path: Path) -> None:
+    """The class behind it keeps its number, as labelImg and darknet write it; the finding names the right line."""
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 .5 .5 .2 .2\n1 .5 .5 .2 .2\n2 .5 .5 .2 .2\n", encoding="utf-8")
+    (tmp_path / "obj.names").write_text("cat\n\ndog \u2028x\n\n \n", encoding="utf-8")
+    (tmp_path / "data.yaml").write_text("train: train.txt\n", encoding="utf-8")
+    (tmp_path / "train.txt").write_text("\nimages/a.jpg\n\n\nimages/b.jpg\n", encoding="utf-8")
+    dataset = regionbatch.read(tmp_path)
+    assert [region.tag for region in dataset] == ["cat", "dog \u2028x"]
+    places = {finding.code: finding.place for finding in dataset.findings}
+    assert places == {"missing_label": "train.txt:5", "unknown_class": "labels/a.txt:2"}

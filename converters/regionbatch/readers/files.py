@@ -29,6 +29,7 @@ _DEEPEST = 64
 """Folders in a path of a data set, at most."""
 
 _NOT_DATA = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _FIRST_READ = 2**14
 """Bytes. Nearly every label file is smaller, and asking for more costs more."""
 _OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -287,7 +288,7 @@ def as_utf8(data: bytes) -> tuple[bytes, bool]:
 
 
 def read_lines(tree: Tree, path: str, report: Report) -> list[str]:
-    """The lines of a small text file (a list of names or images), without blank ones.
+    """The lines of a small text file (a list of names or images), trimmed; blank ones count, but not at the end.
 
     Raises:
         DatasetNotFoundError: It cannot be read.
@@ -298,7 +299,7 @@ def read_lines(tree: Tree, path: str, report: Report) -> list[str]:
         raise DatasetNotFoundError(f"{path}: cannot be read, got {error}; repair it") from error
     if guessed:
         report.add("odd_encoding", 0, table=[path])
-    return [line.strip() for line in data.decode().splitlines() if line.strip()]
+    return [line.strip() for line in _LINE_END.split(data.decode().rstrip())] if data.strip() else []
 
 
 def fold(name: str) -> str:

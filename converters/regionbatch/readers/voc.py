@@ -146,7 +146,7 @@ def _listed(
                     continue
                 if stem in known:
                     chosen.setdefault(known[stem], split)
-                elif not quiet:
+                elif stem and not quiet:
                     report.add("missing_label", 0, number, [stem], table=[path])
     return chosen
 

@@ -265,7 +265,8 @@ def listed_pictures(tree: Tree, name: str, report: Report, label_of: Callable[[s
                 yield _joined(found[0], ends[found[1]])
                 break
         else:
-            report.add("missing_label", 0, number, [entry], table=[name])
+            if entry:
+                report.add("missing_label", 0, number, [entry], table=[name])
 
 
 def _exists(tree: Tree, base: str, cut: int, ends: list[str], label_of: Callable[[str], str]) -> bool:
