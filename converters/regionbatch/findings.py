@@ -28,6 +28,7 @@ Place = Literal["line", "annotation", "image", "entry"]
 """What `where` counts: lines from 1; or COCO ids, where a negative number is the record's own number, from -1 on."""
 
 _LONGEST_VALUE = 80
+_LONGEST_PLACE = 1000
 
 
 class Finding(NamedTuple):
@@ -84,7 +85,7 @@ class _Group:
     def _row(self, row: int) -> Finding:
         rule = CODES[self.code]
         file, where = self.table[self.file[row]], int(self.where[row])
-        place = _place(on_one_line(file), where, self.place)
+        place = _place(on_one_line(_shortened(file)), where, self.place)
         value = "" if self.value is None else as_text(self.value[row])
         got = f", got {value}" if value else ""
         message = f"{place}: {rule.what}{got}; {rule.advice}"
@@ -282,6 +283,11 @@ def on_one_line(text: str) -> str:
 def frozen_counts(counts: Mapping[str, int]) -> Mapping[str, int]:
     """A read-only copy of counts by code."""
     return MappingProxyType(dict(counts))
+
+
+def _shortened(name: str) -> str:
+    """A name that is no longer than a path can sensibly be: a class name may be a whole file."""
+    return name if len(name) <= _LONGEST_PLACE else name[:_LONGEST_PLACE] + "…"
 
 
 def _place(file: str, where: int, place: Place) -> str:
