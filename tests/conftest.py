@@ -7,8 +7,11 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("here", settings.get_profile("search"), derandomize=True)
 settings.load_profile("here")
+"""The same examples in every run, so that the suite says something of the change; `--hypothesis-profile search` looks
+for new ones."""
 
 
 collect_ignore = ["plugin_example"]

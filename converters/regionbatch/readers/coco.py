@@ -37,12 +37,15 @@ _NO_ID = -(2**63)
 _TEXT_IDS = -(2**62)
 
 
+_NAME = r"[^./\\\s]"
+"""A file name has something of this in it; others, as `./`, name nothing."""
+
 Id = Annotated[int, msgspec.Meta(gt=_TEXT_IDS, lt=-_TEXT_IDS)]
 
 
 class _Image(msgspec.Struct, gc=False):
     id: Id
-    file_name: str
+    file_name: Annotated[str, msgspec.Meta(pattern=_NAME)]
     width: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 0
     height: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 0
 
@@ -177,10 +180,11 @@ class _Columns:
     def _plain_images(self, records: list[Any]) -> Iterable[tuple[int, str, int, int]]:
         for number, record in enumerate(records, 1):
             id_ = self._id(record.get("id")) if isinstance(record, dict) else None
-            if id_ is None or not isinstance(record.get("file_name"), str):
+            name = record.get("file_name") if isinstance(record, dict) else None
+            if id_ is None or not isinstance(name, str) or not re.search(_NAME, name):
                 self._report.add("not_an_image", self._file, -number, [record], place="image")
             else:
-                yield id_, record["file_name"], _side(record.get("width")), _side(record.get("height"))
+                yield id_, name, _side(record.get("width")), _side(record.get("height"))
 
     def _plain_categories(self, records: list[Any]) -> Iterable[tuple[int, str]]:
         for record in records:
