@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from regionbatch.errors import ResolveError
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
 _is_uuid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
+_decode = msgspec.json.Decoder(dict[str, str]).decode
 _NAME_KEYS = ("name", "sourceUrl", "file_name", "fileName", "originalImageUri")
 _FORMS = 'an object {"name": "id"}, a GetTags answer, an image-upload answer, a list of images, or CSV with name,id'
 
@@ -31,13 +32,27 @@ def read_ids(path: str | PathLike[str]) -> dict[str, str]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
+        if (ids := _plain_table(data)) is not None:
+            return ids
+        text = data.decode("utf-8-sig")
     except OSError as error:
         raise ResolveError(f"{path}: cannot be read, got {error.strerror}; check the path") from error
     except UnicodeDecodeError as error:
         raise ResolveError(f"{path}: not UTF-8 text; save it as UTF-8") from error
     pairs = _from_csv(text) if path.suffix.lower() == ".csv" else _from_json(text, path)
     return collect_ids(pairs, str(path))
+
+
+def _plain_table(data: bytes) -> dict[str, str] | None:
+    """The ids of a JSON `{"name": "id"}`, if each name stands in it once and every id has its usual spelling."""
+    try:
+        ids = _decode(data)
+    except msgspec.DecodeError:
+        return None
+    # A pair has four quotation marks. With as many as pairs in the table need, none is hidden by a second of its name.
+    once = data.count(b'"') == 4 * len(ids)
+    return ids if once and all(map(_is_uuid, ids.values())) else None
 
 
 def collect_ids(pairs: Iterable[tuple[str, object]], place: str) -> dict[str, str]:
@@ -59,6 +74,8 @@ def collect_ids(pairs: Iterable[tuple[str, object]], place: str) -> dict[str, st
 
 
 def _as_uuid(name: str, value: object, place: str) -> str:
+    import uuid  # noqa: PLC0415 - only for ids in an unusual spelling
+
     try:
         return str(uuid.UUID(value if isinstance(value, str) else ""))
     except ValueError:
@@ -68,6 +85,8 @@ def _as_uuid(name: str, value: object, place: str) -> str:
 
 
 def _from_csv(text: str) -> Iterator[tuple[str, object]]:
+    import csv  # noqa: PLC0415 - only where the table is one
+
     rows = [row for row in csv.reader(text.splitlines()) if any(map(str.strip, row))]
     heading = bool(rows) and len(rows[0]) > 1 and "id" in rows[0][1].lower()  # no id has an i, not even a broken one
     for row in rows[heading:]:

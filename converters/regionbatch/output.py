@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Sized
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,41 +124,45 @@ def _write_lines(bodies: Iterator[bytes], file: IO[bytes]) -> int:
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """A file that takes its name only once it is written to its end."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    part = _beside(path, "part")
     try:
-        with os.fdopen(handle, "wb", 2**20) as file:
+        with part.open("xb", 2**20) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(path)
+        part.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
 
 
 def _write_folder(bodies: Iterator[bytes], path: Path, payload: Payload) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    part = _beside(path, "part")
+    part.mkdir()
     count = 0
     try:
         for count, body in enumerate(bodies, 1):
             (part / f"batch-{count:05}.{payload}").write_bytes(body)
-        part.chmod(0o777 & ~_umask())
         if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
-            path.replace(old / path.name)
+            old = _beside(path, "old")
+            path.replace(old)
             part.replace(path)
-            shutil.rmtree(old)
+            _remove(old)
         else:
             part.replace(path)
     except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
+        _remove(part)
         raise
     return count
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _beside(path: Path, what: str) -> Path:
+    """A hidden name beside a path that no other run has."""
+    return path.with_name(f".{path.name}.{os.urandom(4).hex()}.{what}")
+
+
+def _remove(folder: Path) -> None:
+    import shutil  # noqa: PLC0415 - it loads three libraries of compression
+
+    shutil.rmtree(folder, ignore_errors=True)

@@ -7,15 +7,14 @@ it is asked for by name, or when no built-in reader claims the path. The guide i
 from __future__ import annotations
 
 from dataclasses import is_dataclass
-from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from regionbatch.errors import PluginError, UnknownFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from importlib.metadata import EntryPoint
     from pathlib import Path
 
     from regionbatch.dataset import RawAnnotations
@@ -75,21 +74,23 @@ def get(name: str) -> Reader:
     """
     if name in BUILT_IN:
         _refuse_twins(name, [plugin for plugin in _plugins() if plugin.name == name])
-        return _load(EntryPoint(name, BUILT_IN[name], GROUP))
+        return _load(name, BUILT_IN[name])
     found = [plugin for plugin in _plugins() if plugin.name == name]
     _refuse_twins(name, found)
     if not found:
         known = [*BUILT_IN, *(plugin.name for plugin in _plugins())]
+        from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
+
         near = get_close_matches(name, known, 1)
         hint = f"did you mean {near[0]}?" if near else f"known formats: {', '.join(known)}"
         raise UnknownFormatError(f"--format: no reader of this name, got {name}; {hint}")
-    return _load(found[0])
+    return _load(name, found[0].value, _origin(found[0]))
 
 
 def listed() -> Iterator[Listed]:
     """All readers, built in and plugged in; a broken one is named with its trouble."""
     for name, target in BUILT_IN.items():
-        yield Listed(name, _HERE, _load(EntryPoint(name, target, GROUP)))
+        yield Listed(name, _HERE, _load(name, target))
     for plugin in _plugins():
         origin = _origin(plugin)
         try:
@@ -104,7 +105,8 @@ def detect(path: Path) -> tuple[str, Reader, str]:
     Raises:
         UnknownFormatError: No reader claims it, or more than one does.
     """
-    claims = [(name, reader, why) for name in BUILT_IN if (why := (reader := get(name)).claims(path))]
+    built_in = {name: _load(name, target) for name, target in BUILT_IN.items()}
+    claims = [(name, reader, why) for name, reader in built_in.items() if (why := reader.claims(path))]
     troubles: list[str] = []
     if not claims:
         plugged = [one for one in listed() if one.origin != _HERE]
@@ -112,7 +114,7 @@ def detect(path: Path) -> tuple[str, Reader, str]:
     if len(claims) == 1:
         return claims[0]
     if not claims:
-        needed = "; ".join(f"{name}: {get(name).title}" for name in BUILT_IN)
+        needed = "; ".join(f"{name}: {reader.title}" for name, reader in built_in.items())
         broken = "".join(f"; broken: {trouble}" for trouble in troubles)
         raise UnknownFormatError(
             f"{path}: no data set that a reader knows; looked for {needed}; or name --format{broken}"
@@ -134,6 +136,8 @@ def _claim(plugin: Listed, path: Path, troubles: list[str]) -> str | None:
 
 
 def _plugins() -> list[EntryPoint]:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - a third of the start-up, and mostly not needed
+
     return sorted(entry_points(group=GROUP), key=lambda plugin: (plugin.name, plugin.value))
 
 
@@ -147,18 +151,18 @@ def _refuse_twins(name: str, found: list[EntryPoint]) -> None:
         raise PluginError(f"{name}: two readers have this name, got {' and '.join(origins)}; uninstall one of them")
 
 
-def _load(plugin: EntryPoint) -> Reader:
+def _load(name: str, target: str, origin: str = "regionbatch") -> Reader:
     try:
-        module, _, attribute = plugin.value.partition(":")
+        module, _, attribute = target.partition(":")
         reader = getattr(import_module(module), attribute)()
     except Exception as error:
         raise PluginError(
-            f"{plugin.name}: the reader of {_origin(plugin)} cannot be loaded, "
+            f"{name}: the reader of {origin} cannot be loaded, "
             f"got {type(error).__name__}: {error}; update or uninstall that package"
         ) from error
     if not (isinstance(reader, Reader) and is_dataclass(reader.options)):
         raise PluginError(
-            f"{plugin.name}: the reader of {_origin(plugin)} lacks title, options (a dataclass), claims or read; "
+            f"{name}: the reader of {origin} lacks title, options (a dataclass), claims or read; "
             "see regionbatch.plugins.Reader"
         )
     return reader

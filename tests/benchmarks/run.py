@@ -30,6 +30,8 @@ from statistics import median
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 ENVIRONMENT = os.environ | {
+    "PYTHONDONTWRITEBYTECODE": "",  # installed programs have their bytecode: so have ours and the rivals'
+    "PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / "regionbatch-bytecode"),
     "PYTHONPATH": os.pathsep.join([str(ROOT / "converters"), str(ROOT / "cli"), os.environ.get("PYTHONPATH", "")])
 }
 SETS = ("coco", "voc", "yolo")

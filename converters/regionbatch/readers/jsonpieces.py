@@ -12,7 +12,6 @@ import json
 import mmap
 import os
 import re
-import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -62,6 +61,8 @@ def document(path: Path) -> Iterator[tuple[FileIO, mmap.mmap]]:
     try:
         with path.open("rb", buffering=0) as file:
             if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+                import tempfile  # noqa: PLC0415 - only for UTF-16
+
                 with tempfile.TemporaryFile(buffering=0) as copy:
                     file.seek(0)
                     for text in codecs.iterdecode(iter(lambda: file.read(PIECE), b""), "utf-16", "replace"):

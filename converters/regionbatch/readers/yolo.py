@@ -14,7 +14,6 @@ from regionbatch.boxes import BoxMode
 from regionbatch.dataset import Images, RawAnnotations
 from regionbatch.errors import AmbiguousDatasetError, DatasetError
 from regionbatch.options import YoloOptions
-from regionbatch.pictures import EXTENSIONS
 from regionbatch.readers import yolo_rows
 from regionbatch.readers.files import (
     PictureFinder,
@@ -22,6 +21,7 @@ from regionbatch.readers.files import (
     UnreadableError,
     as_utf8,
     match_split,
+    pictures_of,
     split_of_folder,
     tree_of,
 )
@@ -169,28 +169,23 @@ class _Pairs:
 
     def _add_listed(self, folder: str, listing: Folder, split: str | None) -> None:
         """Take the pictures of one folder. The same as `add_picture` of each, in a few steps for all."""
-        names = sorted(name for ending, some in listing.by_ending.items() if ending in EXTENSIONS for name in some)
+        names = pictures_of(listing)
         prefix = f"{folder}/" if folder else ""
         pictures = [prefix + name for name in names]
-        if split is None:
-            split = split_of_folder(prefix)
-        for picture in pictures:
-            self.pictures.setdefault(picture, split)
+        new = [picture for picture in pictures if picture not in self.pictures] if self.pictures else pictures
+        self.pictures.update(dict.fromkeys(new, split_of_folder(prefix) if split is None else split))
         labels = [name[: name.rfind(".")] + ".txt" for name in names]
         for place in dict.fromkeys((folder, label_folder(folder))):  # the second wins
             there = self._tree.folder(place)
             top = f"{place}/" if place else ""
-            if there:
-                self.label.update(
-                    (picture, top + label)
-                    for picture, label in zip(pictures, labels, strict=True)
-                    if label in there.files
-                )
+            if there and ".txt" in there.by_ending:
+                pairs = zip(pictures, labels, strict=True)
+                self.label.update({picture: top + label for picture, label in pairs if label in there.files})
         self._used.update(filter(None, map(self.label.get, pictures)))
 
-    def knows(self, label: str) -> bool:
-        """Whether a label file belongs to a split already."""
-        return label in self._unpaired or label in self._used
+    def unknown(self, labels: Iterable[str]) -> list[str]:
+        """Those of some label files that belong to no split yet."""
+        return [label for label in labels if label not in self._used and label not in self._unpaired]
 
     def finish(self) -> None:
         """Pair what is left by name, if the name is the only one; label files still left name pictures not on disk."""
@@ -223,7 +218,9 @@ class _Pairs:
 
     def drop(self, labels: Collection[str]) -> NDArray[np.int32]:
         """Leave out the pictures of some label files; the new code of each picture before, (m,)."""
-        gone = {picture for picture, label in self.label.items() if label in labels} if labels else set()
+        if not labels:
+            return np.arange(len(self.pictures), dtype=np.int32)
+        gone = {picture for picture, label in self.label.items() if label in labels}
         stays = np.fromiter((picture not in gone for picture in self.pictures), np.bool_, len(self.pictures))
         self.pictures = {picture: split for picture, split in self.pictures.items() if picture not in gone}
         return (np.cumsum(stays) - 1).astype(np.int32)
@@ -327,14 +324,14 @@ def _wanted(split: str, known: Collection[str], place: str) -> list[str]:
 
 def _collect_unlisted(tree: Tree, listed: set[str], labels: _Pairs, report: Report) -> None:
     """Take folders called like a split that the data.yaml does not name (often `test`); report other label files."""
-    unlisted = [name for name in tree.files(".txt") if not labels.knows(name) and _may_be_label(name)]
+    unlisted = list(filter(_may_be_label, labels.unknown(tree.files(".txt"))))
     for split in dict.fromkeys(filter(None, map(split_of_folder, unlisted))):
         if not match_split(split, listed):
             tops = {name[: name.index(f"{split}/") + len(split)] for name in unlisted if split_of_folder(name) == split}
             report.decide("split", f"all, also {split}", "its folder is here, though no line of the data set names it")
             for top in sorted(tops):
                 labels.add_folder(top, split)
-    rest = [name for name in unlisted if not labels.knows(name)]
+    rest = labels.unknown(unlisted)
     report.add("unlisted_label", np.arange(len(rest), dtype=np.int32), table=rest)
 
 
@@ -342,21 +339,22 @@ def _read_rows(
     tree: Tree, labels: _Pairs, options: YoloOptions, report: Report
 ) -> tuple[yolo_rows.Rows, NDArray[np.int32], NDArray[np.int32]]:
     """The rows of all label files, and the image and the file of each. Unreadable files drop their picture."""
-    labelled = [(code, label) for code, label in enumerate(map(labels.label.get, labels.pictures)) if label is not None]
-    codes = np.fromiter((code for code, _ in labelled), np.int32, len(labelled))
-    files = report.add_files([label for _, label in labelled])
+    of_pictures = list(map(labels.label.get, labels.pictures))
+    codes = np.asarray([code for code, label in enumerate(of_pictures) if label is not None], np.int32)
+    paths = [label for label in of_pictures if label is not None]
+    files = report.add_files(paths)
     parsed: list[yolo_rows.Rows] = []
     image_of: list[NDArray[np.int32]] = []
     file_of: list[NDArray[np.int32]] = []
     unreadable: set[str] = set()
-    for start, texts in _blocks(tree, [label for _, label in labelled], unreadable, report):
+    for start, texts in _blocks(tree, paths, unreadable, report):
         block = slice(start, start + len(texts))
         table = yolo_rows.tabulate(texts, report, files[block])
         rows = yolo_rows.interpret(table, options.yolo_rows, report, files[block])
         parsed.append(rows)
         image_of.append(codes[block][rows.file])
         file_of.append(files[block][rows.file])
-        report.progress("reading label files", block.stop, len(labelled))
+        report.progress("reading label files", block.stop, len(paths))
     rows = yolo_rows.Rows(*(np.concatenate(columns) for columns in zip(*parsed, strict=True)))
     return rows, labels.drop(unreadable)[np.concatenate(image_of)], np.concatenate(file_of)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote
 
 from regionbatch.errors import AmbiguousDatasetError, DatasetError, DatasetNotFoundError
 from regionbatch.findings import as_text
@@ -146,12 +145,10 @@ def class_names(tree: Tree, configs: list[Config], given: Path | None, report: R
         report.decide("names", str(given), f"{len(names)} names, as asked")
         return names
     lists = {config.file: config.names for config in configs if config.names is not None}
-    for name in tree.files(".txt", ".names", ".labels", ".json"):
-        last = name.rpartition("/")[2].lower()
-        if last in _NAME_FILES or last.endswith(".names"):
-            found = _notes(tree, name) if last.endswith(".json") else read_lines(tree, name, report)
-            if found:
-                lists.setdefault(name, found)
+    for name in _name_files(tree):
+        found = _notes(tree, name) if name.lower().endswith(".json") else read_lines(tree, name, report)
+        if found:
+            lists.setdefault(name, found)
     if not lists:
         raise AmbiguousDatasetError(
             f"{tree.root}: no class names, got no data.yaml, obj.data, obj.names or classes.txt; "
@@ -167,6 +164,14 @@ def class_names(tree: Tree, configs: list[Config], given: Path | None, report: R
             )
     report.decide("names", first, f"{len(lists[first])} names")
     return lists[first]
+
+
+def _name_files(tree: Tree) -> Iterator[str]:
+    for folder, listing in tree.folders():
+        for ending in (".txt", ".names", ".labels", ".json"):
+            for name in listing.by_ending.get(ending, ()):
+                if name.lower() in _NAME_FILES or ending == ".names":
+                    yield f"{folder}/{name}" if folder else name
 
 
 def names_from(path: Path, report: Report) -> list[str]:
@@ -250,6 +255,8 @@ def listed_pictures(tree: Tree, name: str, report: Report, label_of: Callable[[s
     A picture that is not on disk still counts where its label file is.
     """
     folder = name.rpartition("/")[0]
+    from urllib.parse import unquote  # noqa: PLC0415 - only for lists
+
     last: tuple[str, int] | None = None  # the base and the number of parts cut off that found the entry before
     for number, line in enumerate(read_lines(tree, name, report), 1):
         entry = line.partition("\t")[0].strip()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from regionbatch.findings import Report
 
 NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?)", re.IGNORECASE)
+_NEWLINE = ord("\n")
 _COMMAS = bytes.maketrans(b" \t\n", b",,,")
 _decode = msgspec.json.Decoder(list[float]).decode
 
@@ -75,27 +76,28 @@ def tabulate(texts: Sequence[bytes], report: Report, files: NDArray[np.int32]) -
 
 def _plain_numbers(texts: Sequence[bytes]) -> Table | None:
     """All texts in one pass; None if there is anything but numbers as JSON has them."""
-    texts = [text if text.endswith(b"\n") or not text else text + b"\n" for text in texts]
     joined = b"".join(texts)
     if b"\r" in joined:
-        joined = joined.replace(b"\r\n", b"\n")
-        if b"\r" in joined:
-            return None
-    if b"," in joined:
-        return None
-    values = _numbers(joined)
+        texts = [text.replace(b"\r\n", b"\n") for text in texts]
+        joined = b"".join(texts)
+    signs = np.frombuffer(joined, np.uint8)
+    sizes = np.fromiter(map(len, texts), np.int64, len(texts))
+    text_ends = np.cumsum(sizes)
+    if (signs[text_ends[sizes > 0] - 1] != _NEWLINE).any():
+        return _plain_numbers([text if text.endswith(b"\n") or not text else text + b"\n" for text in texts])
+    values = _numbers(joined) if b"\r" not in joined and b"," not in joined else None
     if values is None:
         return None
-    signs = np.frombuffer(joined, np.uint8)
     blank = signs <= ord(" ")
     token_ends = np.flatnonzero(blank[1:] & ~blank[:-1])
-    line_ends = np.flatnonzero(signs == ord("\n"))
+    line_ends = np.flatnonzero(signs == _NEWLINE)
     lengths = np.diff(np.searchsorted(token_ends, line_ends), prepend=0)
-    lines = np.fromiter((text.count(b"\n") for text in texts), np.int64, len(texts))
-    first_line = np.cumsum(lines) - lines
-    file = np.repeat(np.arange(len(texts)), lines)
-    line = np.arange(len(line_ends)) - first_line[file] + 1
+    lines_before = np.searchsorted(line_ends, text_ends - sizes)
+    file = np.repeat(np.arange(len(texts)), np.diff(lines_before, append=len(line_ends)))
+    line = np.arange(len(line_ends)) - lines_before[file] + 1
     filled = lengths > 0
+    if filled.all():
+        return Table(values, lengths, file, line)
     return Table(values, lengths[filled], file[filled], line[filled])
 
 
