@@ -11,7 +11,7 @@ import numpy as np
 from msgspec.structs import astuple
 
 from regionbatch import payload
-from regionbatch.boxes import first_of_equal
+from regionbatch.boxes import first_of_equal, order_of
 from regionbatch.clean import ledger_of
 from regionbatch.errors import OptionError
 from regionbatch.findings import Findings, Ledger, Report
@@ -202,14 +202,13 @@ def batches(
     tag_code, image_code = _one_code_an_id(tags), _one_code_an_id(images)
     tag, image = tag_code[regions.tag], image_code[regions.image]
     resolved = (tag >= 0) & (image >= 0)
-    _drop("unresolved", ~resolved, dataset, report)
-    first = resolved.copy()
-    if _share_ids(tags) or _share_ids(images):
-        first[resolved] = first_of_equal(image[resolved], tag[resolved], regions.box[resolved])
-        _drop("duplicate", resolved & ~first, dataset, report)
-    order = np.flatnonzero(first)
-    # By image, then in the order read: the two as one number, since numbers sort faster than their positions.
-    order = np.sort(image[order].astype(np.int64) << 32 | order) & 0xFFFFFFFF
+    _drop("unresolved", np.flatnonzero(~resolved), dataset, report)
+    rows = np.flatnonzero(resolved)
+    if _share_ids(tag_code) or _share_ids(image_code):
+        first = first_of_equal(image[rows], tag[rows], regions.box[rows])
+        _drop("duplicate", rows[~first], dataset, report)
+        rows = rows[first]
+    order = rows[order_of(image[rows].view(np.uint32))]  # by image, then as read
     regions = regions.take(order)
     before, now = dataset.ledger, report.dropped("box")
     dropped = {code: before.dropped.get(code, 0) + now.get(code, 0) for code in {**before.dropped, **now}}
@@ -229,22 +228,19 @@ def table_of(ids: Mapping[str, str] | str | PathLike[str], name: str) -> Mapping
 
 
 def _one_code_an_id(ids: Sequence[str | None]) -> NDArray[np.int32]:
-    """The code of each name, where names with one id have one code; -1: no id."""
-    if not _share_ids(ids):
-        has_id = np.fromiter(map(bool, ids), np.bool_, len(ids))
-        return np.where(has_id, np.arange(len(ids)), -1).astype(np.int32)
-    first: dict[str, int] = {}
-    return np.asarray([-1 if id_ is None else first.setdefault(id_, code) for code, id_ in enumerate(ids)], np.int32)
+    """The code of each name, where names with one id have the code of the first; -1: no id."""
+    codes = dict(zip(reversed(ids), range(len(ids) - 1, -1, -1), strict=True))
+    if len(codes) == len(ids) and None not in codes:
+        return np.arange(len(ids), dtype=np.int32)
+    return np.asarray([-1 if id_ is None else codes[id_] for id_ in ids], np.int32)
 
 
-def _share_ids(ids: Sequence[str | None]) -> bool:
+def _share_ids(codes: NDArray[np.int32]) -> bool:
     """Whether two names have one id, so that boxes that were different may now be equal."""
-    known = [id_ for id_ in ids if id_ is not None]
-    return len(set(known)) < len(known)
+    return bool(((codes >= 0) & (codes != np.arange(len(codes)))).any())
 
 
-def _drop(code: str, mask: NDArray[np.bool_], dataset: Dataset, report: Report) -> None:
-    rows = np.flatnonzero(mask)
+def _drop(code: str, rows: NDArray[np.int64], dataset: Dataset, report: Report) -> None:
     if len(rows):
         regions = dataset.regions
         values = (f"{dataset.tags[regions.tag[row]]} in {dataset.images.names[regions.image[row]]}" for row in rows)

@@ -145,18 +145,20 @@ def writable(box: Boxes) -> Boxes:
     return np.divide(quanta, steps, out=quanta)
 
 
-def keys_of(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes) -> NDArray[np.uint32]:
-    """What makes regions equal for the service, (n, 6): image, tag and the bits of the box as 32-bit floats."""
-    keys = np.empty((len(box), 6), np.uint32)
-    keys[:, 0], keys[:, 1], keys[:, 2:] = image, tag, box.astype(np.float32).view(np.uint32)
+def keys_of(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes) -> NDArray[np.uint64]:
+    """What makes regions equal for the service, (n, 3): image and tag, and the bits of the box as 32-bit floats."""
+    keys = np.empty((len(box), 3), np.uint64)
+    keys[:, 0] = image.astype(np.uint64) << np.uint64(32) | tag.astype(np.uint64)
+    keys[:, 1:] = box.astype(np.float32).view(np.uint64)
     return keys
 
 
-def mixed_keys(keys: NDArray[np.uint32]) -> NDArray[np.uint64]:
+def mixed_keys(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """One number for each row of keys, (n,): equal rows have equal ones, others nearly never."""
     mixed = np.zeros(len(keys), np.uint64)
     for column in keys.T:
-        mixed = (mixed ^ column) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= column
+        mixed *= np.uint64(0x9E3779B97F4A7C15)
         mixed ^= mixed >> np.uint64(29)
     return mixed
 
@@ -166,16 +168,20 @@ def first_of_equal(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes)
 
     The service sees 32-bit floats and refuses a whole batch that holds an entry twice.
     """
-    # Sorting six columns is slow. One 64-bit mix of them finds the few rows that can be equal; only those are compared.
+    # Sorting several columns is slow. Half a mix of them finds the few rows that can be equal; only those are compared.
     keys = keys_of(image, tag, box)
-    mixed = mixed_keys(keys)
+    mixed = (mixed_keys(keys) >> np.uint64(32)).astype(np.uint32)
+    order = order_of(mixed)
+    alike = np.flatnonzero(np.diff(mixed[order]) == 0)
+    suspects = np.unique(order[np.concatenate([alike, alike + 1])])
     first = np.ones(len(box), np.bool_)
-    ordered_mix = np.sort(mixed)  # without the rows of each, it is ten times as fast, and mostly enough
-    if (ordered_mix[1:] == ordered_mix[:-1]).any():
-        order = np.argsort(mixed, kind="stable")
-        alike = mixed[order[1:]] == mixed[order[:-1]]
-        suspects = np.sort(order[np.append(alike, False) | np.insert(alike, 0, False)])
-        _, once = np.unique(keys[suspects], axis=0, return_index=True)
-        first[suspects] = False
-        first[suspects[once]] = True
+    first[suspects] = False
+    first[suspects[np.unique(keys[suspects], axis=0, return_index=True)[1]]] = True
     return first
+
+
+def order_of(codes: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """The rows in the order of their codes; those of one code as they were."""
+    # NumPy sorts 16 bits by counting: twice that takes a fifth of the time of sorting 32.
+    order = np.argsort(codes.astype(np.uint16), kind="stable")
+    return order[np.argsort((codes >> np.uint32(16)).astype(np.uint16)[order], kind="stable")]

@@ -417,7 +417,8 @@ def _annotations(
 def _refuse_pixels(rows: yolo_rows.Rows, report: Report) -> None:
     """Raise AmbiguousDatasetError if most rows reach far beyond 1: then they are pixels, or of another format."""
     with np.errstate(invalid="ignore"):
-        far = np.any(np.abs(rows.box) > 2, axis=1)
+        beyond = np.abs(rows.box) > 2
+    far = beyond.any(axis=1) if beyond.any() else beyond[:, 0]
     words = [finding for finding in report.findings().first("not_a_row", 1000) if _pixels_after_word(finding.value)]
     found, count = int(np.count_nonzero(far)) + len(words), len(rows.box) + len(words)
     if found * 2 > count:
