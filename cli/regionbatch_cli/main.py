@@ -17,7 +17,7 @@ from regionbatch_cli.serve import serve
 from regionbatch_cli.upload import upload
 from regionbatch_cli.verify import verify
 
-# NumPy's library of linear algebra, which nothing here uses, would start a thread a core, at more than our own start-up.
+# NumPy's library of linear algebra, which nothing here uses, would start a thread a core: half of the start-up.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 CANNOT, USAGE, STOPPED = 1, 2, 130

@@ -208,13 +208,15 @@ def batches(
         first = first_of_equal(image[rows], tag[rows], regions.box[rows])
         _drop("duplicate", rows[~first], dataset, report)
         rows = rows[first]
-    order = rows[order_of(image[rows].view(np.uint32))]  # by image, then as read
-    regions = regions.take(order)
+    if (np.diff(image[rows]) < 0).any():
+        rows = rows[order_of(image[rows].view(np.uint32))]  # by image, then as read
+    if len(rows) < len(regions) or (np.diff(rows) != 1).any():
+        regions = regions.take(rows)
     before, now = dataset.ledger, report.dropped("box")
     dropped = {code: before.dropped.get(code, 0) + now.get(code, 0) for code in {**before.dropped, **now}}
     ledger = ledger_of(regions, before.read, dropped, before.images)
     findings = dataset.findings + report.findings()
-    return Batches(regions, order, [id_ or "" for id_ in images], [id_ or "" for id_ in tags], findings, ledger)
+    return Batches(regions, rows, [id_ or "" for id_ in images], [id_ or "" for id_ in tags], findings, ledger)
 
 
 def table_of(ids: Mapping[str, str] | str | PathLike[str], name: str) -> Mapping[str, str]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     Boxes = NDArray[np.float64]
@@ -24,6 +26,10 @@ QUANTUM = 1e-9
 
 _NUDGE = 60
 """Quanta that make up for 32-bit rounding: half a float32 step of left and of width is at most 45 of them."""
+
+
+_BLOCK = 2**14
+"""Rows; half a megabyte of boxes."""
 
 
 class BoxMode(Enum):
@@ -169,15 +175,23 @@ def first_of_equal(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes)
     The service sees 32-bit floats and refuses a whole batch that holds an entry twice.
     """
     # Sorting several columns is slow. Half a mix of them finds the few rows that can be equal; only those are compared.
-    keys = keys_of(image, tag, box)
-    mixed = (mixed_keys(keys) >> np.uint64(32)).astype(np.uint32)
+    mixed = np.empty(len(box), np.uint32)
+    for some in blocks(len(box)):
+        mixed[some] = mixed_keys(keys_of(image[some], tag[some], box[some])) >> np.uint64(32)
     order = order_of(mixed)
     alike = np.flatnonzero(np.diff(mixed[order]) == 0)
     suspects = np.unique(order[np.concatenate([alike, alike + 1])])
+    keys = keys_of(image[suspects], tag[suspects], box[suspects])
     first = np.ones(len(box), np.bool_)
     first[suspects] = False
-    first[suspects[np.unique(keys[suspects], axis=0, return_index=True)[1]]] = True
+    first[suspects[np.unique(keys, axis=0, return_index=True)[1]]] = True
     return first
+
+
+def blocks(count: int) -> Iterator[slice]:
+    """So many rows in blocks: what is computed of one on the way stays in the processor's cache."""
+    for start in range(0, count, _BLOCK):
+        yield slice(start, start + _BLOCK)
 
 
 def order_of(codes: NDArray[np.uint32]) -> NDArray[np.int64]:

@@ -37,12 +37,15 @@ class Fates:
         self.adjusted = np.zeros(len(raw), np.int8)
         """The first code that adjusted each row, as its number in `codes.ADJUSTING`."""
 
-    def rule(self, code: str, rows: Mask) -> None:
-        """Apply a code to the rows that are still alive: report them, and drop or adjust them as the code says."""
-        hit = np.flatnonzero(rows & self.alive)
+    def rule(self, code: str, rows: Mask, block: slice = slice(None)) -> None:
+        """Apply a code to the rows that are still alive: report them, and drop or adjust them as the code says.
+
+        `rows` are those of a `block` only, if one is given.
+        """
+        hit = np.flatnonzero(rows & self.alive[block])
         if not len(hit):
             return
-        raw = self._raw
+        raw, hit = self._raw, hit + (block.start or 0)
         self._report.add(code, raw.file[hit], raw.where[hit], raw.box[hit], place=raw.place)
         if CODES[code].effect == "dropped":
             self.alive[hit] = False
@@ -77,16 +80,17 @@ def clean(
         fates.rule("left_out", ~np.isin(tag, [code for code, name in enumerate(tags) if name in only]))
     fates.rule("unknown_class", tag < 0)
 
-    box = _judge(raw, fates)
-    rows = np.flatnonzero(fates.alive)
-    first = boxes.first_of_equal(image[rows], tag[rows], box)
+    box = np.zeros((len(raw), 4))
+    for block in boxes.blocks(len(raw)):
+        _judge(raw, block, fates, box[block])
+    alive = _those(fates.alive)
     repeated = np.zeros(len(raw), np.bool_)
-    repeated[rows[~first]] = True
+    repeated[alive] = ~boxes.first_of_equal(image[alive], tag[alive], box[alive])
     fates.rule("duplicate", repeated)
-    rows = rows[first]
+    alive = _those(fates.alive)
 
     regions = Regions(
-        image[rows], tag[rows], box[first], raw.file[rows], raw.where[rows], fates.adjusted[rows], raw.place
+        image[alive], tag[alive], box[alive], raw.file[alive], raw.where[alive], fates.adjusted[alive], raw.place
     )
     _report_full_images(regions, images, report)
     of_images = report.adjusted("image"), report.dropped("image")
@@ -99,29 +103,35 @@ def clean(
     return images, tags, regions, ledger
 
 
-def _judge(raw: RawAnnotations, fates: Fates) -> boxes.Boxes:
-    """Apply the rules on coordinates; the boxes of the rows alive afterwards, writable."""
-    box = raw.box
-    fates.rule("not_a_box", ~boxes.finite(box))
-    size = None
+def _judge(raw: RawAnnotations, block: slice, fates: Fates, judged: boxes.Boxes) -> None:
+    """Apply the rules on coordinates to a block of rows; the boxes of those alive afterwards, writable, in `judged`."""
+    box, size = raw.box[block], None
+    fates.rule("not_a_box", ~boxes.finite(box), block)
     if raw.mode.absolute:
-        sides = np.stack([raw.images.width, raw.images.height], axis=1).astype(np.float64)
-        fates.rule("unknown_image_size", _either((sides <= 0)[raw.image]))
-        size = np.maximum(sides, 1)[raw.image]
+        image = raw.image[block]
+        sides = np.stack([raw.images.width[image], raw.images.height[image]], axis=1).astype(np.float64)
+        fates.rule("unknown_image_size", _either(sides <= 0), block)
+        size = np.maximum(sides, 1)
     inverted = _either(box[:, 2:] < (box[:, :2] if raw.mode.corners else 0))
     if raw.mode.corners:
-        fates.rule("reordered", inverted)
-        box = boxes.ordered(box, inverted & fates.alive)
+        fates.rule("reordered", inverted, block)
+        box = boxes.ordered(box, inverted & fates.alive[block])
     else:
-        fates.rule("negative_size", inverted)
+        fates.rule("negative_size", inverted, block)
     with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, and the NaN of rows that are dropped
         box = boxes.to_ltwh(box, raw.mode, size)
-        fates.rule("not_a_box", ~boxes.finite(box))
+        fates.rule("not_a_box", ~boxes.finite(box), block)
         over = boxes.overhang(box)
         box = boxes.clip(box, over)
-        fates.rule("empty_box", _either(box[:, 2:] < boxes.QUANTUM))
-        fates.rule("clipped", over > boxes.NOISE)
-    return boxes.writable(box if fates.alive.all() else box[fates.alive])
+        fates.rule("empty_box", _either(box[:, 2:] < boxes.QUANTUM), block)
+        fates.rule("clipped", over > boxes.NOISE, block)
+    alive = _those(fates.alive[block])
+    judged[alive] = boxes.writable(box[alive])
+
+
+def _those(mask: Mask) -> slice | NDArray[np.int64]:
+    """An index of the rows in a mask: mostly all, and then nothing is copied."""
+    return slice(None) if mask.all() else np.flatnonzero(mask)
 
 
 def _either(mask: Any) -> Mask:  # noqa: ANN401 - NumPy types a comparison as an array or a single truth

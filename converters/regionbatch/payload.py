@@ -38,7 +38,7 @@ LENGTH = len(_TEMPLATE)
 
 
 def _layout() -> np.dtype[np.void]:
-    """Where in an entry the ids and the digits stand; a number is `whole`, a point, `first` four, `next` four, `last`."""
+    """Where the ids and the digits of an entry stand. A number is `whole`, a point, `first` four, `next` four, `last`."""
     fields = [("image", _ID, _TEMPLATE.index('"-') + 1), ("tag", _ID, _TEMPLATE.rindex('"-') + 1)]
     for name in _NUMBERS:
         at = _TEMPLATE.index(f'"{name}":') + len(name) + 3
@@ -50,8 +50,8 @@ def _layout() -> np.dtype[np.void]:
 
 _LAYOUT = _layout()
 _ZERO = ord("0")
-_FOUR_DIGITS = np.stack(np.indices((10,) * 4, np.uint8), -1).reshape(-1, 4) + np.uint8(_ZERO)
-_FOUR_DIGITS = _FOUR_DIGITS.view(np.uint32).ravel()
+_FOUR_DIGITS = (np.indices((10,) * 4, np.uint8).reshape(4, -1).T + np.uint8(_ZERO)).copy().view(np.uint32).ravel()
+"""From 0000 to 9999, as four characters each."""
 
 
 class Entries:

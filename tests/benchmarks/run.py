@@ -32,7 +32,7 @@ ROOT = HERE.parent.parent
 ENVIRONMENT = os.environ | {
     "PYTHONDONTWRITEBYTECODE": "",  # installed programs have their bytecode: so have ours and the rivals'
     "PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / "regionbatch-bytecode"),
-    "PYTHONPATH": os.pathsep.join([str(ROOT / "converters"), str(ROOT / "cli"), os.environ.get("PYTHONPATH", "")])
+    "PYTHONPATH": os.pathsep.join([str(ROOT / "converters"), str(ROOT / "cli"), os.environ.get("PYTHONPATH", "")]),
 }
 SETS = ("coco", "voc", "yolo")
 CONTESTANTS = {

@@ -47,7 +47,7 @@ class Folder(NamedTuple):
     files: frozenset[str]
     folders: frozenset[str]
     by_ending: dict[str, list[str]]
-    """The names of files, sorted, by what stands behind their last point, in lower case (`.txt`)."""
+    """The names of files, as the system lists them, by what stands behind their last point, in lower case (`.txt`)."""
     folded: dict[str, str]
     """The names of files and folders by their folded form; filled when first needed."""
 
@@ -98,7 +98,6 @@ class Tree:
                 folders.append(entry.name)
             elif kind == "odd":
                 self.odd.append(path)
-        files.sort()
         return Folder(frozenset(files), frozenset(folders), _by_ending(files), {})
 
     def _kind(self, entry: os.DirEntry[str], folder: str, path: str) -> str:
@@ -160,7 +159,7 @@ class Tree:
         for folder, listing in self.folders(top):
             prefix = f"{folder}/" if folder else ""
             for ending in endings:
-                for name in listing.by_ending.get(ending, ()):
+                for name in sorted(listing.by_ending.get(ending, ())):
                     yield prefix + name
 
     def pictures(self, top: str = "") -> Iterator[str]:
@@ -194,8 +193,7 @@ class Tree:
 
 def pictures_of(folder: Folder) -> list[str]:
     """The names of the pictures in a folder, sorted."""
-    kinds = [names for ending, names in folder.by_ending.items() if ending in EXTENSIONS]
-    return kinds[0] if len(kinds) == 1 else sorted(chain.from_iterable(kinds))
+    return sorted(chain.from_iterable(names for ending, names in folder.by_ending.items() if ending in EXTENSIONS))
 
 
 def is_picture(name: str) -> bool:
@@ -204,7 +202,7 @@ def is_picture(name: str) -> bool:
 
 
 def _by_ending(files: list[str]) -> dict[str, list[str]]:
-    """Sorted names by what stands behind their last point, in lower case."""
+    """Names by what stands behind their last point, in lower case."""
     ending = files[0][files[0].rfind(".") :] if files else ""
     if ending[:1] == "." and all(map(methodcaller("endswith", ending), files)):  # most folders, in a third of the time
         return {ending.lower(): files}

@@ -200,4 +200,4 @@ def _side(text: str) -> int:
         side = float(text)
     except ValueError:
         return 0
-    return int(side) if 0 < side < 2**31 else 0
+    return int(side) if 0 < side < 2**31 and side == int(side) else 0

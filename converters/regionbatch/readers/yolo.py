@@ -174,14 +174,20 @@ class _Pairs:
         pictures = [prefix + name for name in names]
         new = [picture for picture in pictures if picture not in self.pictures] if self.pictures else pictures
         self.pictures.update(dict.fromkeys(new, split_of_folder(prefix) if split is None else split))
-        labels = [name[: name.rfind(".")] + ".txt" for name in names]
         for place in dict.fromkeys((folder, label_folder(folder))):  # the second wins
             there = self._tree.folder(place)
             top = f"{place}/" if place else ""
             if there and ".txt" in there.by_ending:
-                pairs = zip(pictures, labels, strict=True)
-                self.label.update({picture: top + label for picture, label in pairs if label in there.files})
+                self.label |= {
+                    picture: top + label
+                    for picture, name in zip(pictures, names, strict=True)
+                    if (label := name[: name.rfind(".")] + ".txt") in there.files
+                }
         self._used.update(filter(None, map(self.label.get, pictures)))
+
+    def has_all(self, tree: Tree) -> bool:
+        """Whether all text files of a tree are known to be label files: told by counting."""
+        return len(self._used) == sum(len(listing.by_ending.get(".txt", ())) for _, listing in tree.folders())
 
     def unknown(self, labels: Iterable[str]) -> list[str]:
         """Those of some label files that belong to no split yet."""
@@ -324,6 +330,8 @@ def _wanted(split: str, known: Collection[str], place: str) -> list[str]:
 
 def _collect_unlisted(tree: Tree, listed: set[str], labels: _Pairs, report: Report) -> None:
     """Take folders called like a split that the data.yaml does not name (often `test`); report other label files."""
+    if labels.has_all(tree):
+        return
     unlisted = list(filter(_may_be_label, labels.unknown(tree.files(".txt"))))
     for split in dict.fromkeys(filter(None, map(split_of_folder, unlisted))):
         if not match_split(split, listed):
@@ -417,8 +425,8 @@ def _annotations(
 def _refuse_pixels(rows: yolo_rows.Rows, report: Report) -> None:
     """Raise AmbiguousDatasetError if most rows reach far beyond 1: then they are pixels, or of another format."""
     with np.errstate(invalid="ignore"):
-        beyond = np.abs(rows.box) > 2
-    far = beyond.any(axis=1) if beyond.any() else beyond[:, 0]
+        usual = len(rows.box) == 0 or (rows.box.max() <= 2 and rows.box.min() >= -2)
+        far = np.any(np.abs(rows.box) > 2, axis=1) if not usual else np.False_
     words = [finding for finding in report.findings().first("not_a_row", 1000) if _pixels_after_word(finding.value)]
     found, count = int(np.count_nonzero(far)) + len(words), len(rows.box) + len(words)
     if found * 2 > count:

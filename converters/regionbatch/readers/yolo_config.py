@@ -169,9 +169,9 @@ def class_names(tree: Tree, configs: list[Config], given: Path | None, report: R
 def _name_files(tree: Tree) -> Iterator[str]:
     for folder, listing in tree.folders():
         for ending in (".txt", ".names", ".labels", ".json"):
-            for name in listing.by_ending.get(ending, ()):
-                if name.lower() in _NAME_FILES or ending == ".names":
-                    yield f"{folder}/{name}" if folder else name
+            names = listing.by_ending.get(ending, ())
+            for name in sorted(name for name in names if ending == ".names" or name.lower() in _NAME_FILES):
+                yield f"{folder}/{name}" if folder else name
 
 
 def names_from(path: Path, report: Report) -> list[str]:
