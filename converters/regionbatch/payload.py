@@ -38,7 +38,7 @@ LENGTH = len(_TEMPLATE)
 
 
 def _layout() -> np.dtype[np.void]:
-    """Where the ids and the digits of an entry stand. A number is `whole`, a point, `first` four, `next` four, `last`."""
+    """Where the ids and digits of an entry stand. A number is `whole`, a point, `first` four, `next` four, `last`."""
     fields = [("image", _ID, _TEMPLATE.index('"-') + 1), ("tag", _ID, _TEMPLATE.rindex('"-') + 1)]
     for name in _NUMBERS:
         at = _TEMPLATE.index(f'"{name}":') + len(name) + 3
