@@ -122,7 +122,7 @@ class _Columns:
         self.boxes: list[NDArray[np.float64]] = []
         self.marks: dict[str, list[int]] = {"box_from_segmentation": [], "crowd": []}
         self.rows = 0
-        self._met = 0
+        self._met = dict.fromkeys(_WANTED, 0)
 
     def add(self, piece: Piece[Any]) -> None:
         """Take a piece, typed or plain."""
@@ -132,12 +132,12 @@ class _Columns:
                 self._add_plain_annotations(records)
             else:
                 self._add_typed_annotations(records)
-            self._met += len(records)
         elif piece.key == "images":
             self._report.read(images=len(records))
             self.images += map(_image_fields, records) if piece.typed else self._plain_images(records)
         else:
             self.categories += map(_category_fields, records) if piece.typed else self._plain_categories(records)
+        self._met[piece.key] += len(records)
 
     def _add_typed_annotations(self, records: list[_Annotation]) -> None:
         count = len(records)
@@ -145,7 +145,7 @@ class _Columns:
         flat_ids = chain.from_iterable(map(_annotation_ids, records))
         ids = np.fromiter(flat_ids, np.int64, 4 * count).reshape(-1, 4)
         unnamed = np.flatnonzero(ids[:, 0] < 0)
-        ids[unnamed, 0] = -1 - self._met - unnamed
+        ids[unnamed, 0] = -1 - self._met["annotations"] - unnamed
         flat = chain.from_iterable(map(_annotation_bbox, records))
         self.marks["crowd"] += (np.flatnonzero(ids[:, 3]) + self.rows).tolist()
         self._append(ids[:, :3], np.fromiter(flat, np.float64, 4 * count).reshape(-1, 4))
@@ -153,7 +153,7 @@ class _Columns:
     def _add_plain_annotations(self, records: list[Any]) -> None:
         ids: list[tuple[int, int, int]] = []
         boxes: list[tuple[float, ...]] = []
-        for number, record in enumerate(records, self._met + 1):
+        for number, record in enumerate(records, self._met["annotations"] + 1):
             id_ = self._id(record.get("id")) if isinstance(record, dict) else None
             where = id_ if id_ is not None and id_ >= 0 else -number
             box, code = _read_box(record)
@@ -178,7 +178,7 @@ class _Columns:
         self.rows += len(boxes)
 
     def _plain_images(self, records: list[Any]) -> Iterable[tuple[int, str, int, int]]:
-        for number, record in enumerate(records, 1):
+        for number, record in enumerate(records, self._met["images"] + 1):
             id_ = self._id(record.get("id")) if isinstance(record, dict) else None
             name = record.get("file_name") if isinstance(record, dict) else None
             if id_ is None or not isinstance(name, str) or not re.search(_NAME, name):

@@ -1,0 +1,148 @@
+"""What is fast is also right: every case of the fixtures is read alike with each short cut and without it.
+
+The rules stand once. A short cut may only parse, list or order; here each is taken away in turn, and all that a caller
+can see must stay: regions to the last bit, findings with their places, the account, the decisions, the messages.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import regionbatch as rb
+from helpers import ROOT, id_of
+from regionbatch import boxes, ids, payload
+from regionbatch.readers import files, jsonpieces, yolo, yolo_rows
+from regionbatch.readers.coco import CocoReader
+from regionbatch.readers.voc import VocReader
+from regionbatch.readers.yolo import YoloReader
+from regionbatch.testing import cases_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from regionbatch.plugins import Reader
+    from regionbatch.readers.files import Folder
+    from regionbatch.testing import Case
+
+    Patch = Callable[[pytest.MonkeyPatch], None]
+
+READERS: dict[str, Reader] = {"coco": CocoReader(), "voc": VocReader(), "yolo": YoloReader()}
+
+
+def plain_records(patch: pytest.MonkeyPatch) -> None:
+    """JSON records as Python's own parser gives them, never typed."""
+    patch.setattr(jsonpieces, "_typed", lambda _decode, _buffer, _end: None)
+
+
+def pieces_of_64_bytes(patch: pytest.MonkeyPatch) -> None:
+    """JSON cut at nearly every record."""
+    patch.setattr(jsonpieces.Pieces.__init__, "__defaults__", (64,))
+
+
+def line_by_line(patch: pytest.MonkeyPatch) -> None:
+    """Label files line by line, never many at once."""
+    patch.setattr(yolo_rows, "_plain_numbers", lambda _texts: None)
+
+
+def file_by_file(patch: pytest.MonkeyPatch) -> None:
+    """Each label file by itself."""
+    patch.setattr(yolo, "_BLOCK", 1)
+
+
+def picture_by_picture(patch: pytest.MonkeyPatch) -> None:
+    """Each picture looked up by itself, and each text file asked whether it is known."""
+
+    def add_each(pairs: Any, folder: str, listing: Folder, split: str | None) -> None:
+        prefix = f"{folder}/" if folder else ""
+        for name in files.pictures_of(listing):
+            pairs.add_picture(prefix + name, files.split_of_folder(prefix) if split is None else split)
+
+    patch.setattr(yolo._Pairs, "_add_listed", add_each)
+    patch.setattr(yolo._Pairs, "has_all", lambda _pairs, _tree: False)
+
+
+def row_by_row(patch: pytest.MonkeyPatch) -> None:
+    """Boxes judged one at a time."""
+    patch.setattr(boxes, "_BLOCK", 1)
+
+
+WAYS: dict[str, list[Patch]] = {
+    "coco": [plain_records, pieces_of_64_bytes, row_by_row],
+    "voc": [row_by_row],
+    "yolo": [line_by_line, file_by_file, picture_by_picture, row_by_row],
+}
+CASES = {
+    f"{case.name}-{without.__name__}": (case, without)
+    for format, ways in WAYS.items()  # noqa: A001 - the keyword of `read`
+    for case in cases_in(ROOT / "fixtures" / format)
+    for without in ways
+}
+
+
+def seen(case: Case) -> list[Any]:
+    """All that reading a case shows to a caller."""
+    format = case.name.split("/")[0]  # noqa: A001
+    try:
+        dataset = rb.read(case.input, format=format, **case.options(READERS[format].options))
+    except rb.RegionBatchError as error:
+        return [type(error), str(error)]
+    images, regions = dataset.images, dataset.regions
+    return [
+        list(dataset),
+        [dataset.findings.files[file] for file in regions.file],
+        [column.tolist() for column in (regions.where, regions.adjusted, images.width, images.height)],
+        [images.names, images.paths, [images.splits[split] if split >= 0 else "" for split in images.split]],
+        dataset.tags,
+        sorted(dataset.findings),
+        [dataset.ledger, dict(dataset.decisions)],
+    ]
+
+
+@pytest.mark.parametrize(("case", "without"), CASES.values(), ids=CASES)
+def test_the_same_without_a_short_cut(case: Case, without: Patch, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = seen(case)
+    without(monkeypatch)
+    assert seen(case) == expected
+
+
+@pytest.mark.parametrize("format", WAYS)
+def test_entries_at_once_are_entries_one_by_one(format: str) -> None:  # noqa: A002 - the keyword of `read`
+    for case in cases_in(ROOT / "fixtures" / format):
+        if case.refused:
+            continue
+        dataset = rb.read(case.input, format=format, **case.options(READERS[format].options))
+        images, tags = ([id_of(name) for name in names] for names in (dataset.images.names, dataset.tags))
+        text = payload.Entries(images, tags).text(dataset.regions, 0, len(dataset))
+        assert text.decode() == "".join(payload.entry(id_of(row[0]), id_of(row[1]), *row[2:]) for row in dataset)
+
+
+names = st.text(st.characters(codec="utf-8"), max_size=5) | st.sampled_from(['"', '":"', "\\", "a"])
+values = st.sampled_from([id_of("a"), id_of("b"), id_of("a").upper(), "", '"', 5, None, {"id": id_of("a")}])
+pairs = st.lists(st.tuples(names, st.just(id_of("a")) | values), max_size=4)
+
+
+@given(pairs, st.booleans(), st.booleans())
+def test_ids_at_once_are_ids_pair_by_pair(
+    tmp_path_factory: pytest.TempPathFactory, rows: Any, spaced: bool, ascii_: bool
+) -> None:
+    dumps = json.JSONEncoder(ensure_ascii=ascii_, separators=(" , ", " : ") if spaced else None).encode
+    text = "{" + ",".join(f"{dumps(name)}:{dumps(value)}" for name, value in rows) + "}"
+    path = tmp_path_factory.getbasetemp() / "ids.json"
+    path.write_text(text, encoding="utf-8")
+    assert outcome(path) == outcome(path, at_once=False)
+
+
+def outcome(path: Path, *, at_once: bool = True) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        if not at_once:
+            patch.setattr(ids, "_plain_table", lambda _data: None)
+        try:
+            return rb.read_ids(path)
+        except rb.ResolveError as error:
+            return str(error)
