@@ -7,6 +7,9 @@ can see must stay: regions to the last bit, findings with their places, the acco
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,7 +27,6 @@ from regionbatch.testing import cases_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from regionbatch.plugins import Reader
     from regionbatch.readers.files import Folder
@@ -77,6 +79,7 @@ WAYS: dict[str, list[Patch]] = {
     "voc": [row_by_row],
     "yolo": [line_by_line, file_by_file, picture_by_picture, row_by_row],
 }
+SCENE = ROOT / "fixtures" / "scene" / "yolo"
 CASES = {
     f"{case.name}-{without.__name__}": (case, without)
     for format, ways in WAYS.items()  # noqa: A001 - the keyword of `read`
@@ -146,3 +149,23 @@ def outcome(path: Path, *, at_once: bool = True) -> Any:
             return rb.read_ids(path)
         except rb.ResolveError as error:
             return str(error)
+
+
+NO_PICTURE = """
+import sys
+import regionbatch
+opened = []
+sys.addaudithook(lambda event, given: opened.append(str(given[0])) if event == "open" else None)
+dataset = regionbatch.read(sys.argv[1], format="yolo")
+print(len(dataset), sum(bool(path) for path in dataset.images.paths))
+print(*(path for path in opened if path.endswith((".txt", ".yaml", ".jpg", ".png"))), sep="\\n")
+"""
+
+
+def test_yolo_opens_no_picture() -> None:
+    done = subprocess.run(  # in a process of its own: such a hook stays until the end
+        [sys.executable, "-c", NO_PICTURE, SCENE], capture_output=True, text=True, check=True, encoding="utf-8"
+    )
+    counts, *opened = done.stdout.splitlines()
+    assert counts == "12 6", "boxes, and pictures that are there"
+    assert {Path(path).suffix for path in opened} == {".txt", ".yaml"}
