@@ -180,11 +180,12 @@ def first_of_equal(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes)
         mixed[some] = mixed_keys(keys_of(image[some], tag[some], box[some])) >> np.uint64(32)
     order = order_of(mixed)
     alike = np.flatnonzero(np.diff(mixed[order]) == 0)
-    suspects = np.unique(order[np.concatenate([alike, alike + 1])])
-    keys = keys_of(image[suspects], tag[suspects], box[suspects])
     first = np.ones(len(box), np.bool_)
-    first[suspects] = False
-    first[suspects[np.unique(keys, axis=0, return_index=True)[1]]] = True
+    if len(alike):
+        suspects = np.unique(order[np.concatenate([alike, alike + 1])])
+        keys = keys_of(image[suspects], tag[suspects], box[suspects])
+        first[suspects] = False
+        first[suspects[np.unique(keys, axis=0, return_index=True)[1]]] = True
     return first
 
 
