@@ -7,7 +7,6 @@ corner); Microsoft's vision-datasets for `bbox_format` and for boxes that are al
 from __future__ import annotations
 
 import re
-from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -118,7 +117,7 @@ class _Columns:
         self.images: list[tuple[int, str, int, int]] = []
         self.categories: list[tuple[int, str]] = []
         self.ids: list[NDArray[np.int64]] = []
-        """Per piece (k, 3): annotation, image, category."""
+        """Per piece (3, k): annotation, image, category."""
         self.boxes: list[NDArray[np.float64]] = []
         self.marks: dict[str, list[int]] = {"box_from_segmentation": [], "crowd": []}
         self.rows = 0
@@ -142,13 +141,13 @@ class _Columns:
     def _add_typed_annotations(self, records: list[_Annotation]) -> None:
         count = len(records)
         self._report.read(boxes=count)
-        flat_ids = chain.from_iterable(map(_annotation_ids, records))
-        ids = np.fromiter(flat_ids, np.int64, 4 * count).reshape(-1, 4)
-        unnamed = np.flatnonzero(ids[:, 0] < 0)
-        ids[unnamed, 0] = -1 - self._met["annotations"] - unnamed
-        flat = chain.from_iterable(map(_annotation_bbox, records))
-        self.marks["crowd"] += (np.flatnonzero(ids[:, 3]) + self.rows).tolist()
-        self._append(ids[:, :3], np.fromiter(flat, np.float64, 4 * count).reshape(-1, 4))
+        ids = np.stack([np.fromiter(map(get, records), np.int64, count) for get in _annotation_ids])
+        unnamed = np.flatnonzero(ids[0] < 0)
+        ids[0, unnamed] = -1 - self._met["annotations"] - unnamed
+        crowd = np.fromiter(map(_annotation_crowd, records), np.bool_, count)
+        self.marks["crowd"] += (np.flatnonzero(crowd) + self.rows).tolist()
+        flat = [number for record in records for number in record.bbox]
+        self._append(ids, np.fromiter(flat, np.float64, 4 * count).reshape(-1, 4))
 
     def _add_plain_annotations(self, records: list[Any]) -> None:
         ids: list[tuple[int, int, int]] = []
@@ -170,7 +169,7 @@ class _Columns:
             image, category = self._id(record.get("image_id")), self._id(record.get("category_id"))
             ids.append((where, _NO_ID if image is None else image, _NO_ID if category is None else category))
             boxes.append(box)
-        self._append(np.asarray(ids, np.int64).reshape(-1, 3), np.asarray(boxes, np.float64).reshape(-1, 4))
+        self._append(np.asarray(ids, np.int64).reshape(-1, 3).T, np.asarray(boxes, np.float64).reshape(-1, 4))
 
     def _append(self, ids: NDArray[np.int64], boxes: NDArray[np.float64]) -> None:
         self.ids.append(ids)
@@ -209,8 +208,8 @@ class _Columns:
         return (texts.get(number, number) for number in map(int, ids))
 
 
-_annotation_ids = attrgetter("id", "image_id", "category_id", "iscrowd")
-_annotation_bbox = attrgetter("bbox")
+_annotation_ids = [attrgetter(name) for name in ("id", "image_id", "category_id")]
+_annotation_crowd = attrgetter("iscrowd")
 _image_fields = attrgetter("id", "file_name", "width", "height")
 _category_fields = attrgetter("id", "name")
 
@@ -242,15 +241,15 @@ class _Collected:
             report.progress(f"reading {name}", piece.done, size)
         image_index = self._add_images(columns.images, split, name, finder)
         tag_index = self._add_tags(columns.categories)
-        ids = np.concatenate([np.empty((0, 3), np.int64), *columns.ids])
+        ids = np.concatenate([np.empty((3, 0), np.int64), *columns.ids], axis=1)
         box = np.concatenate([np.empty((0, 4)), *columns.boxes])
-        where, image, tag = ids[:, 0], _look_up(ids[:, 1], image_index), _look_up(ids[:, 2], tag_index)
+        where, image, tag = ids[0], _look_up(ids[1], image_index), _look_up(ids[2], tag_index)
         good = (image >= 0) & (tag >= 0)
         for code, bad, values in (
-            ("unknown_image", image == _UNKNOWN, ids[:, 1]),
-            ("ambiguous_id", image == _AMBIGUOUS, ids[:, 1]),
-            ("unknown_category", (image >= 0) & (tag == _UNKNOWN), ids[:, 2]),
-            ("ambiguous_id", (image >= 0) & (tag == _AMBIGUOUS), ids[:, 2]),
+            ("unknown_image", image == _UNKNOWN, ids[1]),
+            ("ambiguous_id", image == _AMBIGUOUS, ids[1]),
+            ("unknown_category", (image >= 0) & (tag == _UNKNOWN), ids[2]),
+            ("ambiguous_id", (image >= 0) & (tag == _AMBIGUOUS), ids[2]),
         ):
             if bad.any():
                 report.add(code, file, where[bad], columns.id_texts(values[bad]), place="annotation")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
 
-PIECE = 2**21
+PIECE = 2**19
 """Bytes decoded at a time."""
 
 LARGEST_RECORD = 2**24

@@ -7,6 +7,7 @@ write VOC files since, which mean plain edges (see `voc_origin`).
 from __future__ import annotations
 
 import re
+from array import array
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -228,12 +229,14 @@ class _Columns:
         self._paths: list[str] = []
         self._own_names: list[str] = []
         """What each image is called if its <filename> turns out to be no name of its own."""
-        self._sizes: list[tuple[int, int]] = []
+        self._sizes = array("q")
+        """Two numbers an image."""
         self._splits: list[str] = []
         self._tags: dict[str, int] = {}
-        self._rows: list[tuple[int, int, int, int]] = []
-        """Image, tag, file, line."""
-        self._boxes: list[tuple[float, float, float, float]] = []
+        self._rows = array("q")
+        """Four numbers a box: image, tag, file, line."""
+        self._boxes = array("d")
+        """Four numbers a box."""
         self._marks: dict[str, list[int]] = {}
         self._devkit: list[bool] = []
 
@@ -247,7 +250,7 @@ class _Columns:
         self.names.append(name or named or stem)
         self._own_names.append(stem + extension)
         self._paths.append(path)
-        self._sizes.append((annotation.width, annotation.height))
+        self._sizes.extend((annotation.width, annotation.height))
         self._splits.append(split)
         if annotation.objects:
             self._devkit.append(annotation.devkit)
@@ -256,16 +259,16 @@ class _Columns:
             report.add("stale_filename", image, value=[named], table=self.names)
         if leaves(named):
             report.add("outside_dataset", image, value=[named], table=self.names)
+        report.read(boxes=len(annotation.objects))
         for found in annotation.objects:
-            report.read(boxes=1)
             if found.trouble:
                 report.add(found.trouble, file, found.line, [found.value])
                 continue
             for mark in found.marks:
-                self._marks.setdefault(mark, []).append(len(self._rows))
+                self._marks.setdefault(mark, []).append(len(self._rows) // 4)
             tag = self._tags.setdefault(found.name, len(self._tags))
-            self._rows.append((image, tag, file, found.line))
-            self._boxes.append(found.box)
+            self._rows.extend((image, tag, file, found.line))
+            self._boxes.extend(found.box)
 
     def annotations(self, options: VocOptions) -> RawAnnotations:
         """Everything that was added."""
