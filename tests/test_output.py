@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -200,6 +201,24 @@ def test_what_breaks_midway_leaves_everything_as_it_was(
         rb.write(breaking(batches, error), home / target, overwrite=overwrite)
     assert everything_below(home) == before
     assert sorted(path.name for path in home.iterdir()) == names, "not even a temporary file"
+
+
+def test_a_swap_of_folders_that_fails_is_taken_back(
+    home: Path, batches: rb.Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rb.write(batches[:1], home / "out")
+    before = everything_below(home)
+    replace = Path.replace
+
+    def refuse_the_new(path: Path, target: Path) -> Path:
+        if path.suffix == ".part":
+            raise OSError(errno.EACCES, "in use")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", refuse_the_new)
+    with pytest.raises(OutputError, match="cannot be written, got in use; nothing was left there"):
+        rb.write(batches, home / "out", overwrite=True)
+    assert everything_below(home) == before
 
 
 WRITE_AND_WAIT = """

@@ -139,21 +139,21 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 def _write_folder(bodies: Iterator[bytes], path: Path, payload: Payload) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = _beside(path, "part")
+    old = _beside(path, "old")
     part.mkdir()
     count = 0
     try:
         for count, body in enumerate(bodies, 1):
             (part / f"batch-{count:05}.{payload}").write_bytes(body)
         if path.exists():
-            old = _beside(path, "old")
             path.replace(old)
-            part.replace(path)
-            _remove(old)
-        else:
-            part.replace(path)
+        part.replace(path)
     except BaseException:
+        if old.exists() and not path.exists():
+            old.replace(path)
         _remove(part)
         raise
+    _remove(old)
     return count
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from regionbatch.errors import AmbiguousDatasetError, DatasetError, DatasetNotFoundError
 from regionbatch.findings import as_text
-from regionbatch.readers.files import Tree, UnreadableError, as_utf8, is_picture, read_lines, tails
+from regionbatch.readers.files import Tree, UnreadableError, as_utf8, is_picture, leaves, read_lines, tails
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -237,7 +237,10 @@ def _place(tree: Tree, config: Config, entry: str) -> str | None:
     """
     folder = config.file.rpartition("/")[0]
     bases = list(dict.fromkeys([folder, ""]))
-    for tail in tails(entry):
+    ends = list(tails(entry))
+    if not ends and not leaves(entry):
+        ends = [""]  # `.`, the folder itself
+    for tail in ends:
         for home in (*tails(config.home), ""):
             for base in bases:
                 path = "/".join(part for part in (base, home, tail) if part)
@@ -254,9 +257,9 @@ def listed_pictures(tree: Tree, name: str, report: Report, label_of: Callable[[s
 
     A picture that is not on disk still counts where its label file is.
     """
-    folder = name.rpartition("/")[0]
     from urllib.parse import unquote  # noqa: PLC0415 - only for lists
 
+    folder = name.rpartition("/")[0]
     last: tuple[str, int] | None = None  # the base and the number of parts cut off that found the entry before
     for number, line in enumerate(read_lines(tree, name, report), 1):
         entry = line.partition("\t")[0].strip()
