@@ -51,6 +51,8 @@ FORMS: dict[str, tuple[str, str]] = {
     "CSV": ("ids.csv", f"cat,{CAT}\ndog,{DOG}\n"),
     "CSV with a heading": ("ids.csv", f"name,id\ncat,{CAT}\ndog,{DOG}\n"),
     "CSV as a spreadsheet has it": ("ids.CSV", f'\ufeffname,id\r\n"cat",{CAT}\r\n\r\ndog, {DOG} \r\n,\r\n'),
+    "CSV with semicolons": ("ids.csv", f"name;id\r\ncat;{CAT}\r\ndog;{DOG}\r\n"),
+    "CSV with tabs": ("ids.tsv", f"cat\t{CAT}\ndog\t{DOG}\n"),
     "CSV without a final newline": ("ids.csv", f"cat,{CAT}\ndog,{DOG}"),
     "JSON with a byte-order mark": ("ids.json", "\ufeff" + json.dumps(WANTED)),
     "capital letters": ("ids.json", json.dumps({name: id_.upper() for name, id_ in WANTED.items()})),
@@ -67,13 +69,14 @@ def test_every_form_gives_the_same_table(tmp_path: Path, name: str, text: str) -
 
 
 def test_names_are_taken_letter_by_letter(tmp_path: Path) -> None:
-    names = ['a "quoted" name', "größe, 2", "猫", "a/b\\c.jpg", "(R-19)30", "NaN", "name"]
+    names = ['a "quoted" name', "größe, 2", "a;b", "two\nlines", "猫", "a/b\\c.jpg", "(R-19)30", "NaN", "name"]
     table = {name: id_of(name) for name in names}
     (tmp_path / "ids.json").write_text(json.dumps(table), encoding="utf-8")
     assert rb.read_ids(tmp_path / "ids.json") == table
-    rows = "".join('"{}",{}\n'.format(name.replace('"', '""'), id_) for name, id_ in table.items())
-    (tmp_path / "ids.csv").write_text(rows, encoding="utf-8")
-    assert rb.read_ids(tmp_path / "ids.csv") == table
+    for separator in ",;\t":
+        rows = "".join('"{}"{}{}\n'.format(name.replace('"', '""'), separator, id_) for name, id_ in table.items())
+        (tmp_path / "ids.csv").write_text(rows, encoding="utf-8")
+        assert rb.read_ids(tmp_path / "ids.csv") == table
 
 
 def test_a_tag_called_like_a_heading_is_a_tag(tmp_path: Path) -> None:
@@ -119,6 +122,7 @@ MISTAKES: dict[str, tuple[str, bytes, str]] = {
         f"name,id\ncat,{CAT}\ndog,x\n".encode(),
         "the id of dog is no UUID, got 'x'",
     ),
+    "no CSV": ("i.csv", b"x" * 200_000, r"i\.csv: not CSV, got field larger than .*; needed are two columns"),
     "not JSON": ("i.json", b'{\n"cat": \n', r"i\.json:\d: not JSON, got .*; needed is an object"),
     "empty": ("i.json", b"", r"i\.json:1: not JSON"),
     "a text": ("i.json", b'"cat"', r'i\.json: no table of ids, got "cat"; needed is an object'),

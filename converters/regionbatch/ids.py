@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from regionbatch.csvrows import csv_rows, is_csv
 from regionbatch.errors import ResolveError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def read_ids(path: str | PathLike[str]) -> dict[str, str]:
         raise ResolveError(f"{path}: cannot be read, got {error.strerror}; check the path") from error
     except UnicodeDecodeError as error:
         raise ResolveError(f"{path}: not UTF-8 text; save it as UTF-8") from error
-    pairs = _from_csv(text) if path.suffix.lower() == ".csv" else _from_json(text, path)
+    pairs = (_from_csv if is_csv(path) else _from_json)(text, path)
     return collect_ids(pairs, str(path))
 
 
@@ -84,10 +85,8 @@ def _as_uuid(name: str, value: object, place: str) -> str:
         ) from None
 
 
-def _from_csv(text: str) -> Iterator[tuple[str, object]]:
-    import csv  # noqa: PLC0415 - only where the table is one
-
-    rows = [row for row in csv.reader(text.splitlines()) if any(map(str.strip, row))]
+def _from_csv(text: str, path: Path) -> Iterator[tuple[str, object]]:
+    rows = csv_rows(text, path)
     heading = bool(rows) and len(rows[0]) > 1 and "id" in rows[0][1].lower()  # no id has an i, not even a broken one
     for row in rows[heading:]:
         yield row[0].strip(), row[1].strip() if len(row) > 1 else None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regionbatch.csvrows import csv_rows, is_csv
 from regionbatch.errors import OptionError, ResolveError
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def _read(path: Path) -> list[tuple[str, str]]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ResolveError(f"{path}: cannot be read, got {error}; check the path, and save it as UTF-8") from error
-    if path.suffix.lower() == ".csv":
-        rows = [tuple(row) for row in csv.reader(text.splitlines()) if any(map(str.strip, row))]
+    if is_csv(path):
+        rows = [tuple(row) for row in csv_rows(text, path)]
     else:
         try:
             content = json.loads(text, object_pairs_hook=tuple)  # not a dict: a name that stands twice must be seen

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -233,8 +233,8 @@ def test_pages(workspace: Start) -> None:
         ({"skip": 10**30}, "BadRequest"),
         ({"orderBy": "Random"}, "BadRequest"),
         ({"tagIds": "17"}, "BadRequestInvalidIds"),
-        ({"tagIds": ",".join(str(uuid4()) for _ in range(21))}, "BadRequestExceededBatchSize"),
-        ({"iterationId": str(uuid4())}, "NotFoundIteration"),
+        ({"tagIds": ",".join(str(UUID(int=number)) for number in range(21))}, "BadRequestExceededBatchSize"),
+        ({"iterationId": str(UUID(int=0))}, "NotFoundIteration"),
         ({"taggingStatus": "Half"}, "BadRequest"),
         ({"$filter": "a eq 'b'"}, "BadRequestNotSupported"),
     ],
