@@ -70,6 +70,18 @@ def test_whatever_is_there_is_found(rows: list[Row], random: np.random.RandomSta
     assert found == [order.index(number) if number in order else -1 for number in range(len(rows))]
 
 
+def test_a_set_of_several_blocks() -> None:
+    """Some images with few regions, one with more than a block of them, some regions without an image."""
+    random = np.random.default_rng(7)
+    count = 300_000
+    image = np.where(random.random(count) < 0.4, 700, random.integers(-1, 2_000, count)).astype(np.int32)
+    wanted = Columns(image, random.integers(0, 3, count).astype(np.int32), random.random((count, 4)))
+    order = random.permutation(np.flatnonzero(image >= 0))[1_000:]
+    expected = np.full(count, -1)
+    expected[order] = np.arange(len(order))
+    assert (match(wanted, wanted.take(order)) == expected).all()
+
+
 def test_the_cheapest_pair_goes_first() -> None:
     wanted = columns([(0, 0, 0.1, 0.1, 0.2, 0.2), (0, 0, 0.12, 0.1, 0.2, 0.2)])
     there = columns([(0, 0, 0.125, 0.1, 0.2, 0.2), (0, 0, 0.06, 0.1, 0.2, 0.2), (0, 0, 0.7, 0.7, 0.2, 0.2)])

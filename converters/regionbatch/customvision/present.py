@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from regionbatch.boxes import keys_of, mixed_keys
+from regionbatch.boxes import keys_of, mixed_keys, order_of
 from regionbatch.limits import IMAGES_PER_BATCH
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-6
 """Regions of one image and tag are the same if no coordinate differs by more: it is rounding (seen on the service)."""
+_BLOCK = 2**16
+"""Regions that are compared at a time, about."""
 
 
 class Columns(NamedTuple):
@@ -132,7 +134,7 @@ def match(wanted: Columns, there: Columns) -> NDArray[np.int64]:
     """
     found = _equal(wanted, there)
     left = np.flatnonzero((found < 0) & (wanted.image >= 0) & (wanted.tag >= 0))
-    free = np.setdiff1d(np.arange(len(there.image)), found)
+    free = not_in(found, len(there.image)) if len(left) else left
     for row, other in pairs(wanted, left, there, free, _distance, TOLERANCE):
         found[row] = other
     return found
@@ -174,9 +176,35 @@ def _groups(regions: Columns, rows: NDArray[np.int64]) -> dict[tuple[int, int], 
     return {(int(regions.image[some[0]]), int(regions.tag[some[0]])): some for some in np.split(order, starts)}
 
 
+def not_in(found: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """The rows of `count` that were not found."""
+    free = np.ones(count, np.bool_)
+    free[found[found >= 0]] = False
+    return np.flatnonzero(free)
+
+
 def _equal(wanted: Columns, there: Columns) -> NDArray[np.int64]:
     """Match by equal 32-bit floats; of equal ones, the first with the first, and so on."""
     found = np.full(len(wanted.image), -1, np.int64)
+    for mine, theirs in _image_blocks(wanted.image, there.image):
+        rows, others = _equal_pairs(wanted.take(mine), there.take(theirs))
+        found[mine[rows]] = theirs[others]
+    return found
+
+
+def _image_blocks(mine: Codes, theirs: Codes) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """The rows of both sides for some images at a time: what is worked out for a block is too much for a large set."""
+    images = int(max(mine.max(initial=-1), theirs.max(initial=-1))) + 1
+    my_order, their_order = (order_of((codes + 1).astype(np.uint32)) for codes in (mine, theirs))
+    # Where the rows of each image begin; rows without an image, -1, stand before the first.
+    my_starts, their_starts = (np.bincount(codes + 1, minlength=images + 1).cumsum() for codes in (mine, theirs))
+    ends = np.flatnonzero(np.diff((my_starts + their_starts) // _BLOCK, append=-1))
+    for low, high in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
+        yield my_order[my_starts[low] : my_starts[high]], their_order[their_starts[low] : their_starts[high]]
+
+
+def _equal_pairs(wanted: Columns, there: Columns) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows of both that are equal, as pairs."""
     my_keys, their_keys = keys_of(*wanted), keys_of(*there)
     my_mix, their_mix = mixed_keys(my_keys), mixed_keys(their_keys)
     mine, theirs = np.argsort(my_mix, kind="stable"), np.argsort(their_mix, kind="stable")
@@ -186,8 +214,7 @@ def _equal(wanted: Columns, there: Columns) -> NDArray[np.int64]:
     there_too = other < np.searchsorted(their_mix, my_mix, side="right")
     rows, others = mine[there_too], theirs[other[there_too]]
     same = (my_keys[rows] == their_keys[others]).all(axis=1)  # a mix can be that of another region
-    found[rows[same]] = others[same]
-    return found
+    return rows[same], others[same]
 
 
 def _distance(first: Boxes, second: Boxes) -> Boxes:

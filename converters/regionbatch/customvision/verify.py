@@ -13,7 +13,7 @@ import numpy as np
 
 from regionbatch.batching import batches, table_of
 from regionbatch.customvision.journal import Journal
-from regionbatch.customvision.present import match, not_overlapping, pairs, read_project
+from regionbatch.customvision.present import match, not_in, not_overlapping, pairs, read_project
 from regionbatch.customvision.rate import Pace
 from regionbatch.errors import JournalError
 from regionbatch.findings import Report
@@ -120,8 +120,10 @@ def compare(wanted: Batches, present: Present, dataset: Dataset, image_ids: Mapp
     found = match(mine, theirs)
     missing = np.flatnonzero(found < 0)
     name_of = {present.images[id_]: name for name, id_ in image_ids.items() if id_ in present.images}
-    others = np.setdiff1d(np.arange(len(theirs.image)), found)
-    ours = np.isin(theirs.image[others], [*name_of])
+    others = not_in(found, len(theirs.image))
+    named = np.zeros(len(present.images), np.bool_)
+    named[[*name_of]] = True
+    ours = named[theirs.image[others]]
     extra, elsewhere = others[ours], int(np.count_nonzero(~ours))
     moved = dict(pairs(mine, missing, theirs, extra, not_overlapping, MOVED))
     missing = np.setdiff1d(missing, [*moved])
