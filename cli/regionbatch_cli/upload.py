@@ -81,6 +81,7 @@ def upload(
                 tier=tier,
                 shrink=shrink,
                 dry_run=dry_run,
+                strict=common.strict,
                 progress=progress,
                 **more,
             )

@@ -135,6 +135,34 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
         assert result.summary()["plan"]["regions"] == 330
 
 
+def test_a_dry_run_tells_what_will_not_go_up(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path, images=3))
+    (tmp_path / "00001.png").write_bytes(b"no picture")
+    with rehearsal() as (service, project, client):
+        result = upload(dataset, client, project, dry_run=True)
+        assert (result.plan.regions, result.lost) == (30, 30)
+        [refused] = [finding for finding in result.findings if finding.code == "picture_refused"]
+        assert refused.message.startswith("00001.png: Custom Vision does not take the picture")
+        with pytest.raises(rb.StrictError, match=r"1 picture_refused; correct .*\n  00001\.png: Custom Vision"):
+            upload(dataset, client, project, strict=True)
+        assert not WRITES & set(service.calls)
+        done = upload(dataset, client, project)
+        assert (done.failed, done.lost, done.findings.counts()["picture_refused"]) == (30, 30, 1)
+
+
+def test_strict_stops_where_two_files_are_one_picture(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path, images=3))
+    with rehearsal() as (service, project, client):
+        upload(dataset, client, project, strict=True)
+    (tmp_path / "00002.png").write_bytes((tmp_path / "00001.png").read_bytes())
+    boxes = [(name, "cat", (1, 1, 5, 5)) for name in ("00001.png", "00002.png")]
+    twins = rb.read(write_coco(tmp_path / "twins", boxes), image_dir=tmp_path, strict=True)
+    with rehearsal() as (service, project, client):
+        with pytest.raises(rb.StrictError, match="1 duplicate"):
+            upload(twins, client, project, strict=True)
+        assert not WRITES & set(service.calls)
+
+
 def test_the_minutes_are_those_of_the_tier(tmp_path: Path) -> None:
     dataset = rb.read(write_set(tmp_path))
     with rehearsal() as (_, project, client):

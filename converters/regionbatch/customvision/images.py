@@ -23,7 +23,7 @@ from regionbatch.limits import BODY_BYTES, IMAGE_ASPECT, IMAGE_BYTES, IMAGE_SIDE
 from regionbatch.pictures import size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from regionbatch.customvision.client import TrainingClient, UploadedImage
     from regionbatch.customvision.journal import Journal
@@ -109,6 +109,11 @@ def _trouble(path: Path, length: int, head: bytes) -> tuple[str, str] | None:
     if max(width, height) > IMAGE_ASPECT * min(width, height):
         return "ErrorImageDimensions", f"{width} x {height}, more than {IMAGE_ASPECT} to 1"
     return None
+
+
+def report_refused(images: Images, refused: Mapping[int, tuple[str, str]], report: Report) -> None:
+    """Say which images no region can be sent to, and why."""
+    _tell(report, images, "picture_refused", {row: f"{code}: {said}" for row, (code, said) in refused.items()})
 
 
 def _tell(report: Report, images: Images, code: str, values: dict[int, str]) -> None:

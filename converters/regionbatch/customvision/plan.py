@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regionbatch.batching import batches, table_of
-from regionbatch.customvision.images import Pictures, look
+from regionbatch.customvision.images import Pictures, look, report_refused
 from regionbatch.customvision.present import match, read_images, read_project
 from regionbatch.errors import AccessError, LimitError, ResolveError, ServiceError
 from regionbatch.findings import Report
@@ -123,6 +123,7 @@ def make_plan(
     _check_limits(present, len(tag_ids), pictures, tier, report)
 
     refused = {**dict.fromkeys(gone, NOT_THERE), **pictures.refused}
+    report_refused(dataset.images, refused, report)
     there = match(present.codes(planned), present.regions) >= 0
     sendable = ~np.isin(planned.regions.image, [*refused])
     sent = int(np.count_nonzero(~there & sendable))

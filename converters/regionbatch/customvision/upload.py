@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regionbatch.batching import batches
-from regionbatch.customvision.images import Uploader
+from regionbatch.customvision.images import Uploader, report_refused
 from regionbatch.customvision.journal import Journal
 from regionbatch.customvision.plan import Plan, make_plan
 from regionbatch.customvision.present import match, read_project
@@ -21,6 +21,7 @@ from regionbatch.customvision.verify import Verification, compare
 from regionbatch.errors import OptionError, ServiceError, TransportError
 from regionbatch.findings import Report
 from regionbatch.limits import TIERS
+from regionbatch.reading import refuse_doubt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,9 +75,9 @@ class UploadResult:
 
     @property
     def lost(self) -> int:
-        """Regions that the project does not have, has wrong, or has too many of."""
+        """Regions that the project does not have, has wrong, or has too many of; of a dry run, those not to be sent."""
         if self.verification is None:
-            return 0
+            return len(self.batches.regions) - self.plan.regions - self.plan.already
         found = self.verification
         return max(self.exceeded + self.failed, found.missing) + found.moved + found.extra
 
@@ -104,6 +105,7 @@ def upload(
     tier: str = "S0",
     shrink: bool = False,
     dry_run: bool = False,
+    strict: bool = False,
     progress: Progress | None = None,
     pace: Pace | None = None,
     in_flight: int = IN_FLIGHT,
@@ -125,6 +127,7 @@ def upload(
         tier: F0 or S0: how many images, tags and calls a second it takes.
         shrink: Encode pictures again that are too large, or of a format that is not taken. Needs Pillow.
         dry_run: Only read and plan.
+        strict: Raise before the first write if a region or a picture would be dropped, or was adjusted.
         progress: Called with what is done, how much of it, and how much there is.
         pace: The rate and the clock, instead of the tier's.
         in_flight: Batches of regions under way at a time.
@@ -134,6 +137,7 @@ def upload(
         ResolveError: Classes have no tag, or images neither id nor picture.
         LimitError: More tags or images than the tier takes.
         JournalError: Another run has the journal, or it belongs to another upload.
+        StrictError: See `strict`.
     """
     if tier not in TIERS:
         raise OptionError(f"--tier: no such tier, got {tier}; known: {', '.join(TIERS)}")
@@ -157,6 +161,8 @@ def upload(
             journal=log,
             report=report,
         )
+        if strict:
+            refuse_doubt(plan.batches.findings + plan.findings, dataset.root)
         if dry_run:
             return _nothing_done(plan, pace)
         tag_ids = {**plan.tag_ids, **_create_tags(client, project_id, plan, pace, log)}
@@ -171,7 +177,7 @@ def upload(
         )
         there = read_project(client, project_id, pace, untagged=False, progress=progress)
     verification = compare(wanted, there, dataset, ids)
-    _report_pictures(dataset, refused, report)
+    report_refused(dataset.images, {row: why for row, why in refused.items() if row not in plan.refused}, report)
     _report_regions(dataset, wanted, outcomes, report)
     return UploadResult(
         plan=plan,
@@ -297,11 +303,6 @@ def _to_send(
         outcomes.fail(hit, *reason)
         waiting[hit] = False
     return np.flatnonzero(waiting)
-
-
-def _report_pictures(dataset: Dataset, refused: Mapping[int, tuple[str, str]], report: Report) -> None:
-    values = [f"{code}: {said}" for code, said in refused.values()]
-    report.add("picture_refused", np.asarray([*refused], np.int32), value=values, table=dataset.images.names)
 
 
 def _report_regions(dataset: Dataset, wanted: Batches, outcomes: Outcomes, report: Report) -> None:
