@@ -15,6 +15,8 @@ from regionbatch_cli.shared import map_options
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from azure.core.credentials import TokenCredential
+
     from regionbatch.customvision.client import TrainingClient
     from regionbatch_cli.shared import Common
 
@@ -24,10 +26,12 @@ ENDPOINT, KEY = "VISION_TRAINING_ENDPOINT", "VISION_TRAINING_KEY"
 class Service:
     """Where the service is, as the options say."""
 
-    def __init__(self, project: str | None, endpoint: str | None, key_file: str | None, api_version: str) -> None:
+    def __init__(
+        self, project: str | None, endpoint: str | None, key_file: str | None, entra: bool, api_version: str
+    ) -> None:
         """Keep the options; nothing is asked or opened yet."""
         self.project, self.endpoint, self.api_version = project, endpoint, api_version
-        self._key_file = key_file
+        self._key_file, self._entra = key_file, entra
 
     def journal_of(self, dataset: str) -> Path:
         """Where the journal of a data set's upload is, if --journal does not say."""
@@ -42,7 +46,8 @@ class Service:
             raise click.UsageError("--project is needed: the id from the project's settings.")
         if not self.endpoint:
             raise click.UsageError(f"--endpoint is needed, or {ENDPOINT} in the environment.")
-        return TrainingClient(self.endpoint, self._key(), version=self.api_version), self.project
+        who: Any = {"credential": _signed_in()} if self._entra else {"key": self._key()}
+        return TrainingClient(self.endpoint, version=self.api_version, **who), self.project
 
     def _key(self) -> str:
         if self._key_file:
@@ -54,7 +59,17 @@ class Service:
             return key
         if sys.stdin.isatty():
             return str(click.prompt("Training key", hide_input=True, err=True))
-        raise click.UsageError(f"no key: set {KEY}, or name a file with --key-file.")
+        raise click.UsageError(f"no key: set {KEY}, name a file with --key-file, or sign in with --entra.")
+
+
+def _signed_in() -> TokenCredential:
+    """Whoever is signed in here, by environment, managed identity or `az login`."""
+    try:
+        from azure.identity import DefaultAzureCredential  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise click.UsageError('--entra: install what it needs with: pip install "regionbatch[entra]"') from error
+    credential: TokenCredential = DefaultAzureCredential()
+    return credential
 
 
 def service_options(function: Callable[..., int]) -> Callable[..., int]:
@@ -62,7 +77,7 @@ def service_options(function: Callable[..., int]) -> Callable[..., int]:
 
     @wraps(function)
     def run(common: Common, **given: Any) -> int:  # noqa: ANN401 - whatever the options are
-        own = {name: given.pop(name) for name in ("project", "endpoint", "key_file", "api_version")}
+        own = {name: given.pop(name) for name in ("project", "endpoint", "key_file", "entra", "api_version")}
         return function(common, Service(**own), **given)
 
     options = [
@@ -71,6 +86,7 @@ def service_options(function: Callable[..., int]) -> Callable[..., int]:
         click.option(
             "--key-file", type=click.Path(), metavar="FILE", help=f"A file with the key; else {KEY}, or asked."
         ),
+        click.option("--entra", is_flag=True, help="Sign in with Entra ID instead of a key, as az login has."),
         click.option("--api-version", default="3.2", show_default=True, metavar="N", help="Of the training API."),
         map_options,
         click.option("--images", type=click.Path(), metavar="FILE", help="Image ids by image name: JSON or CSV."),

@@ -45,7 +45,8 @@ def upload(
     """Put a data set on a project: tags, pictures, regions; then read it back and compare.
 
     Nothing is sent twice. What was done is remembered in a journal, so that the same command goes on
-    with a run that was stopped. Keys come from VISION_TRAINING_KEY, --key-file or a prompt.
+    with a run that was stopped. Keys come from VISION_TRAINING_KEY, --key-file or a prompt;
+    --entra does without one.
 
     \b
     Examples:

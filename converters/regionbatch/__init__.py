@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         StrictError,
         TransportError,
         UnknownFormatError,
+        UnreachableError,
     )
     from regionbatch.findings import Finding
     from regionbatch.ids import read_ids
@@ -61,6 +62,7 @@ _HOMES = {
     "TrainingClient": "customvision.client",
     "TransportError": "errors",
     "UnknownFormatError": "errors",
+    "UnreachableError": "errors",
     "UploadResult": "customvision.upload",
     "Verification": "customvision.verify",
     "batches": "batching",
@@ -95,6 +97,7 @@ __all__ = [
     "TrainingClient",
     "TransportError",
     "UnknownFormatError",
+    "UnreachableError",
     "UploadResult",
     "Verification",
     "batches",

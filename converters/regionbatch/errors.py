@@ -14,6 +14,7 @@
         ├── AccessError(PermissionError)      key, token or role
         ├── LimitError                        a limit of the tier or of the project
         ├── TransportError(ConnectionError)   no answer, or one that makes no sense
+        │   └── UnreachableError              no connection: a wrong address, or no network
         └── JournalError                      the journal is in use, or belongs to another upload
 
 A faulty record is not an exception but a `Finding`; an exception means that nothing can be done.
@@ -91,6 +92,10 @@ class LimitError(ServiceError):
 
 class TransportError(ServiceError, ConnectionError):
     """No answer, or one that makes no sense."""
+
+
+class UnreachableError(TransportError):
+    """No connection came about: the name is unknown, or nothing listens there."""
 
 
 class JournalError(ServiceError):

@@ -9,7 +9,7 @@ import pytest
 from customvision.rehearsal import Clock
 
 import regionbatch as rb
-from regionbatch.customvision.rate import PATIENCE, TRIES, StoppedError, in_flight
+from regionbatch.customvision.rate import FIRST_TRIES, PATIENCE, TRIES, StoppedError, in_flight
 
 
 class Script:
@@ -136,6 +136,22 @@ def test_a_service_that_is_gone_is_an_error() -> None:
     with pytest.raises(rb.TransportError):
         clock.pace().call("GetTags", script, repeat=True)
     assert len(script.times) == TRIES
+
+
+def test_an_address_where_nobody_is_is_an_error_soon() -> None:
+    clock = Clock()
+    pace, begun = clock.pace(), clock.time
+    nobody = [rb.UnreachableError("a: b; c")] * 100
+    script = Script(clock, *nobody)
+    with pytest.raises(rb.UnreachableError):
+        pace.call("GetProject", script, repeat=True)
+    assert len(script.times) == FIRST_TRIES
+    assert clock.time - begun < 10
+    pace.call("GetProject", Script(clock), repeat=True)
+    script = Script(clock, *nobody)
+    with pytest.raises(rb.UnreachableError):
+        pace.call("GetProject", script, repeat=True)
+    assert len(script.times) == TRIES, "somebody was there before"
 
 
 @pytest.mark.parametrize("error", [rb.ServiceError, rb.AccessError, rb.LimitError])

@@ -78,15 +78,21 @@ def test_a_key_or_a_credential() -> None:
 
 
 class Credential:
+    asked = 0
+
     def get_token(self, *scopes: str, **_more: object) -> AccessToken:
+        Credential.asked += 1
         assert scopes == ("https://cognitiveservices.azure.com/.default",)
         return AccessToken("token", 2**40)
 
 
 def test_a_token_goes_over_https_only() -> None:
-    client = rb.TrainingClient("http://127.0.0.1:9", credential=Credential())
-    with pytest.raises(rb.TransportError, match=r"[Tt][Ll][Ss]|https"):
-        client.domains()
+    with pytest.raises(rb.OptionError, match="a token goes over https only, got http://127"):
+        rb.TrainingClient("http://127.0.0.1:9", credential=Credential())
+    with rb.TrainingClient("https://127.0.0.1:9", credential=Credential(), timeout=1) as client:
+        with pytest.raises(rb.UnreachableError, match=r"no answer from https://127\.0\.0\.1:9, got"):
+            client.domains()
+        assert Credential.asked == 1
 
 
 @pytest.mark.parametrize("key", [f"{KEY}\r\nX: y", "k e y", "kéy"])

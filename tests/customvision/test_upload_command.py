@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 from customvision.rehearsal import rehearsal, write_set
@@ -152,6 +154,19 @@ def test_no_key(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     (place.folder / "key.txt").write_text(f"{KEY}\r\n", encoding="utf-8")
     assert place.run("upload", "--create-tags", "--key-file", place.folder / "key.txt").status == 0
     assert KEY.encode() not in b"".join(path.read_bytes() for path in place.folder.glob("*.sqlite*"))
+
+
+def test_signing_in_with_entra(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is signed in is asked for a token, which goes over https only; the key is not used."""
+    monkeypatch.setitem(sys.modules, "azure.identity", None)
+    result = place.run("upload", "--entra")
+    assert (result.status, 'pip install "regionbatch[entra]"' in result.stderr) == (2, True)
+    identity = ModuleType("azure.identity")
+    identity.DefaultAzureCredential = lambda: mock.Mock(spec=["get_token"])  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "azure.identity", identity)
+    result = place.run("upload", "--entra")
+    assert (result.status, "a token goes over https only" in result.stderr) == (2, True)
+    assert not place.service.calls
 
 
 def test_a_wrong_key_and_a_wrong_project(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

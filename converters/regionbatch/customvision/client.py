@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import msgspec
 from azure.core import PipelineClient
 from azure.core.credentials import AzureKeyCredential
-from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, ServiceRequestError
 from azure.core.pipeline.policies import (
     AzureKeyCredentialPolicy,
     BearerTokenCredentialPolicy,
@@ -27,7 +27,7 @@ from azure.core.pipeline.policies import (
 from azure.core.rest import HttpRequest
 
 from regionbatch import __version__
-from regionbatch.errors import AccessError, LimitError, OptionError, ServiceError, TransportError
+from regionbatch.errors import AccessError, LimitError, OptionError, ServiceError, TransportError, UnreachableError
 from regionbatch.limits import IMAGES_PER_PAGE
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class TrainingClient:
                 RequestIdPolicy(),
                 HeadersPolicy({"Accept": "application/json"}),
                 UserAgentPolicy(base_user_agent=f"regionbatch/{__version__}"),
-                _authentication(self._secret, credential),
+                _authentication(self._secret, credential, self.endpoint),
                 HttpLoggingPolicy(),  # names no header's value but harmless ones
             ],
             connection_timeout=min(CONNECT_SECONDS, timeout),
@@ -280,7 +280,8 @@ class TrainingClient:
                 f"{operation}: no token, got {self._clean(error)}; sign in, or check the role of the account"
             ) from None
         except (AzureError, OSError) as error:
-            raise TransportError(
+            kind = UnreachableError if isinstance(error, ServiceRequestError) else TransportError
+            raise kind(
                 f"{operation}: no answer from {self.endpoint}, got {self._clean(error)}; "
                 "check the endpoint and the network, and run it again"
             ) from None
@@ -343,10 +344,12 @@ def _wait(header: str, said: str) -> float:
     return float(named[1]) if named else 0.0
 
 
-def _authentication(key: str, credential: TokenCredential | None) -> Any:  # noqa: ANN401 - one of two policies
+def _authentication(key: str, credential: TokenCredential | None, endpoint: str) -> Any:  # noqa: ANN401 - two policies
     if bool(key) == bool(credential):
         raise OptionError("TrainingClient: a key or a credential is needed, got both or none; give one of them")
     if credential is not None:
+        if not endpoint.startswith("https:"):
+            raise OptionError(f"endpoint: a token goes over https only, got {endpoint}; use https, or a key")
         return BearerTokenCredentialPolicy(credential, SCOPE)
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise OptionError("key: not a key, got other characters than a key has; copy it again")

@@ -9,7 +9,7 @@ from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, TypeVar
 
-from regionbatch.errors import LimitError, RegionBatchError, TransportError
+from regionbatch.errors import LimitError, RegionBatchError, TransportError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,6 +19,8 @@ Item = TypeVar("Item")
 
 TRIES = 12
 """How often a call that may be repeated is made before the service counts as gone."""
+FIRST_TRIES = 4
+"""The same as long as no connection ever came about: a wrong address is more likely than a pause of the service."""
 THROTTLED_TRIES = 100
 """How often a 429 is obeyed before it is an error."""
 STUBBORN = 4
@@ -65,7 +67,7 @@ class Pace:
         self._random = random.Random(seed)  # noqa: S311 - jitter, no secret
         self._lock = threading.Lock()
         self._free = self._held = now()
-        self._stopped = False
+        self._reached = self._stopped = False
 
     def call(self, operation: str, make: Callable[[], T], *, repeat: bool) -> T:
         """Make a call in its turn. A 429 is waited out; with `repeat`, no answer or a 5xx is tried again.
@@ -83,14 +85,16 @@ class Pace:
                 if error.status != 429 or error.retry_after > PATIENCE or throttled > THROTTLED_TRIES:
                     raise
                 self._hold(max(error.retry_after, self.delay(throttled)))
-            except TransportError:
+            except TransportError as error:
                 failed += 1
                 self._failures[operation] += 1
-                if not repeat or failed >= TRIES:
+                self._reached = self._reached or not isinstance(error, UnreachableError)
+                if not repeat or failed >= (TRIES if self._reached else FIRST_TRIES):
                     raise
                 self.sleep(self.delay(failed))
             else:
                 self._failures[operation] = 0
+                self._reached = True
                 return answer
 
     def gone(self, operation: str) -> bool:
