@@ -84,7 +84,7 @@ def fail() -> None:
         look_at(read_in_every_way())
     except (rb.UnknownFormatError, rb.AmbiguousDatasetError) as error:
         sys.stderr.write(str(error))
-    except (rb.AccessError, rb.LimitError, rb.TransportError, rb.JournalError) as error:
+    except (rb.AccessError, rb.LimitError, rb.TransportError) as error:
         assert_type((error.code, error.status), tuple[str, int])
     except rb.RegionBatchError:
         raise

@@ -52,11 +52,14 @@ class Service:
     def _key(self) -> str:
         if self._key_file:
             try:
-                return Path(self._key_file).read_text(encoding="utf-8-sig").strip()
+                key = Path(self._key_file).read_text(encoding="utf-8-sig").strip()
             except (OSError, UnicodeDecodeError) as error:
                 raise click.UsageError(f"--key-file: {self._key_file} cannot be read; check the path.") from error
-        if key := os.environ.get(KEY):
+            if not key:
+                raise click.UsageError(f"--key-file: {self._key_file} is empty; put the key into it.")
             return key
+        if from_environment := os.environ.get(KEY):
+            return from_environment
         if sys.stdin.isatty():
             return str(click.prompt("Training key", hide_input=True, err=True))
         raise click.UsageError(f"no key: set {KEY}, name a file with --key-file, or sign in with --entra.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,8 +12,6 @@ from regionbatch_cli.service import Service, service_options
 from regionbatch_cli.shared import Common, dataset_options, finish, print_account, print_json, progress_bar, read, say
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from regionbatch.customvision.plan import Plan
     from regionbatch.customvision.upload import UploadResult
 
@@ -96,7 +95,8 @@ def upload(
         print_json({**summary(dataset, result.batches), **told, "findings": result.findings.counts()})
     else:
         _print(common, result, where)
-    return finish(common, dataset, result.batches, findings=result.findings, more={"upload": told}, lost=result.lost)
+    lost = result.lost + result.refused_images
+    return finish(common, dataset, result.batches, findings=result.findings, more={"upload": told}, lost=lost)
 
 
 def _refuse_with_local(service: Service, journal: str | None) -> None:
@@ -115,8 +115,8 @@ def _rehearsal(stack: ExitStack, tier: str) -> tuple[Any, str, Any]:
 
 
 def _resume(journal: str | Path | None) -> str:
-    if journal is None:
-        return "The rehearsal left nothing."
+    if journal is None or not Path(journal).exists():
+        return "Nothing was written."
     return f"Nothing was lost: {journal} remembers what was sent. Run the same command again to go on."
 
 

@@ -114,7 +114,12 @@ _ALL = (
         grave=True,
     ),
     Code(
-        "same_picture", "noted", "image", "another file has the same bytes", "one image there, their boxes are merged"
+        "same_picture",
+        "noted",
+        "image",
+        "the picture is that of another file",
+        "it is one image in the project, and has the boxes of both",
+        grave=True,
     ),
     Code("picture_shrunk", "noted", "image", "encoded again", "the boxes are shares of it, so they stay true"),
     Code(

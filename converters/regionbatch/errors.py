@@ -10,12 +10,12 @@
     ├── StrictError                           --strict met a dropped or adjusted box or a doubtful decision
     ├── OutputError(OSError)                  the output exists, or cannot be written
     ├── PluginError(RuntimeError)             a reader plugin is broken, or two have one name
+    ├── JournalError                          the journal cannot be used: in use, of another upload, or the disk is full
     └── ServiceError                          Custom Vision refused, or could not be asked
         ├── AccessError(PermissionError)      key, token or role
         ├── LimitError                        a limit of the tier or of the project
-        ├── TransportError(ConnectionError)   no answer, or one that makes no sense
-        │   └── UnreachableError              no connection: a wrong address, or no network
-        └── JournalError                      the journal is in use, or belongs to another upload
+        └── TransportError(ConnectionError)   no answer, or one that makes no sense
+            └── UnreachableError              no connection: a wrong address, or no network
 
 A faulty record is not an exception but a `Finding`; an exception means that nothing can be done.
 Messages have the form `PLACE: WHAT, got VALUE; NEXT STEP`, with the place first so that an editor can jump there.
@@ -64,6 +64,10 @@ class PluginError(RegionBatchError, RuntimeError):
     """A reader plugin is broken, or two readers have one name."""
 
 
+class JournalError(RegionBatchError):
+    """The journal is in use by another run, belongs to another upload, or cannot be written."""
+
+
 class ServiceError(RegionBatchError):
     """Custom Vision refused a call, or could not be asked; the attributes keep what it said."""
 
@@ -96,7 +100,3 @@ class TransportError(ServiceError, ConnectionError):
 
 class UnreachableError(TransportError):
     """No connection came about: the name is unknown, or nothing listens there."""
-
-
-class JournalError(ServiceError):
-    """The journal is in use by another run, or belongs to another upload."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import NamedTuple
 
+from regionbatch.errors import OptionError
+
 REGIONS_PER_BATCH = 64
 """Entries that one CreateImageRegions call takes (reference page of the call)."""
 
@@ -36,6 +38,17 @@ class Tier(NamedTuple):
     images: int
     tags: int
     calls_per_second: float
+
+
+def tier_of(name: str) -> Tier:
+    """The tier of a name.
+
+    Raises:
+        OptionError: There is none.
+    """
+    if name not in TIERS:
+        raise OptionError(f"--tier: no such tier, got {name}; known: {', '.join(TIERS)}")
+    return TIERS[name]
 
 
 TIERS = MappingProxyType({"F0": Tier(5_000, 50, 2), "S0": Tier(100_000, 500, 10)})

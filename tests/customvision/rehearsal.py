@@ -86,6 +86,12 @@ def expected(dataset: Dataset, result: UploadResult) -> Counter[tuple[str, str, 
     )
 
 
+def delete_images(client: TrainingClient, project: str, ids: Sequence[str]) -> None:
+    """DeleteImages, which an upload never calls."""
+    query = {"imageIds": ",".join(ids), "allIterations": "true"}
+    client._call("DeleteImages", "DELETE", f"/projects/{project}/images", type(None), query=query)
+
+
 def switches(seed: int) -> tuple[Settings, str]:
     """What is unknown about the real service, one way after the other; and a version."""
     rng = random.Random(seed)

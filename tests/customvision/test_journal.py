@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import _thread
+import os
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from customvision import soak
-from customvision.rehearsal import Clock, expected, rehearsal, stored, write_set
+from customvision.rehearsal import Clock, delete_images, expected, rehearsal, stored, write_set
 
 import regionbatch as rb
-from regionbatch.customvision.journal import Journal
+from regionbatch.customvision.journal import Journal, Stamp, Uploaded
 from regionbatch.local import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-UPLOAD = {"project": "p", "endpoint": "https://e", "data set": "d"}
+UPLOAD = {"project": "p", "data set": "d"}
 WRITES = ("CreateTag", "CreateImagesFromFiles", "CreateImageRegions")
 
 
@@ -41,18 +42,59 @@ def test_a_second_run_sends_nothing_at_all(tmp_path: Path) -> None:
         assert str(again.verification) == str(first.verification)
 
 
-def test_it_says_what_is_missing_but_does_not_trust_a_single_reading(tmp_path: Path) -> None:
-    """What the journal knows to be created is never sent again, whatever a listing says."""
+def test_a_listing_that_is_behind_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the journal knows to be created is asked for by id before it is sent again."""
     dataset = rb.read(write_set(tmp_path / "set"))
+    with rehearsal(Settings(on_existing="twice")) as (service, project, client):
+        first = upload(dataset, client, project, journal=tmp_path / "journal.sqlite")
+        listing = client.tagged_images
+        behind = [True]
+
+        def stale(project_id: str, **page: Any) -> Any:
+            images = listing(project_id, **page)
+            for image in images[:2] if behind else []:
+                image.regions = (image.regions or [])[1:]
+            return images
+
+        monkeypatch.setattr(client, "tagged_images", stale)
+        progress = lambda what, _done, _total: behind.clear() if what == "reading the project" else None  # noqa: E731
+        again = upload(dataset, client, project, journal=tmp_path / "journal.sqlite", progress=progress)
+        assert (again.sent, again.already, again.plan.regions, again.plan.already) == (0, 330, 0, 330)
+        assert again.calls["GetImagesByIds"] == 1
+        assert again.calls == again.plan.calls
+        assert stored(service, project) == expected(dataset, first)
+
+
+def test_what_somebody_removed_goes_up_again(tmp_path: Path) -> None:
+    """Regions, and images with theirs; the journal is no obstacle."""
+    dataset = rb.read(write_set(tmp_path / "set"))
+    journal = tmp_path / "journal.sqlite"
     with rehearsal() as (service, project, client):
-        upload(dataset, client, project, journal=tmp_path / "journal.sqlite")
-        client.delete_regions(project, [service.regions(project)[0].region_id])
-        again = upload(dataset, client, project, journal=tmp_path / "journal.sqlite")
-        assert again.sent == 0
-        assert again.verification is not None
-        assert (again.verification.missing, again.lost) == (1, 1)
-        other = upload(dataset, client, project, journal=tmp_path / "other.sqlite")
-        assert (other.created, other.lost) == (1, 0)
+        first = upload(dataset, client, project, journal=journal)
+        client.delete_regions(project, [row.region_id for row in service.regions(project)][:5])
+        again = upload(dataset, client, project, journal=journal)
+        assert (again.created, again.already, again.lost) == (5, 325, 0)
+        assert again.calls == again.plan.calls
+        for gone in (["00003.png"], list(first.image_ids)):
+            delete_images(client, project, [again.image_ids[name] for name in gone])
+            again = upload(dataset, client, project, journal=journal)
+            assert (again.new_images, again.lost) == (len(gone), 0)
+            assert again.created == sum(region.image in gone for region in dataset)
+            assert stored(service, project) == expected(dataset, again)
+
+
+def test_ids_that_were_wrong_are_made_good(tmp_path: Path) -> None:
+    """The journal of a run with exchanged ids does not keep the regions from where they belong."""
+    dataset = rb.read(write_set(tmp_path / "set", images=3))
+    journal = tmp_path / "journal.sqlite"
+    with rehearsal() as (service, project, client):
+        right = dict(upload(dataset, client, project).image_ids)
+        client.delete_regions(project, [row.region_id for row in service.regions(project)])
+        wrong = {**right, "00000.png": right["00001.png"], "00001.png": right["00000.png"]}
+        upload(dataset, client, project, journal=journal, image_ids=wrong)
+        result = upload(dataset, client, project, journal=journal, image_ids=right)
+        assert result.verification is not None
+        assert (result.created, result.verification.missing, result.verification.extra) == (60, 0, 60)
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
@@ -73,9 +115,22 @@ def test_one_run_at_a_time_also_from_another_process(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", UPLOAD)
 def test_another_upload_is_noticed(tmp_path: Path, key: str) -> None:
-    Journal(tmp_path / "journal.sqlite", UPLOAD).close()
+    with Journal(tmp_path / "journal.sqlite", UPLOAD) as journal:
+        journal.before("CreateTag")
     with pytest.raises(rb.JournalError, match=f"belongs to another upload, got another {key}"):
         Journal(tmp_path / "journal.sqlite", {**UPLOAD, key: "x"})
+
+
+def test_a_run_that_did_nothing_binds_nobody(tmp_path: Path) -> None:
+    """It ends with advice; who follows it may use the journal."""
+    dataset = rb.read(write_set(tmp_path / "set", images=3))
+    journal = tmp_path / "journal.sqlite"
+    with rehearsal() as (_, project, client):
+        with pytest.raises(rb.ResolveError, match="name others with --map"):
+            upload(dataset, client, project, journal=journal, create_tags=False)
+        assert upload(dataset, client, project, journal=journal, rename={"cat": "lion", "dog": "wolf"}).lost == 0
+        again = upload(dataset, client, project, journal=journal, rename={"dog": "wolf", "cat": "lion"})
+        assert (again.sent, again.already) == (0, 60)
 
 
 def change_a_box(folder: Path) -> None:
@@ -88,24 +143,44 @@ def change_a_picture(folder: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\0")
 
 
+def exchange_two_pictures(folder: Path) -> None:
+    """Both files keep their length."""
+    one, other = folder / "00000.png", folder / "00001.png"
+    content = other.read_bytes()
+    other.write_bytes(one.read_bytes())
+    one.write_bytes(content)
+
+
 def change_a_class(folder: Path) -> None:
     path = folder / "annotations.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"cat"', '"cow"'), encoding="utf-8")
 
 
-@pytest.mark.parametrize("change", [change_a_box, change_a_picture, change_a_class])
+@pytest.mark.parametrize("change", [change_a_box, change_a_picture, exchange_two_pictures, change_a_class])
 def test_a_changed_data_set_is_noticed(tmp_path: Path, change: Callable[[Path], None]) -> None:
     folder = write_set(tmp_path / "set", images=3)
+    for path in folder.glob("*.png"):
+        path.write_bytes(path.read_bytes().ljust(500, b"\0"))
     with rehearsal() as (service, project, client):
         upload(rb.read(folder), client, project, journal=tmp_path / "journal.sqlite")
         change(folder)
-        before = service.calls.total()
-        with pytest.raises(rb.JournalError, match="another data set"):
+        before = sum(service.calls[name] for name in WRITES)
+        with pytest.raises(rb.JournalError, match=r"another data set|another picture 0000[01]\.png than went up"):
             upload(rb.read(folder), client, project, journal=tmp_path / "journal.sqlite")
         other = service.create_project("other")
-        with pytest.raises(rb.JournalError, match="another"):
+        with pytest.raises(rb.JournalError, match="another project"):
             upload(rb.read(folder), client, other, journal=tmp_path / "journal.sqlite")
-        assert service.calls.total() == before
+        assert sum(service.calls[name] for name in WRITES) == before
+
+
+def test_a_file_that_was_only_touched_is_no_change(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set", images=3)
+    with rehearsal() as (_, project, client):
+        upload(rb.read(folder), client, project, journal=tmp_path / "journal.sqlite")
+        os.utime(folder / "00000.png", (1, 1))
+        (folder / "00001.png").unlink()
+        again = upload(rb.read(folder), client, project.upper(), journal=tmp_path / "journal.sqlite")
+        assert (again.sent, again.already, again.new_images) == (0, 60, 0)
 
 
 def test_a_changed_name_of_a_class_in_the_project_is_noticed(tmp_path: Path) -> None:
@@ -127,9 +202,30 @@ def test_a_file_that_is_no_journal(tmp_path: Path, content: bytes) -> None:
     assert path.read_bytes() == content
 
 
+def test_a_database_of_something_else_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.sqlite"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE images (theirs TEXT)")
+    db.close()
+    content = path.read_bytes()
+    with pytest.raises(rb.JournalError, match=r"theirs\.sqlite: no journal, but a database of something else; name an"):
+        Journal(path, UPLOAD)
+    assert path.read_bytes() == content
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(rb.JournalError, match="cannot be opened"):
+    with pytest.raises(rb.JournalError, match=r"cannot be opened, got .*; name another --journal"):
         Journal(tmp_path / "nowhere" / "journal.sqlite", UPLOAD)
+
+
+def test_a_damaged_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with Journal(path, UPLOAD) as journal:
+        journal.before("CreateTag")
+    content = path.read_bytes()
+    path.write_bytes(content[:100] + bytes(len(content) - 100))
+    with pytest.raises(rb.JournalError, match=r"no journal, or a damaged one, got .*; name another --journal"):
+        Journal(path, UPLOAD)
 
 
 def test_a_full_disk_is_an_error_with_a_next_step(tmp_path: Path) -> None:
@@ -137,6 +233,29 @@ def test_a_full_disk_is_an_error_with_a_next_step(tmp_path: Path) -> None:
         journal._db.execute("PRAGMA max_page_count = 8")
         with pytest.raises(rb.JournalError, match=r"cannot be written, got .*make room"):
             journal.before("CreateImageRegions", np.arange(100_000))
+        journal.after(journal.before("CreateTag"))
+        assert journal.unfinished() is None, "what did not fit is taken back"
+
+
+@pytest.mark.parametrize("operation", WRITES)
+def test_a_full_disk_ends_the_run_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str) -> None:
+    """It is no trouble of the service: nothing is sent that was not written down, and nothing is called failed."""
+    dataset = rb.read(write_set(tmp_path / "set", boxes=100))
+    before = Journal.before
+
+    def full(self: Journal, name: str, *more: Any) -> int:
+        if name == operation:
+            self._db.execute("PRAGMA max_page_count = 1")
+            more = (np.arange(100_000), *more[1:])
+        return before(self, name, *more)
+
+    with rehearsal() as (service, project, client):
+        with monkeypatch.context() as patch:
+            patch.setattr(Journal, "before", full)
+            with pytest.raises(rb.JournalError, match="make room, and run it again"):
+                upload(dataset, client, project, journal=tmp_path / "journal.sqlite")
+        assert not service.calls[operation]
+        assert upload(dataset, client, project, journal=tmp_path / "journal.sqlite").lost == 0
 
 
 def test_no_key_is_in_it(tmp_path: Path) -> None:
@@ -150,9 +269,10 @@ def test_no_key_is_in_it(tmp_path: Path) -> None:
 
 
 def test_rows_and_outcomes_come_back(tmp_path: Path) -> None:
+    images = {"a/ä.jpg": Uploaded("1", Stamp(3, 2**62, b"\0d")), "b.jpg": Uploaded("2", Stamp(0, 1, b""))}
     path = tmp_path / "journal.sqlite"
     with Journal(path, UPLOAD) as journal:
-        journal.add_images([("a/ä.jpg", "1"), ("b.jpg", "2")])
+        journal.add_images(images)
         number = journal.before("CreateImageRegions", np.array([5, 7, 70_000]))
         assert journal.before("CreateImageRegions", np.array([5, 7, 70_000]), number) == number
         journal.after(number, np.array([1, 2, 4], np.int8))
@@ -160,7 +280,7 @@ def test_rows_and_outcomes_come_back(tmp_path: Path) -> None:
         assert journal.unfinished() is None
         journal.before("CreateImageRegions", np.array([8]))
     with Journal(path, UPLOAD) as journal:
-        assert journal.images() == {"a/ä.jpg": "1", "b.jpg": "2"}
+        assert journal.images() == images
         assert [(rows.tolist(), of.tolist()) for rows, of in journal.outcomes()] == [([5, 7, 70_000], [1, 2, 4])]
         age = journal.unfinished()
         assert age is not None

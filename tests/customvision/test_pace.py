@@ -122,6 +122,13 @@ def test_no_answer_is_repeated_with_growing_delays_where_that_is_safe() -> None:
     assert len({gap / 2**number for number, gap in enumerate(gaps)}) == 5, "jitter"
 
 
+def test_a_service_that_says_when_it_is_back_is_given_that_time() -> None:
+    clock = Clock()
+    script = Script(clock, rb.TransportError("a: b; c", status=503, retry_after=20))
+    clock.pace().call("GetTags", script, repeat=True)
+    assert script.times[1] - script.times[0] >= 20
+
+
 def test_no_answer_is_not_repeated_where_it_is_not_safe() -> None:
     clock = Clock()
     script = Script(clock, rb.TransportError("a: b; c"))

@@ -218,6 +218,21 @@ def test_a_429_that_names_a_date(canned: Canned) -> None:
     assert 90 < caught.value.retry_after <= 100
 
 
+def test_how_long_a_503_asks_to_wait_and_a_date_without_a_zone(canned: Canned) -> None:
+    moment = format_datetime((datetime.now(UTC) + timedelta(seconds=100)).replace(tzinfo=None))
+    assert moment.endswith("-0000")
+    canned.answer(503, "{}", Retry_After=moment)
+    with pytest.raises(rb.TransportError) as caught:
+        rb.TrainingClient(canned.endpoint, KEY).domains()
+    assert 90 < caught.value.retry_after <= 100
+
+
+def test_a_refused_tag_is_named(canned: Canned) -> None:
+    canned.answer(400, '{"code": "BadRequestTagName", "message": "no"}')
+    with pytest.raises(rb.ServiceError, match="CreateTag cat: refused by"):
+        rb.TrainingClient(canned.endpoint, KEY).create_tag(PROJECT, "cat")
+
+
 def test_nobody_there() -> None:
     client = rb.TrainingClient("http://127.0.0.1:9", KEY, timeout=1)
     with pytest.raises(rb.TransportError, match="no answer from") as caught:
@@ -231,10 +246,10 @@ def test_the_key_is_nowhere_to_be_seen(canned: Canned, caplog: pytest.LogCapture
     with caplog.at_level(logging.DEBUG):
         canned.answer(200, "[]")
         client.domains()
-        canned.answer(401, json.dumps({"error": {"code": "401", "message": f"the key {KEY} is wrong"}}))
+        canned.answer(401, json.dumps({"error": {"code": f"bad {KEY}", "message": f"the key {KEY} is wrong"}}))
         with pytest.raises(rb.AccessError) as caught:
             client.domains()
-        seen += [str(caught.value), caught.value.said, repr(caught.value)]
+        seen += [str(caught.value), caught.value.code, caught.value.said, repr(caught.value)]
     assert "Training-Key" in caplog.text, "headers are logged, so that this can fail"
     seen += [caplog.text, *(str(record.__dict__) for record in caplog.records)]
     assert not [text for text in seen if KEY in text]

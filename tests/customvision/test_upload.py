@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from customvision.rehearsal import Clock, expected, rehearsal, stored, write_set
+from customvision.rehearsal import Clock, delete_images, expected, rehearsal, stored, write_set
 from PIL import Image
 
 import regionbatch as rb
 from helpers import ROOT, id_of, write_coco, write_json
+from regionbatch.codes import CODES
 from regionbatch.customvision import images as images_module
 from regionbatch.limits import IMAGE_BYTES
 from regionbatch.local import TIERS, Limits, Settings
@@ -205,9 +207,26 @@ def test_tags_are_found_and_renamed_as_in_convert(tmp_path: Path) -> None:
         assert result.findings.counts()["mapped"] == 2
 
 
+def test_no_tag_for_a_class_none_of_whose_boxes_can_be_sent(tmp_path: Path) -> None:
+    """A tag without regions keeps a project from being trained."""
+    names = ("good.png", "broken.png", "gone.png")
+    for name in names:
+        picture(tmp_path / name, colour=names.index(name))
+    folder = write_coco(tmp_path, [(name, name, (1, 1, 5, 5)) for name in names])
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "gone.png").unlink()
+    with rehearsal() as (_, project, client):
+        result = upload(rb.read(folder), client, project, skip_unresolved=True)
+        assert [tag.name for tag in client.tags(project)] == ["good.png"] == list(result.plan.new_tags)
+        assert (result.created, result.failed, result.refused_images) == (1, 1, 1)
+        assert result.calls == result.plan.calls
+
+
 def test_classes_without_a_tag_can_be_left_out(tmp_path: Path) -> None:
     dataset = rb.read(write_set(tmp_path, images=3))
     with rehearsal() as (service, project, client):
+        with pytest.raises(rb.ResolveError, match=r"got pet \(40 boxes\), emu \(20 boxes\)"):
+            upload(dataset, client, project, create_tags=False, rename={"cat": "pet", "dog": "pet"})
         client.create_tag(project, "cat")
         result = upload(dataset, client, project, create_tags=False, skip_unresolved=True)
         assert (result.sent, result.created) == (20, 20)
@@ -294,12 +313,31 @@ def test_files_with_the_same_bytes_are_one_image(tmp_path: Path) -> None:
         result = upload(dataset, client, project)
         assert result.image_ids["a.png"] == result.image_ids["b.png"] != result.image_ids["c.png"]
         assert [finding.message for finding in result.findings if finding.code == "same_picture"] == [
-            "b.png: another file has the same bytes, got a.png; one image there, their boxes are merged"
+            f"b.png: {CODES['same_picture'].what}, got a.png; {CODES['same_picture'].advice}"
         ]
         assert (result.created, dict(result.batches.ledger.dropped)) == (3, {"duplicate": 1})
         assert len(service.regions(project)) == 3
         assert result.calls == result.plan.calls, "the plan knew"
-        assert upload(dataset, client, project).sent == 0
+        again = upload(dataset, client, project, image_ids=result.image_ids)
+        assert (again.sent, again.findings.counts()["same_picture"]) == (0, 1), "said again"
+        assert rb.verify(dataset, client, project, pace=Clock().pace()).good
+
+
+def test_what_is_too_much_for_an_image_of_two_files_is_said_in_the_plan(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / name)
+    boxes = [("a.png", "cat", (number / 8, 1, 5, 5)) for number in range(200)]
+    boxes += [("b.png", "cat", (number / 8, 2, 5, 5)) for number in range(200)]
+    dataset = rb.read(write_coco(tmp_path, boxes, images=dict.fromkeys(("a.png", "b.png"), (64, 64))))
+    assert dataset.findings.counts() == {}
+    with rehearsal() as (_, project, client):
+        plan = upload(dataset, client, project, dry_run=True)
+        full = [(one.file, one.value) for one in plan.findings if one.code == "over_region_limit"]
+        assert full == [("a.png", "400"), ("b.png", "400")]
+        assert upload(dataset, client, project).exceeded == 100
+        other = rb.read(write_coco(tmp_path / "more", [("a.png", "dog", (1, 1, 5, 5))]), image_dir=tmp_path)
+        more = upload(other, client, project, dry_run=True, image_ids={"a.png": client.tagged_images(project)[0].id})
+        assert [one.value for one in more.findings if one.code == "over_region_limit"] == ["301"]
 
 
 def test_pictures_that_cannot_go_up_fail_with_their_regions_and_the_others_go(tmp_path: Path) -> None:
@@ -351,13 +389,54 @@ def test_shrinking_keeps_the_shape_and_the_orientation(tmp_path: Path) -> None:
         tmp_path / "a.jpg", quality=100, exif=exif
     )
     assert (tmp_path / "a.jpg").stat().st_size > IMAGE_BYTES
-    content = images_module.shrunk(tmp_path / "a.jpg")
+    content = images_module.shrunk((tmp_path / "a.jpg").read_bytes())
     assert len(content) <= IMAGE_BYTES
     (tmp_path / "b.jpg").write_bytes(content)
     with Image.open(tmp_path / "b.jpg") as shrunk:
         assert shrunk.width / shrunk.height == pytest.approx(1.5, rel=1e-3)
         assert shrunk.getexif()[0x112] == 6
-    assert images_module.shrunk(tmp_path / "a.jpg") == content
+    assert images_module.shrunk((tmp_path / "a.jpg").read_bytes()) == content
+
+
+def test_a_picture_of_16_bits_keeps_its_greys(tmp_path: Path) -> None:
+    ramp = np.linspace(1_000, 40_000, 64 * 64).astype(np.uint16).reshape(64, 64)
+    for form in ("TIFF", "PNG"):
+        Image.fromarray(ramp).save(tmp_path / "ramp", form)
+        with Image.open(io.BytesIO(images_module.shrunk((tmp_path / "ramp").read_bytes()))) as shrunk:
+            greys = np.asarray(shrunk.convert("L"), int)
+        assert np.abs(greys - ramp // 256).max() < 4
+    Image.fromarray(ramp.astype(np.float32)).save(tmp_path / "ramp", "TIFF")
+    with pytest.raises(OSError, match=r"pixels from 1000\.0 to 40000\.0; save it with 8 or 16 bits"):
+        images_module.shrunk((tmp_path / "ramp").read_bytes())
+
+
+def test_a_picture_that_cannot_be_encoded_again_is_refused_by_itself(tmp_path: Path) -> None:
+    picture(tmp_path / "good.png")
+    Image.new("1", (14_000, 14_000)).save(tmp_path / "huge.png")
+    (tmp_path / "text.webp").write_bytes(b"no picture")
+    names = ("good.png", "huge.png", "text.webp")
+    dataset = rb.read(write_coco(tmp_path, [(name, "cat", (1, 1, 5, 5)) for name in names]))
+    with rehearsal() as (_, project, client):
+        result = upload(dataset, client, project, shrink=True)
+        told = {finding.file: finding.value for finding in result.findings if finding.code == "picture_refused"}
+        assert told["huge.png"].startswith("ErrorSource: the file cannot be read, got Image size (196000000 pixels)")
+        assert told["text.webp"].startswith("ErrorSource: the file cannot be read, got cannot identify image")
+        assert (result.created, result.failed) == (1, 2)
+
+
+def test_a_file_that_changes_while_it_is_uploaded(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path, images=3))
+    with rehearsal() as (service, project, client):
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what == "looking at pictures" and done == total:
+                (tmp_path / "00000.png").write_bytes((tmp_path / "00001.png").read_bytes())
+
+        result = upload(dataset, client, project, progress=progress)
+        [refused] = [finding for finding in result.findings if finding.code == "picture_refused"]
+        assert refused.message.startswith("00000.png: ")
+        assert "changed while the upload ran; run it again" in refused.message
+        assert (result.created, len(service.regions(project))) == (30, 30)
 
 
 def test_batches_of_pictures_are_full_and_never_too_large() -> None:
@@ -529,6 +608,24 @@ def test_a_service_that_refuses_to_look_for_ids(tmp_path: Path, monkeypatch: pyt
         monkeypatch.setattr(client, "images_by_id", images_by_id)
         result = upload(dataset, client, project, image_ids=ids)
         assert (result.failed, result.already) == (30, 300)
+
+
+@pytest.mark.parametrize("unknown_ids", ["batch", "not-found", "entry"])
+def test_an_image_that_somebody_removes_while_regions_are_sent(tmp_path: Path, unknown_ids: Any) -> None:
+    """The service may refuse to look for an id that it does not know; the other images' regions go through."""
+    dataset = rb.read(write_set(tmp_path, images=8, boxes=100))
+    with rehearsal(Settings(unknown_ids=unknown_ids)) as (service, project, client):
+        removed: list[str] = []
+
+        def progress(what: str, done: int, _total: int) -> None:
+            if what == "sending regions" and done and not removed:
+                removed.append(client.untagged_images(project)[0].id)
+                delete_images(client, project, removed)
+
+        result = upload(dataset, client, project, progress=progress, in_flight=1)
+        assert result.verification is not None
+        assert (len(service.regions(project)), result.verification.missing) == (600, 100)
+        assert result.created + result.failed == 700
 
 
 def test_more_than_300_regions_on_an_image(tmp_path: Path) -> None:

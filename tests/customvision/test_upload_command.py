@@ -113,7 +113,15 @@ def test_what_is_lost_is_told_and_is_status_3(place: Place) -> None:
     assert "- 1 picture_refused (dropped)" in result.stdout
     assert "- 30 region_failed (dropped)" in result.stdout
     assert "30 created + 0 duplicated + 0 exceeded + 30 failed" in result.stdout
+    assert "region_missing" not in result.stdout, "said once"
     assert place.run("upload", "--create-tags", "--accept-drops").status == 0
+
+
+def test_a_refused_picture_without_boxes_is_status_3(place: Place) -> None:
+    (place.set / "00002.png").write_bytes(b"no picture")
+    for more in (["--dry-run"], []):
+        result = place.run("upload", "--create-tags", *more)
+        assert (result.status, "- 1 picture_refused (dropped)" in result.stdout) == (3, True)
 
 
 def test_known_ids_and_other_names(place: Place) -> None:
@@ -151,6 +159,8 @@ def test_no_key(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VISION_TRAINING_KEY")
     result = place.run("upload")
     assert (result.status, "no key: set VISION_TRAINING_KEY" in result.stderr) == (2, True)
+    (place.folder / "empty.txt").touch()
+    assert "empty.txt is empty; put the key into it" in place.run("upload", "--key-file", "empty.txt").stderr
     (place.folder / "key.txt").write_text(f"{KEY}\r\n", encoding="utf-8")
     assert place.run("upload", "--create-tags", "--key-file", place.folder / "key.txt").status == 0
     assert KEY.encode() not in b"".join(path.read_bytes() for path in place.folder.glob("*.sqlite*"))

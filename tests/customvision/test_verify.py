@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -137,6 +138,55 @@ def test_renamed_classes(tmp_path: Path) -> None:
         rb.upload(dataset, client, project, create_tags=True, rename={"cat": "lion"}, pace=Clock().pace())
         assert rb.verify(dataset, client, project, rename={"cat": "lion"}, pace=Clock().pace()).good
         assert rb.verify(dataset, client, project, pace=Clock().pace()).missing == 20
+
+
+def test_names_that_differ_in_case(tmp_path: Path) -> None:
+    """Tags are found as the upload has found them."""
+    dataset = rb.read(write_set(tmp_path, images=3))
+    with rehearsal() as (_, project, client):
+        client.create_tag(project, "CAT")
+        rb.upload(dataset, client, project, create_tags=True, pace=Clock().pace())
+        assert rb.verify(dataset, client, project, pace=Clock().pace()).good
+
+
+def test_a_journal_that_does_not_know_the_images(uploaded: Uploaded, tmp_path: Path) -> None:
+    """Ids that were given to the upload are in no journal; these images are recognised."""
+    journal = tmp_path / "other.sqlite"
+    ids = dict(uploaded.result.image_ids)
+    rb.upload(uploaded.dataset, uploaded.client, uploaded.project, image_ids=ids, journal=journal, pace=Clock().pace())
+    assert uploaded.verify(journal=journal).good
+    some = dict(list(ids.items())[:2])
+    assert uploaded.verify(image_ids=some).good
+    assert uploaded.verify(image_ids=some, journal=journal).good
+
+
+def test_images_are_recognised_though_their_boxes_are_rounded(
+    uploaded: Uploaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = uploaded.client.tagged_images
+    noise = random.Random(0)
+
+    def rounded(project_id: str, **page: Any) -> Any:
+        images = listing(project_id, **page)
+        for region in (region for image in images for region in image.regions or []):
+            region.left += noise.uniform(-9e-7, 9e-7)
+            region.width += noise.uniform(-9e-7, 9e-7)
+        return images
+
+    monkeypatch.setattr(uploaded.client, "tagged_images", rounded)
+    assert uploaded.verify().good
+
+
+def test_a_listing_that_repeats_itself_ends(uploaded: Uploaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    listing = uploaded.client.tagged_images
+    monkeypatch.setattr(uploaded.client, "tagged_images", lambda project_id, **_page: listing(project_id))
+    with pytest.raises(rb.TransportError, match="GetTaggedImages: no new images after 5, got the same again"):
+        uploaded.verify()
+
+
+def test_no_such_tier(uploaded: Uploaded) -> None:
+    with pytest.raises(rb.OptionError, match="no such tier, got X"):
+        uploaded.verify(tier="X")
 
 
 def test_verifying_writes_nothing(uploaded: Uploaded, known: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import re
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -221,7 +222,8 @@ class TrainingClient:
     def create_tag(self, project_id: str, name: str) -> Tag:
         """CreateTag, of type Regular: object detection refuses any other."""
         path = f"/projects/{_id(project_id)}/tags"
-        return self._call("CreateTag", "POST", path, Tag, query={"name": name, "type": "Regular"})
+        what = f"CreateTag {self._clean(name)}"
+        return self._call(what, "POST", path, Tag, query={"name": name, "type": "Regular"})
 
     def create_images(self, project_id: str, pictures: Sequence[Picture]) -> list[UploadedImage]:
         """CreateImagesFromFiles; at most 64. The answer is in no order: join on the names, stripped of quotes here."""
@@ -229,6 +231,7 @@ class TrainingClient:
         path = f"/projects/{_id(project_id)}/images/files"
         rows = self._call("CreateImagesFromFiles", "POST", path, _Uploaded, body=body).images or []
         for row in rows:
+            row.status = self._clean(row.status)
             if len(row.source_url) > 1 and row.source_url[0] == row.source_url[-1] == '"':
                 row.source_url = row.source_url[1:-1]
         return rows
@@ -304,10 +307,10 @@ class TrainingClient:
         except (msgspec.DecodeError, UnicodeDecodeError):
             outer = _Refusal()
         inner = outer.error or outer
-        code, said = str(inner.code or ""), self._clean(inner.message or response.reason or "")
+        code, said = self._clean(inner.code or ""), self._clean(inner.message or response.reason or "")
         kind, advice = _kind(status, code)
         told = " ".join(filter(None, [str(status), code, said and f"({said})"]))
-        wait = _wait(response.headers.get("Retry-After", ""), said) if status == 429 else 0.0
+        wait = _wait(response.headers.get("Retry-After", ""), said) if status in (429, 503) else 0.0
         message = f"{operation}: refused by {self.endpoint}, got {told}; {advice}"
         return kind(message, code=code, said=said, status=status, retry_after=wait)
 
@@ -331,13 +334,14 @@ def _kind(status: int, code: str) -> tuple[type[ServiceError], str]:
 
 
 def _wait(header: str, said: str) -> float:
-    """The seconds that a 429 asks to wait; 0: it does not say."""
+    """The seconds that the service asks to wait; 0: it does not say."""
     if header.isdecimal():
         return float(header)
     if header:
         try:
             moment = parsedate_to_datetime(header)
-            return max(0.0, (moment - type(moment).now(moment.tzinfo)).total_seconds())
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # as -0000 means
+            return max(0.0, (moment - datetime.now(UTC)).total_seconds())
         except ValueError:
             pass
     named = _WAIT.search(said)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import uuid
+import warnings
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regionbatch.customvision.client import Picture
+from regionbatch.customvision.journal import Stamp, Uploaded
 from regionbatch.customvision.rate import STUBBORN, TRIES, in_flight
 from regionbatch.customvision.regions import is_final
 from regionbatch.errors import OptionError, ServiceError, TransportError
@@ -24,6 +26,8 @@ from regionbatch.pictures import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from PIL import Image
 
     from regionbatch.customvision.client import TrainingClient, UploadedImage
     from regionbatch.customvision.journal import Journal
@@ -53,11 +57,14 @@ class Pictures:
     """Images whose picture is encoded again on its way."""
     refused: dict[int, tuple[str, str]]
     """Images whose picture cannot go up, with code and message."""
+    files: dict[int, Stamp]
+    """What the file of each was when it was looked at."""
 
 
 def look(images: Images, rows: Sequence[int], report: Report, *, shrink: bool) -> Pictures:
     """Look at the pictures of some images: what the service will not take, which are the same, how they are batched."""
     first: dict[bytes, int] = {}
+    files: dict[int, Stamp] = {}
     twins: dict[int, int] = {}
     stand_ins: dict[int, str] = {}
     shrunk: dict[int, str] = {}
@@ -65,13 +72,13 @@ def look(images: Images, rows: Sequence[int], report: Report, *, shrink: bool) -
     lengths: dict[int, int] = {}
     for done, row in enumerate(rows, 1):
         path = Path(images.paths[row])
-        length, digest, head = _read(path)
-        stand_ins[row] = str(uuid.UUID(bytes=digest[:16]))
-        twin = first.setdefault(digest, row)
+        files[row], head = look_into(path)
+        stand_ins[row] = str(uuid.UUID(bytes=files[row].digest[:16]))
+        twin = first.setdefault(files[row].digest, row)
         if twin != row:
             twins[row] = twin
-        elif (code := _trouble(path, length, head)) is None:
-            lengths[row] = length
+        elif (code := _trouble(path, files[row].size, head)) is None:
+            lengths[row] = files[row].size
         elif shrink and code[0] in ("ErrorImageSize", "ErrorImageFormat"):
             shrunk[row] = code[1]
             lengths[row] = IMAGE_BYTES
@@ -81,18 +88,31 @@ def look(images: Images, rows: Sequence[int], report: Report, *, shrink: bool) -
     for row, twin in twins.items():
         if twin in refused:
             refused[row] = refused[twin]
-    _tell(report, images, "same_picture", {row: images.names[twin] for row, twin in twins.items()})
     _tell(report, images, "picture_shrunk", shrunk)
-    return Pictures(list(_batched(lengths)), twins, stand_ins, frozenset(shrunk), refused)
+    return Pictures(list(_batched(lengths)), twins, stand_ins, frozenset(shrunk), refused, files)
 
 
-def _read(path: Path) -> tuple[int, bytes, bytes]:
-    """Length, digest and first bytes of a file; an unreadable one has length 0 and is like no other."""
+def look_into(path: Path) -> tuple[Stamp, bytes]:
+    """What a file is recognised by, and its first bytes; an unreadable one has length 0 and is like no other."""
     try:
+        changed = path.stat().st_mtime_ns
         content = path.read_bytes()
     except OSError:
-        return 0, hashlib.sha256(str(path).encode()).digest(), b""
-    return len(content), hashlib.sha256(content).digest(), content[:8]
+        return Stamp(0, 0, _digest(str(path).encode(errors="surrogateescape"))), b""
+    return Stamp(len(content), changed, _digest(content)), content[:8]
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
+
+
+def is_still(path: Path, file: Stamp) -> bool:
+    """Whether a file has what it had, as far as can be seen: one that is gone cannot be seen."""
+    try:
+        now = path.stat()
+        return (now.st_size, now.st_mtime_ns) == file[:2] or _digest(path.read_bytes()) == file.digest
+    except OSError:
+        return True
 
 
 def _trouble(path: Path, length: int, head: bytes) -> tuple[str, str] | None:
@@ -114,6 +134,22 @@ def _trouble(path: Path, length: int, head: bytes) -> tuple[str, str] | None:
 def report_refused(images: Images, refused: Mapping[int, tuple[str, str]], report: Report) -> None:
     """Say which images no region can be sent to, and why."""
     _tell(report, images, "picture_refused", {row: f"{code}: {said}" for row, (code, said) in refused.items()})
+
+
+def report_shared(
+    images: Images, ids: Mapping[str, str], report: Report, *, told: Mapping[str, str] | None = None
+) -> None:
+    """Say which images are one and the same in the project, unless that follows from ids that were `told`."""
+    before = _shared(images.names, told or {})
+    same = {row: images.names[twin] for row, twin in _shared(images.names, ids).items() if row not in before}
+    _tell(report, images, "same_picture", same)
+
+
+def _shared(names: Sequence[str], ids: Mapping[str, str]) -> dict[int, int]:
+    """Images that have the id of an earlier one, and which."""
+    first: dict[str, int] = {}
+    twins = {row: first.setdefault(ids[name], row) for row, name in enumerate(names) if name in ids}
+    return {row: twin for row, twin in twins.items() if row != twin}
 
 
 def _tell(report: Report, images: Images, code: str, values: dict[int, str]) -> None:
@@ -144,25 +180,26 @@ class Uploader:
         client: TrainingClient,
         project_id: str,
         images: Images,
-        shrink: frozenset[int],
+        pictures: Pictures,
         *,
         pace: Pace,
         journal: Journal,
     ) -> None:
         """Start with nothing uploaded."""
         self._client, self._project_id, self._pace, self._journal = client, project_id, pace, journal
-        self._images, self._shrink = images, shrink
+        self._images, self._pictures = images, pictures
         self.ids: dict[int, str] = {}
         """The id of each image that went up, or was there."""
         self.refused: dict[int, tuple[str, str]] = {}
         """Images that the service refused, with code and message."""
 
-    def upload(self, batches: Sequence[Sequence[int]], progress: Progress | None = None) -> None:
-        """Upload batches of images, by their numbers; returns when each has an id or was refused.
+    def upload(self, progress: Progress | None = None) -> None:
+        """Upload all pictures; returns when each has an id or was refused.
 
         Raises:
             ServiceError: Going on is of no use: no access, no answer.
         """
+        batches = self._pictures.batches
         done, total = 0, sum(map(len, batches))
 
         def tell(batch: Sequence[int]) -> None:
@@ -194,7 +231,13 @@ class Uploader:
         self.refused.update(dict.fromkeys(rows, last))
 
     def _create(self, rows: Sequence[int]) -> list[UploadedImage]:
-        pictures = [Picture(name=self._name(row), contents=self._contents(row)) for row in rows]
+        pictures = [
+            Picture(name=self._name(row), contents=content)
+            for row in rows
+            if (content := self._contents(row)) is not None
+        ]
+        if not pictures:
+            return []
         call = self._journal.before(_CREATE)
         answer = self._client.create_images(self._project_id, pictures)
         self._journal.after(call)
@@ -224,20 +267,30 @@ class Uploader:
                 trouble = result.status, "the service could not store the picture"
             elif not result.status.startswith("OK"):
                 self.refused[row] = result.status, "the service refused the picture"
-        self._journal.add_images((self._images.names[row], id_) for row, id_ in found.items())
-        self.ids.update(found)
+        self.remember(found)
         return trouble
+
+    def remember(self, ids: Mapping[int, str]) -> None:
+        """Note the ids of images, here and in the journal."""
+        files, names = self._pictures.files, self._images.names
+        self._journal.add_images({names[row]: Uploaded(id_, files[row]) for row, id_ in ids.items()})
+        self.ids.update(ids)
 
     def _name(self, row: int) -> str:
         """A name that is unique and that nothing on its way will want to rewrite."""
-        return f"{row}.jpg" if row in self._shrink else f"{row}{Path(self._images.paths[row]).suffix.lower()}"
+        shrink = row in self._pictures.shrink
+        return f"{row}.jpg" if shrink else f"{row}{Path(self._images.paths[row]).suffix.lower()}"
 
-    def _contents(self, row: int) -> bytes:
-        path = Path(self._images.paths[row])
+    def _contents(self, row: int) -> bytes | None:
+        """What goes up for an image; None: nothing can, and it is refused."""
         try:
-            return shrunk(path) if row in self._shrink else path.read_bytes()
-        except OSError:
-            return b""  # refused by the service with a status of its own
+            content = Path(self._images.paths[row]).read_bytes()
+            if _digest(content) == self._pictures.files[row].digest:
+                return shrunk(content) if row in self._pictures.shrink else content
+            self.refused[row] = "ErrorSource", "the file was changed while the upload ran; run it again"
+        except OSError as error:
+            self.refused[row] = "ErrorSource", f"the file cannot be read, got {error}"
+        return None
 
 
 def _halves_help(error: ServiceError, rows: Sequence[int], tries: int) -> bool:
@@ -246,7 +299,7 @@ def _halves_help(error: ServiceError, rows: Sequence[int], tries: int) -> bool:
     return len(rows) > 1 and (stubborn or error.status == HTTPStatus.REQUEST_TIMEOUT)
 
 
-def shrunk(path: Path) -> bytes:
+def shrunk(content: bytes) -> bytes:
     """A picture as a JPEG that the service takes. The same picture gives the same bytes.
 
     Raises:
@@ -257,9 +310,13 @@ def shrunk(path: Path) -> bytes:
         from PIL import Image  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise OptionError('--shrink: Pillow is missing; install it with: pip install "regionbatch[shrink]"') from error
-    with Image.open(path) as opened:
-        exif = opened.getexif()  # its orientation goes on meaning what it meant
-        picture = opened.convert("RGB")
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(content)) as opened:
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            exif = opened.getexif()  # its orientation goes on meaning what it meant
+            picture = _eight_bits(opened).convert("RGB")
+    except Image.DecompressionBombError as error:
+        raise OSError(f"{error}; make it smaller") from error
     side = min(IMAGE_SIDE, max(picture.size))
     while True:
         picture.thumbnail((side, side))
@@ -268,3 +325,19 @@ def shrunk(path: Path) -> bytes:
         if buffer.tell() <= IMAGE_BYTES:
             return buffer.getvalue()
         side = side * 4 // 5
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """A picture of 16 bits a pixel with 8; Pillow would make nearly all of it white.
+
+    Raises:
+        OSError: How bright its values are cannot be known.
+    """
+    if not picture.mode.startswith(("I", "F")):
+        return picture
+    values = np.asarray(picture)
+    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 0xFFFF:
+        raise OSError(f"pixels from {values.min()} to {values.max()}; save it with 8 or 16 bits a pixel")
+    from PIL import Image  # noqa: PLC0415 - an extra
+
+    return Image.fromarray((values // 256).astype(np.uint8))

@@ -10,30 +10,49 @@ import sqlite3
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from regionbatch.errors import JournalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from os import PathLike
     from typing import Self
 
     from numpy.typing import NDArray
 
-
-FORMAT = 1
-_LOCKED = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+FORMAT = 2
+_APPLICATION = 0x72656762
+"""`regb`, by which SQLite tells whose a file is."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS upload (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS images (name TEXT PRIMARY KEY, id TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS images (
+    name TEXT PRIMARY KEY, id TEXT NOT NULL, size INTEGER NOT NULL, changed INTEGER NOT NULL, digest BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS calls (
     number INTEGER PRIMARY KEY, operation TEXT NOT NULL, sent REAL NOT NULL, done REAL,
     rows BLOB, outcomes BLOB);
 """
 # `rows` are the numbers of regions in the data set (int32), `outcomes` what became of each (int8, see regions.Outcome).
+
+
+class Stamp(NamedTuple):
+    """What a file is recognised by."""
+
+    size: int
+    """In bytes."""
+    changed: int
+    """When it was changed last, in nanoseconds."""
+    digest: bytes
+    """Of what is in it."""
+
+
+class Uploaded(NamedTuple):
+    """An image that went up, and the file that its picture was in."""
+
+    id: str
+    file: Stamp
 
 
 class Journal:
@@ -47,24 +66,28 @@ class Journal:
         """Open or make it for an upload, told by some texts that must not change; None: in memory, for this run."""
         self.path = path
         self._lock = threading.Lock()
-        try:
+        with self._told():
             self._db = sqlite3.connect(path or ":memory:", timeout=0, isolation_level=None, check_same_thread=False)
-        except sqlite3.Error as error:
-            raise JournalError(f"{path}: cannot be opened, got {error}; check the path") from error
         try:
-            self._db.executescript(_LOCKED)
-            self._db.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
+            with self._told():
+                self._open()
             self._claim({"format": str(FORMAT), **upload})
-        except sqlite3.OperationalError as error:
+        except BaseException:
             self._db.close()
-            raise JournalError(
-                f"{path}: another run has this journal, got {error}; wait for it, or name another --journal"
-            ) from error
-        except (sqlite3.DatabaseError, JournalError) as error:
-            self._db.close()
-            if isinstance(error, JournalError):
-                raise
-            raise JournalError(f"{path}: no journal, got {error}; name another --journal") from error
+            raise
+
+    def _open(self) -> None:
+        """Take the file for this run, and see that it is a journal or empty before anything is written to it."""
+        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._db.execute("BEGIN IMMEDIATE")  # of two runs that begin together, one gets it
+        (application,) = self._db.execute("PRAGMA application_id").fetchone()
+        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if tables and application != _APPLICATION:
+            raise JournalError(f"{self.path}: no journal, but a database of something else; name another --journal")
+        self._db.execute("COMMIT")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.executescript(f"BEGIN IMMEDIATE; PRAGMA application_id = {_APPLICATION}; {_TABLES} COMMIT;")
 
     def close(self) -> None:
         """Close it, and let others have it."""
@@ -79,15 +102,17 @@ class Journal:
         """Close."""
         self.close()
 
-    def images(self) -> dict[str, str]:
-        """Ids of the images that went up, by name."""
-        with self._lock:
-            return dict(self._db.execute("SELECT name, id FROM images").fetchall())
+    def images(self) -> dict[str, Uploaded]:
+        """The images that went up, by name."""
+        with self._lock, self._told():
+            rows = self._db.execute("SELECT name, id, size, changed, digest FROM images").fetchall()
+        return {name: Uploaded(id_, Stamp(*stamp)) for name, id_, *stamp in rows}
 
-    def add_images(self, ids: Iterable[tuple[str, str]]) -> None:
-        """Remember the ids of images."""
+    def add_images(self, images: Mapping[str, Uploaded]) -> None:
+        """Remember images that went up."""
+        rows = [(name, image.id, *image.file) for name, image in images.items()]
         with self._transaction():
-            self._db.executemany("INSERT OR REPLACE INTO images VALUES (?, ?)", ids)
+            self._db.executemany("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?)", rows)
 
     def before(self, operation: str, rows: NDArray[np.int64] | None = None, number: int | None = None) -> int:
         """Remember that a call is made now, or, with its number, made again; the number."""
@@ -107,14 +132,14 @@ class Journal:
 
     def outcomes(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int8]]]:
         """Rows and outcomes of all calls that were done, in their order."""
-        with self._lock:
+        with self._lock, self._told():
             found = self._db.execute("SELECT rows, outcomes FROM calls WHERE outcomes IS NOT NULL ORDER BY number")
             for rows, outcomes in found:
                 yield np.frombuffer(rows, np.int32), np.frombuffer(outcomes, np.int8)
 
     def unfinished(self) -> float | None:
         """Seconds since the last call that no answer is known of; None: there is none."""
-        with self._lock:
+        with self._lock, self._told():
             (sent,) = self._db.execute("SELECT max(sent) FROM calls WHERE done IS NULL").fetchone()
         return None if sent is None else max(0.0, time.time() - sent)
 
@@ -124,24 +149,57 @@ class Journal:
             self._db.execute("UPDATE calls SET done = sent WHERE done IS NULL")
 
     def _claim(self, upload: Mapping[str, str]) -> None:
-        known = dict(self._db.execute("SELECT key, value FROM upload").fetchall())
+        """See that it is the journal of this upload; one of an upload that did nothing yet may become it."""
+        with self._told():
+            known = dict(self._db.execute("SELECT key, value FROM upload").fetchall())
+            (done,) = self._db.execute("SELECT count(*) FROM calls").fetchone()
         for key, value in upload.items():
-            if known.get(key, value) != value:
-                raise JournalError(
-                    f"{self.path}: belongs to another upload, got another {key} than it was begun with; "
-                    "name another --journal (what is in the project already will not be sent twice)"
-                )
+            if done and known.get(key, value) != value:
+                raise another_upload(self.path, f"another {key} than it was begun with")
         with self._transaction():
             self._db.executemany("INSERT OR REPLACE INTO upload VALUES (?, ?)", upload.items())
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._lock:
+        with self._lock, self._told():
+            self._db.execute("BEGIN IMMEDIATE")
             try:
-                self._db.execute("BEGIN IMMEDIATE")
                 yield
                 self._db.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise JournalError(
-                    f"{self.path}: cannot be written, got {error}; make room, and run it again"
-                ) from error
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn SQLite's errors into ours, each with what to do about it."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            what, advice = _TROUBLE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, _OTHER_TROUBLE)
+            raise JournalError(f"{self.path}: {what}, got {error}; {advice}") from error
+
+
+_OTHER_TROUBLE = "the journal cannot be used", "name another --journal"
+_IN_USE = "another run has this journal", "wait for it, or name another --journal"
+_NO_JOURNAL = "no journal, or a damaged one", "name another --journal"
+_NO_WRITING = "the journal cannot be written", "name another --journal, in a folder that can be written"
+_TROUBLE = {
+    sqlite3.SQLITE_BUSY: _IN_USE,
+    sqlite3.SQLITE_LOCKED: _IN_USE,
+    sqlite3.SQLITE_NOTADB: _NO_JOURNAL,
+    sqlite3.SQLITE_CORRUPT: _NO_JOURNAL,
+    sqlite3.SQLITE_FULL: ("the journal cannot be written", "make room, and run it again"),
+    sqlite3.SQLITE_IOERR: ("the journal cannot be written", "make room or mend the disk, and run it again"),
+    sqlite3.SQLITE_READONLY: _NO_WRITING,
+    sqlite3.SQLITE_CANTOPEN: ("the journal cannot be opened", _NO_WRITING[1]),
+}
+
+
+def another_upload(path: str | PathLike[str] | None, got: str) -> JournalError:
+    """The error of a journal that an upload must not go on with."""
+    return JournalError(
+        f"{path}: belongs to another upload, got {got}; "
+        "name another --journal (what is in the project already will not be sent twice)"
+    )

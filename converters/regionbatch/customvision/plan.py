@@ -6,16 +6,19 @@ import uuid
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from regionbatch.batching import batches, table_of
-from regionbatch.customvision.images import Pictures, look, report_refused
+from regionbatch.customvision.images import Pictures, is_still, look, report_refused, report_shared
+from regionbatch.customvision.journal import another_upload
 from regionbatch.customvision.present import match, read_images, read_project
+from regionbatch.customvision.regions import Outcome
 from regionbatch.errors import AccessError, LimitError, ResolveError, ServiceError
 from regionbatch.findings import Report
-from regionbatch.limits import IMAGES_PER_PAGE, REGIONS_PER_BATCH, TIERS
+from regionbatch.limits import IMAGES_PER_PAGE, REGIONS_PER_BATCH, REGIONS_PER_IMAGE, TIERS
 from regionbatch.resolve import resolve
 
 if TYPE_CHECKING:
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Findings
 
-_REFUSED = (400, 404)
 NOT_THERE = ("NotFoundImage", "the project has no image of this id")
 
 
@@ -70,6 +72,8 @@ class Plan:
     pictures: Pictures
     refused: Mapping[int, tuple[str, str]]
     """Images that no region can be sent to, by number, with code and message."""
+    confirmed: NDArray[np.int32]
+    """Regions of the data set that the project has, though they were not in its listing."""
 
     def summary(self) -> dict[str, Any]:
         """The figures as plain values, ready for JSON."""
@@ -109,10 +113,9 @@ def make_plan(
         LimitError: More than the tier takes.
     """
     project = _project(client, project_id, pace)
-    tag_ids, new_tags = _tags(dataset, client, project_id, pace, rename, create=create_tags, skip=skip_unresolved)
+    tag_ids, lacking = _tags(dataset, client, project_id, pace, rename, create=create_tags, skip=skip_unresolved)
     present = read_project(client, project_id, pace, progress=report.progress)
-    known = _known_images(dataset, image_ids, journal, report)
-    gone = _gone(client, project_id, pace, known, present)
+    known, gone = _known_images(dataset, client, project_id, pace, image_ids, journal, present, report)
     rows = [row for row, path in enumerate(dataset.images.paths) if path and row not in known]
     pictures = look(dataset.images, rows, report, shrink=shrink)
     names = dataset.images.names
@@ -120,18 +123,23 @@ def make_plan(
     if not skip_unresolved:
         _refuse_lost(dataset, ids)
     planned = batches(dataset, tag_ids=tag_ids, image_ids=ids, rename=rename, skip_unresolved=skip_unresolved)
-    _check_limits(present, len(tag_ids), pictures, tier, report)
 
     refused = {**dict.fromkeys(gone, NOT_THERE), **pictures.refused}
     report_refused(dataset.images, refused, report)
-    there = match(present.codes(planned), present.regions) >= 0
-    sendable = ~np.isin(planned.regions.image, [*refused])
-    sent = int(np.count_nonzero(~there & sendable))
+    report_shared(dataset.images, ids, report)
+    confirmed = _confirmed(planned, present, client, project_id, pace, journal)
+    there = (match(present.codes(planned), present.regions) >= 0) | np.isin(planned.rows, confirmed)
+    sendable = ~np.isin(planned.regions.image, [*refused]) & ~there
+    sent = int(np.count_nonzero(sendable))
+    used = {planned.tag_ids[code] for code in np.unique(planned.regions.tag[sendable]).tolist()}
+    new_tags = [name for name in lacking if tag_ids[name] in used]
+    _check_limits(present, len(tag_ids) - len(lacking) + len(new_tags), pictures, tier, report)
+    _check_room(dataset, planned, present, sendable, report)
     calls = pace.calls + Counter(
         CreateTag=len(new_tags),
         CreateImagesFromFiles=len(pictures.batches),
         CreateImageRegions=-(-sent // REGIONS_PER_BATCH),
-        GetTaggedImages=_pages(planned, present, sendable),
+        GetTaggedImages=_pages(planned, present, sendable | there),
     )
     return Plan(
         project=project,
@@ -150,6 +158,7 @@ def make_plan(
         present=present,
         pictures=pictures,
         refused=refused,
+        confirmed=confirmed,
     )
 
 
@@ -176,15 +185,16 @@ def _tags(
     create: bool,
     skip: bool,
 ) -> tuple[dict[str, str], list[str]]:
-    """Tag ids by name, and the names of the tags to create: those of classes that have boxes."""
+    """Tag ids by name, and the names of the tags that classes with boxes lack, which have stand-ins for ids."""
     tags = pace.call("GetTags", partial(client.tags, project_id), repeat=True)
     ids = {tag.name: tag.id for tag in tags if tag.type == "Regular"}
     counts = np.bincount(dataset.regions.tag, minlength=len(dataset.tags))
     used = np.flatnonzero(counts).tolist()
     found = resolve("tag", dataset.tags, used, ids, Report(), rename=rename, skip=True)
-    missing = {
-        (rename or {}).get(dataset.tags[code], dataset.tags[code]): counts[code] for code in used if not found[code]
-    }
+    missing: Counter[str] = Counter()
+    for code in used:
+        if not found[code]:
+            missing[(rename or {}).get(dataset.tags[code], dataset.tags[code])] += int(counts[code])
     if negative := sorted({tag.name for tag in tags if tag.type != "Regular"} & set(missing)):
         raise ResolveError(f"{negative[0]}: object detection takes no boxes with a negative tag; use --map OLD=NEW")
     if missing and not create:
@@ -200,16 +210,66 @@ def _tags(
 
 
 def _known_images(
-    dataset: Dataset, given: Mapping[str, str] | str | PathLike[str] | None, journal: Journal, report: Report
-) -> dict[int, str]:
-    """Ids of images by number: those given, and those that an earlier run uploaded."""
+    dataset: Dataset,
+    client: TrainingClient,
+    project_id: str,
+    pace: Pace,
+    image_ids: Mapping[str, str] | str | PathLike[str] | None,
+    journal: Journal,
+    present: Present,
+    report: Report,
+) -> tuple[dict[int, str], list[int]]:
+    """Ids of images by number, those given and those that an earlier run uploaded; and the given ones that are gone.
+
+    An image that went up and is gone since is not known: its picture can go up again.
+    """
     names = dataset.images.names
-    found: list[str | None] = [None] * len(names)
-    if given is not None:
-        found = resolve("image", names, range(len(names)), table_of(given, "image_ids"), report, skip=True)
+    given: dict[int, str] = {}
+    if image_ids is not None:
+        found = resolve("image", names, range(len(names)), table_of(image_ids, "image_ids"), report, skip=True)
+        given = {row: id_ for row, id_ in enumerate(found) if id_}
+    uploaded = {row: id_ for row, id_ in _uploaded(dataset, journal).items() if row not in given}
+    gone = _gone(client, project_id, pace, {**given, **uploaded}, present)
+    if given and gone.issuperset(given):
+        raise ResolveError(
+            f"none of the {len(given)} image ids is in the project, got {next(iter(given.values()))}; "
+            "check that they are of this project"
+        )
+    again = {row for row in gone if row in uploaded and dataset.images.paths[row]}
+    known = {row: id_ for row, id_ in {**given, **uploaded}.items() if row not in again}
+    return known, sorted(gone - again)
+
+
+def _uploaded(dataset: Dataset, journal: Journal) -> dict[int, str]:
+    """Ids of images that an earlier run uploaded, by number.
+
+    Raises:
+        JournalError: A picture is not the one that went up.
+    """
     uploaded = journal.images()
-    ids = {row: found[row] or uploaded.get(name) for row, name in enumerate(names)}
-    return {row: id_ for row, id_ in ids.items() if id_}
+    rows = {row: uploaded[name] for row, name in enumerate(dataset.images.names) if name in uploaded}
+    for row, image in rows.items():
+        path = dataset.images.paths[row]
+        if path and not is_still(Path(path), image.file):
+            raise another_upload(journal.path, f"another picture {dataset.images.names[row]} than went up")
+    return {row: image.id for row, image in rows.items()}
+
+
+def _confirmed(
+    planned: Batches, present: Present, client: TrainingClient, project_id: str, pace: Pace, journal: Journal
+) -> NDArray[np.int32]:
+    """Regions that an earlier run sent and that are there, though the listing does not have them.
+
+    A listing may be behind. So, before they are sent again, their images are asked for by id.
+    """
+    done = [rows[np.isin(of, (Outcome.CREATED, Outcome.DUPLICATED))] for rows, of in journal.outcomes()]
+    doubtful = np.isin(planned.rows, np.concatenate([np.zeros(0, np.int32), *done]))
+    doubtful &= match(present.codes(planned), present.regions) < 0
+    some = planned.take(np.flatnonzero(doubtful))
+    ids = [planned.image_ids[code] for code in np.unique(some.regions.image).tolist()]
+    there = read_images(client, project_id, pace, [id_ for id_ in ids if id_ in present.images])
+    found = match(there.codes(some), there.regions) >= 0
+    return some.rows[found].astype(np.int32)
 
 
 def _refuse_lost(dataset: Dataset, ids: Mapping[str, str]) -> None:
@@ -224,24 +284,27 @@ def _refuse_lost(dataset: Dataset, ids: Mapping[str, str]) -> None:
         )
 
 
-def _gone(client: TrainingClient, project_id: str, pace: Pace, known: Mapping[int, str], present: Present) -> list[int]:
+def _gone(client: TrainingClient, project_id: str, pace: Pace, known: Mapping[int, str], present: Present) -> set[int]:
     """Images whose id the project does not have. Asked for by id too, before that is believed."""
     doubtful = {row: id_ for row, id_ in known.items() if id_ not in present.images}
-    if not doubtful:
-        return []
-    try:
-        there = read_images(client, project_id, pace, list(dict.fromkeys(doubtful.values()))).images
-    except ServiceError as error:
-        if error.status not in _REFUSED:
-            raise
-        there = {}  # the service refuses to look for ids that it does not know
-    gone = [row for row, id_ in doubtful.items() if id_ not in there]
-    if len(gone) == len(known):
-        raise ResolveError(
-            f"none of the {len(gone)} image ids is in the project, got {known[gone[0]]}; "
-            "check that they are of this project"
-        )
-    return gone
+    there = read_images(client, project_id, pace, list(dict.fromkeys(doubtful.values()))).images
+    return {row for row, id_ in doubtful.items() if id_ not in there}
+
+
+def _check_room(
+    dataset: Dataset, planned: Batches, present: Present, sendable: NDArray[np.bool_], report: Report
+) -> None:
+    """Say which images will have too many regions with those of others; reading told who has too many alone."""
+    ids, names = planned.image_ids, dataset.images.names
+    alone = np.bincount(dataset.regions.image, minlength=len(names))
+    there = np.append(np.bincount(present.regions.image, minlength=len(present.images)), 0)
+    rows, counts = np.unique(planned.regions.image[sendable], return_counts=True)
+    total = Counter({id_: int(there[present.images.get(id_, -1)]) for id_ in {ids[row] for row in rows.tolist()}})
+    for row, count in zip(rows.tolist(), counts.tolist(), strict=True):
+        total[ids[row]] += count
+    full = [row for row in rows.tolist() if total[ids[row]] > REGIONS_PER_IMAGE >= alone[row]]
+    values = [str(total[ids[row]]) for row in full]
+    report.add("over_region_limit", np.asarray(full, np.int32), value=values, table=names)
 
 
 def _pages(planned: Batches, present: Present, sendable: NDArray[np.bool_]) -> int:

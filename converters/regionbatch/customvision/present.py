@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from regionbatch.boxes import keys_of, mixed_keys, order_of
+from regionbatch.errors import ServiceError, TransportError
 from regionbatch.limits import IMAGES_PER_BATCH
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-6
 """Regions of one image and tag are the same if no coordinate differs by more: it is rounding (seen on the service)."""
+_NOT_THERE = (400, 404)
+"""How the service may answer where it does not know an image."""
 _BLOCK = 2**16
 """Regions that are compared at a time, about."""
 
@@ -74,8 +77,9 @@ class Collector:
         self._tags: dict[str, int] = {}
         self._parts = [Columns(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros((0, 4)))]
 
-    def add(self, images: Iterable[Image]) -> None:
-        """Take a page; an image that was met before is passed over."""
+    def add(self, images: Iterable[Image]) -> bool:
+        """Take a page; an image that was met before is passed over. Whether there was another."""
+        before = len(self._images)
         image: list[int] = []
         regions: list[Region] = []
         for row in images:
@@ -84,6 +88,7 @@ class Collector:
                 image += [code] * len(row.regions)
                 regions += row.regions
         self._parts.append(columns(regions, image, self._tags))
+        return len(self._images) > before
 
     def present(self) -> Present:
         """What was collected."""
@@ -104,15 +109,19 @@ def read_project(
     """Read a project page by page; without `untagged`, only images that have regions.
 
     A page shorter than asked may mean no more than that the service gives fewer, so reading ends with an empty one.
+
+    Raises:
+        ServiceError: The project cannot be read.
     """
     collector, read = Collector(), 0
     listings = [("GetTaggedImages", client.tagged_images), ("GetUntaggedImages", client.untagged_images)]
     for operation, listing in listings[: 1 + untagged]:
         skip = 0
         while page := pace.call(operation, partial(listing, project_id, skip=skip), repeat=True):
+            if not collector.add(page):
+                raise TransportError(f"{operation}: no new images after {skip}, got the same again; run it again")
             skip += len(page)
             read += len(page)
-            collector.add(page)
             if progress:
                 progress("reading the project", read, 0)
     return collector.present()
@@ -123,8 +132,21 @@ def read_images(client: TrainingClient, project_id: str, pace: Pace, ids: Sequen
     collector = Collector()
     for start in range(0, len(ids), IMAGES_PER_BATCH):
         some = ids[start : start + IMAGES_PER_BATCH]
-        collector.add(pace.call("GetImagesByIds", partial(client.images_by_id, project_id, some), repeat=True))
+        collector.add(_images_by_id(client, project_id, pace, some))
     return collector.present()
+
+
+def _images_by_id(client: TrainingClient, project_id: str, pace: Pace, ids: Sequence[str]) -> list[Image]:
+    """Images by their ids. A service that refuses to look for those that it does not know is asked for fewer."""
+    try:
+        return pace.call("GetImagesByIds", partial(client.images_by_id, project_id, ids), repeat=True)
+    except ServiceError as error:
+        if error.status not in _NOT_THERE or error.code == "NotFoundProject":
+            raise
+    if len(ids) == 1:
+        return []
+    middle = len(ids) // 2
+    return [image for half in (ids[:middle], ids[middle:]) for image in _images_by_id(client, project_id, pace, half)]
 
 
 def match(wanted: Columns, there: Columns) -> NDArray[np.int64]:

@@ -91,7 +91,7 @@ class Pace:
                 self._reached = self._reached or not isinstance(error, UnreachableError)
                 if not repeat or failed >= (TRIES if self._reached else FIRST_TRIES):
                     raise
-                self.sleep(self.delay(failed))
+                self.sleep(self.pause(error, failed))
             else:
                 self._failures[operation] = 0
                 self._reached = True
@@ -106,6 +106,10 @@ class Pace:
         longest = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(tries - 1, 10))
         with self._lock:
             return longest * self._random.uniform(0.5, 1.5)
+
+    def pause(self, error: TransportError, tries: int) -> float:
+        """Seconds to wait after an error that came so often: longer, if the service asks for it."""
+        return max(self.delay(tries), min(error.retry_after, PATIENCE))
 
     def sleep(self, seconds: float) -> None:
         """Wait, unless the run is stopped.

@@ -129,7 +129,7 @@ class Sender:
                 if self._pace.gone(_CREATE):
                     raise
                 trouble = error
-                self._pace.sleep(self._pace.settle + self._pace.delay(idle + 1))
+                self._pace.sleep(self._pace.settle + self._pace.pause(error, idle + 1))
             except ServiceError as error:
                 if is_final(error):
                     call.done()

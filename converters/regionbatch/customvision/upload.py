@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regionbatch.batching import batches
-from regionbatch.customvision.images import Uploader, report_refused
+from regionbatch.customvision.images import Uploader, report_refused, report_shared
 from regionbatch.customvision.journal import Journal
 from regionbatch.customvision.plan import Plan, make_plan
 from regionbatch.customvision.present import match, read_project
 from regionbatch.customvision.rate import TRIES, Pace
 from regionbatch.customvision.regions import Outcome, Outcomes, Sender, is_final
 from regionbatch.customvision.verify import Verification, compare
-from regionbatch.errors import OptionError, ServiceError, TransportError
+from regionbatch.errors import ServiceError, TransportError
 from regionbatch.findings import Report
-from regionbatch.limits import TIERS
+from regionbatch.limits import tier_of
 from regionbatch.reading import refuse_doubt
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class UploadResult:
     """Tags that were created."""
     new_images: int
     """Images whose picture was uploaded, or found to be there."""
+    refused_images: int
+    """Images that no region can be sent to: their picture was refused, or their id is not there."""
     calls: Mapping[str, int]
     """Calls made, by operation."""
     verification: Verification | None
@@ -83,7 +85,17 @@ class UploadResult:
 
     def summary(self) -> dict[str, Any]:
         """The figures as plain values, ready for JSON."""
-        names = ("sent", "created", "duplicated", "exceeded", "failed", "already", "new_tags", "new_images")
+        names = (
+            "sent",
+            "created",
+            "duplicated",
+            "exceeded",
+            "failed",
+            "already",
+            "new_tags",
+            "new_images",
+            "refused_images",
+        )
         return {
             "plan": self.plan.summary(),
             **{name: getattr(self, name) for name in names},
@@ -139,11 +151,10 @@ def upload(
         JournalError: Another run has the journal, or it belongs to another upload.
         StrictError: See `strict`.
     """
-    if tier not in TIERS:
-        raise OptionError(f"--tier: no such tier, got {tier}; known: {', '.join(TIERS)}")
-    pace = pace or Pace(TIERS[tier].calls_per_second)
+    limits = tier_of(tier)
+    pace = pace or Pace(limits.calls_per_second)
     report = Report(progress)
-    with _journal(journal, dataset, client, project_id, rename, dry_run=dry_run) as log:
+    with _journal(journal, dataset, project_id, rename, dry_run=dry_run) as log:
         if (age := log.unfinished()) is not None:
             pace.sleep(pace.settle - age)  # a call of the run that was killed may still be at work
             log.give_up()
@@ -168,15 +179,17 @@ def upload(
         tag_ids = {**plan.tag_ids, **_create_tags(client, project_id, plan, pace, log)}
         uploaded, refused = _upload_pictures(dataset, client, project_id, plan, pace, log, progress)
         ids = {**plan.image_ids, **uploaded}
+        report_shared(dataset.images, ids, report, told=plan.image_ids)
         wanted = batches(dataset, tag_ids=tag_ids, image_ids=ids, rename=rename, skip_unresolved=skip_unresolved)
         outcomes = Outcomes(len(wanted.regions))
-        rows = _to_send(wanted, plan, log, outcomes, refused)
+        rows = _to_send(wanted, plan, outcomes, refused)
         already = len(outcomes.of) - len(rows) - outcomes.count(Outcome.FAILED)
         Sender(client, project_id, wanted, outcomes, pace=pace, journal=log).send(
             rows, most=in_flight, progress=progress
         )
         there = read_project(client, project_id, pace, untagged=False, progress=progress)
-    verification = compare(wanted, there, dataset, ids)
+    told = np.isin(outcomes.of, (Outcome.EXCEEDED, Outcome.FAILED))
+    verification = compare(wanted, there, dataset, ids, told=told)
     report_refused(dataset.images, {row: why for row, why in refused.items() if row not in plan.refused}, report)
     _report_regions(dataset, wanted, outcomes, report)
     return UploadResult(
@@ -188,6 +201,7 @@ def upload(
         already=already,
         new_tags=len(plan.new_tags),
         new_images=len(uploaded),
+        refused_images=len(refused),
         calls=dict(pace.calls),
         verification=verification,
         batches=wanted,
@@ -199,7 +213,6 @@ def upload(
 def _journal(
     path: str | PathLike[str] | None,
     dataset: Dataset,
-    client: TrainingClient,
     project_id: str,
     rename: Mapping[str, str] | None,
     *,
@@ -207,16 +220,14 @@ def _journal(
 ) -> Journal:
     """The journal; a dry run looks into one that is there, and makes none."""
     known = None if path is None or (dry_run and not Path(path).exists()) else path
-    upload = {"project": project_id, "endpoint": client.endpoint, "data set": _fingerprint(dataset, rename)}
-    return Journal(known, upload)
+    return Journal(known, {"project": project_id.strip().lower(), "data set": _fingerprint(dataset, rename)})
 
 
 def _fingerprint(dataset: Dataset, rename: Mapping[str, str] | None) -> str:
-    """What a data set is told by: names, classes, boxes, and the size of each picture."""
+    """What a data set is told by: names, classes, boxes. The journal knows the pictures that went up by itself."""
     digest = hashlib.sha256()
     regions = dataset.regions
-    sizes = [Path(path).stat().st_size if path and Path(path).exists() else -1 for path in dataset.images.paths]
-    for text in (*dataset.images.names, "", *dataset.tags, "", *map(str, sizes), *map(str, (rename or {}).items())):
+    for text in (*dataset.images.names, "", *dataset.tags, "", *map(str, sorted((rename or {}).items()))):
         digest.update(text.encode(errors="surrogateescape") + b"\0")
     for column in (regions.image, regions.tag, regions.box):
         digest.update(np.ascontiguousarray(column).tobytes())
@@ -233,6 +244,7 @@ def _nothing_done(plan: Plan, pace: Pace) -> UploadResult:
         already=plan.already,
         new_tags=0,
         new_images=0,
+        refused_images=len(plan.refused),
         calls=dict(pace.calls),
         verification=None,
         batches=plan.batches,
@@ -278,25 +290,20 @@ def _upload_pictures(
 ) -> tuple[dict[str, str], dict[int, tuple[str, str]]]:
     """Upload what the plan says: ids by name, and the images that no region can be sent to."""
     pictures, names = plan.pictures, dataset.images.names
-    uploader = Uploader(client, project_id, dataset.images, pictures.shrink, pace=pace, journal=journal)
-    uploader.upload(pictures.batches, progress)
-    found = {
-        **uploader.ids,
-        **{row: uploader.ids[twin] for row, twin in pictures.twins.items() if twin in uploader.ids},
-    }
-    journal.add_images((names[row], found[row]) for row in pictures.twins if row in found)
+    uploader = Uploader(client, project_id, dataset.images, pictures, pace=pace, journal=journal)
+    uploader.upload(progress)
+    uploader.remember({row: uploader.ids[twin] for row, twin in pictures.twins.items() if twin in uploader.ids})
     refused = {**plan.refused, **uploader.refused}
     refused |= {row: refused[twin] for row, twin in pictures.twins.items() if twin in refused}
-    return {names[row]: id_ for row, id_ in found.items()}, refused
+    return {names[row]: id_ for row, id_ in uploader.ids.items()}, refused
 
 
 def _to_send(
-    wanted: Batches, plan: Plan, journal: Journal, outcomes: Outcomes, refused: Mapping[int, tuple[str, str]]
+    wanted: Batches, plan: Plan, outcomes: Outcomes, refused: Mapping[int, tuple[str, str]]
 ) -> NDArray[np.int64]:
-    """The regions to send: those that the project does not have, no earlier run sent, and whose picture is there."""
+    """The regions to send: those that the project does not have, and whose picture is there."""
     waiting = match(plan.present.codes(wanted), plan.present.regions) < 0
-    done = [rows[np.isin(of, (Outcome.CREATED, Outcome.DUPLICATED))] for rows, of in journal.outcomes()]
-    waiting &= ~np.isin(wanted.rows, np.concatenate([np.zeros(0, np.int32), *done]))
+    waiting &= ~np.isin(wanted.rows, plan.confirmed)
     for reason in set(refused.values()):
         images = [image for image, why in refused.items() if why == reason]
         hit = np.flatnonzero(waiting & np.isin(wanted.regions.image, images))

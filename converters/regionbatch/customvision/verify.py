@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regionbatch.batching import batches, table_of
+from regionbatch.customvision.images import look_into
 from regionbatch.customvision.journal import Journal
 from regionbatch.customvision.present import match, not_in, not_overlapping, pairs, read_project
 from regionbatch.customvision.rate import Pace
 from regionbatch.errors import JournalError
 from regionbatch.findings import Report
-from regionbatch.limits import TIERS
+from regionbatch.limits import tier_of
 from regionbatch.resolve import resolve
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from regionbatch.batching import Batches
-    from regionbatch.customvision.client import TrainingClient
+    from regionbatch.customvision.client import Tag, TrainingClient
     from regionbatch.customvision.present import Columns, Present
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Findings, Progress
@@ -99,23 +100,33 @@ def verify(
         ServiceError: The project cannot be read.
         ResolveError: A name has two ids.
         JournalError: The journal is not there, is in use, or is that of another project.
+        OptionError: There is no such tier.
     """
-    pace = pace or Pace(TIERS[tier].calls_per_second)
+    limits = tier_of(tier)
+    pace = pace or Pace(limits.calls_per_second)
     known = _known(dataset, project_id, image_ids, journal)
-    tags = pace.call("GetTags", partial(client.tags, project_id), repeat=True)
+    tag_ids = _tag_ids(dataset, pace.call("GetTags", partial(client.tags, project_id), repeat=True), rename)
     present = read_project(client, project_id, pace, untagged=False, progress=progress)
-    tag_ids = _with_stand_ins({tag.name: tag.id for tag in tags}, [*dataset.tags, *(rename or {}).values()])
-    ids = _with_stand_ins(known or {}, dataset.images.names)
+    ids = {name: known.get(name) or str(uuid.uuid4()) for name in dataset.images.names}
     wanted = batches(dataset, tag_ids=tag_ids, image_ids=ids, rename=rename)
-    if known is None:
-        recognised = _recognise(wanted, present)
-        ids = {name: recognised.get(id_, id_) for name, id_ in ids.items()}
+    if len(known) < len(ids):
+        ids.update(_recognise(dataset, wanted, present, known))
         wanted = batches(dataset, tag_ids=tag_ids, image_ids=ids, rename=rename)
     return compare(wanted, present, dataset, ids)
 
 
-def compare(wanted: Batches, present: Present, dataset: Dataset, image_ids: Mapping[str, str]) -> Verification:
-    """Compare regions with what a project holds; `image_ids` are those of all images of the data set, by name."""
+def compare(
+    wanted: Batches,
+    present: Present,
+    dataset: Dataset,
+    image_ids: Mapping[str, str],
+    *,
+    told: NDArray[np.bool_] | None = None,
+) -> Verification:
+    """Compare regions with what a project holds; `image_ids` are those of all images of the data set, by name.
+
+    Regions of `wanted` that are `told` already, (n,), get no finding when they are missing.
+    """
     mine, theirs = present.codes(wanted), present.regions
     found = match(mine, theirs)
     missing = np.flatnonzero(found < 0)
@@ -134,7 +145,9 @@ def compare(wanted: Batches, present: Present, dataset: Dataset, image_ids: Mapp
         moved=len(moved),
         extra=len(extra),
         elsewhere=elsewhere,
-        findings=_findings(wanted, present, dataset, name_of, missing, moved, extra),
+        findings=_findings(
+            wanted, present, dataset, name_of, missing if told is None else missing[~told[missing]], moved, extra
+        ),
     )
 
 
@@ -176,56 +189,85 @@ def _known(
     project_id: str,
     image_ids: Mapping[str, str] | str | PathLike[str] | None,
     journal: str | PathLike[str] | None,
-) -> dict[str, str] | None:
-    """Image ids by name, as far as they are known; None: nobody says."""
-    if image_ids is None and journal is None:
-        return None
+) -> dict[str, str]:
+    """Image ids by name, as far as they are known."""
     known: dict[str, str] = {}
     if journal is not None:
         if not Path(journal).exists():
             raise JournalError(f"{journal}: there is no such journal; check the path, or do without")
-        with Journal(journal, {"project": project_id}) as log:
-            known = log.images()
+        with Journal(journal, {"project": project_id.strip().lower()}) as log:
+            known = {name: image.id for name, image in log.images().items()}
     if image_ids is not None:
         names = dataset.images.names
         found = resolve("image", names, range(len(names)), table_of(image_ids, "image_ids"), Report(), skip=True)
         known |= {name: id_ for name, id_ in zip(names, found, strict=True) if id_}
-    return known
+    return {name: known[name].lower() for name in dataset.images.names if name in known}
 
 
-def _with_stand_ins(ids: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
-    """Ids for all names; those that have none get one that the project cannot have."""
-    return {name: str(uuid.uuid4()) for name in names} | {name: id_.lower() for name, id_ in ids.items()}
+def _tag_ids(dataset: Dataset, tags: Sequence[Tag], rename: Mapping[str, str] | None) -> dict[str, str]:
+    """Tag ids by name, found as an upload finds them; a class without a tag gets one that the project cannot have."""
+    ids = {tag.name: tag.id.lower() for tag in tags}
+    used = np.unique(dataset.regions.tag).tolist()
+    found = resolve("tag", dataset.tags, used, ids, Report(), rename=rename, skip=True)
+    names = [(rename or {}).get(name, name) for name in dataset.tags]
+    return {names[code]: found[code] or str(uuid.uuid4()) for code in used}
 
 
-def _recognise(wanted: Batches, present: Present) -> dict[str, str]:
-    """The id in the project of each image, by the id it has in `wanted`: the image that shares most of its regions."""
-    regions = wanted.regions
-    mine = _keys(present.codes(wanted))
-    images_with: dict[bytes, list[int]] = {}
-    for key, image in zip(_keys(present.regions), present.regions.image.tolist(), strict=True):
-        images_with.setdefault(key, []).append(image)
-    shared = Counter(
-        (image, other)
-        for key, image in zip(mine, regions.image.tolist(), strict=True)
-        for other in images_with.get(key, ())[:_MOST_ALIKE]
-    )
-    ids = [*present.images]
-    found: dict[str, str] = {}
-    taken: set[int] = set()
-    for (image, other), _ in shared.most_common():
-        if wanted.image_ids[image] not in found and other not in taken:
-            found[wanted.image_ids[image]] = ids[other]
-            taken.add(other)
-    return found
+def _recognise(dataset: Dataset, wanted: Batches, present: Present, known: Mapping[str, str]) -> dict[str, str]:
+    """The id in the project of images that nobody knows, by name: that of the image which shares most of the regions.
+
+    Files of one picture are one image there, and are looked for together.
+    """
+    names, ids = dataset.images.names, [*present.images]
+    group = _same_pictures(dataset.images.paths)
+    found = {int(group[row]): known[name] for row, name in enumerate(names) if name in known}
+    taken = set(found.values())
+    for shift in _SHIFTS:
+        for one, other in _alike(wanted, group, present, shift):
+            if one not in found and ids[other] not in taken:
+                found[one] = ids[other]
+                taken.add(ids[other])
+    unknown = {name: int(group[row]) for row, name in enumerate(names) if name not in known}
+    return {name: found[one] for name, one in unknown.items() if one in found}
 
 
+_GRID = 1e-4
+"""Boxes count as shared if they round to the same of these steps: what the service gives back is not exact."""
+_SHIFTS = (0.0, 0.33, 0.67)
+"""In steps; what one grid parts, since it lies where rounding turns, another does not."""
 _MOST_ALIKE = 1000
 """Images with one and the same region that are looked at: some sets have a box over the whole of every image."""
 
 
-def _keys(regions: Columns) -> list[bytes]:
-    """Tag and box of each region, as bytes that are equal if they are."""
-    keys = np.empty((len(regions.tag), 5), np.uint32)
-    keys[:, 0], keys[:, 1:] = regions.tag, regions.box.astype(np.float32).view(np.uint32)
+def _alike(wanted: Batches, group: NDArray[np.int64], present: Present, shift: float) -> list[tuple[int, int]]:
+    """Groups of images here and images in the project that share regions; those that share most first."""
+    images_with: dict[bytes, list[int]] = {}
+    for key, image in zip(_keys(present.regions, shift), present.regions.image.tolist(), strict=True):
+        images_with.setdefault(key, []).append(image)
+    mine = group[wanted.regions.image].tolist()
+    shared = Counter(
+        (one, other)
+        for key, one in zip(_keys(present.codes(wanted), shift), mine, strict=True)
+        for other in images_with.get(key, ())[:_MOST_ALIKE]
+    )
+    return [pair for pair, _ in shared.most_common()]
+
+
+def _keys(regions: Columns, shift: float) -> list[bytes]:
+    """Tag and rounded box of each region, as bytes that are equal if they are."""
+    keys = np.empty((len(regions.tag), 5), np.int32)
+    keys[:, 0], keys[:, 1:] = regions.tag, np.rint(regions.box / _GRID + shift)
     return [key.tobytes() for key in keys]
+
+
+def _same_pictures(paths: Sequence[str]) -> NDArray[np.int64]:
+    """The first image with the same picture as each, (n,). Only files whose length is that of another are opened."""
+    files = {row: Path(path) for row, path in enumerate(paths) if path and Path(path).is_file()}
+    lengths = {row: path.stat().st_size for row, path in files.items()}
+    often = Counter(lengths.values())
+    group = np.arange(len(paths))
+    first: dict[bytes, int] = {}
+    for row, path in files.items():
+        if often[lengths[row]] > 1:
+            group[row] = first.setdefault(look_into(path)[0].digest, row)
+    return group
