@@ -509,7 +509,7 @@ ADVICE = {
     "region_moved": "correct the one that is wrong",
     "region_extra": "remove it there if it is wrong",
     "project_full": "some will be refused",
-    "same_picture": "their boxes are merged",
+    "same_picture": "has the boxes of both",
     "picture_shrunk": "they stay true",
     "picture_refused": "--shrink",
     "tag_renamed": "trimmed, NFC",

@@ -12,11 +12,23 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--port", default=0, metavar="N", help="The port on 127.0.0.1; a free one if not given.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=0,
+    metavar="N",
+    help="The port on 127.0.0.1; a free one if not given.",
+)
 @click.option(
     "--database", type=click.Path(dir_okay=False), metavar="FILE", help="Keep everything in this SQLite file."
 )
-@click.option("--name", default="rehearsal", show_default=True, metavar="NAME", help="Make a project of this name.")
+@click.option(
+    "--name",
+    default="rehearsal",
+    show_default=True,
+    metavar="NAME",
+    help="The project's name; it is made if it is not there.",
+)
 @click.option("--key", metavar="KEY", help="Ask for this key; without it any will do.")
 @click.option("--tier", type=click.Choice(["F0", "S0"]), default="S0", show_default=True, help="Whose limits hold.")
 @click.option(
@@ -35,8 +47,10 @@ if TYPE_CHECKING:
 )
 @click.option("--partial-status", type=click.Choice(["200", "207"]), help="Answer to batches that went in partly.")
 @click.option("--no-retry-after", is_flag=True, help="Name the seconds to wait in the message of a 429 only.")
-@click.option("--rate", type=int, metavar="N", help="Answer more calls a second with 429.")
-@click.option("--latency", default=0.0, metavar="SECONDS", help="Let every call take so long.")
+@click.option("--rate", type=click.IntRange(min=1), metavar="N", help="Answer more calls a second with 429.")
+@click.option(
+    "--latency", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Let every call take so long."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print endpoint, key and project as JSON, for programs.")
 def serve(
     port: int,
@@ -71,11 +85,11 @@ def serve(
         retry_after=not no_retry_after,
         rate=rate,
         latency=latency,
-        key=key,
+        key=key or None,
     )
 
     def ready(service: LocalService) -> None:
-        id_ = service.create_project(name)
+        id_ = service.project(name)
         if as_json:
             from regionbatch_cli.shared import print_json  # noqa: PLC0415 - only here
 

@@ -229,7 +229,12 @@ def test_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         run.send_signal(signal.SIGINT)
         _, errors = run.communicate(timeout=20)
         assert (run.returncode, errors) == (0, "")
-    assert (tmp_path / "db.sqlite").is_file()
+    with started("serve", "--json", "--database", "db.sqlite", cwd=tmp_path) as again:
+        assert again.stdout is not None
+        retold = json.loads("".join(iter(again.stdout.readline, "}\n")) + "}")
+        again.send_signal(signal.SIGINT)
+        again.communicate(timeout=20)
+    assert retold["project"] == told["project"], "what is in the file goes on"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C of another process")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -59,9 +61,17 @@ def test_a_port_that_is_in_use() -> None:
 def test_a_database_that_is_none(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("no database, but long enough to be taken for one " * 100, encoding="utf-8")
-    for wrong in (path, tmp_path / "missing" / "d.sqlite"):
-        with pytest.raises(OptionError, match="is no database of this service"):
+    with closing(sqlite3.connect(tmp_path / "theirs.sqlite")) as db:
+        db.execute("CREATE TABLE images (theirs TEXT)")
+    for wrong, told in (
+        (path, "is no database of this service"),
+        (tmp_path / "theirs.sqlite", "is no database of this service, got 'the tables of something else'"),
+        (tmp_path / "missing" / "d.sqlite", "cannot be opened, got .*; check the folder"),
+    ):
+        content = wrong.read_bytes() if wrong.exists() else b""
+        with pytest.raises(OptionError, match=told):
             LocalService(database=wrong)
+        assert not content or wrong.read_bytes() == content
 
 
 def test_only_this_machine_can_reach_it() -> None:

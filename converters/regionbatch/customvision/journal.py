@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from regionbatch.databases import JOURNAL, is_foreign
 from regionbatch.errors import JournalError
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = 2
-_APPLICATION = 0x72656762
-"""`regb`, by which SQLite tells whose a file is."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS upload (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS images (
@@ -80,14 +79,12 @@ class Journal:
         """Take the file for this run, and see that it is a journal or empty before anything is written to it."""
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._db.execute("BEGIN IMMEDIATE")  # of two runs that begin together, one gets it
-        (application,) = self._db.execute("PRAGMA application_id").fetchone()
-        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if tables and application != _APPLICATION:
+        if is_foreign(self._db, JOURNAL):
             raise JournalError(f"{self.path}: no journal, but a database of something else; name another --journal")
         self._db.execute("COMMIT")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.executescript(f"BEGIN IMMEDIATE; PRAGMA application_id = {_APPLICATION}; {_TABLES} COMMIT;")
+        self._db.executescript(f"BEGIN IMMEDIATE; PRAGMA application_id = {JOURNAL}; {_TABLES} COMMIT;")
 
     def close(self) -> None:
         """Close it, and let others have it."""

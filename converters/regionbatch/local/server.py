@@ -88,6 +88,12 @@ class LocalService:
         with self._store.transaction():
             return self._store.add_project(name, None, wanted, None, "")
 
+    def project(self, name: str) -> str:
+        """The id of the project of this name; it is made if there is none."""
+        with self._store.transaction():
+            known = [row.id for row in self._store.projects() if row.name == name]
+        return known[0] if known else self.create_project(name)
+
     def regions(self, project: str) -> list[ImageRegionCreateResult]:
         """Return all regions of a project as they are stored, without a call."""
         with self._store.transaction():
@@ -138,6 +144,8 @@ def _open(database: Path | None) -> Store:
     try:
         return Store(database)
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN:
+            raise OptionError(f"{database}: cannot be opened, got {str(error)!r}; check the folder") from error
         raise OptionError(
             f"{database}: is no database of this service, got {str(error)!r}; name a new file, or one that it made"
         ) from error

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
+from regionbatch.databases import SERVICE, is_foreign
 from regionbatch.local.contract import Image, ImageRegion, ImageRegionCreateResult, ImageTag, Tag
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ class Store:
         self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
         self._lock = threading.Lock()
         try:
-            self._db.executescript(PRAGMAS + SCHEMA)
+            if is_foreign(self._db, SERVICE):
+                raise sqlite3.DatabaseError("the tables of something else")
+            self._db.executescript(f"{PRAGMAS} PRAGMA application_id = {SERVICE}; {SCHEMA}")
         except sqlite3.Error:
             self._db.close()
             raise
