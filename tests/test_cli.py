@@ -56,6 +56,13 @@ def lossy(tmp_path: Path) -> Place:
     return Place(tmp_path, GOOD, CLIPPED, EMPTY)
 
 
+def test_a_folder_called_like_markup(tmp_path: Path) -> None:
+    folder = write_coco(tmp_path / "set [/b] [v1]", [("a.jpg", "cat", (1, 2, 30, 4))])
+    result = command("inspect", folder)
+    assert (result.status, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"{folder}: coco\n")
+
+
 def test_inspect_tells_what_is_there(lossy: Place) -> None:
     run = command("inspect", lossy.data)
     assert run.stderr == ""

@@ -184,6 +184,19 @@ def test_folders_that_link_in_a_circle(tmp_path: Path) -> None:
 
 
 @needs_posix
+def test_folders_without_end(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["a"] * 90)
+    deep.mkdir(parents=True)
+    (deep / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n", encoding="utf-8")
+    with pytest.raises(rb.DatasetError, match=r"^a/a: folders too deep, got more than 64; name a folder further down"):
+        rb.read(tmp_path)
+
+
+def test_a_name_that_is_too_long() -> None:
+    with pytest.raises(rb.DatasetNotFoundError, match="there is no such file or folder"):
+        rb.read("a" * 5_000)
+
+
 def test_nothing_outside_the_data_set_is_opened(tmp_path: Path) -> None:
     """A file name with `../`, an absolute one, and links that lead out: named, never opened."""
     outside = tmp_path / "outside"

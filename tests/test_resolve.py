@@ -51,13 +51,16 @@ def test_a_tag_is_not_found_by_half_of_its_name(tmp_path: Path) -> None:
 
 IMAGES = {
     "letter by letter": ("in/a.jpg", ["in/a.jpg", "a.jpg"], "in/a.jpg", 0),
-    "backslashes": ("in/a.jpg", ["in\\a.jpg"], "in\\a.jpg", 1),
+    "backslashes": ("in/a.jpg", ["in\\a.jpg"], "in\\a.jpg", 0),
     "another case": ("in/a.jpg", ["In/A.JPG", "x.jpg"], "In/A.JPG", 1),
     "the base name": ("in/a.jpg", ["a.jpg", "b.jpg"], "a.jpg", 0),
-    "the base name below another folder": ("in/a.jpg", ["out/a.jpg"], "out/a.jpg", 0),
+    "the base name below another folder": ("in/a.jpg", ["out/a.jpg"], "out/a.jpg", 1),
     "the base name in another case": ("in/a.jpg", ["A.jpg"], "A.jpg", 1),
     "the stem": ("in/a.jpg", ["a"], "a", 0),
-    "the stem with another extension": ("in/a.jpg", ["a.png"], "a.png", 0),
+    "the stem with another extension": ("in/a.jpg", ["a.png"], "a.png", 1),
+    "a longer path": ("a.jpg", ["out/a.jpg"], "out/a.jpg", 0),
+    "a point that begins no extension": ("in/a.rf.12", ["a.rf.12.jpg", "a.jpg"], "a.rf.12.jpg", 0),
+    "the end of a longer name": ("in/a.jpg", ["in/aa.jpg", "A.jpg"], "A.jpg", 1),
     "a full path before its base name": ("in/a.jpg", ["a.jpg", "in/a.jpg"], "in/a.jpg", 0),
     "an address": ("in/a.jpg", ["https://127.0.0.1/in/a.jpg"], "https://127.0.0.1/in/a.jpg", 0),
 }
@@ -69,6 +72,16 @@ def test_how_an_image_is_found(tmp_path: Path, name: str, table: list[str], foun
     batches = rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids=ids_of(table))
     assert [entry.image_id for entry in batches[0]] == [id_of(found)]
     assert [(one.file, one.value) for one in batches.findings.first("matched_loosely")] == [(name, found)] * told
+
+
+def test_a_name_that_another_image_has_is_that_image_s(tmp_path: Path) -> None:
+    """Also where that image has no boxes, so that its id is not needed."""
+    for name, other in (("in/a.jpg", "out/a.jpg"), ("a.png", "a.jpg"), ("in/a.jpg", "a.jpg")):
+        boxes: list[Box] = [(name, "cat", (1, 2, 30, 4))]
+        size = (100, 100)
+        dataset = rb.read(write_coco(tmp_path / id_of(name + other), boxes, images={name: size, other: size}))
+        with pytest.raises(ResolveError, match=f"image names: 1 with 1 boxes have no id, got {name}"):
+            rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids=ids_of([other]))
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,10 @@ def inspect(common: Common) -> int:
 
 def _print(common: Common, dataset: Dataset) -> None:
     from rich.console import Console  # noqa: PLC0415 - slow to import
+    from rich.markup import escape  # noqa: PLC0415
 
     console = Console(highlight=False)
-    console.print(f"[bold]{dataset.root}[/]: {dataset.format}", soft_wrap=True)
+    console.print(f"[bold]{escape(str(dataset.root))}[/]: {dataset.format}", soft_wrap=True)
     for option, decision in dataset.decisions.items():
         if option != "format":
             console.print(f"  {option}: {decision}", markup=False, soft_wrap=True)

@@ -76,7 +76,7 @@ _ALL = (
         "size_transposed",
         "noted",
         "image",
-        "the picture has the declared width and height swapped (a photo turned by EXIF?)",
+        "width and height are swapped (a photo turned by EXIF?)",
         "check that the boxes fit the picture as the service shows it",
         grave=True,
     ),

@@ -20,12 +20,12 @@ EXTENSIONS = frozenset(
 """What names of pictures end in; what a picture really is, its first bytes say."""
 
 
-def size(path: str) -> tuple[int, int]:
-    """Width and height in pixels as stored, not turned by EXIF; (0, 0) if the file tells none."""
+def size(path: str, *, turned: bool = False) -> tuple[int, int]:
+    """Width and height in pixels as stored, or as turned by EXIF; (0, 0) if the file tells none."""
     import imagesize  # noqa: PLC0415 - it loads an HTTP client; label files need none
 
     try:
-        width, height = imagesize.get(path)
+        width, height = imagesize.get(path, exif_rotation=turned)
     except Exception:  # noqa: BLE001 - a hostile picture may break the library in any way
         return 0, 0
     return (int(width), int(height)) if width > 0 and height > 0 else (0, 0)
@@ -34,7 +34,8 @@ def size(path: str) -> tuple[int, int]:
 def measured(raw: RawAnnotations, report: Report) -> RawAnnotations:
     """Annotations whose images have the size of their picture where none was declared; others are compared.
 
-    A declared size is kept, since the boxes were drawn in it, even where the picture now has another.
+    A declared size is kept, since the boxes were drawn in it, even where the picture now has another. Where none is and
+    EXIF turns the picture, nobody knows which way round the boxes were drawn: that is told.
     """
     images = raw.images
     on_disk = [row for row, path in enumerate(images.paths) if path]
@@ -55,5 +56,9 @@ def measured(raw: RawAnnotations, report: Report) -> RawAnnotations:
         sizes = zip(declared[rows].tolist(), found[rows].tolist(), strict=True)
         values = [f"{w} x {h} declared, {x} x {y} in the picture" for (w, h), (x, y) in sizes]
         report.add(code, rows.astype(np.int32), value=values, table=images.names)
+    doubtful = {row: size(images.paths[row], turned=True) for row in np.flatnonzero(missing).tolist()}
+    doubtful = {row: shown for row, shown in doubtful.items() if shown != tuple(found[row])}
+    values = ["{} x {} stored, {} x {} as EXIF turns it".format(*found[row], *shown) for row, shown in doubtful.items()]
+    report.add("size_transposed", np.asarray([*doubtful], np.int32), value=values, table=images.names)
     filled = np.where(np.expand_dims(missing, 1), found, declared)
     return replace(raw, images=replace(images, width=filled[:, 0], height=filled[:, 1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,7 @@ def read(
         name, root = "coco", Path()
     else:
         path = Path(source)
-        if not path.exists():
+        if not os.path.exists(path):  # noqa: PTH110 - pathlib's raises where a name is too long
             raise DatasetNotFoundError(f"{path}: there is no such file or folder; check the path")
         with one_listing():
             if format is None:

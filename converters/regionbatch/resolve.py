@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from regionbatch.errors import ResolveError
 from regionbatch.findings import on_one_line
-from regionbatch.readers.files import fold
+from regionbatch.readers.files import fold, is_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,12 +18,8 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
-class Step(NamedTuple):
-    """One way of comparing names: two are the same if their keys are."""
-
-    key: Callable[[str], str]
-    told: bool
-    """Whether a match is said in a finding."""
+Step: TypeAlias = "Callable[[str], str]"
+"""One way of comparing names: two are the same if their keys are."""
 
 
 def _base(name: str) -> str:
@@ -31,47 +27,63 @@ def _base(name: str) -> str:
 
 
 def _stem(name: str) -> str:
+    """The base without the ending of a picture; other points are part of the name."""
     base = _base(name)
-    return base.rpartition(".")[0] or base
+    return base.rpartition(".")[0] if is_picture(base) else base
 
 
 def _loose(name: str) -> str:
     return fold(name.strip())
 
 
-TAG_STEPS: tuple[Step, ...] = (Step(_loose, told=True),)
+def _loose_path(name: str) -> str:
+    return _loose(name.replace("\\", "/"))
+
+
+TAG_STEPS: tuple[Step, ...] = (_loose,)
 IMAGE_STEPS: tuple[Step, ...] = (
-    Step(lambda name: _loose(name.replace("\\", "/")), told=True),
-    Step(_base, told=False),
-    Step(lambda name: _loose(_base(name)), told=True),
-    Step(_stem, told=False),
-    Step(lambda name: _loose(_stem(name)), told=True),
+    _loose_path,
+    _base,
+    lambda name: _loose(_base(name)),
+    _stem,
+    lambda name: _loose(_stem(name)),
 )
 """What is tried after the name letter by letter: an image is found by its path, then by the last part of it, then by
 that without its extension."""
+
+
+def _is_sure(name: str, match: str) -> bool:
+    """Whether one name of an image is the end of the other, but for the ending of a picture that only one has."""
+    name, match = name.replace("\\", "/"), match.replace("\\", "/")
+    if is_picture(name) != is_picture(match):
+        name, match = (text.rpartition(".")[0] if is_picture(text) else text for text in (name, match))
+    short, long = sorted((name, match), key=len)
+    return short == long or long.endswith("/" + short)
 
 
 def resolve(
     kind: Literal["tag", "image"],
     names: Sequence[str],
     used: Iterable[int],
-    ids: Mapping[str, str],
+    table: Mapping[str, str],
     report: Report,
     *,
     rename: Mapping[str, str] | None = None,
     counts: Sequence[int] = (),
     skip: bool = False,
 ) -> list[str | None]:
-    """The id of each name that is used; None for the others.
+    """The id in `table` of each name that is used; None for the others.
 
-    `rename` maps names of the data set to names of the table and goes first, since somebody asked for it. `counts` has
-    the boxes of each name, for messages. With `skip`, names that stay without an id are left None.
+    A match that is not letter by letter is told, unless one name is the end of the other. `rename` maps names of the
+    data set to names of the table and goes first, since somebody asked for it. `counts` has the boxes of each name, for
+    messages. With `skip`, names that stay without an id are left None.
 
     Raises:
         ResolveError: Names without an id (unless `skip`), or with several; all are told at once.
     """
     steps = TAG_STEPS if kind == "tag" else IMAGE_STEPS
     found: list[str | None] = [None] * len(names)
+    ids = table
     rename = dict(rename or {})
     if unknown := sorted(set(rename) - set(names)):
         raise ResolveError(f"--map: no such class in the data set, got {', '.join(unknown)}; it has {_some(names)}")
@@ -83,18 +95,15 @@ def resolve(
             left.append(code)
         if rename and wanted[code] != names[code]:
             report.add("mapped", 0, value=[wanted[code]], table=[names[code]])
-    if (
-        kind == "image"
-        and all("/" in names[code] for code in left)
-        and not any("/" in name or "\\" in name for name in ids)
-    ):
-        steps = steps[1:]  # the table has no paths, so none can match
+    if kind == "image" and left:
+        own = set(names)
+        ids = {name: id_ for name, id_ in ids.items() if name not in own}  # those are the ids of these images
     for step in steps:
         left = _match(step, left, wanted, ids, found, kind, report)
     if left and not skip:
-        raise _unresolved(kind, left, names, ids, counts)
+        raise _unresolved(kind, left, names, table, counts)
     if kind == "image":
-        _refuse_shared(found, names, ids)
+        _refuse_shared(found, names, table)
     return found
 
 
@@ -113,13 +122,13 @@ def _match(
     table: dict[str, str] = {}
     several: dict[str, list[str]] = {}
     for name in ids:
-        key = step.key(name)
+        key = step(name)
         twin = table.setdefault(key, name)
         if twin is not name and ids[twin] != ids[name]:
             several.setdefault(key, [twin]).append(name)
     still: list[int] = []
     for code in left:
-        key = step.key(names[code])
+        key = step(names[code])
         match = table.get(key)
         if match is None:
             still.append(code)
@@ -130,7 +139,7 @@ def _match(
                 + ("say which with --map" if kind == "tag" else "give the ids by their paths")
             )
         found[code] = ids[match]
-        if step.told:
+        if kind == "tag" or not _is_sure(names[code], match):
             report.add("matched_loosely", 0, value=[match], table=[names[code]])
     return still
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections import Counter
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import chain
 from operator import methodcaller
 from typing import TYPE_CHECKING, NamedTuple
 
-from regionbatch.errors import DatasetNotFoundError
+from regionbatch.errors import DatasetError, DatasetNotFoundError
 from regionbatch.pictures import EXTENSIONS
 
 if TYPE_CHECKING:
@@ -147,8 +148,15 @@ class Tree:
         return listing is not None and not EXTENSIONS.isdisjoint(listing.by_ending)
 
     def folders(self, top: str = "") -> Iterator[tuple[str, Folder]]:
-        """All folders from `top` down, sorted, with their listings."""
+        """All folders from `top` down, sorted, with their listings.
+
+        Raises:
+            DatasetError: They are deeper than any data set's: most likely a trap.
+        """
         listing = self.folder(top)
+        if top.count("/") > _DEEPEST:
+            shown = "/".join(top.split("/")[:2])
+            raise DatasetError(f"{shown}: folders too deep, got more than {_DEEPEST}; name a folder further down")
         if listing is not None:
             yield top, listing
             for name in sorted(listing.folders):
@@ -224,16 +232,23 @@ class PictureFinder:
         self._with_pictures = [(tree, folder) for tree, folder in self._places if tree.has_pictures(folder)]
 
     def find_all(self, names: Sequence[str]) -> dict[int, tuple[str, str]]:
-        """`find` for many names: what was found, by the number of the name."""
+        """`find` for many names: what was found, by the number of the name.
+
+        A picture that several names lead to is that of those whose whole path it ends with.
+        """
         if not self._with_pictures and not any("/" in name for name in names):
             return {}
-        return {row: found for row, found in enumerate(map(self.find, names)) if found[1]}
+        found = {row: hit for row, hit in enumerate(map(self.find, names)) if hit[1]}
+        often = Counter(hit[0] for hit in found.values())
+        if len(often) == len(found):
+            return found
+        return {row: hit for row, hit in found.items() if often[hit[0]] == 1 or _ends_with(hit[0], names[row])}
 
     def find(self, name: str) -> tuple[str, str]:
         """The picture's path relative to the data set, and the path to open; two empty texts: it is not there."""
         places = self._places if "/" in name else self._with_pictures
-        for exact in (True, False):
-            for candidate in tails(name) if places else ():
+        for candidate in tails(name) if places else ():
+            for exact in (True, False):
                 for tree, folder in places:
                     path = f"{folder}/{candidate}" if folder else candidate
                     found = path if path in tree else None if exact else tree.find(path)
@@ -330,6 +345,11 @@ def tails(path: str) -> Iterator[str]:
         return
     for start in range(len(parts)):
         yield "/".join(parts[start:])
+
+
+def _ends_with(found: str, name: str) -> bool:
+    """Whether a path ends with the whole of another, whatever their case."""
+    return f"/{fold(found)}".endswith(f"/{fold(next(tails(name), ''))}")
 
 
 def leaves(path: str) -> bool:
