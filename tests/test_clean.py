@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import regionbatch as rb
-from helpers import SIZE, Box, batches_of, write_coco, write_json, write_voc, write_yolo
+from helpers import SIZE, Box, batches_of, ids_of, write_coco, write_json, write_voc, write_yolo
 from regionbatch.boxes import BoxMode
 from regionbatch.clean import clean
 from regionbatch.codes import CODES
@@ -268,6 +269,21 @@ def test_crowds_are_kept_unless_asked(tmp_path: Path) -> None:
     kept = rb.read(tmp_path)
     assert (kept.findings.counts()["crowd"], kept.ledger.kept) == (1, 1)
     assert dict(rb.read(tmp_path, drop=["crowd"]).ledger.dropped) == {"left_out": 1}
+
+
+def test_one_name_may_be_a_text(tmp_path: Path) -> None:
+    folder = write_coco(tmp_path, [("a.jpg", "cat", GOOD["coco"]), ("a.jpg", "dog", GOOD["coco"])], iscrowd=1)
+    assert [region.tag for region in rb.read(folder, only="cat")] == ["cat"]
+    assert len(rb.read(folder, drop="crowd")) == 0
+
+
+def test_a_data_set_can_be_handed_to_another_process(tmp_path: Path) -> None:
+    dataset = rb.read(write_coco(tmp_path, [("a.jpg", "cat", GOOD["coco"]), ("a.jpg", "dog", (0, 0, 0, 0))]))
+    again = pickle.loads(pickle.dumps(dataset))
+    assert [*again] == [*dataset]
+    assert (again.ledger, [*again.findings]) == (dataset.ledger, [*dataset.findings])
+    batches = rb.batches(again, tag_ids=ids_of(dataset.tags), image_ids=ids_of(dataset.images.names))
+    assert [one.to_json() for one in pickle.loads(pickle.dumps(batches))] == [one.to_json() for one in batches]
 
 
 def test_only_some_classes(tmp_path: Path) -> None:

@@ -56,6 +56,37 @@ def lossy(tmp_path: Path) -> Place:
     return Place(tmp_path, GOOD, CLIPPED, EMPTY)
 
 
+def test_what_was_left_out_as_asked_is_told_too(lossy: Place) -> None:
+    result = command("inspect", lossy.data, "--only", "猫")
+    assert "left_out (dropped): left out; as --drop or --only asked" in result.stdout
+
+
+def test_a_report_never_replaces_the_data(lossy: Place) -> None:
+    labels = next(path for path in lossy.data.rglob("*") if path.is_file())
+    content = labels.read_bytes()
+    result = command("inspect", lossy.data, "--report", labels)
+    assert (result.status, "no place for a report" in result.stderr) == (1, True)
+    assert labels.read_bytes() == content
+    both = lossy.folder / "o.jsonl"
+    result = lossy.convert("--report", both, to=both)
+    assert (result.status, "o.jsonl is the output too" in result.stderr) == (2, True)
+
+
+def test_an_empty_name_is_not_this_folder() -> None:
+    result = command("inspect", "")
+    assert (result.status, result.stderr) == (
+        2,
+        "Error: DATASET: an empty name; name a folder or a file, or . for this folder\n",
+    )
+
+
+def test_the_output_may_be_this_folder(lossy: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert lossy.convert(to=".").status == 3
+    assert [path.name for path in (tmp_path / "empty").iterdir()] == ["batch-00001.json"]
+
+
 def test_a_folder_called_like_markup(tmp_path: Path) -> None:
     folder = write_coco(tmp_path / "set [/b] [v1]", [("a.jpg", "cat", (1, 2, 30, 4))])
     result = command("inspect", folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import regionbatch as rb
+from helpers import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -173,6 +175,28 @@ def test_label_file_that_is_no_file(tmp_path: Path, format: str, name: str, kind
 
 
 @needs_posix
+@pytest.mark.parametrize("name", ["coco", "voc", "yolo"])
+def test_a_folder_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """What is in it is lost, which nobody must overlook."""
+    folder = tmp_path / "set"
+    shutil.copytree(ROOT / "fixtures" / "scene" / name, folder)
+    closed = next(path for path in sorted(folder.iterdir()) if path.is_dir())
+    (closed / "private").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).rstrip(os.sep).endswith("private"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    dataset = rb.read(folder)
+    told = [(one.code, one.file, one.value) for one in dataset.findings if one.code == "unreadable_file"]
+    what = "a folder that may not be opened; whatever is in it was not read"
+    assert told == [("unreadable_file", f"{closed.name}/private", what)]
+    assert dataset.ledger.images.lost == 1
+
+
 def test_folders_that_link_in_a_circle(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("cat\n", encoding="utf-8")
     (tmp_path / "labels").mkdir()

@@ -72,6 +72,9 @@ def coco(annotations: str) -> Files:
 
 READING: dict[str, Cause] = {
     "nothing there": Cause({}, ("nowhere: there is no such file or folder", "check the path"), "nowhere"),
+    "folders without end": Cause(
+        {"/".join(["a"] * 70) + "/a.txt": ""}, ("a/a: folders too deep, got more than 64", "further down")
+    ),
     "an unknown format": Cause(YOLO, ("--format", "got yola", "did you mean yolo?"), options={"format": "yola"}),
     "no format at all": Cause({"a.doc": ""}, ("no data set that a reader knows", "coco: a COCO JSON", "--format")),
     "two formats": Cause({**YOLO, "a.json": COCO}, ("more than one format", "coco: a.json", "--format")),
@@ -296,8 +299,15 @@ def plugged(format: str, *values: str) -> Callable[[Path], object]:  # noqa: A00
     return run
 
 
-def report_on_a_folder(folder: Path) -> None:
-    regionbatch.write_report(folder, dataset(folder / "set"))
+def report_on(name: str) -> Callable[[Path], object]:
+    """Write a report of a data set to a path in its folder."""
+
+    def do(folder: Path) -> None:
+        read = dataset(folder)
+        (folder / "mine.json").write_text('{"images": []}', encoding="utf-8")
+        regionbatch.write_report(folder / name, read)
+
+    return do
 
 
 CAT = {"cat": id_of("cat")}
@@ -390,7 +400,17 @@ DOING: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         lambda _: regionbatch.write([Batch(b"")], Full()),
         ("the file object: cannot be written, got No space", "not whole"),
     ),
-    "a report on a folder": (report_on_a_folder, ("the report cannot be written, got", "choose another path")),
+    "an output that looks like a file": (
+        written("o.xml"),
+        ("o.xml: payloads go to a folder or a .jsonl file, got .xml",),
+    ),
+    "a report on a folder": (report_on("."), ("a report is a file, got the name of a folder", "choose another name")),
+    "a report on labels": (report_on("mine.json"), ("mine.json: no place for a report", "choose another name")),
+    "a report inside a file": (report_on("mine.json/r"), ("the report cannot be written, got", "choose another path")),
+    "neither a path nor a loaded COCO": (
+        lambda _: regionbatch.read(None),  # type: ignore[arg-type]
+        ("source: a path or a loaded COCO is needed, got NoneType",),
+    ),
     # Plugins
     "two readers of one name": (
         plugged("csv", "a:A", "b:B"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -91,11 +93,35 @@ def test_splits_are_counted(tmp_path: Path) -> None:
     assert figures["classes"] == {"cat": 5}
 
 
+def test_a_report_replaces_nothing_but_a_report(tmp_path: Path, dataset: rb.Dataset) -> None:
+    labels = next(path for path in dataset.root.iterdir() if path.suffix == ".json")
+    content = labels.read_bytes()
+    with pytest.raises(OutputError, match="no place for a report, got a file of something else there"):
+        rb.write_report(labels, dataset)
+    assert labels.read_bytes() == content
+    (tmp_path / "r.json").touch()
+    for _ in range(2):
+        rb.write_report(tmp_path / "r.json", dataset)
+    assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["format"] == "coco"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a pipe with a name")
+def test_a_report_to_a_pipe_is_written_there(tmp_path: Path, dataset: rb.Dataset) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor() as pool:
+        told = pool.submit((tmp_path / "pipe").read_bytes)
+        rb.write_report(tmp_path / "pipe", dataset)
+    assert json.loads(told.result())["format"] == "coco"
+    assert (tmp_path / "pipe").is_fifo()
+
+
 def test_a_report_that_cannot_be_written(tmp_path: Path, dataset: rb.Dataset) -> None:
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     with pytest.raises(OutputError, match="the report cannot be written, got"):
         rb.write_report(tmp_path / "file" / "report.json", dataset)
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OutputError, match="the report cannot be written, got"):
-        rb.write_report(tmp_path / "folder", dataset)
+    for mine in ("file", "folder"):
+        with pytest.raises(OutputError, match="choose another name"):
+            rb.write_report(tmp_path / mine, dataset)
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "file", "folder"], "no temporary file is left"

@@ -55,6 +55,7 @@ def convert(
       regionbatch convert mydata -o - --tags tags.json --images images.json | head -n 1
     """
     from regionbatch.batching import batches as make_batches  # noqa: PLC0415 - NumPy: only when there is work
+    from regionbatch.errors import OptionError  # noqa: PLC0415
     from regionbatch.output import check_target, write  # noqa: PLC0415
     from regionbatch.reading import refuse_doubt  # noqa: PLC0415
     from regionbatch.renaming import read_renames  # noqa: PLC0415
@@ -63,8 +64,12 @@ def convert(
     to_stdout = output == "-"
     if to_stdout and common.as_json:
         raise click.UsageError("--json and -o - both want standard output; write the payloads to a file.")
+    if to_stdout and sys.stdout is None:
+        raise click.UsageError("-o - needs standard output, which is closed; write the payloads to a file.")
     if not to_stdout:
         check_target(Path(output), overwrite=overwrite)
+        if common.report and Path(common.report).resolve() == Path(output).resolve():
+            raise OptionError(f"--report: {common.report} is the output too; choose another name")
     rename = read_renames(mapped, map_file)
     with progress_bar(common) as progress:
         dataset = read(common, progress)

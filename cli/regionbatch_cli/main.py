@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import io
 import os
@@ -55,9 +56,11 @@ def main() -> None:
     try:
         status = _run()
     except OSError as error:  # most often standard output: gone, as in `regionbatch … | head`, or on a full disk
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try again when it ends
+        if sys.stdout:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try again when it ends
         status = CANNOT
-        if not isinstance(error, BrokenPipeError):
+        # What has gone away is EPIPE, but EINVAL on Windows.
+        if not isinstance(error, BrokenPipeError) and not (sys.platform == "win32" and error.errno == errno.EINVAL):
             place = error.filename or "standard output"
             _say(f"{place}: cannot be written, got {error.strerror or error}; make room, or name another place")
     sys.exit(status)

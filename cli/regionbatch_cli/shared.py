@@ -6,6 +6,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -13,7 +14,9 @@ import click
 from regionbatch.options import CocoOptions, ReadOptions, VocOptions, YoloOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
+
+    import rich.progress
 
     from regionbatch.batching import Batches
     from regionbatch.dataset import Dataset
@@ -100,6 +103,12 @@ def read(common: Common, progress: Progress | None) -> Dataset:
     from regionbatch.errors import OptionError  # noqa: PLC0415 - as below
     from regionbatch.reading import read as read_dataset  # noqa: PLC0415 - NumPy: only when there is work
 
+    if not common.dataset:
+        raise OptionError("DATASET: an empty name; name a folder or a file, or . for this folder")
+    if common.report:
+        from regionbatch.report import check_report  # noqa: PLC0415 - as above
+
+        check_report(Path(common.report))
     plugged = dict(text.split("=", 1) for text in common.option if "=" in text)
     if len(plugged) < len(common.option):
         raise OptionError(f"--option: NAME=VALUE is needed, got {', '.join(common.option)}; see regionbatch formats")
@@ -115,8 +124,30 @@ def read(common: Common, progress: Progress | None) -> Dataset:
     )
 
 
+class Bar:
+    """A progress bar that the library can call."""
+
+    def __init__(self, bar: rich.progress.Progress) -> None:
+        """Take a bar that runs."""
+        self._bar = bar
+        self._tasks: dict[str, Any] = {}
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Show how much is done."""
+        if what not in self._tasks:
+            self._tasks[what] = self._bar.add_task(what, total=total or None)
+        self._bar.update(self._tasks[what], completed=done, total=total or None)
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Hide it, so that something can be printed."""
+        self._bar.stop()
+        yield
+        self._bar.start()
+
+
 @contextmanager
-def progress_bar(common: Common) -> Iterator[Progress | None]:
+def progress_bar(common: Common) -> Iterator[Bar | None]:
     """A bar on a terminal; nothing in a pipe, with --quiet or with --json."""
     if common.quiet or common.as_json or not sys.stderr.isatty():
         yield None
@@ -126,14 +157,7 @@ def progress_bar(common: Common) -> Iterator[Progress | None]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total or None)
-            bar.update(tasks[what], completed=done, total=total or None)
-
-        yield show
+        yield Bar(bar)
 
 
 def say(common: Common, text: str = "", *, err: bool = False) -> None:
@@ -169,14 +193,23 @@ def print_json(content: dict[str, Any]) -> None:
 
 
 def print_account(common: Common, ledger: Ledger, findings: Findings, *, err: bool = False) -> None:
-    """Print the ledger, and what was dropped, adjusted or is worth a look, with the first places of each."""
-    from regionbatch.codes import CODES  # noqa: PLC0415 - as above
-
+    """Print the ledger, and what was dropped, adjusted or is worth a look."""
     say(common, f"boxes:  {ledger}", err=err)
     say(common, f"images: {ledger.images}", err=err)
+    print_findings(common, findings, err=err)
+
+
+def print_findings(
+    common: Common, findings: Findings, *, told: Mapping[str, int] | None = None, err: bool = False
+) -> None:
+    """Print what was dropped, adjusted or is worth a look, with the first places of each, unless it was `told`."""
+    from regionbatch.codes import CODES  # noqa: PLC0415 - as above
+
     for code, count in findings.counts().items():
         rule = CODES[code]
-        if rule.severity == "info" and not common.verbose:
+        if told and told.get(code) == count:
+            continue
+        if rule.severity == "info" and rule.effect != "dropped" and not common.verbose:
             continue
         say(common, f"{_SIGNS[rule.severity]} {count} {code} ({rule.effect}): {rule.what}; {rule.advice}", err=err)
         shown = 20 if common.verbose else 3

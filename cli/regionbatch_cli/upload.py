@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from regionbatch_cli.service import Service, service_options
-from regionbatch_cli.shared import Common, dataset_options, finish, print_account, print_json, progress_bar, read, say
+from regionbatch_cli.shared import (
+    Common,
+    dataset_options,
+    finish,
+    print_account,
+    print_findings,
+    print_json,
+    progress_bar,
+    read,
+    say,
+)
 
 if TYPE_CHECKING:
     from regionbatch.customvision.plan import Plan
@@ -66,8 +76,16 @@ def upload(
             client, project = service.connect()
         stack.enter_context(client)
         where = journal or (None if local else service.journal_of(common.dataset))
-        progress = stack.enter_context(progress_bar(common))
-        dataset = read(common, progress)
+        bar = stack.enter_context(progress_bar(common))
+        dataset = read(common, bar)
+
+        def tell(plan: Plan) -> None:
+            if common.as_json:
+                return
+            with bar.hidden() if bar else nullcontext():
+                print_account(common, plan.batches.ledger, plan.all_findings)
+                _print_plan(common, plan)
+
         try:
             result = upload_dataset(
                 dataset,
@@ -82,10 +100,12 @@ def upload(
                 shrink=shrink,
                 dry_run=dry_run,
                 strict=common.strict,
-                progress=progress,
+                progress=bar,
+                planned=tell,
                 **more,
             )
         except KeyboardInterrupt:
+            stack.close()  # or the bar would wipe the next line out
             click.echo(f"\nStopped. {_resume(where)}", err=True)
             return STOPPED
     told = result.summary()
@@ -121,8 +141,7 @@ def _resume(journal: str | Path | None) -> str:
 
 
 def _print(common: Common, result: UploadResult, journal: str | Path | None) -> None:
-    print_account(common, result.batches.ledger, result.findings)
-    _print_plan(common, result.plan)
+    print_findings(common, result.findings, told=result.plan.all_findings.counts())
     if result.verification is None:
         say(common, "nothing was written (--dry-run)")
         return

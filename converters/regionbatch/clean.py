@@ -16,7 +16,7 @@ from regionbatch import boxes
 from regionbatch.codes import ADJUSTING, CODES
 from regionbatch.dataset import Images, RawAnnotations, Regions
 from regionbatch.errors import OptionError, PluginError
-from regionbatch.findings import Account, Ledger, Report, frozen_counts, on_one_line
+from regionbatch.findings import Account, Ledger, Report, on_one_line
 from regionbatch.limits import REGIONS_PER_IMAGE
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def clean(
     if only is not None:
         if unknown := [name for name in only if name not in tags]:
             known = on_one_line(", ".join(tags[:20]))
-            raise OptionError(f"only: no such class, got {', '.join(unknown)}; the data set has {known}")
+            raise OptionError(f"--only: no such class, got {', '.join(unknown)}; the data set has {known}")
         fates.rule("left_out", ~np.isin(tag, [code for code, name in enumerate(tags) if name in only]))
     fates.rule("unknown_class", tag < 0)
 
@@ -98,7 +98,7 @@ def clean(
         regions,
         report.boxes_read,
         report.dropped("box"),
-        Account(report.images_read, len(images), *map(frozen_counts, of_images)),
+        Account(report.images_read, len(images), *map(dict, of_images)),
     )
     return images, tags, regions, ledger
 
@@ -191,7 +191,7 @@ def ledger_of(regions: Regions, read: int, dropped: Mapping[str, int], images: A
     """
     counts = np.bincount(regions.adjusted, minlength=len(ADJUSTING)).tolist()
     adjusted = {code: count for code, count in zip(ADJUSTING, counts, strict=True) if code and count}
-    ledger = Ledger(read, counts[0], frozen_counts(adjusted), frozen_counts(dropped), images)
+    ledger = Ledger(read, counts[0], dict(adjusted), dict(dropped), images)
     for what, account in (("boxes", ledger), ("images", images)):
         if not account.balanced:
             raise PluginError(f"the ledger of {what} does not add up: {account}; this is a defect of the reader")

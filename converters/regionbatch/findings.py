@@ -9,7 +9,6 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from unicodedata import category
 
@@ -278,11 +277,6 @@ def on_one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(sign if sign.isprintable() or category(sign) == "Zs" else ascii(sign)[1:-1] for sign in text)
-
-
-def frozen_counts(counts: Mapping[str, int]) -> Mapping[str, int]:
-    """A read-only copy of counts by code."""
-    return MappingProxyType(dict(counts))
 
 
 def _shortened(name: str) -> str:

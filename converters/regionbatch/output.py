@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from regionbatch.findings import Progress
 
 Payload = Literal["json", "xml"]
+_FILES = (".json", ".ndjson", ".xml", ".gz", ".zip", ".csv", ".txt")
+"""Endings of files, with which nobody calls a folder on purpose."""
 _OURS = re.compile(r"batch-\d{5,}\.(json|xml)")
 
 
@@ -48,7 +50,7 @@ def write(
     bodies = _bodies(batches, payload, progress)
     if not isinstance(target, (str, os.PathLike)):
         return _write_object(bodies, target)
-    path = Path(target)
+    path = Path(os.path.abspath(target))  # noqa: PTH100 - `.` has no name that another could stand beside
     lines = path.suffix.lower() == ".jsonl"
     if lines and payload == "xml":
         raise OptionError(f"{path}: a .jsonl file takes JSON, got --payload xml; name a folder instead")
@@ -68,6 +70,8 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         OutputError: It exists and `overwrite` is off, or something else lies there that must not be deleted.
     """
     lines = path.suffix.lower() == ".jsonl"
+    if not lines and path.suffix.lower() in _FILES:
+        raise OutputError(f"{path}: payloads go to a folder or a .jsonl file, got {path.suffix}; choose another name")
     if not path.exists():
         return
     if lines == path.is_dir():

@@ -33,8 +33,8 @@ def read(
     source: str | PathLike[str] | COCO,
     *,
     format: str | Reader | None = None,  # noqa: A002 - the word that a caller looks for
-    drop: Collection[str] = (),
-    only: Collection[str] | None = None,
+    drop: str | Collection[str] = (),
+    only: str | Collection[str] | None = None,
     strict: bool = False,
     progress: Progress | None = None,
     **options: Any,  # noqa: ANN401 - checked against the reader's own dataclass
@@ -55,13 +55,19 @@ def read(
         OptionError: An option is unknown or has a value that is not allowed.
         StrictError: See `strict`.
     """
+    drop = [drop] if isinstance(drop, str) else drop
+    only = [only] if isinstance(only, str) else only
     for mark in drop:
         if mark not in MARKS:
-            raise OptionError(f"drop: no such mark, got {mark}; known: {', '.join(MARKS)}")
+            raise OptionError(f"--drop: no such mark, got {mark}; known: {', '.join(MARKS)}")
     report = Report(progress)
     if not isinstance(source, (str, Path)) and not hasattr(source, "__fspath__"):
         from regionbatch.readers.coco import CocoReader  # noqa: PLC0415 - NumPy and pycocotools, only where needed
 
+        if not isinstance(getattr(source, "dataset", None), dict):
+            raise OptionError(
+                f"source: a path or a loaded COCO is needed, got {type(source).__name__}; give one of them"
+            )
         coco = CocoReader()
         raw = coco.read_loaded(source.dataset, _options(coco, "coco", options), report)
         name, root = "coco", Path()

@@ -54,9 +54,10 @@ def write_report(
     `findings` are told instead of those of the data set or the batches; `more` goes beside the summary.
 
     Raises:
-        OutputError: The file cannot be written.
+        OutputError: Something else than an earlier report is there, or the file cannot be written.
     """
     path = Path(path)
+    check_report(path)
     if findings is None:
         findings = dataset.findings if batches is None else batches.findings
     content = summary(dataset, batches) | dict(more or {})
@@ -64,7 +65,8 @@ def write_report(
     content["counts"] = findings.counts()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as file:
+        # A pipe or a device is written to, not replaced.
+        with path.open("wb") if path.exists() and not path.is_file() else whole_file(path) as file:
             file.write(as_json(content, indent=1)[:-2] + b',\n "findings": [')
             for number, finding in enumerate(findings):
                 file.write((b",\n  " if number else b"\n  ") + as_json(finding._asdict()))
@@ -72,6 +74,30 @@ def write_report(
     except OSError as error:
         what = f"the report cannot be written, got {error.strerror or error}; choose another path"
         raise OutputError(f"{path}: {what}") from error
+
+
+def check_report(path: Path) -> None:
+    """See, before the work begins, whether a report may be written to a path: it replaces nothing but a report.
+
+    Raises:
+        OutputError: It may not.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path}: a report is a file, got the name of a folder; choose another name")
+    if path.is_file() and not _is_report(path):
+        raise OutputError(f"{path}: no place for a report, got a file of something else there; choose another name")
+
+
+def _is_report(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_BEGIN)) in (b"", _BEGIN)
+    except OSError:
+        return False
+
+
+_BEGIN = b'{\n "format": "'
+"""How a report begins; the summary's first line."""
 
 
 def as_json(content: object, indent: int = 0) -> bytes:

@@ -77,6 +77,20 @@ def test_the_whole_way(place: Place) -> None:
     assert proof.stdout.endswith("proof:  60 verified, 0 missing, 0 moved, 0 extra\n")
 
 
+def test_the_plan_is_told_before_the_first_write(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+
+    def echo(text: str = "", **_more: Any) -> None:
+        shown.append(f"{place.service.calls['CreateTag']} {text}")
+
+    monkeypatch.setattr("regionbatch_cli.shared.click.echo", echo)
+    assert place.run("upload", "--create-tags").status == 0
+    assert [line[:8] for line in shown] == [
+        *(f"0 {name}" for name in ("boxes:", "images", "plan: ", "      ")),
+        *("3 sent: ", "3 proof:", "3 journa"),
+    ]
+
+
 def test_a_dry_run(place: Place) -> None:
     result = place.run("upload", "--create-tags", "--dry-run")
     assert result.status == 0

@@ -75,6 +75,11 @@ class Plan:
     confirmed: NDArray[np.int32]
     """Regions of the data set that the project has, though they were not in its listing."""
 
+    @property
+    def all_findings(self) -> Findings:
+        """Those of the data set, of resolving its names, and of the plan."""
+        return self.batches.findings + self.findings
+
     def summary(self) -> dict[str, Any]:
         """The figures as plain values, ready for JSON."""
         return {

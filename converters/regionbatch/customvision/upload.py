@@ -24,7 +24,7 @@ from regionbatch.limits import tier_of
 from regionbatch.reading import refuse_doubt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from os import PathLike
 
     from numpy.typing import NDArray
@@ -119,6 +119,7 @@ def upload(
     dry_run: bool = False,
     strict: bool = False,
     progress: Progress | None = None,
+    planned: Callable[[Plan], object] | None = None,
     pace: Pace | None = None,
     in_flight: int = IN_FLIGHT,
 ) -> UploadResult:
@@ -141,6 +142,7 @@ def upload(
         dry_run: Only read and plan.
         strict: Raise before the first write if a region or a picture would be dropped, or was adjusted.
         progress: Called with what is done, how much of it, and how much there is.
+        planned: Called with the plan before the first write; an exception from it ends the upload there.
         pace: The rate and the clock, instead of the tier's.
         in_flight: Batches of regions under way at a time.
 
@@ -173,7 +175,9 @@ def upload(
             report=report,
         )
         if strict:
-            refuse_doubt(plan.batches.findings + plan.findings, dataset.root)
+            refuse_doubt(plan.all_findings, dataset.root)
+        if planned:
+            planned(plan)
         if dry_run:
             return _nothing_done(plan, pace)
         tag_ids = {**plan.tag_ids, **_create_tags(client, project_id, plan, pace, log)}
@@ -249,7 +253,7 @@ def _nothing_done(plan: Plan, pace: Pace) -> UploadResult:
         verification=None,
         batches=plan.batches,
         image_ids=plan.known,
-        findings=plan.batches.findings + plan.findings,
+        findings=plan.all_findings,
     )
 
 

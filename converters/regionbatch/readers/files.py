@@ -65,7 +65,9 @@ class Tree:
         self.outside: list[str] = []
         """Links that lead out of `root`, as far as listed."""
         self.odd: list[str] = []
-        """Pipes, sockets, devices, links to nothing and closed folders, as far as listed."""
+        """Pipes, sockets, devices and links to nothing, as far as listed."""
+        self.closed: list[str] = []
+        """Folders that may not be opened, as far as somebody tried."""
         self._prefix = os.path.join(root, "")  # noqa: PTH118 - text: there may be 200,000 paths
         self._real = {"": os.path.realpath(root)}
         self._listed: dict[str, Folder | None] = {}
@@ -84,7 +86,7 @@ class Tree:
             found = os.scandir(self.on_disk(folder))
             entries = [entry for entry in found if (name := entry.name)[0] != "." and name not in _NOT_DATA]
         except OSError:
-            self.odd.append(folder)
+            self.closed.append(folder or ".")
             return None
         files = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
         folders = []
@@ -190,13 +192,14 @@ class Tree:
         return read_bytes(self.on_disk(path))
 
     def report_strays(self, report: Report, *suffixes: str) -> None:
-        """Report links that lead outside, and label files that are no files."""
+        """Report links that lead outside, closed folders, and label files that are no files."""
         for path in self.outside:
             report.add("outside_dataset", 0, table=[path])
-        for path in self.odd:
-            if path.lower().endswith(suffixes):
-                report.read(images=1)
-                report.add("unreadable_file", 0, value=["a pipe, device, closed folder or broken link"], table=[path])
+        odd = {path: "a pipe, device or broken link" for path in self.odd if path.lower().endswith(suffixes)}
+        closed = dict.fromkeys(self.closed, "a folder that may not be opened; whatever is in it was not read")
+        for path, what in {**odd, **closed}.items():
+            report.read(images=1)
+            report.add("unreadable_file", 0, value=[what], table=[path])
 
 
 def pictures_of(folder: Folder) -> list[str]:
