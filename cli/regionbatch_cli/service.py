@@ -36,7 +36,7 @@ class Service:
     def journal_of(self, dataset: str) -> Path:
         """Where the journal of a data set's upload is, if --journal does not say."""
         project = "".join(filter(str.isalnum, self.project or ""))[:8]
-        return Path(f"{Path(dataset).resolve().stem}-{project}.regionbatch.sqlite")
+        return Path(f"{Path(dataset).resolve().name}-{project}.regionbatch.sqlite")
 
     def connect(self) -> tuple[TrainingClient, str]:
         """The client and the project's id; asks for a key on a terminal if none was given."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
@@ -15,8 +15,6 @@ from regionbatch.options import CocoOptions, ReadOptions, VocOptions, YoloOption
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-
-    import rich.progress
 
     from regionbatch.batching import Batches
     from regionbatch.dataset import Dataset
@@ -125,12 +123,20 @@ def read(common: Common, progress: Progress | None) -> Dataset:
 
 
 class Bar:
-    """A progress bar that the library can call."""
+    """A progress bar on standard error, which the library can call."""
 
-    def __init__(self, bar: rich.progress.Progress) -> None:
-        """Take a bar that runs."""
-        self._bar = bar
+    def __init__(self) -> None:
+        """Show it."""
+        self._show()
+
+    def _show(self) -> None:
+        from rich.console import Console  # noqa: PLC0415 - only on a terminal
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
         self._tasks: dict[str, Any] = {}
+        self._bar.start()
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Show how much is done."""
@@ -138,12 +144,16 @@ class Bar:
             self._tasks[what] = self._bar.add_task(what, total=total or None)
         self._bar.update(self._tasks[what], completed=done, total=total or None)
 
+    def close(self) -> None:
+        """Wipe it out."""
+        self._bar.stop()
+
     @contextmanager
     def hidden(self) -> Iterator[None]:
-        """Hide it, so that something can be printed."""
-        self._bar.stop()
+        """Wipe it out while something is printed, then begin a new one: an old one would overwrite that."""
+        self.close()
         yield
-        self._bar.start()
+        self._show()
 
 
 @contextmanager
@@ -152,12 +162,8 @@ def progress_bar(common: Common) -> Iterator[Bar | None]:
     if common.quiet or common.as_json or not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console  # noqa: PLC0415 - only on a terminal
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield Bar(bar)
+    with closing(Bar()) as bar:
+        yield bar
 
 
 def say(common: Common, text: str = "", *, err: bool = False) -> None:

@@ -114,6 +114,22 @@ _ALL = (
         grave=True,
     ),
     Code(
+        "set_changed",
+        "noted",
+        "dataset",
+        "the journal was begun with another state of the data set, or other names",
+        "all is compared with the project afresh; what is there and not in the data set any more stays there",
+        grave=True,
+    ),
+    Code(
+        "picture_changed",
+        "noted",
+        "image",
+        "another picture than the one that went up",
+        "it goes up again; the old one stays in the project",
+        grave=True,
+    ),
+    Code(
         "same_picture",
         "noted",
         "image",

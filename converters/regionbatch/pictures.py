@@ -46,6 +46,7 @@ def measured(raw: RawAnnotations, report: Report) -> RawAnnotations:
         if done % 1000 == 0:
             report.progress("measuring pictures", done, len(on_disk))
         found[row] = np.minimum(size(images.paths[row]), np.iinfo(np.int32).max)
+    report.progress("measuring pictures", len(on_disk), len(on_disk))
     declared = np.stack([images.width, images.height], axis=1)
     known = np.all(found > 0, axis=1)
     missing = known & ~np.all(declared > 0, axis=1)

@@ -53,7 +53,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 def test_the_whole_way(place: Place) -> None:
     result = place.run("upload", "--create-tags")
     assert (result.status, result.stderr) == (0, "")
-    journal = f"my-{place.project[:8]}.regionbatch.sqlite"
+    journal = f"my.set-{place.project[:8]}.regionbatch.sqlite"
     calls = place.service.calls.total()
     assert result.stdout == (
         "boxes:  60 read = 60 kept + 0 adjusted + 0 dropped\n"
@@ -205,7 +205,7 @@ def test_a_wrong_key_and_a_wrong_project(place: Place, monkeypatch: pytest.Monke
 def test_a_journal_in_use(place: Place) -> None:
     from regionbatch.customvision.journal import Journal  # noqa: PLC0415 - only here
 
-    with Journal("one.sqlite", {}):
+    with Journal("one.sqlite", place.project):
         result = place.run("upload", "--journal", "one.sqlite")
     assert (result.status, "another run has this journal" in result.stderr) == (1, True)
 

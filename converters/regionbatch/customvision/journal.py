@@ -58,11 +58,11 @@ class Journal:
     """The journal of one upload; a context manager. Any thread may write.
 
     Raises:
-        JournalError: Another run has it, it is none, or it belongs to another upload.
+        JournalError: Another run has it, it is none, or it belongs to another project.
     """
 
-    def __init__(self, path: str | PathLike[str] | None, upload: Mapping[str, str]) -> None:
-        """Open or make it for an upload, told by some texts that must not change; None: in memory, for this run."""
+    def __init__(self, path: str | PathLike[str] | None, project_id: str) -> None:
+        """Open or make it for uploads to a project; None: in memory, for this run."""
         self.path = path
         self._lock = threading.Lock()
         with self._told():
@@ -70,7 +70,8 @@ class Journal:
         try:
             with self._told():
                 self._open()
-            self._claim({"format": str(FORMAT), **upload})
+            self._claim("format", str(FORMAT))
+            self._claim("project", project_id.strip().lower())
         except BaseException:
             self._db.close()
             raise
@@ -145,16 +146,35 @@ class Journal:
         with self._transaction():
             self._db.execute("UPDATE calls SET done = sent WHERE done IS NULL")
 
-    def _claim(self, upload: Mapping[str, str]) -> None:
-        """See that it is the journal of this upload; one of an upload that did nothing yet may become it."""
-        with self._told():
-            known = dict(self._db.execute("SELECT key, value FROM upload").fetchall())
-            (done,) = self._db.execute("SELECT count(*) FROM calls").fetchone()
-        for key, value in upload.items():
-            if done and known.get(key, value) != value:
-                raise another_upload(self.path, f"another {key} than it was begun with")
+    def is_of(self, dataset: str) -> bool:
+        """Whether it was begun with a data set, told by its fingerprint; if not, it is that data set's from now on.
+
+        Then the numbers of regions in it mean nothing any more, and are forgotten. The images are not.
+        """
+        if self._is_same("data set", dataset):
+            return True
         with self._transaction():
-            self._db.executemany("INSERT OR REPLACE INTO upload VALUES (?, ?)", upload.items())
+            self._db.execute("UPDATE calls SET rows = NULL, outcomes = NULL")
+            self._db.execute("UPDATE upload SET value = ? WHERE key = 'data set'", (dataset,))
+        return False
+
+    def _claim(self, key: str, value: str) -> None:
+        """See that it was begun with this; a journal of an upload that did nothing yet is everybody's."""
+        if not self._is_same(key, value):
+            raise JournalError(
+                f"{self.path}: belongs to another upload, got another {key} than it was begun with; "
+                "name another --journal (what is in the project already will not be sent twice)"
+            )
+
+    def _is_same(self, key: str, value: str) -> bool:
+        """Whether what is known is this, after it was noted if nothing was done before."""
+        with self._transaction():
+            (done,) = self._db.execute("SELECT count(*) FROM calls").fetchone()
+            if not done:
+                self._db.execute("DELETE FROM upload WHERE key = ?", (key,))
+            self._db.execute("INSERT OR IGNORE INTO upload VALUES (?, ?)", (key, value))
+            (known,) = self._db.execute("SELECT value FROM upload WHERE key = ?", (key,)).fetchone()
+        return bool(known == value)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -192,11 +212,3 @@ _TROUBLE = {
     sqlite3.SQLITE_READONLY: _NO_WRITING,
     sqlite3.SQLITE_CANTOPEN: ("the journal cannot be opened", _NO_WRITING[1]),
 }
-
-
-def another_upload(path: str | PathLike[str] | None, got: str) -> JournalError:
-    """The error of a journal that an upload must not go on with."""
-    return JournalError(
-        f"{path}: belongs to another upload, got {got}; "
-        "name another --journal (what is in the project already will not be sent twice)"
-    )

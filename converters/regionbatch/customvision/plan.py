@@ -13,7 +13,6 @@ import numpy as np
 
 from regionbatch.batching import batches, table_of
 from regionbatch.customvision.images import Pictures, is_still, look, report_refused, report_shared
-from regionbatch.customvision.journal import another_upload
 from regionbatch.customvision.present import match, read_images, read_project
 from regionbatch.customvision.regions import Outcome
 from regionbatch.errors import AccessError, LimitError, ResolveError, ServiceError
@@ -233,7 +232,7 @@ def _known_images(
     if image_ids is not None:
         found = resolve("image", names, range(len(names)), table_of(image_ids, "image_ids"), report, skip=True)
         given = {row: id_ for row, id_ in enumerate(found) if id_}
-    uploaded = {row: id_ for row, id_ in _uploaded(dataset, journal).items() if row not in given}
+    uploaded = _uploaded(dataset, journal, given, report)
     gone = _gone(client, project_id, pace, {**given, **uploaded}, present)
     if given and gone.issuperset(given):
         raise ResolveError(
@@ -245,19 +244,13 @@ def _known_images(
     return known, sorted(gone - again)
 
 
-def _uploaded(dataset: Dataset, journal: Journal) -> dict[int, str]:
-    """Ids of images that an earlier run uploaded, by number.
-
-    Raises:
-        JournalError: A picture is not the one that went up.
-    """
-    uploaded = journal.images()
+def _uploaded(dataset: Dataset, journal: Journal, given: Mapping[int, str], report: Report) -> dict[int, str]:
+    """Ids of other images that an earlier run uploaded, by number, if they still have the picture that went up."""
+    uploaded, paths = journal.images(), dataset.images.paths
     rows = {row: uploaded[name] for row, name in enumerate(dataset.images.names) if name in uploaded}
-    for row, image in rows.items():
-        path = dataset.images.paths[row]
-        if path and not is_still(Path(path), image.file):
-            raise another_upload(journal.path, f"another picture {dataset.images.names[row]} than went up")
-    return {row: image.id for row, image in rows.items()}
+    changed = [row for row, image in rows.items() if paths[row] and not is_still(Path(paths[row]), image.file)]
+    report.add("picture_changed", np.asarray(changed, np.int32), table=dataset.images.names)
+    return {row: image.id for row, image in rows.items() if row not in {*changed, *given}}
 
 
 def _confirmed(

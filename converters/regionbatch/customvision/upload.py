@@ -150,13 +150,16 @@ def upload(
         ServiceError: Nothing can be done: no access, no answer, no such project. What was done is in the journal.
         ResolveError: Classes have no tag, or images neither id nor picture.
         LimitError: More tags or images than the tier takes.
-        JournalError: Another run has the journal, or it belongs to another upload.
+        JournalError: Another run has the journal, it belongs to another project, or it cannot be written.
         StrictError: See `strict`.
     """
     limits = tier_of(tier)
     pace = pace or Pace(limits.calls_per_second)
     report = Report(progress)
-    with _journal(journal, dataset, project_id, rename, dry_run=dry_run) as log:
+    # A dry run looks into a journal that is there, and makes none.
+    with Journal(None if dry_run and journal and not Path(journal).exists() else journal, project_id) as log:
+        if not log.is_of(_fingerprint(dataset, rename)):
+            report.add("set_changed", 0, table=[str(journal)])
         if (age := log.unfinished()) is not None:
             pace.sleep(pace.settle - age)  # a call of the run that was killed may still be at work
             log.give_up()
@@ -212,19 +215,6 @@ def upload(
         image_ids={**plan.known, **uploaded},
         findings=wanted.findings + report.findings() + verification.findings,
     )
-
-
-def _journal(
-    path: str | PathLike[str] | None,
-    dataset: Dataset,
-    project_id: str,
-    rename: Mapping[str, str] | None,
-    *,
-    dry_run: bool,
-) -> Journal:
-    """The journal; a dry run looks into one that is there, and makes none."""
-    known = None if path is None or (dry_run and not Path(path).exists()) else path
-    return Journal(known, {"project": project_id.strip().lower(), "data set": _fingerprint(dataset, rename)})
 
 
 def _fingerprint(dataset: Dataset, rename: Mapping[str, str] | None) -> str:

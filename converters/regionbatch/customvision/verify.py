@@ -195,7 +195,7 @@ def _known(
     if journal is not None:
         if not Path(journal).exists():
             raise JournalError(f"{journal}: there is no such journal; check the path, or do without")
-        with Journal(journal, {"project": project_id.strip().lower()}) as log:
+        with Journal(journal, project_id) as log:
             known = {name: image.id for name, image in log.images().items()}
     if image_ids is not None:
         names = dataset.images.names
