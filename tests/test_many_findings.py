@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BOXES, PER_IMAGE = 200_000, 200
+IMAGES = BOXES // PER_IMAGE
+"""None of them on disk: a finding each."""
 BYTES_A_FINDING = 250
 """Of peak memory, at most: its columns, the text of its value, and what reading takes for a moment. An object with the
 same in it has more than 1,000."""
@@ -44,13 +46,13 @@ def write_yolo(folder: Path, row: str) -> None:
     (folder / "labels").mkdir(parents=True)
     (folder / "classes.txt").write_text("cat\n", encoding="utf-8")
     rows = "".join(f"{row} {0.1 + number / 1000:.3f} 0.5 0.1 0.1\n" for number in range(PER_IMAGE))
-    for image in range(BOXES // PER_IMAGE):
+    for image in range(IMAGES):
         (folder / "labels" / f"{image}.txt").write_text(rows, encoding="utf-8")
 
 
 def write_coco(folder: Path, row: str) -> None:
     folder.mkdir(parents=True)
-    images = [{"id": n, "file_name": f"{n}.jpg", "width": 500, "height": 500} for n in range(BOXES // PER_IMAGE)]
+    images = [{"id": n, "file_name": f"{n}.jpg", "width": 500, "height": 500} for n in range(IMAGES)]
     head = json.dumps({"images": images, "categories": [{"id": 1, "name": "cat"}]})
     records = (
         f'{{"id": {n}, "image_id": {n // PER_IMAGE}, "category_id": 1, "bbox": [{row}, {n % PER_IMAGE}, 10, 10]}}'
@@ -73,10 +75,10 @@ def test_memory(write: Callable[[Path, str], None], good: str, bad: str, value: 
         write(tmp_path / name, row)
     _, few, usual, _ = measure(tmp_path / "good", tmp_path / "good.json")
     regions, findings, read, reported = measure(tmp_path / "bad", tmp_path / "bad.json")
-    assert (few, regions, findings) == (0, 0, BOXES)
+    assert (few, regions, findings) == (IMAGES, 0, BOXES + IMAGES)
     assert read - usual < BYTES_A_FINDING * BOXES
     assert reported - read < 4 << 20, "the report is written finding by finding"
     with (tmp_path / "bad.json").open(encoding="utf-8") as file:
         lines = [line for line in file if line.startswith('  {"code"')]
-    assert len(lines) == BOXES
+    assert len(lines) == BOXES + IMAGES
     assert json.loads(lines[0].rstrip(",\n"))["value"] == value

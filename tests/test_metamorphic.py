@@ -433,4 +433,5 @@ def test_a_blank_line_in_a_list_counts(tmp_path: Path) -> None:
     dataset = regionbatch.read(tmp_path)
     assert [region.tag for region in dataset] == ["cat", "dog \u2028x"]
     places = {finding.code: finding.place for finding in dataset.findings}
-    assert places == {"missing_label": "train.txt:5", "unknown_class": "labels/a.txt:2"}
+    images = {"image_not_on_disk": "images/a.jpg"}
+    assert places == {"missing_label": "train.txt:5", "unknown_class": "labels/a.txt:2", **images}

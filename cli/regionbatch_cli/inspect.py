@@ -48,7 +48,7 @@ def _print(common: Common, dataset: Dataset) -> None:
     console.print(_classes(dataset))
     if len(dataset):
         console.print(_sizes(dataset))
-    print_account(common, dataset.ledger, dataset.findings)
+    print_account(common, dataset.ledger, dataset.findings, notes=True)
 
 
 def _classes(dataset: Dataset) -> Table:

@@ -198,15 +198,22 @@ def print_json(content: dict[str, Any]) -> None:
     click.echo(as_json(content, indent=2))
 
 
-def print_account(common: Common, ledger: Ledger, findings: Findings, *, err: bool = False) -> None:
-    """Print the ledger, and what was dropped, adjusted or is worth a look."""
+def print_account(
+    common: Common, ledger: Ledger, findings: Findings, *, notes: bool = False, err: bool = False
+) -> None:
+    """Print the ledger, and what was dropped, adjusted or is worth a look; with `notes`, what is only noted too."""
     say(common, f"boxes:  {ledger}", err=err)
     say(common, f"images: {ledger.images}", err=err)
-    print_findings(common, findings, err=err)
+    print_findings(common, findings, notes=notes, err=err)
 
 
 def print_findings(
-    common: Common, findings: Findings, *, told: Mapping[str, int] | None = None, err: bool = False
+    common: Common,
+    findings: Findings,
+    *,
+    told: Mapping[str, int] | None = None,
+    notes: bool = False,
+    err: bool = False,
 ) -> None:
     """Print what was dropped, adjusted or is worth a look, with the first places of each, unless it was `told`."""
     from regionbatch.codes import CODES  # noqa: PLC0415 - as above
@@ -215,7 +222,7 @@ def print_findings(
         rule = CODES[code]
         if told and told.get(code) == count:
             continue
-        if rule.severity == "info" and rule.effect != "dropped" and not common.verbose:
+        if rule.severity == "info" and rule.effect != "dropped" and not (notes or common.verbose):
             continue
         say(common, f"{_SIGNS[rule.severity]} {count} {code} ({rule.effect}): {rule.what}; {rule.advice}", err=err)
         shown = 20 if common.verbose else 3

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from regionbatch.dataset import RawAnnotations
+    from regionbatch.dataset import Images, RawAnnotations
     from regionbatch.findings import Report
 
 EXTENSIONS = frozenset(
@@ -29,6 +29,12 @@ def size(path: str, *, turned: bool = False) -> tuple[int, int]:
     except Exception:  # noqa: BLE001 - a hostile picture may break the library in any way
         return 0, 0
     return (int(width), int(height)) if width > 0 and height > 0 else (0, 0)
+
+
+def report_absent(images: Images, report: Report) -> None:
+    """Say which images have no picture on disk."""
+    absent = [row for row, path in enumerate(images.paths) if not path]
+    report.add("image_not_on_disk", np.asarray(absent, np.int32), table=images.names)
 
 
 def measured(raw: RawAnnotations, report: Report) -> RawAnnotations:

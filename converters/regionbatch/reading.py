@@ -13,7 +13,7 @@ from regionbatch.codes import CODES
 from regionbatch.dataset import Dataset
 from regionbatch.errors import DatasetNotFoundError, OptionError, StrictError
 from regionbatch.findings import Report
-from regionbatch.pictures import measured
+from regionbatch.pictures import measured, report_absent
 from regionbatch.readers.files import one_listing
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def read(
             )
         coco = CocoReader()
         raw = coco.read_loaded(source.dataset, _options(coco, "coco", options), report)
-        name, root = "coco", Path()
+        name, root, looked = "coco", Path(), bool(options.get("image_dir"))
     else:
         path = Path(source)
         if not os.path.exists(path):  # noqa: PTH110 - pathlib's raises where a name is too long
@@ -84,10 +84,12 @@ def read(
             else:
                 name, reader = type(format).__name__, format
             raw = reader.read(path, _options(reader, name, options), report)
-        root = path if path.is_dir() else path.parent
+        root, looked = path if path.is_dir() else path.parent, True
     if raw.mode.absolute:
         raw = measured(raw, report)
     images, tags, regions, ledger = clean(raw, report, drop, only)
+    if looked:
+        report_absent(images, report)
     dataset = Dataset(name, root, images, tags, regions, report.findings(), ledger, report.decisions)
     if strict:
         refuse_doubt(dataset.findings, dataset.root)

@@ -326,9 +326,6 @@ class _Collected:
         for row, (name, path) in found.items():
             names[first + row], self._paths[first + row] = name, path
         self._report.add("outside_dataset", np.asarray(sorted(outside), np.int32) + np.int32(first), table=names)
-        if found:
-            absent = [first + row for row in range(len(listed)) if row not in found]
-            self._report.add("image_not_on_disk", np.asarray(absent, np.int32), table=names)
         return self._codes_by_id([id_ for id_, _, _, _ in records], first)
 
     def _codes_by_id(self, ids: Sequence[int], first: int) -> dict[int, int]:

@@ -275,9 +275,6 @@ class _Columns:
         box = np.asarray(self._boxes, np.float64).reshape(-1, 4)
         codes = np.asarray(self._rows, np.int64).reshape(-1, 4)
         names = self._names_without_doubles()
-        absent = [row for row, path in enumerate(self._paths) if not path]
-        if len(absent) < len(names):
-            self._report.add("image_not_on_disk", np.asarray(absent, np.int32), table=names)
         splits = sorted(set(self._splits) - {""})
         sizes = np.asarray(self._sizes, np.int32).reshape(-1, 2)
         split = np.asarray([splits.index(split) if split else -1 for split in self._splits], np.int32)

@@ -237,17 +237,14 @@ class _Pairs:
         self.label = {picture: label for picture, label in self.label.items() if picture in self.pictures}
 
     def images(self, options: YoloOptions) -> Images:
-        """The pictures as a table; those that are not on disk are reported, if others are."""
+        """The pictures as a table."""
         names = list(self.pictures)
-        finder = PictureFinder(self._tree, [], options.image_dir) if options.image_dir else None
         paths = ["" if name in self._absent else self._tree.on_disk(name) for name in names]
-        absent = [row for row, path in enumerate(paths) if not path] if self._absent else []
-        if finder:
-            for row in absent:
-                names[row], paths[row] = _found_elsewhere(finder, names[row])
-        if len(absent) < len(names) or finder:
-            still = [row for row in absent if not paths[row]]
-            self._report.add("image_not_on_disk", np.asarray(still, np.int32), table=names)
+        if options.image_dir and self._absent:
+            finder = PictureFinder(self._tree, [], options.image_dir)
+            for row, path in enumerate(paths):
+                if not path:
+                    names[row], paths[row] = _found_elsewhere(finder, names[row])
         splits = list(dict.fromkeys(split for split in self.pictures.values() if split))
         codes = {split: code for code, split in enumerate(splits)}
         nothing = np.zeros(len(names), np.int32)
