@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pycocotools.coco import COCO
 
+    from regionbatch.dataset import RawAnnotations
     from regionbatch.findings import Findings, Progress
     from regionbatch.plugins import Reader
 
@@ -61,30 +62,14 @@ def read(
         if mark not in MARKS:
             raise OptionError(f"--drop: no such mark, got {mark}; known: {', '.join(MARKS)}")
     report = Report(progress)
-    if not isinstance(source, (str, Path)) and not hasattr(source, "__fspath__"):
-        from regionbatch.readers.coco import CocoReader  # noqa: PLC0415 - NumPy and pycocotools, only where needed
-
-        if not isinstance(getattr(source, "dataset", None), dict):
-            raise OptionError(
-                f"source: a path or a loaded COCO is needed, got {type(source).__name__}; give one of them"
-            )
-        coco = CocoReader()
-        raw = coco.read_loaded(source.dataset, _options(coco, "coco", options), report)
-        name, root, looked = "coco", Path(), bool(options.get("image_dir"))
-    else:
-        path = Path(source)
-        if not os.path.exists(path):  # noqa: PTH110 - pathlib's raises where a name is too long
-            raise DatasetNotFoundError(f"{path}: there is no such file or folder; check the path")
+    if isinstance(source, (str, Path)) or hasattr(source, "__fspath__"):
+        path, looked = Path(source), True
         with one_listing():
-            if format is None:
-                name, reader, why = plugins.detect(path)
-                report.decide("format", name, why)
-            elif isinstance(format, str):
-                name, reader = format, plugins.get(format)
-            else:
-                name, reader = type(format).__name__, format
-            raw = reader.read(path, _options(reader, name, options), report)
-        root, looked = path if path.is_dir() else path.parent, True
+            name, raw = _read_path(path, format, options, report)
+        root = path if path.is_dir() else path.parent
+    else:
+        name, root, looked = "coco", Path(), bool(options.get("image_dir"))
+        raw = _read_loaded(source, options, report)
     if raw.mode.absolute:
         raw = measured(raw, report)
     images, tags, regions, ledger = clean(raw, report, drop, only)
@@ -94,6 +79,32 @@ def read(
     if strict:
         refuse_doubt(dataset.findings, dataset.root)
     return dataset
+
+
+def _read_path(
+    path: Path, format_: str | Reader | None, options: dict[str, Any], report: Report
+) -> tuple[str, RawAnnotations]:
+    """The name of the format of a path, and what its reader returns."""
+    if not os.path.exists(path):  # noqa: PTH110 - pathlib's raises where a name is too long
+        raise DatasetNotFoundError(f"{path}: there is no such file or folder; check the path")
+    if format_ is None:
+        name, reader, why = plugins.detect(path)
+        report.decide("format", name, why)
+    elif isinstance(format_, str):
+        name, reader = format_, plugins.get(format_)
+    else:
+        name, reader = type(format_).__name__, format_
+    return name, reader.read(path, _options(reader, name, options), report)
+
+
+def _read_loaded(source: COCO, options: dict[str, Any], report: Report) -> RawAnnotations:
+    """What the COCO reader makes of a loaded COCO."""
+    from regionbatch.readers.coco import CocoReader  # noqa: PLC0415 - NumPy and pycocotools, only where needed
+
+    if not isinstance(getattr(source, "dataset", None), dict):
+        raise OptionError(f"source: a path or a loaded COCO is needed, got {type(source).__name__}; give one of them")
+    coco = CocoReader()
+    return coco.read_loaded(source.dataset, _options(coco, "coco", options), report)
 
 
 def _options(reader: Reader, name: str, given: dict[str, Any]) -> Any:  # noqa: ANN401 - the reader's own dataclass
