@@ -213,6 +213,34 @@ def test_one_image_listed_twice_has_the_boxes_of_both(tmp_path: Path) -> None:
     assert (images.read, images.kept, dict(images.adjusted)) == (3, 2, {"merged_image": 1})
 
 
+def images_of(*listed: tuple[str, int, str]) -> RawAnnotations:
+    """Images without boxes: name, width, path."""
+    names, widths, paths = zip(*listed, strict=True)
+    sizes = np.array(widths, np.int32)
+    nothing = np.zeros(0, np.int32)
+    images = Images(names, sizes, sizes, paths, sizes * 0 - 1)
+    return RawAnnotations(
+        BoxMode.XYWH_ABS, np.zeros((0, 4)), nothing, nothing, images, [], nothing, np.zeros(0, np.int64)
+    )
+
+
+def test_one_image_with_two_sizes_is_told() -> None:
+    report = Report()
+    report.read(images=3)
+    clean(images_of(("a.jpg", 200, "x/a.jpg"), ("a.jpg", 100, "x/a.jpg"), ("a.jpg", 0, "")), report)
+    (told,) = report.findings().first("size_mismatch")
+    assert (told.place, told.value) == ("a.jpg", "200 x 200 and 100 x 100 declared")
+
+
+def test_two_pictures_of_one_name_are_never_made_one() -> None:
+    report = Report()
+    report.read(images=2)
+    with pytest.raises(
+        AmbiguousDatasetError, match=r"a\.jpg: two pictures have this name, got x/a\.jpg and y/a\.jpg; "
+    ):
+        clean(images_of(("a.jpg", 200, "x/a.jpg"), ("a.jpg", 200, "y/a.jpg")), report)
+
+
 @pytest.mark.parametrize("count", [300, 301])
 def test_more_regions_than_an_image_takes_are_told(tmp_path: Path, count: int) -> None:
     rows: list[Box] = [("a.jpg", "cat", (number / 10, 10, 5, 5)) for number in range(count)]

@@ -94,6 +94,13 @@ def test_a_folder_called_like_markup(tmp_path: Path) -> None:
     assert result.stdout.startswith(f"{folder}: coco\n")
 
 
+def test_names_tell_the_terminal_nothing(tmp_path: Path) -> None:
+    data = write_coco(tmp_path / "set", [("a.jpg", "\x1b[31mred\n[bold]", (20, 10, 80, 60))])
+    run = command("inspect", data)
+    assert "\x1b" not in run.stdout
+    assert "\\x1b[31mred\\n[bold]" in run.stdout
+
+
 def test_inspect_tells_what_is_there(lossy: Place) -> None:
     run = command("inspect", lossy.data)
     assert run.stderr == ""
@@ -275,6 +282,11 @@ MISTAKES: dict[str, tuple[str, int, str]] = {
     "no data set": ("inspect {empty}", 1, r"empty: no data set that a reader knows; .*--format"),
     "a picture": ("inspect {here}/a.png", 1, r"a\.png: no data set that a reader knows"),
     "no such split": ("inspect {data} --split night", 1, r"no such split, got --split night; here is"),
+    "no such folder of pictures": (
+        "inspect {data} --image-dir {here}/none",
+        2,
+        r"--image-dir: there is no such folder, got .*none; check the path",
+    ),
     "no such mark": ("inspect {data} --drop blurred", 2, r"drop: no such mark, got blurred; known: crowd"),
     "no such class": ("inspect {data} --only dog", 2, r"only: no such class, got dog; the data set has 猫, big cat"),
     "no such choice": ("inspect {data} --coco-boxes inches", 2, r"'inches' is not one of 'auto', 'pixels'"),
@@ -283,7 +295,7 @@ MISTAKES: dict[str, tuple[str, int, str]] = {
     "an option that no reader has": (
         "inspect {data} -O colour=red",
         2,
-        r"colour: the coco reader has no such option; ",
+        r"--colour: the coco reader has no such option; ",
     ),
     "no argument": ("inspect", 2, r"Missing argument 'DATASET'"),
     "no such command": ("inpsect {data}", 2, r"No such command 'inpsect'"),

@@ -79,9 +79,12 @@ READING: dict[str, Cause] = {
     "no format at all": Cause({"a.doc": ""}, ("no data set that a reader knows", "coco: a COCO JSON", "--format")),
     "two formats": Cause({**YOLO, "a.json": COCO}, ("more than one format", "coco: a.json", "--format")),
     "an option of another format": Cause(
-        YOLO, ("voc_origin: the yolo reader has no such option", "yolo_rows"), options={"voc_origin": "1"}
+        YOLO, ("--voc-origin: the yolo reader has no such option", "yolo_rows"), options={"voc_origin": "1"}
     ),
     "a choice that is none": Cause(YOLO, ("got wide; known: auto, box",), options={"yolo_rows": "wide"}),
+    "pictures nowhere": Cause(
+        YOLO, ("--image-dir: there is no such folder, got nowhere", "check the path"), options={"image_dir": "nowhere"}
+    ),
     "a mark that is none": Cause(YOLO, ("drop: no such mark, got tall; known: crowd",), options={"drop": ["tall"]}),
     "a class that is none": Cause(
         YOLO, ("only: no such class, got dog; the data set has cat",), options={"only": ["dog"]}
@@ -224,11 +227,24 @@ class Counting:
 
     def read(self, _path: Path, _options: ReadOptions, report: Report) -> RawAnnotations:
         report.read(boxes=1)
-        nothing = np.empty(0, np.int32)
-        images = Images([], nothing, nothing, [], nothing)
-        return RawAnnotations(
-            BoxMode.XYWH_REL, np.empty((0, 4)), nothing, nothing, images, [], nothing, np.empty(0, np.int64)
-        )
+        return without_boxes([])
+
+
+class Naming(Counting):
+    """A reader that gives two pictures one name."""
+
+    def read(self, _path: Path, _options: ReadOptions, report: Report) -> RawAnnotations:
+        report.read(images=2)
+        return without_boxes(["x/a.jpg", "y/a.jpg"])
+
+
+def without_boxes(paths: list[str]) -> RawAnnotations:
+    """Images called a.jpg, whose pictures have these paths."""
+    nothing, sizes = np.empty(0, np.int32), np.zeros(len(paths), np.int32)
+    images = Images(["a.jpg"] * len(paths), sizes, sizes, paths, sizes - 1)
+    return RawAnnotations(
+        BoxMode.XYWH_REL, np.empty((0, 4)), nothing, nothing, images, [], nothing, np.empty(0, np.int64)
+    )
 
 
 class Full(io.BytesIO):
@@ -427,6 +443,10 @@ DOING: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "a reader that counts wrong": (
         lambda folder: regionbatch.read(folder, format=Counting()),
         ("the ledger of boxes does not add up: 1 read = 0 kept", "defect of the reader"),
+    ),
+    "two pictures of one name": (
+        lambda folder: regionbatch.read(folder, format=Naming()),
+        ("a.jpg: two pictures have this name, got x/a.jpg and y/a.jpg", "rename one"),
     ),
 }
 

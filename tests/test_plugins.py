@@ -112,7 +112,7 @@ def test_an_option_of_the_example(site: Site, table: Path) -> None:
     assert json_of(site.command("inspect", table, "-O", "delimiter=tab", "--json"))["classes"] == {"cat": 1}
     refused = site.command("inspect", table, "-O", "delimiter=|")
     assert refused.returncode == 2
-    assert "delimiter: no such choice, got |" in refused.stderr
+    assert "--delimiter: no such choice, got |" in refused.stderr
 
 
 def test_built_in_readers_go_first(site: Site) -> None:

@@ -55,26 +55,34 @@ def _classes(dataset: Dataset) -> Table:
     """Boxes per class and split; a row a class, the most frequent first."""
     import numpy as np  # noqa: PLC0415 - as above
     from rich import box  # noqa: PLC0415
-    from rich.markup import escape  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
     images, regions = dataset.images, dataset.regions
     splits = [*images.splits, *([""] if (images.split < 0).any() and images.splits else [])]
     table = Table("class", box=box.SIMPLE)
     for name in [*(split or "no split" for split in splits), "boxes", "images"]:
-        table.add_column(escape(name), justify="right")
+        table.add_column(_cell(name), justify="right")
     split = images.split[regions.image]
     counts = np.bincount(regions.tag, minlength=len(dataset.tags))
     for tag in np.argsort(-counts, kind="stable").tolist():
         mine = regions.tag == tag
         cells = [int(np.count_nonzero(mine & (split == (code if name else -1)))) for code, name in enumerate(splits)]
         with_tag = len(np.unique(regions.image[mine]))
-        table.add_row(escape(dataset.tags[tag]), *map(str, [*cells, counts[tag], with_tag]))
+        table.add_row(_cell(dataset.tags[tag]), *map(str, [*cells, counts[tag], with_tag]))
     cells = [int(np.count_nonzero(split == (code if name else -1))) for code, name in enumerate(splits)]
     empty = len(images) - len(np.unique(regions.image))
     table.add_section()
     table.add_row("all", *map(str, [*cells, len(regions), f"{len(images)} ({empty} without boxes)"]))
     return table
+
+
+def _cell(text: str) -> str:
+    """A name as it is shown: it is on one line, and tells neither the terminal nor rich what to do."""
+    from rich.markup import escape  # noqa: PLC0415 - as above
+
+    from regionbatch.findings import on_one_line  # noqa: PLC0415
+
+    return escape(on_one_line(text))
 
 
 def _sizes(dataset: Dataset) -> Table:

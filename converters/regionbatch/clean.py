@@ -15,7 +15,7 @@ import numpy as np
 from regionbatch import boxes
 from regionbatch.codes import ADJUSTING, CODES
 from regionbatch.dataset import Images, RawAnnotations, Regions
-from regionbatch.errors import OptionError, PluginError
+from regionbatch.errors import AmbiguousDatasetError, OptionError, PluginError
 from regionbatch.findings import Account, Ledger, Report, on_one_line
 from regionbatch.limits import REGIONS_PER_IMAGE
 
@@ -62,6 +62,7 @@ def clean(
 
     Raises:
         OptionError: `only` names a class that is not there.
+        AmbiguousDatasetError: Two pictures have one name.
         PluginError: The reader counted wrong.
     """
     fates = Fates(raw, report)
@@ -162,8 +163,11 @@ def _merge_images(images: Images, report: Report) -> tuple[Images, NDArray[np.in
     if len(codes) == len(images):
         return images, np.arange(len(images), dtype=np.int32)
     first = np.fromiter((codes[name] for name in images.names), np.int32, len(images))
+    twins = np.flatnonzero(first != np.arange(len(images)))
     kept = np.flatnonzero(first == np.arange(len(images)))
-    report.add("merged_image", np.flatnonzero(first != np.arange(len(images))).astype(np.int32), table=images.names)
+    _refuse_two_pictures(images, twins, first[twins])
+    report.add("merged_image", twins.astype(np.int32), table=images.names)
+    _report_two_sizes(images, twins, first[twins], report)
     new = np.zeros(len(images), np.int32)
     new[kept] = np.arange(len(kept))
     merged = Images(
@@ -175,6 +179,28 @@ def _merge_images(images: Images, report: Report) -> tuple[Images, NDArray[np.in
         images.splits,
     )
     return merged, new[first]
+
+
+def _refuse_two_pictures(images: Images, twins: NDArray[np.int64], first: NDArray[np.int32]) -> None:
+    """Two pictures of one name, as in two folders that are looked into: which one the boxes are on is a guess."""
+    for twin, other in zip(twins.tolist(), first.tolist(), strict=True):
+        here, there = images.paths[other], images.paths[twin]
+        if here and there and here != there:
+            raise AmbiguousDatasetError(
+                f"{images.names[twin]}: two pictures have this name, got {here} and {there}; "
+                "rename one, or read them one by one with --split"
+            )
+
+
+def _report_two_sizes(images: Images, twins: NDArray[np.int64], first: NDArray[np.int32], report: Report) -> None:
+    """One image that is listed with two sizes: its boxes are shares of the one that they came with."""
+    size = np.stack([images.width, images.height], axis=1)
+    differ = (
+        np.any(size[twins] != size[first], axis=1) & np.all(size[twins] > 0, axis=1) & np.all(size[first] > 0, axis=1)
+    )
+    sizes = zip(size[first[differ]].tolist(), size[twins[differ]].tolist(), strict=True)
+    values = ["{} x {} and {} x {} declared".format(*one, *other) for one, other in sizes]
+    report.add("size_mismatch", twins[differ].astype(np.int32), value=values, table=images.names)
 
 
 def _report_full_images(regions: Regions, images: Images, report: Report) -> None:

@@ -37,13 +37,13 @@ _ALL = (
     Code("not_a_box", "dropped", "box", "four numbers are needed", "correct or remove it"),
     Code("not_a_row", "dropped", "box", "not a row of a class number and coordinates", "correct or remove it"),
     Code("negative_size", "dropped", "box", "negative width or height", "correct the file, or the tool that wrote it"),
-    Code("empty_box", "dropped", "box", "nothing of the box is inside the image", "correct or remove it"),
+    Code("empty_box", "dropped", "box", "no width or height of the box is inside the image", "correct or remove it"),
     Code(
         "duplicate", "dropped", "box", "the same image, tag and box stand here twice", "remove one; the first is kept"
     ),
     Code("unknown_image", "dropped", "box", "image_id that is not among the images", "correct it, or add the image"),
     Code("unknown_category", "dropped", "box", "category_id that is not among the categories", "correct or add it"),
-    Code("unknown_class", "dropped", "box", "class that has no name", "correct it, or name it with --names"),
+    Code("unknown_class", "dropped", "box", "class that has no name", "correct it, or name it (YOLO: --names)"),
     Code("ambiguous_id", "dropped", "box", "id that two images or categories have", "give each its own id"),
     Code(
         "unknown_image_size",
@@ -71,7 +71,7 @@ _ALL = (
     Code("not_an_image", "dropped", "image", "an image entry without id or file name", "correct or remove it"),
     Code("merged_image", "adjusted", "image", "the same image is listed twice", "its boxes were put together"),
     Code("image_not_on_disk", "noted", "image", "the picture is not on disk", "kept: the service may have it"),
-    Code("size_mismatch", "noted", "image", "the picture is not of the declared size", "check it", grave=True),
+    Code("size_mismatch", "noted", "image", "not one size that is declared and true", "check it", grave=True),
     Code(
         "size_transposed",
         "noted",
@@ -80,7 +80,14 @@ _ALL = (
         "check that the boxes fit the picture as the service shows it",
         grave=True,
     ),
-    Code("outside_dataset", "noted", "image", "a path that leaves the data set's folder", "never opened", grave=True),
+    Code(
+        "outside_dataset",
+        "noted",
+        "image",
+        "a path that leaves the data set's folder",
+        "never opened; looked for inside by its end",
+        grave=True,
+    ),
     Code(
         "over_region_limit",
         "noted",

@@ -110,11 +110,14 @@ def _read_loaded(source: COCO, options: dict[str, Any], report: Report) -> RawAn
 def _options(reader: Reader, name: str, given: dict[str, Any]) -> Any:  # noqa: ANN401 - the reader's own dataclass
     known = {field.name: field for field in fields(reader.options)}
     for key, value in given.items():
+        shown = f"--{key.replace('_', '-')}"
         if key not in known:
-            raise OptionError(f"{key}: the {name} reader has no such option; it has {', '.join(known)}")
+            raise OptionError(f"{shown}: the {name} reader has no such option; it has {', '.join(known)}")
         choices = known[key].metadata.get("choices")
         if choices and str(value) not in choices:
-            raise OptionError(f"{key}: no such choice, got {value}; known: {', '.join(choices)}")
+            raise OptionError(f"{shown}: no such choice, got {value}; known: {', '.join(choices)}")
+    if (folder := given.get("image_dir")) and not os.path.isdir(folder):  # noqa: PTH112 - as above
+        raise OptionError(f"--image-dir: there is no such folder, got {folder}; check the path")
     return reader.options(**{key: _as_declared(known[key], value) for key, value in given.items()})
 
 
