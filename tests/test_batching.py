@@ -7,6 +7,7 @@ import json
 import random
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
 from azure.cognitiveservices.vision.customvision.training import models
@@ -16,6 +17,7 @@ from msrest import Deserializer, Serializer
 
 import regionbatch as rb
 from helpers import Box, batches_of, id_of, ids_of, write_coco, write_json
+from regionbatch.batching import Batch, Entry
 from regionbatch.errors import OptionError, ResolveError
 
 if TYPE_CHECKING:
@@ -280,3 +282,33 @@ def test_tables_are_not_changed(dataset: rb.Dataset) -> None:
     before = json.dumps([tags, images, rename]), list(dataset)
     rb.batches(dataset, tag_ids=tags, image_ids=images, rename=rename)
     assert (json.dumps([tags, images, rename]), list(dataset)) == before
+
+
+def test_a_batch_by_hand_is_checked() -> None:
+    good = Entry(id_of("image"), id_of("tag"), 0.1, 0.2, 0.3, 0.4)
+    assert list(Batch.of([good] * 64)) == [good] * 64
+    for entries in (
+        [],
+        [good] * 65,
+        [msgspec.structs.replace(good, left=float("nan"))],
+        [msgspec.structs.replace(good, width=1.5)],
+        [msgspec.structs.replace(good, tag_id="cat")],
+    ):
+        with pytest.raises(
+            rb.OptionError, match="1 to 64 with ids of 36 characters and numbers from 0 to 1 are needed"
+        ):
+            Batch.of(entries)
+
+
+def test_what_a_notebook_shows_is_one_line(tmp_path: Path) -> None:
+    dataset = rb.read(write_coco(tmp_path, [("a.jpg", "cat", (1, 2, 30, 4))] * 2))
+    batches = batches_of(dataset)
+    shown = [dataset, dataset.images, dataset.regions, dataset.findings, batches, batches[0]]
+    assert [repr(one) for one in shown] == [
+        f"Dataset(coco, {tmp_path}, 1 images, 1 tags, 2 read = 1 kept + 0 adjusted + 1 dropped)",
+        "Images(1)",
+        "Regions(1)",
+        "Findings({'duplicate': 1, 'image_not_on_disk': 1})",
+        "Batches(1 of 1 regions)",
+        "Batch(1)",
+    ]

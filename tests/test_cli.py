@@ -69,7 +69,9 @@ def test_a_report_never_replaces_the_data(lossy: Place) -> None:
     assert labels.read_bytes() == content
     both = lossy.folder / "o.jsonl"
     result = lossy.convert("--report", both, to=both)
-    assert (result.status, "o.jsonl is the output too" in result.stderr) == (2, True)
+    assert (result.status, "o.jsonl is in the output" in result.stderr) == (2, True)
+    result = lossy.convert("--report", lossy.folder / "o" / "r.json", to=lossy.folder / "o")
+    assert (result.status, "r.json is in the output" in result.stderr) == (2, True)
 
 
 def test_an_empty_name_is_not_this_folder() -> None:
@@ -80,11 +82,15 @@ def test_an_empty_name_is_not_this_folder() -> None:
     )
 
 
-def test_the_output_may_be_this_folder(lossy: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("target", [".", ".."])
+def test_the_output_cannot_be_this_folder(
+    lossy: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    """It would be replaced, and whoever is in it would be nowhere."""
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
-    assert lossy.convert(to=".").status == 3
-    assert [path.name for path in (tmp_path / "empty").iterdir()] == ["batch-00001.json"]
+    result = lossy.convert(to=target)
+    assert (result.status, "the current folder cannot be replaced; name a folder in it" in result.stderr) == (1, True)
 
 
 def test_a_folder_called_like_markup(tmp_path: Path) -> None:
@@ -292,6 +298,12 @@ MISTAKES: dict[str, tuple[str, int, str]] = {
     "no such choice": ("inspect {data} --coco-boxes inches", 2, r"'inches' is not one of 'auto', 'pixels'"),
     "no such option": ("inspect {data} --colour", 2, r"No such option.*--colour"),
     "an option of a plugin without a value": ("inspect {data} -O colour", 2, r"--option: NAME=VALUE is needed, got"),
+    "an option of a plugin that is none": ("inspect {data} -O strict=1", 2, r"--option: strict is no option of a plug"),
+    "an option of a plugin that is given otherwise": (
+        "inspect {data} -O split=x --split y",
+        2,
+        r"--option: split is no option of a plugged-in reader; see regionbatch --help",
+    ),
     "an option that no reader has": (
         "inspect {data} -O colour=red",
         2,

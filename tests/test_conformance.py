@@ -36,6 +36,8 @@ CASES = [case for name in plugins.BUILT_IN for case in cases_in(FIXTURES / name)
 ELSEWHERE = {
     "unresolved": ("test_batching.py", "test_the_ledger_after_leaving_out_what_has_no_id"),
     "matched_loosely": ("test_resolve.py", "test_how_a_tag_is_found"),
+    "matched_elsewhere": ("test_resolve.py", "test_an_image_found_in_another_folder_is_a_doubt"),
+    "shared_tag": ("test_resolve.py", "test_one_id_for_two_classes_is_told"),
     "mapped": ("test_resolve.py", "test_a_renaming_goes_first_and_is_told"),
     "region_failed": ("customvision/test_upload.py", "test_an_entry_that_breaks_the_service_spoils_no_other"),
     "region_exceeded": ("customvision/test_upload.py", "test_more_than_300_regions_on_an_image"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 
 import regionbatch as rb
-from helpers import id_of
+from helpers import id_of, write_coco
 from regionbatch.errors import ResolveError
 
 if TYPE_CHECKING:
@@ -36,7 +37,19 @@ FORMS: dict[str, tuple[str, str]] = {
                 "images": [
                     {"sourceUrl": '"cat"', "status": "OK", "image": {"id": CAT, "width": 5, "height": 5}},
                     {"sourceUrl": "dog", "status": "OKDuplicate", "image": {"id": DOG, "width": 5, "height": 5}},
+                    {"sourceUrl": "cow", "status": "ErrorImageFormat", "image": None},
                 ],
+            }
+        ),
+    ),
+    "an answer of pictures given by their addresses": (
+        "upload.json",
+        json.dumps(
+            {
+                "images": [
+                    {"sourceUrl": "https://127.0.0.1/c%61t?sv=1", "status": "OK", "image": {"id": CAT}},
+                    {"sourceUrl": "dog", "status": "OK", "image": {"id": DOG}},
+                ]
             }
         ),
     ),
@@ -51,6 +64,7 @@ FORMS: dict[str, tuple[str, str]] = {
     "CSV": ("ids.csv", f"cat,{CAT}\ndog,{DOG}\n"),
     "CSV with a heading": ("ids.csv", f"name,id\ncat,{CAT}\ndog,{DOG}\n"),
     "CSV as a spreadsheet has it": ("ids.CSV", f'\ufeffname,id\r\n"cat",{CAT}\r\n\r\ndog, {DOG} \r\n,\r\n'),
+    "CSV with blanks before quotation marks": ("ids.csv", f'cat, "{CAT}"\ndog, "{DOG}"\n'),
     "CSV with semicolons": ("ids.csv", f"name;id\r\ncat;{CAT}\r\ndog;{DOG}\r\n"),
     "CSV with tabs": ("ids.tsv", f"cat\t{CAT}\ndog\t{DOG}\n"),
     "CSV without a final newline": ("ids.csv", f"cat,{CAT}\ndog,{DOG}"),
@@ -66,6 +80,12 @@ def test_every_form_gives_the_same_table(tmp_path: Path, name: str, text: str) -
     path = tmp_path / name
     path.write_text(text, encoding="utf-8", newline="")
     assert rb.read_ids(path) == rb.read_ids(str(path)) == WANTED
+
+
+def test_ids_may_be_uuids(tmp_path: Path) -> None:
+    dataset = rb.read(write_coco(tmp_path, [("a.jpg", "cat", (1, 2, 30, 4))]))
+    batches = rb.batches(dataset, tag_ids={"cat": uuid.UUID(CAT)}, image_ids={"a.jpg": uuid.UUID(DOG)})
+    assert [(entry.tag_id, entry.image_id) for entry in batches[0]] == [(CAT, DOG)]
 
 
 def test_names_are_taken_letter_by_letter(tmp_path: Path) -> None:
@@ -127,9 +147,9 @@ MISTAKES: dict[str, tuple[str, bytes, str]] = {
     "empty": ("i.json", b"", r"i\.json:1: not JSON"),
     "a text": ("i.json", b'"cat"', r'i\.json: no table of ids, got "cat"; needed is an object'),
     "an entry without a name": ("i.json", f'[{{"id": "{CAT}"}}]'.encode(), r"entry 1 has no name or no id, got"),
-    "an entry that failed": (
+    "an entry without an image": (
         "i.json",
-        b'{"images": [{"sourceUrl": "cat", "status": "ErrorImageFormat", "image": null}]}',
+        b'{"images": [{"sourceUrl": "cat", "status": "OK"}]}',
         r"entry 1 has no name or no id, got .*cat",
     ),
     "a list of texts": ("i.json", b'["cat"]', r"entry 1 has no name or no id"),

@@ -21,7 +21,7 @@ import pytest
 import regionbatch
 from helpers import ROOT, batches_of, id_of, ids_of, write_json
 from regionbatch import errors, plugins
-from regionbatch.batching import Batch
+from regionbatch.batching import Batch, Entry
 from regionbatch.boxes import BoxMode
 from regionbatch.codes import CODES
 from regionbatch.dataset import Images, RawAnnotations
@@ -230,6 +230,13 @@ class Counting:
         return without_boxes([])
 
 
+class Raising(Counting):
+    """A reader that lets out what it should not."""
+
+    def read(self, _path: Path, _options: ReadOptions, _report: Report) -> RawAnnotations:
+        raise KeyError("a")
+
+
 class Naming(Counting):
     """A reader that gives two pictures one name."""
 
@@ -294,13 +301,13 @@ def batched(images: Any, tags: dict[str, str], *names: str, **more: Any) -> Call
     return lambda folder: regionbatch.batches(dataset(folder, *names), tag_ids=tags, image_ids=images, **more)
 
 
-def written(target: str, *, before: str = "", **more: Any) -> Callable[[Path], object]:
+def written(target: str, *, before: str = "", content: str = "", **more: Any) -> Callable[[Path], object]:
     def run(folder: Path) -> object:
         batches = batches_of(dataset(folder / "set"))
         if before:
             (folder / before).parent.mkdir(parents=True, exist_ok=True)
-            (folder / before).touch()
-        return regionbatch.write(batches, folder / target, **more)
+            (folder / before).write_text(content, encoding="utf-8")
+        return regionbatch.write(batches, Path() if target == os.curdir else folder / target, **more)
 
     return run
 
@@ -416,6 +423,23 @@ DOING: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         lambda _: regionbatch.write([Batch(b"")], Full()),
         ("the file object: cannot be written, got No space", "not whole"),
     ),
+    "an output that is here": (written(os.curdir), ("the current folder cannot be replaced", "name a folder in it")),
+    "an output that is something else": (
+        written("o.jsonl", before="o.jsonl", content="{}", overwrite=True),
+        ("o.jsonl: holds something else than payloads", "choose another name"),
+    ),
+    "a payload that is none": (
+        written("o", payload="yaml"),
+        ("--payload: no such form, got yaml", "known: json, xml"),
+    ),
+    "an output that is text": (
+        lambda folder: regionbatch.write(batches_of(dataset(folder)), io.StringIO()),  # type: ignore[arg-type]
+        ("target: a path or a binary file is needed, got StringIO", "open it with 'wb'"),
+    ),
+    "a batch by hand that is too long": (
+        lambda _: Batch.of([Entry(id_of("a"), id_of("b"), 0, 0, 1, 1)] * 65),
+        ("entries: 1 to 64 with ids of 36 characters", "got 65"),
+    ),
     "an output that looks like a file": (
         written("o.xml"),
         ("o.xml: payloads go to a folder or a .jsonl file, got .xml",),
@@ -423,6 +447,7 @@ DOING: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "a report on a folder": (report_on("."), ("a report is a file, got the name of a folder", "choose another name")),
     "a report on labels": (report_on("mine.json"), ("mine.json: no place for a report", "choose another name")),
     "a report inside a file": (report_on("mine.json/r"), ("the report cannot be written, got", "choose another path")),
+    "an empty name": (lambda _: regionbatch.read(""), ("DATASET: an empty name", "or . for this folder")),
     "neither a path nor a loaded COCO": (
         lambda _: regionbatch.read(None),  # type: ignore[arg-type]
         ("source: a path or a loaded COCO is needed, got NoneType",),
@@ -443,6 +468,10 @@ DOING: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "a reader that counts wrong": (
         lambda folder: regionbatch.read(folder, format=Counting()),
         ("the ledger of boxes does not add up: 1 read = 0 kept", "defect of the reader"),
+    ),
+    "a reader that raises": (
+        plugged("raising", f"{__name__}:Raising"),
+        ("raising: the reader is broken, it raised KeyError: 'a'", "update the package"),
     ),
     "two pictures of one name": (
         lambda folder: regionbatch.read(folder, format=Naming()),
@@ -557,6 +586,8 @@ ADVICE = {
     "tag_renamed": "trimmed, NFC",
     "tag_merged": "it became one tag",
     "matched_loosely": "the nearest name was taken",
+    "matched_elsewhere": "give the ids by their paths",
+    "shared_tag": "correct the table",
     "mapped": "--map",
     "class_count_mismatch": "the names win",
     "no_box": "it is no box",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import io
 import os
 import signal
@@ -173,13 +174,44 @@ def test_a_file_where_a_folder_is_to_be_and_the_other_way_round(
 
 @posix
 @pytest.mark.parametrize("target", TARGETS)
-def test_overwriting_a_link_leaves_what_it_leads_to(home: Path, batches: rb.Batches, target: str) -> None:
+def test_a_link_is_followed(home: Path, batches: rb.Batches, target: str) -> None:
+    """A large output is often linked to a large disk."""
     rb.write(batches[:1], home / "other" / target)
-    before = everything_below(home / "other")
     (home / target).symlink_to(home / "other" / target)
+    names = sorted(path.name for path in home.iterdir())
+    with pytest.raises(OutputError, match="exists already"):
+        rb.write(batches, home / target)
     rb.write(batches, home / target, overwrite=True)
-    assert everything_below(home / "other") == before
-    assert not (home / target).is_symlink()
+    assert (home / target).is_symlink()
+    written = b"".join(body.strip() for _, body in sorted(everything_below(home / "other").items()))
+    assert written.count(b'"imageId"') == len(batches.regions)
+    assert sorted(path.name for path in home.iterdir()) == names
+
+
+def test_a_file_of_something_else_is_not_replaced(home: Path, batches: rb.Batches) -> None:
+    (home / "mine.jsonl").write_text('{"a": 1}\n', encoding="utf-8")
+    with pytest.raises(OutputError, match="holds something else than payloads; choose another name"):
+        rb.write(batches, home / "mine.jsonl", overwrite=True)
+    (home / "empty.jsonl").touch()
+    assert rb.write(batches, home / "empty.jsonl", overwrite=True) == len(batches)
+
+
+@pytest.mark.parametrize("target", [io.StringIO(), None, 3])
+def test_what_is_neither_a_path_nor_a_binary_file(batches: rb.Batches, target: Any) -> None:
+    with pytest.raises(OptionError, match="target: a path or a binary file is needed, got"):
+        rb.write(batches, target)
+
+
+def test_a_form_that_is_none(home: Path, batches: rb.Batches) -> None:
+    form: Any = "yaml"
+    with pytest.raises(OptionError, match="--payload: no such form, got yaml; known: json, xml"):
+        rb.write(batches, home / "out", payload=form)
+
+
+def test_a_zipped_file(home: Path, batches: rb.Batches) -> None:
+    with gzip.open(home / "out.gz", "wb") as file:
+        rb.write(batches, file)
+    assert gzip.decompress((home / "out.gz").read_bytes()).splitlines() == [batch.to_json() for batch in batches]
 
 
 def breaking(batches: rb.Batches, error: BaseException) -> Iterator[Batch]:

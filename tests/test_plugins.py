@@ -242,3 +242,27 @@ def test_two_plugins_that_claim_one_path_are_an_error(site: Site, table: Path) -
 def test_a_name_that_is_nearly_right(site: Site, table: Path) -> None:
     site.install_example()
     assert "got cvs; did you mean csv?" in site.command("inspect", table, "--format", "cvs").stderr
+
+
+RAISING = """
+from regionbatch.options import ReadOptions
+
+class Raising:
+    title, options = "raises", ReadOptions
+
+    def claims(self, path):
+        return "always" if path.suffix == ".raises" else None
+
+    def read(self, path, options, report):
+        raise KeyError(path.name)
+"""
+
+
+def test_what_a_plugin_raises_is_told_as_its_own(site: Site, tmp_path: Path) -> None:
+    site.install("raising", {"raises": "raising:Raising"}, "raising", RAISING)
+    (tmp_path / "a.raises").touch()
+    run = site.command("inspect", tmp_path / "a.raises")
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == (
+        "Error: raises: the reader is broken, it raised KeyError: 'a.raises'; update the package that brings it\n"
+    )

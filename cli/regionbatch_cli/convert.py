@@ -68,8 +68,8 @@ def convert(
         raise click.UsageError("-o - needs standard output, which is closed; write the payloads to a file.")
     if not to_stdout:
         check_target(Path(output), overwrite=overwrite)
-        if common.report and Path(common.report).resolve() == Path(output).resolve():
-            raise OptionError(f"--report: {common.report} is the output too; choose another name")
+        if common.report and Path(common.report).resolve().is_relative_to(Path(output).resolve()):
+            raise OptionError(f"--report: {common.report} is in the output; choose another place")
     rename = read_renames(mapped, map_file)
     with progress_bar(common) as progress:
         dataset = read(common, progress)

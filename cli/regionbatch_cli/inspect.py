@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from regionbatch.dataset import Dataset
 
 
+_WIDE = 10_000
+
+
 @click.command()
 @dataset_options
 def inspect(common: Common) -> int:
@@ -41,6 +44,8 @@ def _print(common: Common, dataset: Dataset) -> None:
     from rich.markup import escape  # noqa: PLC0415
 
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDE  # nothing is cut off in a pipe
     console.print(f"[bold]{escape(str(dataset.root))}[/]: {dataset.format}", soft_wrap=True)
     for option, decision in dataset.decisions.items():
         if option != "format":
@@ -59,7 +64,8 @@ def _classes(dataset: Dataset) -> Table:
 
     images, regions = dataset.images, dataset.regions
     splits = [*images.splits, *([""] if (images.split < 0).any() and images.splits else [])]
-    table = Table("class", box=box.SIMPLE)
+    table = Table(box=box.SIMPLE)
+    table.add_column("class", overflow="fold")
     for name in [*(split or "no split" for split in splits), "boxes", "images"]:
         table.add_column(_cell(name), justify="right")
     split = images.split[regions.image]

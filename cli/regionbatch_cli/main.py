@@ -6,6 +6,7 @@ import errno
 import gc
 import io
 import os
+import signal
 import sys
 
 import click
@@ -50,6 +51,7 @@ for command in (inspect, convert, upload, verify, serve, formats):
 
 def main() -> None:
     """Run the command, and end the process with its status."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever stops it, it tidies up
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show ends no run
@@ -85,7 +87,11 @@ def _run() -> int:
 
 
 def _say(error: RegionBatchError | str) -> None:
-    click.echo(f"{click.style('Error', fg='red')}: {error}", err=True)
+    from regionbatch.findings import on_one_line  # noqa: PLC0415 - NumPy: only when there is something to say
+
+    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    word = "Error" if plain else click.style("Error", fg="red")
+    click.echo(f"{word}: " + "\n".join(map(on_one_line, str(error).splitlines())), err=True)
 
 
 if __name__ == "__main__":

@@ -101,25 +101,24 @@ def read(common: Common, progress: Progress | None) -> Dataset:
     from regionbatch.errors import OptionError  # noqa: PLC0415 - as below
     from regionbatch.reading import read as read_dataset  # noqa: PLC0415 - NumPy: only when there is work
 
-    if not common.dataset:
-        raise OptionError("DATASET: an empty name; name a folder or a file, or . for this folder")
-    if common.report:
+    if common.report is not None:
         from regionbatch.report import check_report  # noqa: PLC0415 - as above
 
         check_report(Path(common.report))
-    plugged = dict(text.split("=", 1) for text in common.option if "=" in text)
+    plugged: dict[str, Any] = dict(text.split("=", 1) for text in common.option if "=" in text)
     if len(plugged) < len(common.option):
         raise OptionError(f"--option: NAME=VALUE is needed, got {', '.join(common.option)}; see regionbatch formats")
-    return read_dataset(
-        common.dataset,
-        format=common.format,
-        drop=[mark.strip() for mark in (common.drop or "").split(",") if mark.strip()],
-        only=common.only or None,
-        strict=common.strict,
-        progress=progress,
+    given = {
+        "format": common.format,
+        "drop": [mark.strip() for mark in (common.drop or "").split(",") if mark.strip()],
+        "only": common.only or None,
+        "strict": common.strict,
+        "progress": progress,
         **common.reader,
-        **plugged,
-    )
+    }
+    if twice := sorted({"source", *given} & set(plugged)):
+        raise OptionError(f"--option: {twice[0]} is no option of a plugged-in reader; see regionbatch --help")
+    return read_dataset(common.dataset, **given, **plugged)
 
 
 class Bar:

@@ -15,18 +15,19 @@ from regionbatch.boxes import first_of_equal, order_of
 from regionbatch.clean import ledger_of
 from regionbatch.errors import OptionError
 from regionbatch.findings import Findings, Ledger, Report
-from regionbatch.ids import collect_ids, read_ids
-from regionbatch.limits import REGIONS_PER_BATCH
-from regionbatch.resolve import resolve
+from regionbatch.ids import table_of
+from regionbatch.limits import REGIONS_PER_BATCH, REGIONS_PER_IMAGE
+from regionbatch.resolve import loose, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from os import PathLike
 
     from numpy.typing import NDArray
 
     from regionbatch.dataset import Dataset, Regions
+    from regionbatch.ids import Ids
 
+_ID_LENGTH = 36
 _AT_A_TIME = 256
 """Batches whose text is made together: 3 MB, which stays in the processor's cache."""
 
@@ -60,7 +61,15 @@ class Batch(Sequence[Entry]):
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Batch:
-        """A batch of entries made by hand. Ids are UUIDs of 36 characters."""
+        """A batch of entries made by hand: at most 64. Ids are UUIDs of 36 characters, numbers go from 0 to 1.
+
+        Raises:
+            OptionError: They are not.
+        """
+        entries = list(entries)
+        if not (0 < len(entries) <= REGIONS_PER_BATCH and all(map(_fits, entries))):
+            what = f"1 to {REGIONS_PER_BATCH} with ids of 36 characters and numbers from 0 to 1 are needed"
+            raise OptionError(f"entries: {what}, got {len(entries)}; correct them")
         return cls("".join(payload.entry(*astuple(entry)) for entry in entries).encode("ascii"))
 
     @overload
@@ -79,6 +88,10 @@ class Batch(Sequence[Entry]):
         """How many entries, at most 64."""
         return len(self._text) // payload.LENGTH
 
+    def __repr__(self) -> str:
+        """How many entries; not which."""
+        return f"Batch({len(self)})"
+
     def to_json(self) -> bytes:
         """The body of the call as JSON, on one line."""
         return b'{"regions":[' + self._text[:-1] + b"]}"
@@ -91,6 +104,12 @@ class Batch(Sequence[Entry]):
             for entry in self
         )
         return f"<ImageRegionCreateBatch>{regions}</ImageRegionCreateBatch>".encode()
+
+
+def _fits(entry: Entry) -> bool:
+    """Whether an entry has the form that every batch has."""
+    image_id, tag_id, *numbers = astuple(entry)
+    return len(image_id) == len(tag_id) == _ID_LENGTH and all(0 <= number <= 1 for number in numbers)
 
 
 class Batches(Sequence[Batch]):
@@ -135,6 +154,10 @@ class Batches(Sequence[Batch]):
         """How many calls."""
         return (len(self.regions) + REGIONS_PER_BATCH - 1) // REGIONS_PER_BATCH
 
+    def __repr__(self) -> str:
+        """`Batches(77 of 4886 regions)`."""
+        return f"Batches({len(self)} of {len(self.regions)} regions)"
+
     @overload
     def __getitem__(self, at: int) -> Batch: ...
     @overload
@@ -159,8 +182,8 @@ class Batches(Sequence[Batch]):
 def batches(
     dataset: Dataset,
     *,
-    tag_ids: Mapping[str, str] | str | PathLike[str],
-    image_ids: Mapping[str, str] | str | PathLike[str],
+    tag_ids: Ids,
+    image_ids: Ids,
     rename: Mapping[str, str] | None = None,
     skip_unresolved: bool = False,
 ) -> Batches:
@@ -200,6 +223,8 @@ def batches(
         skip=skip_unresolved,
     )
     tag_code, image_code = _one_code_an_id(tags), _one_code_an_id(images)
+    _report_shared_tags(tag_code, dataset.tags, rename or {}, report)
+    _report_shared_images(image_code, image_counts, dataset.images.names, report)
     tag, image = tag_code[regions.tag], image_code[regions.image]
     resolved = (tag >= 0) & (image >= 0)
     _drop("unresolved", np.flatnonzero(~resolved), dataset, report)
@@ -219,16 +244,6 @@ def batches(
     return Batches(regions, rows, [id_ or "" for id_ in images], [id_ or "" for id_ in tags], findings, ledger)
 
 
-def table_of(ids: Mapping[str, str] | str | PathLike[str], name: str) -> Mapping[str, str]:
-    """Ids by name, checked, of a mapping or of a file; `name` is the argument's, for messages."""
-    if hasattr(ids, "items"):
-        return collect_ids(ids.items(), name)
-    if isinstance(ids, str) or hasattr(ids, "__fspath__"):
-        return read_ids(ids)
-    what = f"a table of ids or the path of one is needed, got {type(ids).__name__}"
-    raise OptionError(f"{name}: {what}; give a dict of ids by name, or a file as tags.json")
-
-
 def _one_code_an_id(ids: Sequence[str | None]) -> NDArray[np.int32]:
     """The code of each name, where names with one id have the code of the first; -1: no id."""
     codes = dict(zip(reversed(ids), range(len(ids) - 1, -1, -1), strict=True))
@@ -239,7 +254,36 @@ def _one_code_an_id(ids: Sequence[str | None]) -> NDArray[np.int32]:
 
 def _share_ids(codes: NDArray[np.int32]) -> bool:
     """Whether two names have one id, so that boxes that were different may now be equal."""
-    return bool(((codes >= 0) & (codes != np.arange(len(codes)))).any())
+    return bool(_is_shared(codes).any())
+
+
+def _is_shared(codes: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Which names have the id of an earlier one, (n,)."""
+    shared: NDArray[np.bool_] = (codes >= 0) & (codes != np.arange(len(codes)))
+    return shared
+
+
+def _report_shared_tags(
+    codes: NDArray[np.int32], names: Sequence[str], rename: Mapping[str, str], report: Report
+) -> None:
+    """Say which classes get the tag of another: a slip in the table, unless they are spelt alike or mapped to one."""
+    twins = {row: codes[row] for row in np.flatnonzero(_is_shared(codes)).tolist()}
+    called = {row: loose(rename.get(names[row], names[row])) for pair in twins.items() for row in pair}
+    slips = {row: twin for row, twin in twins.items() if called[row] != called[twin]}
+    values = [names[twin] for twin in slips.values()]
+    report.add("shared_tag", np.asarray([*slips], np.int32), value=values, table=names)
+
+
+def _report_shared_images(
+    codes: NDArray[np.int32], counts: NDArray[np.int64], names: Sequence[str], report: Report
+) -> None:
+    """Say which images are that of another for the service, and which have too many regions only together."""
+    twins = np.flatnonzero(_is_shared(codes))
+    report.add("same_picture", twins.astype(np.int32), value=[names[row] for row in codes[twins]], table=names)
+    if len(twins):
+        together = np.bincount(codes[codes >= 0], counts[codes >= 0], minlength=len(codes)).astype(np.int64)
+        full = np.flatnonzero((together > REGIONS_PER_IMAGE) & (counts <= REGIONS_PER_IMAGE))
+        report.add("over_region_limit", full.astype(np.int32), value=together[full].tolist(), table=names)
 
 
 def _drop(code: str, rows: NDArray[np.int64], dataset: Dataset, report: Report) -> None:

@@ -75,7 +75,8 @@ def clean(
         mask[rows] = True
         fates.rule("left_out" if code in drop else code, mask)
     if only is not None:
-        if unknown := [name for name in only if name not in tags]:
+        only = {*map(tidy, only)}
+        if unknown := sorted(only.difference(tags)):
             known = on_one_line(", ".join(tags[:20]))
             raise OptionError(f"--only: no such class, got {', '.join(unknown)}; the data set has {known}")
         fates.rule("left_out", ~np.isin(tag, [code for code, name in enumerate(tags) if name in only]))
@@ -146,15 +147,19 @@ def _merge_tags(names: Sequence[str], report: Report) -> tuple[list[str], NDArra
     codes: dict[str, int] = {}
     new = np.full(len(names), -1, np.int32)
     for old, name in enumerate(names):
-        tidy = unicodedata.normalize("NFC", name).strip()
-        if not tidy:
+        if not (neat := tidy(name)):
             continue
-        if tidy != name:
-            report.add("tag_renamed", 0, value=[name], table=[tidy])
-        if tidy in codes:
-            report.add("tag_merged", 0, table=[tidy])
-        new[old] = codes.setdefault(tidy, len(codes))
+        if neat != name:
+            report.add("tag_renamed", 0, value=[name], table=[neat])
+        if neat in codes:
+            report.add("tag_merged", 0, table=[neat])
+        new[old] = codes.setdefault(neat, len(codes))
     return list(codes), new
+
+
+def tidy(name: str) -> str:
+    """A class name as the data set has it: in NFC, without outer blanks."""
+    return unicodedata.normalize("NFC", name).strip()
 
 
 def _merge_images(images: Images, report: Report) -> tuple[Images, NDArray[np.int32]]:

@@ -23,6 +23,8 @@ class Code(NamedTuple):
     """Noted, but worth a warning."""
     asked: bool = False
     """Dropped because an option said so, so that it is no loss."""
+    doubtful: bool = False
+    """Noted, but perhaps wrong: strict reading stops."""
 
     @property
     def severity(self) -> str:
@@ -152,13 +154,39 @@ _ALL = (
     Code("tag_renamed", "noted", "tag", "class name with outer blanks or in another Unicode form", "trimmed, NFC"),
     Code("tag_merged", "noted", "tag", "class name that is listed twice", "it became one tag"),
     Code("matched_loosely", "noted", "tag", "not found letter by letter", "the nearest name was taken", grave=True),
+    Code(
+        "matched_elsewhere",
+        "noted",
+        "image",
+        "not found in its folder, but in another",
+        "give the ids by their paths",
+        grave=True,
+        doubtful=True,
+    ),
+    Code(
+        "shared_tag",
+        "noted",
+        "tag",
+        "two classes have one tag id",
+        "all their boxes get that tag; correct the table, or say so with --map",
+        grave=True,
+        doubtful=True,
+    ),
     Code("mapped", "noted", "tag", "renamed", "as --map asked"),
     Code("class_count_mismatch", "noted", "tag", "nc is not the number of names", "the names win", grave=True),
     Code("no_box", "noted", "record", "annotation without a box or shape", "not counted: it is no box"),
     Code("missing_label", "noted", "record", "listed, but there is no label file", "not read", grave=True),
     Code("unlisted_label", "noted", "record", "label file that no split names", "not read; add it", grave=True),
     Code("missing_split", "noted", "record", "a split whose folder is not here", "not read", grave=True),
-    Code("doubtful_decision", "noted", "dataset", "the evidence is not clear", "decide with this option", grave=True),
+    Code(
+        "doubtful_decision",
+        "noted",
+        "dataset",
+        "the evidence is not clear",
+        "decide with this option",
+        grave=True,
+        doubtful=True,
+    ),
 )
 
 CODES = MappingProxyType({code.name: code for code in _ALL})

@@ -27,7 +27,10 @@ def csv_rows(text: str, path: Path) -> list[list[str]]:
     import io  # noqa: PLC0415
 
     try:
-        tables = [list(csv.reader(io.StringIO(text, newline=""), delimiter=separator)) for separator in _SEPARATORS]
+        tables = [
+            list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True))
+            for separator in _SEPARATORS
+        ]
     except csv.Error as error:
         raise ResolveError(f"{path}: not CSV, got {error}; needed are two columns, as name,id") from error
     rows = max(tables, key=lambda table: sum(len(row) > 1 for row in table))

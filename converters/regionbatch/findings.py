@@ -108,6 +108,10 @@ class Findings:
         """How many findings."""
         return sum(map(len, self._groups))
 
+    def __repr__(self) -> str:
+        """`Findings({'empty_box': 2})`."""
+        return f"Findings({self.counts()})"
+
     def counts(self) -> dict[str, int]:
         """How many findings of each code, in the order the codes are documented."""
         counted: Counter[str] = Counter()

@@ -10,16 +10,30 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from regionbatch.csvrows import csv_rows, is_csv
-from regionbatch.errors import ResolveError
+from regionbatch.errors import OptionError, ResolveError
+from regionbatch.findings import on_one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from os import PathLike
+    from uuid import UUID
+
+    Ids = Mapping[str, str] | Mapping[str, UUID] | str | PathLike[str]
 
 _is_uuid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
 _decode = msgspec.json.Decoder(dict[str, str]).decode
 _NAME_KEYS = ("name", "sourceUrl", "file_name", "fileName", "originalImageUri")
 _FORMS = 'an object {"name": "id"}, a GetTags answer, an image-upload answer, a list of images, or CSV with name,id'
+
+
+def table_of(ids: Ids, name: str) -> Mapping[str, str]:
+    """Ids by name, checked, of a mapping or of a file; `name` is the argument's, for messages."""
+    if isinstance(ids, str) or hasattr(ids, "__fspath__"):
+        return read_ids(ids)
+    if hasattr(ids, "items"):
+        return collect_ids(ids.items(), name)
+    what = f"a table of ids or the path of one is needed, got {type(ids).__name__}"
+    raise OptionError(f"{name}: {what}; give a dict of ids by name, or a file as tags.json")
 
 
 def read_ids(path: str | PathLike[str]) -> dict[str, str]:
@@ -70,7 +84,7 @@ def collect_ids(pairs: Iterable[tuple[str, object]], place: str) -> dict[str, st
     for name, value in pairs:
         id_ = value if isinstance(value, str) and _is_uuid(value) else _as_uuid(name, value, place)
         if ids.setdefault(name, id_) != id_:
-            raise ResolveError(f"{place}: {name} has two ids, got {ids[name]} and {id_}; keep one")
+            raise ResolveError(f"{place}: {on_one_line(name)} has two ids, got {ids[name]} and {id_}; keep one")
     return ids
 
 
@@ -78,10 +92,11 @@ def _as_uuid(name: str, value: object, place: str) -> str:
     import uuid  # noqa: PLC0415 - only for ids in an unusual spelling
 
     try:
-        return str(uuid.UUID(value if isinstance(value, str) else ""))
+        return str(value if isinstance(value, uuid.UUID) else uuid.UUID(value if isinstance(value, str) else ""))
     except ValueError:
         raise ResolveError(
-            f"{place}: the id of {name} is no UUID, got {value!r:.60}; copy it from the service, as 8-4-4-4-12 digits"
+            f"{place}: the id of {on_one_line(name)} is no UUID, got {value!r:.60}; "
+            "copy it from the service, as 8-4-4-4-12 digits"
         ) from None
 
 
@@ -110,11 +125,18 @@ def _from_json(text: str, path: Path) -> Iterator[tuple[str, object]]:
     else:
         raise ResolveError(f"{path}: no table of ids, got {text.strip():.40}; needed is {_FORMS}")
     for number, row in enumerate(rows, 1):
-        yield _row(row, number, path)
+        if not _has_failed(row):
+            yield _row(row, number, path)
 
 
 class _Pairs(list[tuple[str, Any]]):
     """A JSON object as its pairs."""
+
+
+def _has_failed(row: object) -> bool:
+    """Whether an entry of an upload's answer is of a picture that was refused: it has a status and no image."""
+    fields = dict(row) if isinstance(row, _Pairs) else {}
+    return isinstance(fields.get("status"), str) and "image" in fields and fields["image"] is None
 
 
 def _row(row: object, number: int, path: Path) -> tuple[str, object]:
@@ -125,4 +147,13 @@ def _row(row: object, number: int, path: Path) -> tuple[str, object]:
     id_ = dict(image).get("id") if isinstance(image, _Pairs) else fields.get("id")
     if name is None or id_ is None:
         raise ResolveError(f"{path}: entry {number} has no name or no id, got {fields!r:.60}; needed is {_FORMS}")
-    return name.removeprefix('"').removesuffix('"'), id_
+    return _path_of(name.removeprefix('"').removesuffix('"')), id_
+
+
+def _path_of(name: str) -> str:
+    """What a picture that was uploaded by its address is called: the address's path."""
+    if not name.startswith(("http://", "https://")):
+        return name
+    from urllib.parse import unquote, urlsplit  # noqa: PLC0415 - only where there is one
+
+    return unquote(urlsplit(name).path).lstrip("/")

@@ -5,12 +5,13 @@ What is written appears under its name in one step, when it is complete; a run t
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Sized
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Literal, Protocol
 
 from regionbatch.errors import OptionError, OutputError
 
@@ -22,14 +23,28 @@ if TYPE_CHECKING:
     from regionbatch.findings import Progress
 
 Payload = Literal["json", "xml"]
+
+
+class BinaryFile(Protocol):
+    """What payloads can be written to that is no path: a file opened with `wb`, a `gzip.GzipFile`, a `BytesIO`."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take some bytes."""
+
+    def flush(self) -> object:
+        """Pass on what was taken."""
+
+
 _FILES = (".json", ".ndjson", ".xml", ".gz", ".zip", ".csv", ".txt")
 """Endings of files, with which nobody calls a folder on purpose."""
+_BEGIN = b'{"regions":['
+"""How a .jsonl file of ours begins."""
 _OURS = re.compile(r"batch-\d{5,}\.(json|xml)")
 
 
 def write(
     batches: Iterable[Batch],
-    target: str | PathLike[str] | IO[bytes],
+    target: str | PathLike[str] | BinaryFile,
     *,
     payload: Payload = "json",
     overwrite: bool = False,
@@ -39,18 +54,25 @@ def write(
 
     Args:
         batches: What `regionbatch.batches` returned.
-        target: A folder (`batch-00001.json` …), a path that ends in `.jsonl` (a payload a line), or a binary file.
+        target: A folder (`batch-00001.json` …), a path that ends in `.jsonl` (a payload a line), or a binary file; of a
+            link, what it leads to.
         payload: `json` or `xml`; a `.jsonl` file takes only JSON.
         overwrite: Replace what an earlier run wrote there.
         progress: Called with what is done, how much of it, and how much there is.
 
     Raises:
         OutputError: The target exists and `overwrite` is off or it holds other things, or it cannot be written.
+        OptionError: An argument is none of these.
     """
+    if payload not in ("json", "xml"):
+        raise OptionError(f"--payload: no such form, got {payload}; known: json, xml")
     bodies = _bodies(batches, payload, progress)
     if not isinstance(target, (str, os.PathLike)):
+        if not hasattr(target, "write") or hasattr(target, "encoding"):
+            what = f"a path or a binary file is needed, got {type(target).__name__}"
+            raise OptionError(f"target: {what}; open it with 'wb', or give its .buffer")
         return _write_object(bodies, target)
-    path = Path(os.path.abspath(target))  # noqa: PTH100 - `.` has no name that another could stand beside
+    path = Path(os.path.realpath(target))
     lines = path.suffix.lower() == ".jsonl"
     if lines and payload == "xml":
         raise OptionError(f"{path}: a .jsonl file takes JSON, got --payload xml; name a folder instead")
@@ -58,9 +80,10 @@ def write(
     try:
         return _write_file(bodies, path) if lines else _write_folder(bodies, path, payload)
     except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written, got {error.strerror or error}; nothing was left there"
-        ) from error
+        advice = "nothing was left there"
+        if error.errno == errno.EBUSY:  # a mount point, as /out in a container
+            advice = "name a folder in it"
+        raise OutputError(f"{path}: cannot be written, got {error.strerror or error}; {advice}") from error
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
@@ -69,7 +92,10 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     Raises:
         OutputError: It exists and `overwrite` is off, or something else lies there that must not be deleted.
     """
+    path = Path(os.path.realpath(path))
     lines = path.suffix.lower() == ".jsonl"
+    if path in (here := Path.cwd()).parents or path == here:
+        raise OutputError(f"{path}: the current folder cannot be replaced; name a folder in it")
     if not lines and path.suffix.lower() in _FILES:
         raise OutputError(f"{path}: payloads go to a folder or a .jsonl file, got {path.suffix}; choose another name")
     if not path.exists():
@@ -83,8 +109,18 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         return
     if not overwrite:
         raise OutputError(f"{path}: exists already; choose another name, or replace it with --overwrite")
+    if lines and not _holds_payloads(path):
+        raise OutputError(f"{path}: holds something else than payloads; choose another name")
     if not lines and (others := [entry.name for entry in path.iterdir() if not _is_ours(entry)]):
         raise OutputError(f"{path}: holds other files than payloads, got {others[0]}; choose another folder")
+
+
+def _holds_payloads(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_BEGIN)) in (b"", _BEGIN)
+    except OSError:
+        return False
 
 
 def _is_ours(entry: Path) -> bool:
@@ -99,7 +135,7 @@ def _bodies(batches: Iterable[Batch], payload: Payload, progress: Progress | Non
             progress("writing payloads", done, total)
 
 
-def _write_object(bodies: Iterator[bytes], file: IO[bytes]) -> int:
+def _write_object(bodies: Iterator[bytes], file: BinaryFile) -> int:
     try:
         count = _write_lines(bodies, file)
         file.flush()
@@ -117,7 +153,7 @@ def _write_file(bodies: Iterator[bytes], path: Path) -> int:
         return _write_lines(bodies, file)
 
 
-def _write_lines(bodies: Iterator[bytes], file: IO[bytes]) -> int:
+def _write_lines(bodies: Iterator[bytes], file: BinaryFile) -> int:
     count = 0
     for count, body in enumerate(bodies, 1):  # noqa: B007 - it is the result
         file.write(body)

@@ -6,11 +6,12 @@ it is asked for by name, or when no built-in reader claims the path. The guide i
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import is_dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
-from regionbatch.errors import PluginError, UnknownFormatError
+from regionbatch.errors import PluginError, RegionBatchError, UnknownFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +122,22 @@ def detect(path: Path) -> tuple[str, Reader, str]:
         )
     reasons = "; ".join(f"{name}: {why}" for name, _, why in claims)
     raise UnknownFormatError(f"{path}: more than one format is here, got {reasons}; choose one with --format")
+
+
+@contextmanager
+def named_if_broken(name: str) -> Iterator[None]:
+    """Turn what a reader of another package raises, and should not, into an error that names it.
+
+    Raises:
+        PluginError: It raised something else than a `RegionBatchError`.
+    """
+    try:
+        yield
+    except Exception as error:
+        if name in BUILT_IN or isinstance(error, RegionBatchError):
+            raise
+        what = f"raised {type(error).__name__}: {error}"
+        raise PluginError(f"{name}: the reader is broken, it {what}; update the package that brings it") from error
 
 
 def _claim(plugin: Listed, path: Path, troubles: list[str]) -> str | None:

@@ -17,7 +17,7 @@ from regionbatch.pictures import measured, report_absent
 from regionbatch.readers.files import one_listing
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Iterable
     from os import PathLike
 
     from pycocotools.coco import COCO
@@ -34,8 +34,8 @@ def read(
     source: str | PathLike[str] | COCO,
     *,
     format: str | Reader | None = None,  # noqa: A002 - the word that a caller looks for
-    drop: str | Collection[str] = (),
-    only: str | Collection[str] | None = None,
+    drop: str | Iterable[str] = (),
+    only: str | Iterable[str] | None = None,
     strict: bool = False,
     progress: Progress | None = None,
     **options: Any,  # noqa: ANN401 - checked against the reader's own dataclass
@@ -56,17 +56,17 @@ def read(
         OptionError: An option is unknown or has a value that is not allowed.
         StrictError: See `strict`.
     """
-    drop = [drop] if isinstance(drop, str) else drop
-    only = [only] if isinstance(only, str) else only
+    drop = [drop] if isinstance(drop, str) else list(drop)
+    only = [only] if isinstance(only, str) else only if only is None else list(only)
     for mark in drop:
         if mark not in MARKS:
             raise OptionError(f"--drop: no such mark, got {mark}; known: {', '.join(MARKS)}")
     report = Report(progress)
     if isinstance(source, (str, Path)) or hasattr(source, "__fspath__"):
-        path, looked = Path(source), True
+        looked = True
         with one_listing():
-            name, raw = _read_path(path, format, options, report)
-        root = path if path.is_dir() else path.parent
+            name, raw = _read_path(source, format, options, report)
+        root = path if (path := Path(source)).is_dir() else path.parent
     else:
         name, root, looked = "coco", Path(), bool(options.get("image_dir"))
         raw = _read_loaded(source, options, report)
@@ -82,9 +82,12 @@ def read(
 
 
 def _read_path(
-    path: Path, format_: str | Reader | None, options: dict[str, Any], report: Report
+    given: str | PathLike[str], format_: str | Reader | None, options: dict[str, Any], report: Report
 ) -> tuple[str, RawAnnotations]:
     """The name of the format of a path, and what its reader returns."""
+    if not os.fspath(given):
+        raise OptionError("DATASET: an empty name; name a folder or a file, or . for this folder")
+    path = Path(given)
     if not os.path.exists(path):  # noqa: PTH110 - pathlib's raises where a name is too long
         raise DatasetNotFoundError(f"{path}: there is no such file or folder; check the path")
     if format_ is None:
@@ -93,8 +96,11 @@ def _read_path(
     elif isinstance(format_, str):
         name, reader = format_, plugins.get(format_)
     else:
-        name, reader = type(format_).__name__, format_
-    return name, reader.read(path, _options(reader, name, options), report)
+        name = type(format_).__name__
+        return name, format_.read(path, _options(format_, name, options), report)
+    declared = _options(reader, name, options)
+    with plugins.named_if_broken(name):
+        return name, reader.read(path, declared, report)
 
 
 def _read_loaded(source: COCO, options: dict[str, Any], report: Report) -> RawAnnotations:
@@ -142,4 +148,4 @@ def refuse_doubt(findings: Findings, place: str | PathLike[str]) -> None:
 
 def _doubtful(code: str) -> bool:
     rule = CODES[code]
-    return code == "doubtful_decision" or (rule.effect != "noted" and not rule.asked)
+    return rule.doubtful or (rule.effect != "noted" and not rule.asked)

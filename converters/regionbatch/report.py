@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ def write_report(
     Raises:
         OutputError: Something else than an earlier report is there, or the file cannot be written.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
     check_report(path)
     if findings is None:
         findings = dataset.findings if batches is None else batches.findings

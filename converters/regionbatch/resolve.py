@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
+from regionbatch.clean import tidy
 from regionbatch.errors import ResolveError
 from regionbatch.findings import on_one_line
 from regionbatch.readers.files import fold, is_picture
@@ -32,21 +33,22 @@ def _stem(name: str) -> str:
     return base.rpartition(".")[0] if is_picture(base) else base
 
 
-def _loose(name: str) -> str:
+def loose(name: str) -> str:
+    """A name without regard to case, outer blanks and Unicode form."""
     return fold(name.strip())
 
 
 def _loose_path(name: str) -> str:
-    return _loose(name.replace("\\", "/"))
+    return loose(name.replace("\\", "/"))
 
 
-TAG_STEPS: tuple[Step, ...] = (_loose,)
+TAG_STEPS: tuple[Step, ...] = (loose,)
 IMAGE_STEPS: tuple[Step, ...] = (
     _loose_path,
     _base,
-    lambda name: _loose(_base(name)),
+    lambda name: loose(_base(name)),
     _stem,
-    lambda name: _loose(_stem(name)),
+    lambda name: loose(_stem(name)),
 )
 """What is tried after the name letter by letter: an image is found by its path, then by the last part of it, then by
 that without its extension."""
@@ -59,6 +61,12 @@ def _is_sure(name: str, match: str) -> bool:
         name, match = (text.rpartition(".")[0] if is_picture(text) else text for text in (name, match))
     short, long = sorted((name, match), key=len)
     return short == long or long.endswith("/" + short)
+
+
+def _is_elsewhere(name: str, match: str) -> bool:
+    """Whether two names of an image name folders that contradict each other."""
+    short, long = sorted((_loose_path(text).rpartition("/")[0] for text in (name, match)), key=len)
+    return bool(short) and not f"/{long}".endswith(f"/{short}")
 
 
 def resolve(
@@ -84,7 +92,7 @@ def resolve(
     steps = TAG_STEPS if kind == "tag" else IMAGE_STEPS
     found: list[str | None] = [None] * len(names)
     ids = table
-    rename = dict(rename or {})
+    rename = {tidy(old): new for old, new in (rename or {}).items()}
     if unknown := sorted(set(rename) - set(names)):
         raise ResolveError(f"--map: no such class in the data set, got {', '.join(unknown)}; it has {_some(names)}")
     wanted = [rename.get(name, name) for name in names] if rename else names
@@ -101,7 +109,7 @@ def resolve(
     for step in steps:
         left = _match(step, left, wanted, ids, found, kind, report)
     if left and not skip:
-        raise _unresolved(kind, left, names, table, counts)
+        raise _unresolved(kind, left, names, wanted, table, counts)
     if kind == "image":
         _refuse_shared(found, names, table)
     return found
@@ -135,11 +143,13 @@ def _match(
             continue
         if key in several:
             raise ResolveError(
-                f"{names[code]}: several {kind}s could be meant, got {_some(several[key])}; "
+                f"{on_one_line(names[code])}: several {kind}s could be meant, got {_some(several[key])}; "
                 + ("say which with --map" if kind == "tag" else "give the ids by their paths")
             )
         found[code] = ids[match]
-        if kind == "tag" or not _is_sure(names[code], match):
+        if kind == "image" and _is_elsewhere(names[code], match):
+            report.add("matched_elsewhere", 0, value=[match], table=[names[code]])
+        elif kind == "tag" or not _is_sure(names[code], match):
             report.add("matched_loosely", 0, value=[match], table=[names[code]])
     return still
 
@@ -161,10 +171,18 @@ def _refuse_shared(found: Sequence[str | None], names: Sequence[str], ids: Mappi
 
 
 def _unresolved(
-    kind: str, left: Sequence[int], names: Sequence[str], ids: Mapping[str, str], counts: Sequence[int]
+    kind: str,
+    left: Sequence[int],
+    names: Sequence[str],
+    wanted: Sequence[str],
+    ids: Mapping[str, str],
+    counts: Sequence[int],
 ) -> ResolveError:
     boxes = int(np.asarray(counts)[list(left)].sum()) if len(counts) else 0
-    listed = _some([f"{names[code]} ({counts[code]} boxes)" if len(counts) else names[code] for code in left])
+    shown = {code: names[code] + (f" as {wanted[code]}" if wanted[code] != names[code] else "") for code in left}
+    listed = _some(
+        [f"{name} ({counts[code]} boxes)" if len(counts) else name for code, name in shown.items()], most=100
+    )
     advice = "add them, use --map old=new, or leave them out with --skip-unresolved"
     if kind == "image":
         advice = "add them, or leave them out with --skip-unresolved"
@@ -174,6 +192,6 @@ def _unresolved(
     )
 
 
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return (on_one_line(", ".join(names[:_SHOWN])) or "nothing") + more
+def _some(names: Sequence[str], most: int = _SHOWN) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (on_one_line(", ".join(names[:most])) or "nothing") + more

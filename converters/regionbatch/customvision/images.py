@@ -136,22 +136,6 @@ def report_refused(images: Images, refused: Mapping[int, tuple[str, str]], repor
     _tell(report, images, "picture_refused", {row: f"{code}: {said}" for row, (code, said) in refused.items()})
 
 
-def report_shared(
-    images: Images, ids: Mapping[str, str], report: Report, *, told: Mapping[str, str] | None = None
-) -> None:
-    """Say which images are one and the same in the project, unless that follows from ids that were `told`."""
-    before = _shared(images.names, told or {})
-    same = {row: images.names[twin] for row, twin in _shared(images.names, ids).items() if row not in before}
-    _tell(report, images, "same_picture", same)
-
-
-def _shared(names: Sequence[str], ids: Mapping[str, str]) -> dict[int, int]:
-    """Images that have the id of an earlier one, and which."""
-    first: dict[str, int] = {}
-    twins = {row: first.setdefault(ids[name], row) for row, name in enumerate(names) if name in ids}
-    return {row: twin for row, twin in twins.items() if row != twin}
-
-
 def _tell(report: Report, images: Images, code: str, values: dict[int, str]) -> None:
     if values:
         report.add(code, np.asarray([*values], np.int32), value=[*values.values()], table=images.names)

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regionbatch.batching import batches, table_of
-from regionbatch.customvision.images import Pictures, is_still, look, report_refused, report_shared
+from regionbatch.batching import batches
+from regionbatch.customvision.images import Pictures, is_still, look, report_refused
 from regionbatch.customvision.present import match, read_images, read_project
 from regionbatch.customvision.regions import Outcome
 from regionbatch.errors import AccessError, LimitError, ResolveError, ServiceError
 from regionbatch.findings import Report
+from regionbatch.ids import table_of
 from regionbatch.limits import IMAGES_PER_PAGE, REGIONS_PER_BATCH, REGIONS_PER_IMAGE, TIERS
 from regionbatch.resolve import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from os import PathLike
 
     from numpy.typing import NDArray
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from regionbatch.customvision.rate import Pace
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Findings
+    from regionbatch.ids import Ids
 
 NOT_THERE = ("NotFoundImage", "the project has no image of this id")
 
@@ -100,7 +101,7 @@ def make_plan(
     project_id: str,
     *,
     create_tags: bool,
-    image_ids: Mapping[str, str] | str | PathLike[str] | None,
+    image_ids: Ids | None,
     rename: Mapping[str, str] | None,
     skip_unresolved: bool,
     shrink: bool,
@@ -130,7 +131,6 @@ def make_plan(
 
     refused = {**dict.fromkeys(gone, NOT_THERE), **pictures.refused}
     report_refused(dataset.images, refused, report)
-    report_shared(dataset.images, ids, report)
     confirmed = _confirmed(planned, present, client, project_id, pace, journal)
     there = (match(present.codes(planned), present.regions) >= 0) | np.isin(planned.rows, confirmed)
     sendable = ~np.isin(planned.regions.image, [*refused]) & ~there
@@ -138,7 +138,7 @@ def make_plan(
     used = {planned.tag_ids[code] for code in np.unique(planned.regions.tag[sendable]).tolist()}
     new_tags = [name for name in lacking if tag_ids[name] in used]
     _check_limits(present, len(tag_ids) - len(lacking) + len(new_tags), pictures, tier, report)
-    _check_room(dataset, planned, present, sendable, report)
+    _check_room(planned, present, sendable, names, report)
     calls = pace.calls + Counter(
         CreateTag=len(new_tags),
         CreateImagesFromFiles=len(pictures.batches),
@@ -218,7 +218,7 @@ def _known_images(
     client: TrainingClient,
     project_id: str,
     pace: Pace,
-    image_ids: Mapping[str, str] | str | PathLike[str] | None,
+    image_ids: Ids | None,
     journal: Journal,
     present: Present,
     report: Report,
@@ -290,17 +290,19 @@ def _gone(client: TrainingClient, project_id: str, pace: Pace, known: Mapping[in
 
 
 def _check_room(
-    dataset: Dataset, planned: Batches, present: Present, sendable: NDArray[np.bool_], report: Report
+    planned: Batches, present: Present, sendable: NDArray[np.bool_], names: Sequence[str], report: Report
 ) -> None:
-    """Say which images will have too many regions with those of others; reading told who has too many alone."""
-    ids, names = planned.image_ids, dataset.images.names
-    alone = np.bincount(dataset.regions.image, minlength=len(names))
+    """Say which images will have too many regions with those in the project; who has too many alone was told."""
+    ids = planned.image_ids
+    alone: Counter[str] = Counter()
+    for row, count in enumerate(np.bincount(planned.regions.image).tolist()):
+        alone[ids[row]] += count
     there = np.append(np.bincount(present.regions.image, minlength=len(present.images)), 0)
     rows, counts = np.unique(planned.regions.image[sendable], return_counts=True)
     total = Counter({id_: int(there[present.images.get(id_, -1)]) for id_ in {ids[row] for row in rows.tolist()}})
     for row, count in zip(rows.tolist(), counts.tolist(), strict=True):
         total[ids[row]] += count
-    full = [row for row in rows.tolist() if total[ids[row]] > REGIONS_PER_IMAGE >= alone[row]]
+    full = [row for row in rows.tolist() if total[ids[row]] > REGIONS_PER_IMAGE >= alone[ids[row]]]
     values = [str(total[ids[row]]) for row in full]
     report.add("over_region_limit", np.asarray(full, np.int32), value=values, table=names)
 

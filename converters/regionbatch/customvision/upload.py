@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regionbatch.batching import batches
-from regionbatch.customvision.images import Uploader, report_refused, report_shared
+from regionbatch.customvision.images import Uploader, report_refused
 from regionbatch.customvision.journal import Journal
 from regionbatch.customvision.plan import Plan, make_plan
 from regionbatch.customvision.present import match, read_project
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from regionbatch.customvision.client import TrainingClient
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Findings, Progress
+    from regionbatch.ids import Ids
 
 IN_FLIGHT = 10
 """Batches of regions under way at a time: at 10 calls a second, an answer may take a second."""
@@ -110,7 +111,7 @@ def upload(
     project_id: str,
     *,
     create_tags: bool = False,
-    image_ids: Mapping[str, str] | str | PathLike[str] | None = None,
+    image_ids: Ids | None = None,
     rename: Mapping[str, str] | None = None,
     skip_unresolved: bool = False,
     journal: str | PathLike[str] | None = None,
@@ -186,7 +187,6 @@ def upload(
         tag_ids = {**plan.tag_ids, **_create_tags(client, project_id, plan, pace, log)}
         uploaded, refused = _upload_pictures(dataset, client, project_id, plan, pace, log, progress)
         ids = {**plan.image_ids, **uploaded}
-        report_shared(dataset.images, ids, report, told=plan.image_ids)
         wanted = batches(dataset, tag_ids=tag_ids, image_ids=ids, rename=rename, skip_unresolved=skip_unresolved)
         outcomes = Outcomes(len(wanted.regions))
         rows = _to_send(wanted, plan, outcomes, refused)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regionbatch.batching import batches, table_of
+from regionbatch.batching import batches
 from regionbatch.customvision.images import look_into
 from regionbatch.customvision.journal import Journal
 from regionbatch.customvision.present import match, not_in, not_overlapping, pairs, read_project
 from regionbatch.customvision.rate import Pace
 from regionbatch.errors import JournalError
 from regionbatch.findings import Report
+from regionbatch.ids import table_of
 from regionbatch.limits import tier_of
 from regionbatch.resolve import resolve
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from regionbatch.customvision.present import Columns, Present
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Findings, Progress
+    from regionbatch.ids import Ids
 
 MOVED = 0.5
 """A region that is not where it should be counts as moved if another of its image and tag overlaps it by half."""
@@ -73,7 +75,7 @@ def verify(
     client: TrainingClient,
     project_id: str,
     *,
-    image_ids: Mapping[str, str] | str | PathLike[str] | None = None,
+    image_ids: Ids | None = None,
     journal: str | PathLike[str] | None = None,
     rename: Mapping[str, str] | None = None,
     tier: str = "S0",
@@ -187,7 +189,7 @@ def _numbers(box: NDArray[np.float64]) -> str:
 def _known(
     dataset: Dataset,
     project_id: str,
-    image_ids: Mapping[str, str] | str | PathLike[str] | None,
+    image_ids: Ids | None,
     journal: str | PathLike[str] | None,
 ) -> dict[str, str]:
     """Image ids by name, as far as they are known."""
