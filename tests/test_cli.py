@@ -148,6 +148,10 @@ def test_strict_writes_nothing(lossy: Place) -> None:
     run = lossy.convert("--strict")
     assert run.status == 1
     assert "strict reading found" in run.stderr
+    assert not lossy.out.exists()
+    report = lossy.folder / "why.json"
+    assert lossy.convert("--strict", "--report", report).status == 1
+    assert json.loads(report.read_bytes())["counts"] == command("inspect", lossy.data, "--json").json["findings"]
     assert "1 empty_box" in run.stderr
     assert "1 clipped" in run.stderr
     assert not lossy.out.exists()

@@ -266,3 +266,19 @@ def test_what_a_plugin_raises_is_told_as_its_own(site: Site, tmp_path: Path) -> 
     assert run.stderr == (
         "Error: raises: the reader is broken, it raised KeyError: 'a.raises'; update the package that brings it\n"
     )
+
+
+def test_the_reader_of_the_guide_passes_the_kit(site: Site, tmp_path: Path) -> None:
+    """The guide's blocks as they stand there: a reader, and the three lines of its tests."""
+    text = (ROOT / "converters" / "README.md").read_text(encoding="utf-8").partition("## How to write a reader")[2]
+    (tmp_path / "test_guide.py").write_text("\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL)), "utf-8")
+    case = tmp_path / "cases" / "plain"
+    (case / "input").mkdir(parents=True)
+    (case / "input" / "a.onebox").write_text("a.jpg 200 100 cat 20 10 60 40\n", encoding="utf-8")
+    row = {"image": "a.jpg", "tag": "cat", "left": 0.1, "top": 0.1, "width": 0.2, "height": 0.3}
+    write_json(case / "expected.jsonl", row)
+    account = {"read": 1, "kept": 1, "adjusted": {}, "dropped": {}}
+    told = {"boxes": account, "images": account, "findings": {"image_not_on_disk": 1}, "read": "a.onebox"}
+    write_json(case / "findings.json", told)
+    done = site.run("-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", tmp_path, cwd=tmp_path)
+    assert re.fullmatch(r"\.+ +\[100%\]\n1\d passed in .*\n", done.stdout), done.stdout

@@ -16,12 +16,12 @@ from regionbatch_cli.shared import (
     print_json,
     progress_bar,
     read,
+    refuse_doubt,
     say,
 )
 
 
 @click.command()
-@dataset_options
 @click.option("-o", "--output", required=True, metavar="OUT", help="A folder, a .jsonl file, or - for standard output.")
 @click.option("--tags", required=True, type=click.Path(), metavar="FILE", help="Tag ids by class name: JSON or CSV.")
 @click.option(
@@ -31,6 +31,7 @@ from regionbatch_cli.shared import (
 @click.option("--skip-unresolved", is_flag=True, help="Leave out boxes whose class or image has no id.")
 @click.option("--payload", type=click.Choice(["json", "xml"]), default="json", help="What the payloads are written as.")
 @click.option("--overwrite", is_flag=True, help="Replace what an earlier run wrote.")
+@dataset_options
 def convert(
     common: Common,
     output: str,
@@ -57,7 +58,6 @@ def convert(
     from regionbatch.batching import batches as make_batches  # noqa: PLC0415 - NumPy: only when there is work
     from regionbatch.errors import OptionError  # noqa: PLC0415
     from regionbatch.output import check_target, write  # noqa: PLC0415
-    from regionbatch.reading import refuse_doubt  # noqa: PLC0415
     from regionbatch.renaming import read_renames  # noqa: PLC0415
     from regionbatch.report import summary  # noqa: PLC0415
 
@@ -74,8 +74,7 @@ def convert(
     with progress_bar(common) as progress:
         dataset = read(common, progress)
         batches = make_batches(dataset, tag_ids=tags, image_ids=images, rename=rename, skip_unresolved=skip_unresolved)
-        if common.strict:
-            refuse_doubt(batches.findings, dataset.root)
+        refuse_doubt(common, dataset, batches)
         target = sys.stdout.buffer if to_stdout else output
         count = write(batches, target, payload=payload, overwrite=overwrite, progress=progress)  # type: ignore[arg-type]
     if common.as_json:

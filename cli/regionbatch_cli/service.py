@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
     from regionbatch.customvision.client import TrainingClient
-    from regionbatch_cli.shared import Common
 
 ENDPOINT, KEY = "VISION_TRAINING_ENDPOINT", "VISION_TRAINING_KEY"
 
@@ -79,9 +78,9 @@ def service_options(function: Callable[..., int]) -> Callable[..., int]:
     """Give a command the options for reaching the service, as one argument `service`."""
 
     @wraps(function)
-    def run(common: Common, **given: Any) -> int:  # noqa: ANN401 - whatever the options are
+    def run(**given: Any) -> int:  # noqa: ANN401 - whatever the options are
         own = {name: given.pop(name) for name in ("project", "endpoint", "key_file", "entra", "api_version")}
-        return function(common, Service(**own), **given)
+        return function(service=Service(**own), **given)
 
     options = [
         click.option("--project", metavar="ID", help="The project's id."),

@@ -56,7 +56,7 @@ def dataset_options(function: Function) -> Function:
     def run(**given: Any) -> Any:  # noqa: ANN401 - whatever the options are
         reader = {name: value for name in _reader_fields() if (value := given.pop(name)) is not None}
         own = {field.name: given.pop(field.name) for field in fields(Common) if field.name != "reader"}
-        return function(Common(**own, reader=reader), **given)
+        return function(common=Common(**own, reader=reader), **given)
 
     options = [
         click.argument("dataset", type=click.Path()),
@@ -112,13 +112,27 @@ def read(common: Common, progress: Progress | None) -> Dataset:
         "format": common.format,
         "drop": [mark.strip() for mark in (common.drop or "").split(",") if mark.strip()],
         "only": common.only or None,
-        "strict": common.strict,
         "progress": progress,
         **common.reader,
     }
-    if twice := sorted({"source", *given} & set(plugged)):
+    if twice := sorted({"source", "strict", *given} & set(plugged)):
         raise OptionError(f"--option: {twice[0]} is no option of a plugged-in reader; see regionbatch --help")
-    return read_dataset(common.dataset, **given, **plugged)
+    dataset = read_dataset(common.dataset, **given, **plugged)
+    refuse_doubt(common, dataset)
+    return dataset
+
+
+def refuse_doubt(common: Common, dataset: Dataset, batches: Batches | None = None) -> None:
+    """With --strict, stop at what is dropped, adjusted or doubtful; the report, if one is wanted, is written first."""
+    if common.strict:
+        from regionbatch.errors import StrictError  # noqa: PLC0415 - as above
+        from regionbatch.reading import refuse_doubt as refuse  # noqa: PLC0415
+
+        try:
+            refuse((batches or dataset).findings, dataset.root)
+        except StrictError:
+            finish(common, dataset, batches)
+            raise
 
 
 class Bar:

@@ -30,13 +30,13 @@ _SHOWN = 10
 
 
 @click.command()
-@dataset_options
-@service_options
 @click.option("--local", is_flag=True, help="Rehearse on a training service on this machine, in memory; no account.")
 @click.option("--create-tags", is_flag=True, help="Create the tags that the project lacks.")
 @click.option("--skip-unresolved", is_flag=True, help="Leave out boxes whose class or image has no id.")
 @click.option("--shrink", is_flag=True, help="Encode pictures again that are too large or of another format.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@service_options
+@dataset_options
 def upload(
     common: Common,
     service: Service,

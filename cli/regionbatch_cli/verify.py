@@ -9,8 +9,8 @@ from regionbatch_cli.shared import Common, dataset_options, finish, print_accoun
 
 
 @click.command()
-@dataset_options
 @service_options
+@dataset_options
 def verify(
     common: Common,
     service: Service,
