@@ -97,7 +97,7 @@ def test_a_folder_called_like_markup(tmp_path: Path) -> None:
     folder = write_coco(tmp_path / "set [/b] [v1]", [("a.jpg", "cat", (1, 2, 30, 4))])
     result = command("inspect", folder)
     assert (result.status, result.stderr) == (0, "")
-    assert result.stdout.startswith(f"{folder}: coco\n")
+    assert result.stdout.startswith(f"{folder}: coco (annotations.json)\n")
 
 
 def test_names_tell_the_terminal_nothing(tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ def _print(common: Common, dataset: Dataset) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDE  # nothing is cut off in a pipe
-    console.print(f"[bold]{escape(str(dataset.root))}[/]: {dataset.format}", soft_wrap=True)
+    found = dataset.decisions.get("format", dataset.format)
+    console.print(f"[bold]{escape(str(dataset.root))}[/]: {escape(found)}", soft_wrap=True)
     for option, decision in dataset.decisions.items():
         if option != "format":
             console.print(f"  {option}: {decision}", markup=False, soft_wrap=True)
