@@ -67,7 +67,7 @@ _ALL = (
     Code("extra_column", "noted", "box", "sixth column (confidence or track id)", "it was ignored"),
     # Images.
     Code("unreadable_file", "dropped", "image", "the file cannot be read", "repair or remove it"),
-    Code("unsafe_xml", "dropped", "image", "XML that declares entities is not read", "remove its <!ENTITY …> lines"),
+    Code("unsafe_xml", "dropped", "image", "XML with entities is not read", "remove its <!ENTITY …> lines and &names;"),
     Code("not_an_image", "dropped", "image", "an image entry without id or file name", "correct or remove it"),
     Code("merged_image", "adjusted", "image", "the same image is listed twice", "its boxes were put together"),
     Code("image_not_on_disk", "noted", "image", "the picture is not on disk", "kept: the service may have it"),

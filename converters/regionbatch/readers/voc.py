@@ -234,7 +234,7 @@ class _Columns:
         self._splits: list[str] = []
         self._tags: dict[str, int] = {}
         self._rows = array("q")
-        """Four numbers a box: image, tag, file, line."""
+        """Four numbers a box: image, tag, file, where."""
         self._boxes = array("d")
         """Four numbers a box."""
         self._marks: dict[str, list[int]] = {}
@@ -262,12 +262,12 @@ class _Columns:
         report.read(boxes=len(annotation.objects))
         for found in annotation.objects:
             if found.trouble:
-                report.add(found.trouble, file, found.line, [found.value])
+                report.add(found.trouble, file, found.where, [found.value])
                 continue
             for mark in found.marks:
                 self._marks.setdefault(mark, []).append(len(self._rows) // 4)
             tag = self._tags.setdefault(found.name, len(self._tags))
-            self._rows.extend((image, tag, file, found.line))
+            self._rows.extend((image, tag, file, found.where))
             self._boxes.extend(found.box)
 
     def annotations(self, options: VocOptions) -> RawAnnotations:
