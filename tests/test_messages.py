@@ -521,6 +521,7 @@ ADVICE = {
     "outside_dataset": "never opened",
     "over_region_limit": "remove some",
     "stale_filename": "the XML's own name was taken",
+    "picture_chosen": "remove the others",
     "shared_label": "both got its boxes",
     "odd_encoding": "check the names",
     "region_failed": "see its message",

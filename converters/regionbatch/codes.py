@@ -89,7 +89,21 @@ _ALL = (
         "the surplus will come back as exceeded; remove some",
         grave=True,
     ),
-    Code("stale_filename", "noted", "image", "<filename> names another picture", "the XML's own name was taken"),
+    Code(
+        "stale_filename",
+        "noted",
+        "image",
+        "<filename> names another picture, or one that other files name too",
+        "the XML's own name was taken",
+    ),
+    Code(
+        "picture_chosen",
+        "noted",
+        "image",
+        "several pictures have this name",
+        "the first was taken; remove the others",
+        grave=True,
+    ),
     Code("shared_label", "noted", "image", "two images share this label file", "both got its boxes", grave=True),
     Code("odd_encoding", "noted", "image", "text that is not UTF-8", "read as cp1252; check the names", grave=True),
     # Found while uploading. What is dropped here was read and judged before: it is in no ledger but the upload's.

@@ -230,7 +230,7 @@ class PictureFinder:
         """`folders` are tried in their order, then `image_dir`."""
         self._places = [(tree, folder) for folder in dict.fromkeys(folders) if tree.folder(folder)]
         if image_dir:
-            self._places.append((Tree(image_dir), ""))
+            self._places.append((tree_of(image_dir), ""))
         # Most names have no folder in them, and most folders no pictures: then there is nothing to look for.
         self._with_pictures = [(tree, folder) for tree, folder in self._places if tree.has_pictures(folder)]
 

@@ -6,8 +6,10 @@ write VOC files since, which mean plain edges (see `voc_origin`).
 
 from __future__ import annotations
 
+import os
 import re
 from array import array
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -16,30 +18,22 @@ from regionbatch.boxes import BoxMode
 from regionbatch.dataset import Images, RawAnnotations
 from regionbatch.errors import DatasetError
 from regionbatch.options import VocOptions
-from regionbatch.pictures import EXTENSIONS
 from regionbatch.readers.files import (
-    PictureFinder,
     Tree,
     UnreadableError,
-    fold,
-    is_picture,
-    leaves,
     match_split,
     read_lines,
     split_of_folder,
     tree_of,
 )
+from regionbatch.readers.voc_pictures import Claims, Pictures, split_at_annotations
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from regionbatch.findings import Report
     from regionbatch.options import ReadOptions
     from regionbatch.readers.voc_xml import Annotation
 
 _FLAG = re.compile(r"\s+(-?[01])$")
-_PICTURE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "")
-_LOOSE_FOLDERS = ("", "images", "JPEGImages")
 
 
 class VocReader:
@@ -65,17 +59,14 @@ class VocReader:
         """Read one file, or all of a folder or split."""
         tree, files = _files(path, options, report)
         columns = _Columns(report)
-        pictures: dict[str, _Pictures] = {}
+        pictures = Pictures(tree, options.image_dir, everywhere=not path.is_file())
         for done, (name, split) in enumerate(files.items()):
             if done % 500 == 0:
                 report.progress("reading XML files", done, len(files))
             report.read(images=1)
             if (annotation := _parse(tree, name, report)) is not None:
-                folder = name.rpartition("/")[0]
-                if folder not in pictures:
-                    pictures[folder] = _Pictures(tree, folder, options.image_dir)
-                columns.add(name, split, annotation, pictures[folder])
-        if files and not columns.names:
+                columns.add(name, split, annotation, pictures)
+        if files and not columns:
             first = next(iter(report.findings()))
             raise DatasetError(f"{path}: none of {len(files)} XML files can be read; the first: {first.message}")
         tree.report_strays(report, ".xml")
@@ -91,6 +82,7 @@ def _files(path: Path, options: VocOptions, report: Report) -> tuple[Tree, dict[
     if path.is_file():
         if options.split is not None:
             raise DatasetError(f"{path}: one file has no splits, got --split {options.split}; name the folder instead")
+        path = Path(os.path.abspath(path))  # noqa: PTH100 - `resolve` would follow links, `absolute` keep `..`
         home = path.parent.parent if path.parent.name.lower() == "annotations" else path.parent
         return tree_of(home), {path.relative_to(home).as_posix(): ""}
     tree = tree_of(path)
@@ -135,7 +127,7 @@ def _listed(
     """
     by_home: dict[str, dict[str, str]] = {}
     for name in files:
-        home, _, rest = _split_at_annotations(name)
+        home, _, rest = split_at_annotations(name)
         by_home.setdefault(home, {})[rest.rpartition(".")[0]] = name
     chosen: dict[str, str] = {}
     for split, paths in lists.items():
@@ -150,19 +142,6 @@ def _listed(
                 elif stem and not quiet:
                     report.add("missing_label", 0, number, [stem], table=[path])
     return chosen
-
-
-def _split_at_annotations(name: str) -> tuple[str, str, str]:
-    """`devkit/Annotations/sub/a.xml` -> `devkit`, `Annotations`, `sub/a.xml`; loose files have no middle."""
-    parts = name.split("/")
-    for at, part in enumerate(parts[:-1]):
-        if part.lower() == "annotations":
-            return "/".join(parts[:at]), part, "/".join(parts[at + 1 :])
-    return "/".join(parts[:-1]), "", parts[-1]
-
-
-def _stem_of(path: str) -> str:
-    return path.rpartition("/")[2].rpartition(".")[0]
 
 
 def _parse(tree: Tree, name: str, report: Report) -> Annotation | None:
@@ -184,51 +163,12 @@ def _parse(tree: Tree, name: str, report: Report) -> Annotation | None:
     return None
 
 
-class _Pictures:
-    """Finds the pictures of the XML files of one folder: by the file's own stem, since <filename> is often stale."""
-
-    def __init__(self, tree: Tree, folder: str, image_dir: Path | None) -> None:
-        home, annotations, sub = _split_at_annotations(f"{folder}/" if folder else "")
-        sub = sub.rstrip("/")
-        places = [(home, name, sub) for name in (_PICTURE_FOLDERS if annotations else _LOOSE_FOLDERS)]
-        below = ["/".join(part for part in place if part) for place in [*places, (home, annotations, sub)]]
-        self._places = [(tree, place, stems) for place in dict.fromkeys(below) if (stems := _stems(tree, place))]
-        if image_dir:
-            elsewhere = Tree(image_dir)
-            self._places.append((elsewhere, "", _stems(elsewhere, "")))
-        self._finder = PictureFinder(tree, [*below, home], image_dir)
-
-    def find(self, stem: str, file_name: str) -> tuple[str, str]:
-        """The picture's path in the data set and on disk; empty: not there."""
-        for tree, folder, stems in self._places:
-            if candidates := stems.get(fold(stem)):
-                # Of several with one stem, the one that <filename> names, or else the first.
-                last = file_name.replace("\\", "/").rpartition("/")[2]
-                name = last if last in candidates else min(candidates)
-                path = f"{folder}/{name}" if folder else name
-                return path, tree.on_disk(path)
-        return self._finder.find(file_name) if file_name else ("", "")
-
-
-def _stems(tree: Tree, folder: str) -> dict[str, list[str]]:
-    """The pictures of a folder by their stems, whatever the case."""
-    listing = tree.folder(folder)
-    stems: dict[str, list[str]] = {}
-    for ending, names in listing.by_ending.items() if listing else ():
-        for name in names if ending in EXTENSIONS else ():
-            stems.setdefault(fold(name.rpartition(".")[0]), []).append(name)
-    return stems
-
-
 class _Columns:
     """The annotations of the files read so far."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self.names: list[str] = []
-        self._paths: list[str] = []
-        self._own_names: list[str] = []
-        """What each image is called if its <filename> turns out to be no name of its own."""
+        self._claims = Claims(report)
         self._sizes = array("q")
         """Two numbers an image."""
         self._splits: list[str] = []
@@ -240,25 +180,19 @@ class _Columns:
         self._marks: dict[str, list[int]] = {}
         self._devkit: list[bool] = []
 
-    def add(self, xml: str, split: str, annotation: Annotation, pictures: _Pictures) -> None:
+    def __len__(self) -> int:
+        """How many files."""
+        return len(self._splits)
+
+    def add(self, xml: str, split: str, annotation: Annotation, pictures: Pictures) -> None:
         """Take one parsed file."""
-        report, image, file = self._report, len(self.names), self._report.file(xml)
-        stem = _stem_of(xml)
-        name, path = pictures.find(stem, annotation.file_name)
-        named = annotation.file_name.replace("\\", "/")
-        extension = named[named.rfind(".") :] if is_picture(named) else ""
-        self.names.append(name or named or stem)
-        self._own_names.append(stem + extension)
-        self._paths.append(path)
+        report, image, file = self._report, len(self), self._report.file(xml)
+        file_name = annotation.file_name.replace("\\", "/")
+        self._claims.add(file, file_name, pictures.find(xml, file_name))
         self._sizes.extend((annotation.width, annotation.height))
         self._splits.append(split)
         if annotation.objects:
             self._devkit.append(annotation.devkit)
-        # Only where the XML's own name was taken; mostly the two are the same.
-        if fold(_stem_of(name)) == fold(stem) and fold(_stem_of(named)) not in ("", fold(stem)):
-            report.add("stale_filename", image, value=[named], table=self.names)
-        if leaves(named):
-            report.add("outside_dataset", image, value=[named], table=self.names)
         report.read(boxes=len(annotation.objects))
         for found in annotation.objects:
             if found.trouble:
@@ -274,7 +208,7 @@ class _Columns:
         """Everything that was added."""
         box = np.asarray(self._boxes, np.float64).reshape(-1, 4)
         codes = np.asarray(self._rows, np.int64).reshape(-1, 4)
-        names = self._names_without_doubles()
+        self._claims.settle()
         splits = sorted(set(self._splits) - {""})
         sizes = np.asarray(self._sizes, np.int32).reshape(-1, 2)
         split = np.asarray([splits.index(split) if split else -1 for split in self._splits], np.int32)
@@ -283,23 +217,12 @@ class _Columns:
             box=box,
             image=codes[:, 0].astype(np.int32),
             tag=codes[:, 1].astype(np.int32),
-            images=Images(names, sizes[:, 0], sizes[:, 1], self._paths, split, splits),
+            images=Images(self._claims.names, sizes[:, 0], sizes[:, 1], self._claims.paths, split, splits),
             tags=list(self._tags),
             file=codes[:, 2].astype(np.int32),
             where=codes[:, 3],
             marks={code: np.asarray(rows, np.int64) for code, rows in self._marks.items()},
         )
-
-    def _names_without_doubles(self) -> list[str]:
-        """The names; where no picture is on disk and several files give one <filename>, each has its own stem's."""
-        counts: dict[str, int] = {}
-        for name in self.names:
-            counts[name] = counts.get(name, 0) + 1
-        for image, (name, path, own) in enumerate(zip(self.names, self._paths, self._own_names, strict=True)):
-            if counts[name] > 1 and not path and name != own:
-                self._report.add("stale_filename", 0, value=[name], table=[own])
-                self.names[image] = own
-        return self.names
 
 
 def _origin(
