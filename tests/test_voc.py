@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,3 +83,55 @@ def test_limits_of_the_parser_are_told_without_advice_to_programmers(tmp_path: P
     dataset = rb.read(folder(tmp_path, {"a.xml": text, "b.xml": voc("cat")}))
     [message] = [one.message for one in dataset.findings if one.code == "unreadable_file"]
     assert f"{told}; repair or remove it" in message
+
+
+def test_a_file_does_not_account_for_its_neighbours(tmp_path: Path) -> None:
+    root = folder(tmp_path, {"a.xml": voc("cat")})
+    (root / "b.xml").symlink_to("nowhere")
+    assert rb.read(root / "a.xml").ledger.images.read == 1
+    assert rb.read(root).ledger.images.read == 2
+
+
+def test_the_first_message_is_that_of_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    root = folder(tmp_path, {"Annotations/a.xml": "<annotation>", "ImageSets/Main/train.txt": "missing\na\n"})
+    with pytest.raises(rb.DatasetError, match=r"none of 1 XML files can be read; the first: Annotations/a.xml:1"):
+        rb.read(root, split="train")
+
+
+def test_a_link_to_the_folder_itself_is_no_way_out(tmp_path: Path) -> None:
+    root = folder(tmp_path / "set", {"a.xml": voc("cat"), "a.jpg": ""})
+    (root / "loop").symlink_to(".")
+    (root / "sub").mkdir()
+    (root / "sub" / "up").symlink_to("..")
+    assert rb.read(root).findings.counts() == {}
+    (root / "out").symlink_to("../..")
+    assert rb.read(root).findings.counts() == {"outside_dataset": 1}
+
+
+def test_a_folder_that_may_not_be_opened_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = folder(tmp_path, {"Annotations/a.xml": voc("cat")})
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if path.endswith("Annotations"):
+            raise PermissionError(path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    for format_ in (None, "voc"):
+        with pytest.raises(rb.DatasetError, match="could not be opened: Annotations"):
+            rb.read(root, format=format_)
+
+
+def test_folders_share_the_listing_of_pictures_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = folder(tmp_path, {**{f"set/{n}/{n}.xml": voc("cat") for n in range(9)}, "pictures/x/0.jpg": ""})
+    listed: list[str] = []
+    scan = os.scandir
+
+    def note(path: str) -> object:
+        listed.append(path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", note)
+    rb.read(root / "set", image_dir=root / "pictures")
+    assert len([path for path in listed if "pictures" in path]) == 2

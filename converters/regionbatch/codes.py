@@ -163,7 +163,14 @@ _ALL = (
     Code("class_count_mismatch", "noted", "tag", "nc is not the number of names", "the names win", grave=True),
     Code("no_box", "noted", "record", "annotation without a box or shape", "not counted: it is no box"),
     Code("missing_label", "noted", "record", "listed, but there is no label file", "not read", grave=True),
-    Code("unlisted_label", "noted", "record", "label file that no split names", "not read; add it", grave=True),
+    Code(
+        "unlisted_label",
+        "noted",
+        "record",
+        "label file that is no part of the data set's lists or folders",
+        "not read; add it",
+        grave=True,
+    ),
     Code("missing_split", "noted", "record", "a split whose folder is not here", "not read", grave=True),
     Code("doubtful_decision", "noted", "dataset", "the evidence is not clear", "decide with this option", grave=True),
 )

@@ -94,7 +94,11 @@ def _read_path(
         name, reader = format_, plugins.get(format_)
     else:
         name, reader = type(format_).__name__, format_
-    return name, reader.read(path, _options(reader, name, options), report)
+    raw = reader.read(path, _options(reader, name, options), report)
+    asked = options.get("split")
+    if asked and raw.images.splits and raw.images.splits != [asked]:
+        report.decide("split", ", ".join(raw.images.splits), f"the nearest to {asked}")
+    return name, raw
 
 
 def _read_loaded(source: COCO, options: dict[str, Any], report: Report) -> RawAnnotations:

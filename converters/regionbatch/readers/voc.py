@@ -6,10 +6,8 @@ write VOC files since, which mean plain edges (see `voc_origin`).
 
 from __future__ import annotations
 
-import os
-import re
 from array import array
-from pathlib import Path
+from itertools import islice
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -18,22 +16,20 @@ from regionbatch.boxes import BoxMode
 from regionbatch.dataset import Images, RawAnnotations
 from regionbatch.errors import DatasetError
 from regionbatch.options import VocOptions
-from regionbatch.readers.files import (
-    Tree,
-    UnreadableError,
-    match_split,
-    read_lines,
-    split_of_folder,
-    tree_of,
-)
-from regionbatch.readers.voc_pictures import Claims, Pictures, split_at_annotations
+from regionbatch.readers.files import UnreadableError, tree_of
+from regionbatch.readers.voc_files import choose_files, is_annotation
+from regionbatch.readers.voc_pictures import Claims, Pictures
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from regionbatch.findings import Report
     from regionbatch.options import ReadOptions
+    from regionbatch.readers.files import Tree
     from regionbatch.readers.voc_xml import Annotation
 
-_FLAG = re.compile(r"\s+(-?[01])$")
+_LOOKED_AT = 1000
+"""XML files, until one is an annotation."""
 
 
 class VocReader:
@@ -43,21 +39,16 @@ class VocReader:
     options: ClassVar[type[ReadOptions]] = VocOptions
 
     def claims(self, path: Path) -> str | None:
-        """Why this is VOC: an XML with an <annotation>, among the first few."""
+        """Why this is VOC: an XML with an <annotation>, among the first."""
         if path.is_file():
             return "an XML file" if path.suffix.lower() == ".xml" else None
         tree = tree_of(path)
-        for _, name in zip(range(20), tree.files(".xml"), strict=False):
-            try:
-                if b"<annotation" in tree.read(name)[:4096].replace(b"\0", b""):
-                    return name
-            except UnreadableError:
-                continue
-        return None
+        first = islice(tree.files(".xml"), _LOOKED_AT)
+        return next((name for name in first if is_annotation(tree, name)), None)
 
     def read(self, path: Path, options: VocOptions, report: Report) -> RawAnnotations:
         """Read one file, or all of a folder or split."""
-        tree, files = _files(path, options, report)
+        tree, files = choose_files(path, options.split, report)
         columns = _Columns(report)
         pictures = Pictures(tree, options.image_dir, everywhere=not path.is_file())
         for done, (name, split) in enumerate(files.items()):
@@ -67,81 +58,11 @@ class VocReader:
             if (annotation := _parse(tree, name, report)) is not None:
                 columns.add(name, split, annotation, pictures)
         if files and not columns:
-            first = next(iter(report.findings()))
+            first = next(one for one in report.findings() if one.code in ("unreadable_file", "unsafe_xml"))
             raise DatasetError(f"{path}: none of {len(files)} XML files can be read; the first: {first.message}")
-        tree.report_strays(report, ".xml")
+        if path.is_dir():
+            tree.report_strays(report, ".xml")
         return columns.annotations(options)
-
-
-def _files(path: Path, options: VocOptions, report: Report) -> tuple[Tree, dict[str, str]]:
-    """The tree, and the XML files to read with the split of each (empty: none).
-
-    Raises:
-        DatasetError: There is no XML file, or no such split.
-    """
-    if path.is_file():
-        if options.split is not None:
-            raise DatasetError(f"{path}: one file has no splits, got --split {options.split}; name the folder instead")
-        path = Path(os.path.abspath(path))  # noqa: PTH100 - `resolve` would follow links, `absolute` keep `..`
-        home = path.parent.parent if path.parent.name.lower() == "annotations" else path.parent
-        return tree_of(home), {path.relative_to(home).as_posix(): ""}
-    tree = tree_of(path)
-    files = list(tree.files(".xml"))
-    if not files:
-        raise DatasetError(f"{path}: no XML file here; name the folder that holds Annotations, or check --format")
-    proper = [name for name in files if "annotations" in name.lower().split("/")[:-1]]
-    files = proper or files
-    lists = _split_lists(tree)
-    if options.split is None:
-        listed = _listed(tree, files, {name: lists[name] for name in _plain_splits(lists)}, report, quiet=True)
-        return tree, {name: listed.get(name) or split_of_folder(name) for name in files}
-    if wanted := match_split(options.split, lists):
-        return tree, _listed(tree, files, {name: lists[name] for name in wanted}, report, quiet=False)
-    folders = {name: split_of_folder(name) for name in files}
-    if wanted := match_split(options.split, set(folders.values()) - {""}):
-        return tree, {name: split for name, split in folders.items() if split in wanted}
-    known = ", ".join(sorted({*lists, *folders.values()} - {""})) or "no splits"
-    raise DatasetError(f"{path}: no such split, got --split {options.split}; here is {known}")
-
-
-def _split_lists(tree: Tree) -> dict[str, list[str]]:
-    """The lists in ImageSets/Main, by the name of the split; several devkits may lie in one folder."""
-    lists: dict[str, list[str]] = {}
-    for name in tree.files(".txt"):
-        *above, file = name.split("/")
-        if [part.lower() for part in above[-2:]] == ["imagesets", "main"]:
-            lists.setdefault(file[:-4], []).append(name)
-    return lists
-
-
-def _plain_splits(lists: dict[str, list[str]]) -> list[str]:
-    return [name for wanted in ("train", "val", "test") for name in match_split(wanted, lists) if "_" not in name]
-
-
-def _listed(
-    tree: Tree, files: list[str], lists: dict[str, list[str]], report: Report, *, quiet: bool
-) -> dict[str, str]:
-    """The XML files that lists name, with the list each is in; entries without a file are reported unless `quiet`.
-
-    A line is a stem, or `stem 1`, `stem 0`, `stem -1` in the lists by class: -1 is a picture without the class.
-    """
-    by_home: dict[str, dict[str, str]] = {}
-    for name in files:
-        home, _, rest = split_at_annotations(name)
-        by_home.setdefault(home, {})[rest.rpartition(".")[0]] = name
-    chosen: dict[str, str] = {}
-    for split, paths in lists.items():
-        for path in paths:
-            known = by_home.get("/".join(path.split("/")[:-3]), {})
-            for number, line in enumerate(read_lines(tree, path, report), 1):
-                stem = line if line in known else _FLAG.sub("", line)
-                if stem != line and line.split()[-1] == "-1":
-                    continue
-                if stem in known:
-                    chosen.setdefault(known[stem], split)
-                elif stem and not quiet:
-                    report.add("missing_label", 0, number, [stem], table=[path])
-    return chosen
 
 
 def _parse(tree: Tree, name: str, report: Report) -> Annotation | None:

@@ -126,11 +126,11 @@ def _root(data: bytes) -> tuple[etree._Element, bool]:
         first = error
     guessed = not _is_utf8(data)
     if guessed and first.code != etree.ErrorTypes.ERR_INVALID_CHAR and "encod" not in str(first.msg).lower():
-        raise _broken(first)
+        raise BrokenError(*_told(first))
     try:
         return etree.fromstring(data, _CP1252 if guessed else _UTF8), guessed
     except etree.XMLSyntaxError as error:
-        raise _broken(error) from first
+        raise BrokenError(*_told(error)) from first
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -141,9 +141,10 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _broken(error: etree.XMLSyntaxError) -> BrokenError:
+def _told(error: etree.XMLSyntaxError) -> tuple[str, int]:
+    """What the parser says is wrong, and the line."""
     reason = _BEHIND_THE_REASON.split(str(error.msg or "not XML"))[0]
-    return BrokenError(reason.strip(), error.lineno or 0)
+    return reason.strip(), error.lineno or 0
 
 
 def _refuse_entities(root: etree._Element) -> None:
