@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _PICTURE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "")
 _LOOSE_FOLDERS = ("", "images", "JPEGImages")
 
-_BY_FILE_NAME = 6
-"""The rank of a picture that only <filename> leads to."""
+_BY_FILE_NAME, _OF_NEIGHBOUR = 6, 7
+"""The ranks of a picture that only <filename> leads to, and of one that a file in the same folder is called after."""
 _HAS_PICTURE = 3
 """More steps than an image without a picture takes from its <filename> to its XML file's own name and whole path."""
 
@@ -54,6 +54,8 @@ class Pictures:
         if everywhere:
             self._wide.append(tree)
         self._indices: dict[Tree, Stems] = {}
+        self._neighbours: dict[str, set[str]] = {}
+        """By folder: the folded stems of its XML files."""
         self._usual: dict[str, tuple[list[Stems], PictureFinder]] = {}
         """By the folder of XML files: the folders with pictures that belong to it."""
 
@@ -70,7 +72,8 @@ class Pictures:
         for rank, tree in enumerate(self._wide, 1):
             if found := _of_one_folder(_called(self._index(tree), stem), folder, last):
                 return _pick(tree, found, stem, last, 2 * rank)
-        return Picture(*finder.find(file_name)) if file_name else Picture()
+        name, path = finder.find(file_name) if file_name else ("", "")
+        return Picture(name, path, _OF_NEIGHBOUR if path and self._is_of_neighbour(xml, name) else _BY_FILE_NAME)
 
     def _usual_of(self, folder: str) -> tuple[list[Stems], PictureFinder]:
         home, annotations, sub = split_at_annotations(f"{folder}/" if folder else "")
@@ -80,6 +83,15 @@ class Pictures:
         listed = [(place, listing) for place in dict.fromkeys(below) if (listing := self._tree.folder(place))]
         stems = [_by_stem(f"{place}/{name}" if place else name for name in pictures_of(one)) for place, one in listed]
         return [one for one in stems if one], PictureFinder(self._tree, [*below, home], self._image_dir)
+
+    def _is_of_neighbour(self, xml: str, picture: str) -> bool:
+        """Whether another XML file of the folder has the stem of a picture, be it broken or of another split."""
+        folder, stem = xml.rpartition("/")[0], fold(_without_ending(picture))
+        if folder not in self._neighbours:
+            listing = self._tree.folder(folder)
+            files = listing.by_ending.get(".xml", ()) if listing else ()
+            self._neighbours[folder] = {fold(_without_ending(file)) for file in files}
+        return stem in self._neighbours[folder] and stem != fold(_without_ending(xml))
 
     def _index(self, tree: Tree) -> Stems:
         if tree not in self._indices:
@@ -181,12 +193,12 @@ class Claims:
 
     def settle(self) -> None:
         """Make each picture and each name that of one XML file; what a file has to give up is reported."""
-        losers = self._without_best_claim()
-        for image in losers:
+        lost = self._without_best_claim()
+        for image in lost:
             self.paths[image] = ""
         steps = array("b", (_HAS_PICTURE if path else 0 for path in self.paths))
-        given = {image: self.names[image] for image in losers}
-        giving_way = losers or self._doubles(steps)
+        given = {image: self.names[image] for image in lost}
+        giving_way = lost or self._doubles(steps)
         while giving_way:
             for image in giving_way:
                 given.setdefault(image, self.names[image])
@@ -194,24 +206,24 @@ class Claims:
                 self.names[image] = self._own_name(image, whole=steps[image] > 1)
             giving_way = self._doubles(steps)
         for image in sorted(given):
-            if self.names[image] != given[image] or image in losers:
+            if self.names[image] != given[image] or image in lost:
                 self._report.add("stale_filename", self._files[image], value=[given[image]])
 
-    def _without_best_claim(self) -> list[int]:
+    def _without_best_claim(self) -> set[int]:
         """The images whose picture another has a better claim to, or as good a one."""
-        losers = []
+        losers = {image for image, rank in enumerate(self._ranks) if rank == _OF_NEIGHBOUR}
         for images in _groups(self.paths):
             best = min(self._ranks[image] for image in images)
             winners = [image for image in images if self._ranks[image] == best]
-            losers += [image for image in images if len(winners) > 1 or image != winners[0]]
+            losers.update(image for image in images if len(winners) > 1 or image != winners[0])
         return losers
 
-    def _doubles(self, steps: Sequence[int]) -> list[int]:
+    def _doubles(self, steps: Sequence[int]) -> set[int]:
         """Of images with one name, those without a picture that have taken the fewest steps from their <filename>."""
-        doubles = []
+        doubles: set[int] = set()
         for images in _groups(self.names):
             fewest = min(steps[image] for image in images)
-            doubles += [image for image in images if steps[image] == fewest < _HAS_PICTURE]
+            doubles.update(image for image in images if steps[image] == fewest < _HAS_PICTURE)
         return doubles
 
     def _own_name(self, image: int, *, whole: bool) -> str:
