@@ -20,7 +20,7 @@ from regionbatch.readers.files import (
 from regionbatch.readers.voc_pictures import split_at_annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from regionbatch.findings import Report
     from regionbatch.readers.files import Tree
@@ -85,20 +85,20 @@ def _without_strays(tree: Tree, files: list[str], report: Report) -> list[str]:
 
     Others beside an Annotations folder (copies, rests of another export) are reported.
     """
-    homes = {home for home, annotations, _ in map(split_at_annotations, files) if annotations}
-    if not homes:
+    places = {name: split_at_annotations(name) for name in files}
+    loose = {name: home for name, (home, annotations, _) in places.items() if not annotations}
+    if not loose or len(loose) == len(files):
         return files
-    kept = []
-    for name in files:
-        home, annotations, _ = split_at_annotations(name)
-        if not annotations and not is_annotation(tree, name):
-            continue
-        above = home.split("/")
-        if annotations or homes.isdisjoint({"", *("/".join(above[:depth]) for depth in range(1, len(above) + 1))}):
-            kept.append(name)
-        else:
-            report.add("unlisted_label", 0, table=[name])
-    return kept
+    homes = {home for name, (home, _, _) in places.items() if name not in loose}
+    strays = {name for name, home in loose.items() if _is_below(home, homes)}
+    others = {name for name in loose if not is_annotation(tree, name)}
+    for name in sorted(strays - others):
+        report.add("unlisted_label", 0, table=[name])
+    return [name for name in files if name not in strays and name not in others]
+
+
+def _is_below(folder: str, tops: Collection[str]) -> bool:
+    return any(not top or folder == top or folder.startswith(f"{top}/") for top in tops)
 
 
 def _split_lists(tree: Tree) -> dict[str, list[str]]:

@@ -28,7 +28,10 @@ def _safe_parser(encoding: str | None = None) -> etree.XMLParser:
 _PARSER, _UTF8, _CP1252 = _safe_parser(), _safe_parser("utf-8"), _safe_parser("cp1252")
 _DEVKIT = re.compile(r"VOC ?20(0[5-9]|1[0-2])")
 _YES = frozenset({"1", "true", "yes", "y", "t"})
-_FLAGS = frozenset({"difficult", "truncated", "occluded"})
+_FLAGS = {
+    spelt: flag for flag in ("difficult", "truncated", "occluded") for spelt in (flag, flag.capitalize(), flag.upper())
+}
+"""The marks by the names of elements."""
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _POINT = re.compile(r"[xy]\d*")
 _BEHIND_THE_REASON = re.compile(r",? (?:line \d|(?:use|try|see) xml)", re.IGNORECASE)
@@ -216,8 +219,8 @@ def _parts(
             boxes.append(child)
         elif tag == "robndbox" or tag == "polygon":  # noqa: PLR1714 - no tuple is made for each of a million elements
             shapes.append(child)
-        elif (flag := str(tag).lower()) in _FLAGS and _is_yes(_text(child)):
-            marks += (flag,)
+        elif tag in _FLAGS and (text := _text(child)) != "0" and _is_yes(text):
+            marks += (_FLAGS[tag],)
     return names, marks, boxes, shapes
 
 
