@@ -157,6 +157,11 @@ READING: dict[str, Cause] = {
         ("got --split test; here is train",),
         options={"split": "test"},
     ),
+    "a split without an XML": Cause(
+        {"Annotations/a.xml": VOC, "ImageSets/Main/train.txt": "b"},
+        ("ImageSets/Main/train.txt: no XML file of this split is here, got --split train", "correct the list"),
+        options={"split": "train"},
+    ),
     # YOLO
     "no data file": Cause(
         {**YOLO, "a.yaml": "x: 1"}, ("a.yaml: no YOLO data set; name the folder, its data.yaml",), "a.yaml"
@@ -570,6 +575,7 @@ ADVICE = {
     "outside_dataset": "never opened",
     "over_region_limit": "remove some",
     "stale_filename": "the XML's own name was taken",
+    "picture_chosen": "remove the others",
     "shared_label": "both got its boxes",
     "odd_encoding": "check the names",
     "region_failed": "see its message",

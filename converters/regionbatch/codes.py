@@ -69,7 +69,7 @@ _ALL = (
     Code("extra_column", "noted", "box", "sixth column (confidence or track id)", "it was ignored"),
     # Images.
     Code("unreadable_file", "dropped", "image", "the file cannot be read", "repair or remove it"),
-    Code("unsafe_xml", "dropped", "image", "XML that declares entities is not read", "remove its <!ENTITY …> lines"),
+    Code("unsafe_xml", "dropped", "image", "XML with entities is not read", "remove its <!ENTITY …> lines and &names;"),
     Code("not_an_image", "dropped", "image", "an image entry without id or file name", "correct or remove it"),
     Code("merged_image", "adjusted", "image", "the same image is listed twice", "its boxes were put together"),
     Code("image_not_on_disk", "noted", "image", "the picture is not on disk", "kept: the service may have it"),
@@ -98,7 +98,21 @@ _ALL = (
         "the surplus will come back as exceeded; remove some",
         grave=True,
     ),
-    Code("stale_filename", "noted", "image", "<filename> names another picture", "the XML's own name was taken"),
+    Code(
+        "stale_filename",
+        "noted",
+        "image",
+        "<filename> names another picture, or one that other files name too",
+        "the XML's own name was taken",
+    ),
+    Code(
+        "picture_chosen",
+        "noted",
+        "image",
+        "several pictures have this name",
+        "the first was taken; remove the others",
+        grave=True,
+    ),
     Code("shared_label", "noted", "image", "two images share this label file", "both got its boxes", grave=True),
     Code("odd_encoding", "noted", "image", "text that is not UTF-8", "read as cp1252; check the names", grave=True),
     # Found while uploading. What is dropped here was read and judged before: it is in no ledger but the upload's.
@@ -176,7 +190,14 @@ _ALL = (
     Code("class_count_mismatch", "noted", "tag", "nc is not the number of names", "the names win", grave=True),
     Code("no_box", "noted", "record", "annotation without a box or shape", "not counted: it is no box"),
     Code("missing_label", "noted", "record", "listed, but there is no label file", "not read", grave=True),
-    Code("unlisted_label", "noted", "record", "label file that no split names", "not read; add it", grave=True),
+    Code(
+        "unlisted_label",
+        "noted",
+        "record",
+        "label file that is no part of the data set's lists or folders",
+        "not read; add it",
+        grave=True,
+    ),
     Code("missing_split", "noted", "record", "a split whose folder is not here", "not read", grave=True),
     Code(
         "doubtful_decision",

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
 
 Place = Literal["line", "annotation", "image", "entry"]
-"""What `where` counts: lines from 1; or COCO ids, where a negative number is the record's own number, from -1 on."""
+"""What `where` counts: lines from 1; or COCO ids. A negative number, from -1 on, is the record's own number: of an
+entry without an id, or of an XML object that shares its line with others."""
 
 _LONGEST_VALUE = 80
 _LONGEST_PLACE = 1000
@@ -292,5 +293,5 @@ def _place(file: str, where: int, place: Place) -> str:
     if where == 0 and place == "line":
         return file
     if place == "line":
-        return f"{file}:{where}"
+        return f"{file}:{where}" if where > 0 else f"{file}: object {-where}"
     return f"{file}: {place} {where}" if where >= 0 else f"{file}: {place} no. {-where}"

@@ -117,8 +117,11 @@ def detect(path: Path) -> tuple[str, Reader, str]:
     if not claims:
         needed = "; ".join(f"{name}: {reader.title}" for name, reader in built_in.items())
         broken = "".join(f"; broken: {trouble}" for trouble in troubles)
+        from regionbatch.readers.files import tree_of  # noqa: PLC0415 - only for a mistake
+
+        closed = tree_of(path).told_closed()
         raise UnknownFormatError(
-            f"{path}: no data set that a reader knows; looked for {needed}; or name --format{broken}"
+            f"{path}: no data set that a reader knows{closed}; looked for {needed}; or name --format{broken}"
         )
     reasons = "; ".join(f"{name}: {why}" for name, _, why in claims)
     raise UnknownFormatError(f"{path}: more than one format is here, got {reasons}; choose one with --format")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,11 +97,14 @@ def _read_path(
     elif isinstance(format_, str):
         name, reader = format_, plugins.get(format_)
     else:
-        name = type(format_).__name__
-        return name, format_.read(path, _options(format_, name, options), report)
+        name, reader = type(format_).__name__, format_
     declared = _options(reader, name, options)
-    with plugins.named_if_broken(name):
-        return name, reader.read(path, declared, report)
+    with nullcontext() if reader is format_ else plugins.named_if_broken(name):
+        raw = reader.read(path, declared, report)
+    asked = options.get("split")
+    if asked and raw.images.splits and raw.images.splits != [asked]:
+        report.decide("split", ", ".join(raw.images.splits), f"the nearest to {asked}")
+    return name, raw
 
 
 def _read_loaded(source: COCO, options: dict[str, Any], report: Report) -> RawAnnotations:

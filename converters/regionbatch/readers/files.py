@@ -109,15 +109,14 @@ class Tree:
             self._real[path] = os.path.join(self._real[folder], entry.name)  # noqa: PTH118 - text, as below
             return "folder" if entry.is_dir() else "odd"
         real = os.path.realpath(entry.path)
+        parts = folder.split("/")
+        if real in {self._real["/".join(parts[:depth])] for depth in range(len(parts) + 1)}:  # a loop
+            return "not ours"
         if not real.startswith(self._real[""] + os.sep):
             self.outside.append(path)
             return "not ours"
         if os.path.isfile(real):  # noqa: PTH113 - text
             return "file"
-        parts = folder.split("/")
-        above = {self._real["/".join(parts[:depth])] for depth in range(len(parts) + 1)}
-        if real in above:  # a loop
-            return "not ours"
         self._real[path] = real
         return "folder" if os.path.isdir(real) else "odd"  # noqa: PTH112 - text
 
@@ -191,6 +190,21 @@ class Tree:
         """
         return read_bytes(self.on_disk(path))
 
+    def head(self, path: str) -> bytes:
+        """The first 4 KiB of a file; nothing if it cannot be read."""
+        try:
+            handle = os.open(self.on_disk(path), _OPEN)
+            try:
+                return os.read(handle, 4096)
+            finally:
+                os.close(handle)
+        except OSError:
+            return b""
+
+    def told_closed(self) -> str:
+        """The folders that may not be opened, for the middle of an error's message; empty: none."""
+        return f" (could not be opened: {', '.join(self.closed)})" if self.closed else ""
+
     def report_strays(self, report: Report, *suffixes: str) -> None:
         """Report links that lead outside, closed folders, and label files that are no files."""
         for path in self.outside:
@@ -230,7 +244,7 @@ class PictureFinder:
         """`folders` are tried in their order, then `image_dir`."""
         self._places = [(tree, folder) for folder in dict.fromkeys(folders) if tree.folder(folder)]
         if image_dir:
-            self._places.append((Tree(image_dir), ""))
+            self._places.append((tree_of(image_dir), ""))
         # Most names have no folder in them, and most folders no pictures: then there is nothing to look for.
         self._with_pictures = [(tree, folder) for tree, folder in self._places if tree.has_pictures(folder)]
 
@@ -364,13 +378,17 @@ def leaves(path: str) -> bool:
 
 
 def match_split(wanted: str, known: Iterable[str]) -> list[str]:
-    """The splits that a wanted name means: itself, or `val` for `valid`, or `train` for `train2017`."""
-    known = list(known)
+    """The splits that a wanted name means: itself, or `val` for `valid`, or `train` for `train2017`, not `trainval`.
+
+    Nothing is no name.
+    """
+    known = list(known) if wanted else []
     twins = next((group for group in _SPLIT_TWINS if wanted.lower() in group), (wanted.lower(),))
+    numbered = re.compile(f"(?:{'|'.join(map(re.escape, twins))})[-_0-9]*")
     return (
         [name for name in known if name == wanted]
         or [name for name in known if name.lower() in twins]
-        or [name for name in known if name.lower().startswith(twins)]
+        or [name for name in known if numbered.fullmatch(name.lower())]
     )
 
 

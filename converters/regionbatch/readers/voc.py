@@ -6,8 +6,8 @@ write VOC files since, which mean plain edges (see `voc_origin`).
 
 from __future__ import annotations
 
-import re
 from array import array
+from itertools import islice
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -16,30 +16,20 @@ from regionbatch.boxes import BoxMode
 from regionbatch.dataset import Images, RawAnnotations
 from regionbatch.errors import DatasetError
 from regionbatch.options import VocOptions
-from regionbatch.pictures import EXTENSIONS
-from regionbatch.readers.files import (
-    PictureFinder,
-    Tree,
-    UnreadableError,
-    fold,
-    is_picture,
-    leaves,
-    match_split,
-    read_lines,
-    split_of_folder,
-    tree_of,
-)
+from regionbatch.readers.files import UnreadableError, tree_of
+from regionbatch.readers.voc_files import choose_files, is_annotation
+from regionbatch.readers.voc_pictures import Claims, Pictures
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from regionbatch.findings import Report
     from regionbatch.options import ReadOptions
+    from regionbatch.readers.files import Tree
     from regionbatch.readers.voc_xml import Annotation
 
-_FLAG = re.compile(r"\s+(-?[01])$")
-_PICTURE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "")
-_LOOSE_FOLDERS = ("", "images", "JPEGImages")
+_LOOKED_AT = 1000
+"""XML files, until one is an annotation."""
 
 
 class VocReader:
@@ -49,120 +39,30 @@ class VocReader:
     options: ClassVar[type[ReadOptions]] = VocOptions
 
     def claims(self, path: Path) -> str | None:
-        """Why this is VOC: an XML with an <annotation>, among the first few."""
+        """Why this is VOC: an XML with an <annotation>, among the first."""
         if path.is_file():
             return "an XML file" if path.suffix.lower() == ".xml" else None
         tree = tree_of(path)
-        for _, name in zip(range(20), tree.files(".xml"), strict=False):
-            try:
-                if b"<annotation" in tree.read(name)[:4096].replace(b"\0", b""):
-                    return name
-            except UnreadableError:
-                continue
-        return None
+        first = islice(tree.files(".xml"), _LOOKED_AT)
+        return next((name for name in first if is_annotation(tree, name)), None)
 
     def read(self, path: Path, options: VocOptions, report: Report) -> RawAnnotations:
         """Read one file, or all of a folder or split."""
-        tree, files = _files(path, options, report)
+        tree, files = choose_files(path, options.split, report)
         columns = _Columns(report)
-        pictures: dict[str, _Pictures] = {}
+        pictures = Pictures(tree, options.image_dir, everywhere=not path.is_file())
         for done, (name, split) in enumerate(files.items()):
             if done % 500 == 0:
                 report.progress("reading XML files", done, len(files))
             report.read(images=1)
             if (annotation := _parse(tree, name, report)) is not None:
-                folder = name.rpartition("/")[0]
-                if folder not in pictures:
-                    pictures[folder] = _Pictures(tree, folder, options.image_dir)
-                columns.add(name, split, annotation, pictures[folder])
-        if files and not columns.names:
-            first = next(iter(report.findings()))
+                columns.add(name, split, annotation, pictures)
+        if files and not columns:
+            first = next(one for one in report.findings() if one.code in ("unreadable_file", "unsafe_xml"))
             raise DatasetError(f"{path}: none of {len(files)} XML files can be read; the first: {first.message}")
-        tree.report_strays(report, ".xml")
+        if path.is_dir():
+            tree.report_strays(report, ".xml")
         return columns.annotations(options)
-
-
-def _files(path: Path, options: VocOptions, report: Report) -> tuple[Tree, dict[str, str]]:
-    """The tree, and the XML files to read with the split of each (empty: none).
-
-    Raises:
-        DatasetError: There is no XML file, or no such split.
-    """
-    if path.is_file():
-        if options.split is not None:
-            raise DatasetError(f"{path}: one file has no splits, got --split {options.split}; name the folder instead")
-        home = path.parent.parent if path.parent.name.lower() == "annotations" else path.parent
-        return tree_of(home), {path.relative_to(home).as_posix(): ""}
-    tree = tree_of(path)
-    files = list(tree.files(".xml"))
-    if not files:
-        raise DatasetError(f"{path}: no XML file here; name the folder that holds Annotations, or check --format")
-    proper = [name for name in files if "annotations" in name.lower().split("/")[:-1]]
-    files = proper or files
-    lists = _split_lists(tree)
-    if options.split is None:
-        listed = _listed(tree, files, {name: lists[name] for name in _plain_splits(lists)}, report, quiet=True)
-        return tree, {name: listed.get(name) or split_of_folder(name) for name in files}
-    if wanted := match_split(options.split, lists):
-        return tree, _listed(tree, files, {name: lists[name] for name in wanted}, report, quiet=False)
-    folders = {name: split_of_folder(name) for name in files}
-    if wanted := match_split(options.split, set(folders.values()) - {""}):
-        return tree, {name: split for name, split in folders.items() if split in wanted}
-    known = ", ".join(sorted({*lists, *folders.values()} - {""})) or "no splits"
-    raise DatasetError(f"{path}: no such split, got --split {options.split}; here is {known}")
-
-
-def _split_lists(tree: Tree) -> dict[str, list[str]]:
-    """The lists in ImageSets/Main, by the name of the split; several devkits may lie in one folder."""
-    lists: dict[str, list[str]] = {}
-    for name in tree.files(".txt"):
-        *above, file = name.split("/")
-        if [part.lower() for part in above[-2:]] == ["imagesets", "main"]:
-            lists.setdefault(file[:-4], []).append(name)
-    return lists
-
-
-def _plain_splits(lists: dict[str, list[str]]) -> list[str]:
-    return [name for wanted in ("train", "val", "test") for name in match_split(wanted, lists) if "_" not in name]
-
-
-def _listed(
-    tree: Tree, files: list[str], lists: dict[str, list[str]], report: Report, *, quiet: bool
-) -> dict[str, str]:
-    """The XML files that lists name, with the list each is in; entries without a file are reported unless `quiet`.
-
-    A line is a stem, or `stem 1`, `stem 0`, `stem -1` in the lists by class: -1 is a picture without the class.
-    """
-    by_home: dict[str, dict[str, str]] = {}
-    for name in files:
-        home, _, rest = _split_at_annotations(name)
-        by_home.setdefault(home, {})[rest.rpartition(".")[0]] = name
-    chosen: dict[str, str] = {}
-    for split, paths in lists.items():
-        for path in paths:
-            known = by_home.get("/".join(path.split("/")[:-3]), {})
-            for number, line in enumerate(read_lines(tree, path, report), 1):
-                stem = line if line in known else _FLAG.sub("", line)
-                if stem != line and line.split()[-1] == "-1":
-                    continue
-                if stem in known:
-                    chosen.setdefault(known[stem], split)
-                elif stem and not quiet:
-                    report.add("missing_label", 0, number, [stem], table=[path])
-    return chosen
-
-
-def _split_at_annotations(name: str) -> tuple[str, str, str]:
-    """`devkit/Annotations/sub/a.xml` -> `devkit`, `Annotations`, `sub/a.xml`; loose files have no middle."""
-    parts = name.split("/")
-    for at, part in enumerate(parts[:-1]):
-        if part.lower() == "annotations":
-            return "/".join(parts[:at]), part, "/".join(parts[at + 1 :])
-    return "/".join(parts[:-1]), "", parts[-1]
-
-
-def _stem_of(path: str) -> str:
-    return path.rpartition("/")[2].rpartition(".")[0]
 
 
 def _parse(tree: Tree, name: str, report: Report) -> Annotation | None:
@@ -184,97 +84,52 @@ def _parse(tree: Tree, name: str, report: Report) -> Annotation | None:
     return None
 
 
-class _Pictures:
-    """Finds the pictures of the XML files of one folder: by the file's own stem, since <filename> is often stale."""
-
-    def __init__(self, tree: Tree, folder: str, image_dir: Path | None) -> None:
-        home, annotations, sub = _split_at_annotations(f"{folder}/" if folder else "")
-        sub = sub.rstrip("/")
-        places = [(home, name, sub) for name in (_PICTURE_FOLDERS if annotations else _LOOSE_FOLDERS)]
-        below = ["/".join(part for part in place if part) for place in [*places, (home, annotations, sub)]]
-        self._places = [(tree, place, stems) for place in dict.fromkeys(below) if (stems := _stems(tree, place))]
-        if image_dir:
-            elsewhere = Tree(image_dir)
-            self._places.append((elsewhere, "", _stems(elsewhere, "")))
-        self._finder = PictureFinder(tree, [*below, home], image_dir)
-
-    def find(self, stem: str, file_name: str) -> tuple[str, str]:
-        """The picture's path in the data set and on disk; empty: not there."""
-        for tree, folder, stems in self._places:
-            if candidates := stems.get(fold(stem)):
-                # Of several with one stem, the one that <filename> names, or else the first.
-                last = file_name.replace("\\", "/").rpartition("/")[2]
-                name = last if last in candidates else min(candidates)
-                path = f"{folder}/{name}" if folder else name
-                return path, tree.on_disk(path)
-        return self._finder.find(file_name) if file_name else ("", "")
-
-
-def _stems(tree: Tree, folder: str) -> dict[str, list[str]]:
-    """The pictures of a folder by their stems, whatever the case."""
-    listing = tree.folder(folder)
-    stems: dict[str, list[str]] = {}
-    for ending, names in listing.by_ending.items() if listing else ():
-        for name in names if ending in EXTENSIONS else ():
-            stems.setdefault(fold(name.rpartition(".")[0]), []).append(name)
-    return stems
-
-
 class _Columns:
     """The annotations of the files read so far."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self.names: list[str] = []
-        self._paths: list[str] = []
-        self._own_names: list[str] = []
-        """What each image is called if its <filename> turns out to be no name of its own."""
+        self._claims = Claims(report)
         self._sizes = array("q")
         """Two numbers an image."""
         self._splits: list[str] = []
         self._tags: dict[str, int] = {}
         self._rows = array("q")
-        """Four numbers a box: image, tag, file, line."""
+        """Four numbers a box: image, tag, file, where."""
         self._boxes = array("d")
         """Four numbers a box."""
         self._marks: dict[str, list[int]] = {}
         self._devkit: list[bool] = []
 
-    def add(self, xml: str, split: str, annotation: Annotation, pictures: _Pictures) -> None:
+    def __len__(self) -> int:
+        """How many files."""
+        return len(self._splits)
+
+    def add(self, xml: str, split: str, annotation: Annotation, pictures: Pictures) -> None:
         """Take one parsed file."""
-        report, image, file = self._report, len(self.names), self._report.file(xml)
-        stem = _stem_of(xml)
-        name, path = pictures.find(stem, annotation.file_name)
-        named = annotation.file_name.replace("\\", "/")
-        extension = named[named.rfind(".") :] if is_picture(named) else ""
-        self.names.append(name or named or stem)
-        self._own_names.append(stem + extension)
-        self._paths.append(path)
+        report, image, file = self._report, len(self), self._report.file(xml)
+        file_name = annotation.file_name.replace("\\", "/")
+        self._claims.add(file, file_name, pictures.find(xml, file_name))
         self._sizes.extend((annotation.width, annotation.height))
         self._splits.append(split)
         if annotation.objects:
             self._devkit.append(annotation.devkit)
-        # Only where the XML's own name was taken; mostly the two are the same.
-        if fold(_stem_of(name)) == fold(stem) and fold(_stem_of(named)) not in ("", fold(stem)):
-            report.add("stale_filename", image, value=[named], table=self.names)
-        if leaves(named):
-            report.add("outside_dataset", image, value=[named], table=self.names)
         report.read(boxes=len(annotation.objects))
         for found in annotation.objects:
             if found.trouble:
-                report.add(found.trouble, file, found.line, [found.value])
+                report.add(found.trouble, file, found.where, [found.value])
                 continue
             for mark in found.marks:
                 self._marks.setdefault(mark, []).append(len(self._rows) // 4)
             tag = self._tags.setdefault(found.name, len(self._tags))
-            self._rows.extend((image, tag, file, found.line))
+            self._rows.extend((image, tag, file, found.where))
             self._boxes.extend(found.box)
 
     def annotations(self, options: VocOptions) -> RawAnnotations:
         """Everything that was added."""
         box = np.asarray(self._boxes, np.float64).reshape(-1, 4)
         codes = np.asarray(self._rows, np.int64).reshape(-1, 4)
-        names = self._names_without_doubles()
+        self._claims.settle()
         splits = sorted(set(self._splits) - {""})
         sizes = np.asarray(self._sizes, np.int32).reshape(-1, 2)
         split = np.asarray([splits.index(split) if split else -1 for split in self._splits], np.int32)
@@ -283,23 +138,12 @@ class _Columns:
             box=box,
             image=codes[:, 0].astype(np.int32),
             tag=codes[:, 1].astype(np.int32),
-            images=Images(names, sizes[:, 0], sizes[:, 1], self._paths, split, splits),
+            images=Images(self._claims.names, sizes[:, 0], sizes[:, 1], self._claims.paths, split, splits),
             tags=list(self._tags),
             file=codes[:, 2].astype(np.int32),
             where=codes[:, 3],
             marks={code: np.asarray(rows, np.int64) for code, rows in self._marks.items()},
         )
-
-    def _names_without_doubles(self) -> list[str]:
-        """The names; where no picture is on disk and several files give one <filename>, each has its own stem's."""
-        counts: dict[str, int] = {}
-        for name in self.names:
-            counts[name] = counts.get(name, 0) + 1
-        for image, (name, path, own) in enumerate(zip(self.names, self._paths, self._own_names, strict=True)):
-            if counts[name] > 1 and not path and name != own:
-                self._report.add("stale_filename", 0, value=[name], table=[own])
-                self.names[image] = own
-        return self.names
 
 
 def _origin(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from lxml import etree
@@ -24,17 +25,24 @@ def _safe_parser(encoding: str | None = None) -> etree.XMLParser:
     )
 
 
-_PARSER, _CP1252 = _safe_parser(), _safe_parser("cp1252")
+_PARSER, _UTF8, _CP1252 = _safe_parser(), _safe_parser("utf-8"), _safe_parser("cp1252")
 _DEVKIT = re.compile(r"VOC ?20(0[5-9]|1[0-2])")
 _YES = frozenset({"1", "true", "yes", "y", "t"})
-_FLAGS = frozenset({"difficult", "truncated", "occluded"})
+_FLAGS = {
+    spelt: flag for flag in ("difficult", "truncated", "occluded") for spelt in (flag, flag.capitalize(), flag.upper())
+}
+"""The marks by the names of elements."""
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_POINT = re.compile(r"[xy]\d*")
+_BEHIND_THE_REASON = re.compile(r",? (?:line \d|(?:use|try|see) xml)", re.IGNORECASE)
+"""Where a message of the parser goes on with its place, which we tell ourselves, or with advice to programmers."""
 
 Box = tuple[float, float, float, float]
 NO_BOX: Box = (math.nan, math.nan, math.nan, math.nan)
 
 
 class UnsafeError(Exception):
-    """The file declares entities."""
+    """The file declares or uses entities."""
 
 
 class BrokenError(Exception):
@@ -48,7 +56,8 @@ class BrokenError(Exception):
 class Object(NamedTuple):
     """One box of an <object>, or what is wrong with it."""
 
-    line: int
+    where: int
+    """Its line; or, where several begin on one line, its number in the file as a negative number."""
     name: str
     box: Box
     marks: tuple[str, ...] = ()
@@ -73,16 +82,16 @@ def parse(data: bytes) -> Annotation:
     """Parse a file.
 
     Raises:
-        UnsafeError: It declares entities.
-        BrokenError: It is not XML, or has no <annotation>.
+        UnsafeError: It declares or uses entities.
+        BrokenError: It is not XML, has no <annotation>, or keeps its boxes where nobody does.
     """
     root, guessed = _annotation(data)
     file_name, size, devkit = "", (0, 0), False
-    objects: list[Object] = []
+    things = []
     for child in root:
         tag = child.tag
         if tag == "object":
-            objects += _objects(child)
+            things.append(child)
         elif tag == "filename":
             file_name = _text(child)
         elif tag == "size":
@@ -90,6 +99,9 @@ def parse(data: bytes) -> Annotation:
             size = _side(sides.get("width", "")), _side(sides.get("height", ""))
         elif tag == "source":
             devkit = any(_DEVKIT.search(_text(part)) for part in child if part.tag in ("database", "annotation"))
+    if not things:
+        _refuse_hidden_boxes(root)
+    objects = [found for thing, where in zip(things, _places(things), strict=True) for found in _objects(thing, where)]
     return Annotation(file_name, *size, devkit, objects, guessed)
 
 
@@ -101,9 +113,8 @@ def _annotation(data: bytes) -> tuple[etree._Element, bool]:
         if b"<!ENTITY" in data:  # the parser's own limit on entities stopped it
             raise UnsafeError(str(error)) from error
         raise
-    if b"<!" in data or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        _refuse_entities(root)
-    if str(root.tag)[:1] == "{":
+    _refuse_entities(root)
+    if b"xmlns" in data or str(root.tag)[:1] == "{":
         _forget_namespaces(root)
     if root.tag != "annotation":
         raise BrokenError(f"<{root.tag!s}> where <annotation> is needed", root.sourceline or 0)
@@ -111,25 +122,61 @@ def _annotation(data: bytes) -> tuple[etree._Element, bool]:
 
 
 def _root(data: bytes) -> tuple[etree._Element, bool]:
+    """The root as the file declares its encoding; where that fails, as UTF-8 if it is that, or else as cp1252."""
     try:
         return etree.fromstring(data, _PARSER), False
     except etree.XMLSyntaxError as error:
-        if error.code != etree.ErrorTypes.ERR_INVALID_CHAR and "encod" not in str(error.msg).lower():
-            raise BrokenError(_reason(error), error.lineno or 0) from error
+        first = error
+    guessed = not _is_utf8(data)
+    if guessed and first.code != etree.ErrorTypes.ERR_INVALID_CHAR and "encod" not in str(first.msg).lower():
+        raise BrokenError(*_told(first))
     try:
-        return etree.fromstring(data, _CP1252), True
+        return etree.fromstring(data, _CP1252 if guessed else _UTF8), guessed
     except etree.XMLSyntaxError as error:
-        raise BrokenError(_reason(error), error.lineno or 0) from error
+        raise BrokenError(*_told(error)) from first
 
 
-def _reason(error: etree.XMLSyntaxError) -> str:
-    return str(error.msg or "not XML").partition(", line ")[0]
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _told(error: etree.XMLSyntaxError) -> tuple[str, int]:
+    """What the parser says is wrong, and the line."""
+    reason = _BEHIND_THE_REASON.split(str(error.msg or "not XML"))[0]
+    return reason.strip(), error.lineno or 0
 
 
 def _refuse_entities(root: etree._Element) -> None:
+    """Without a DOCTYPE there can be none. With one, what an unread DTD may declare stays in the tree unexpanded."""
     dtd = root.getroottree().docinfo.internalDTD
-    if dtd is not None and next(iter(dtd.iterentities()), None) is not None:
+    if dtd is None:
+        return
+    if next(iter(dtd.iterentities()), None) is not None:
         raise UnsafeError("<!ENTITY>")
+    if (used := next(root.iter(etree.Entity), None)) is not None:
+        raise UnsafeError(str(used.text))
+
+
+def _refuse_hidden_boxes(root: etree._Element) -> None:
+    """A file without an <object> says that there is nothing in the picture, unless its boxes are elsewhere."""
+    for element in root.iter():
+        if str(element.tag).lower() in ("object", "bndbox"):
+            above = element.getparent()
+            path = f"<{root.tag if above is None else above.tag!s}><{element.tag!s}>"
+            raise BrokenError(f"boxes at an unusual place, as {path}", element.sourceline or 0)
+
+
+def _places(things: list[etree._Element]) -> list[int]:
+    """The line of each <object>; where several begin on one line, their numbers: `Object.where`."""
+    lines = [thing.sourceline or 0 for thing in things]
+    if len(set(lines)) == len(lines):
+        return lines
+    often = Counter(lines)
+    return [line if often[line] == 1 else -number for number, line in enumerate(lines, 1)]
 
 
 def _forget_namespaces(root: etree._Element) -> None:
@@ -138,37 +185,54 @@ def _forget_namespaces(root: etree._Element) -> None:
             element.tag = element.tag.rpartition("}")[2]
 
 
-def _objects(element: etree._Element) -> Iterator[Object]:
+def _objects(element: etree._Element, where: int) -> Iterator[Object]:
     """The boxes of an <object>: of its direct children, since parts and attributes inside have names and boxes too."""
-    line, name = element.sourceline or 0, ""
+    names, marks, boxes, shapes = _parts(element)
+    name = names[0] if names else ""
+    if len(names) > 1:
+        yield Object(where, name, NO_BOX, (), "unknown_class", f"several names: {', '.join(names)}")
+    elif not name:
+        yield Object(where, name, NO_BOX, (), "unknown_class", "no name")
+    elif not boxes and not shapes:
+        yield Object(where, name, NO_BOX, (), "not_a_box", "no bndbox")
+    for part in (boxes or shapes) if len(names) == 1 else ():
+        box = _corners(part) if boxes else _around(part)
+        if box is None:
+            yield Object(where, name, NO_BOX, (), "not_a_box", " ".join(" ".join(part.itertext()).split()))
+        else:
+            yield Object(where, name, box, marks if boxes else (*marks, "box_from_shape"))
+
+
+def _parts(
+    element: etree._Element,
+) -> tuple[list[str], tuple[str, ...], list[etree._Element], list[etree._Element]]:
+    """The different names of an <object>, its marks, its boxes and its other shapes."""
+    names: list[str] = []
     marks: tuple[str, ...] = ()
     boxes, shapes = [], []
     for child in element:
         tag = child.tag
         if tag == "name":
-            name = _text(child)
+            if (name := _text(child)) and name not in names:
+                names.append(name)
         elif tag == "bndbox":
             boxes.append(child)
         elif tag == "robndbox" or tag == "polygon":  # noqa: PLR1714 - no tuple is made for each of a million elements
             shapes.append(child)
-        elif tag in _FLAGS and _text(child).lower() in _YES:
-            marks += (tag,)
-    if not name:
-        yield Object(line, name, NO_BOX, (), "unknown_class", "no name")
-    elif not boxes and not shapes:
-        yield Object(line, name, NO_BOX, (), "not_a_box", "no bndbox")
-    for part in (boxes or shapes) if name else ():
-        box = _corners(part) if boxes else _around(part)
-        if box is None:
-            yield Object(line, name, NO_BOX, (), "not_a_box", " ".join(" ".join(part.itertext()).split()))
-        else:
-            yield Object(line, name, box, marks if boxes else (*marks, "box_from_shape"))
+        elif tag in _FLAGS and (text := _text(child)) != "0" and _is_yes(text):
+            marks += (_FLAGS[tag],)
+    return names, marks, boxes, shapes
 
 
 def _corners(bndbox: etree._Element) -> Box | None:
-    texts = {child.tag: child.text for child in bndbox}
+    """The four numbers; None: there are not four, each once."""
+    texts = {child.tag: child.text for child in bndbox if not len(child)}
+    if len(bndbox) != len(_CORNERS) and sum(child.tag in _CORNERS for child in bndbox) != len(_CORNERS):
+        return None
     try:
-        return float(texts["xmin"]), float(texts["ymin"]), float(texts["xmax"]), float(texts["ymax"])  # type: ignore[arg-type]
+        xmin, ymin, xmax, ymax = texts["xmin"], texts["ymin"], texts["xmax"], texts["ymax"]
+        _refuse_odd_digits(xmin + ymin + xmax + ymax)  # type: ignore[operator]
+        return float(xmin), float(ymin), float(xmax), float(ymax)  # type: ignore[arg-type]
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -177,27 +241,47 @@ def _around(shape: etree._Element) -> Box | None:
     """The edges of the upright box around a turned box (cx, cy, w, h, angle in radians) or a polygon."""
     try:
         if shape.tag == "robndbox":
-            values = {child.tag: float(_text(child)) for child in shape}
+            values = {child.tag: _number(_text(child)) for child in shape}
             x, y, width, height, angle = (values[key] for key in ("cx", "cy", "w", "h", "angle"))
             cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
             half_x, half_y = (width * cos + height * sin) / 2, (width * sin + height * cos) / 2
             return x - half_x, y - half_y, x + half_x, y + half_y
-        points = [
-            (str(child.tag)[:1], float(_text(child))) for child in shape.iter() if not len(child) and _text(child)
-        ]
-        xs, ys = ([value for axis, value in points if axis == wanted] for wanted in "xy")
-        return (min(xs), min(ys), max(xs), max(ys)) if len(xs) > 1 and len(xs) == len(ys) else None
+        leaves = [child for child in shape.iter() if not len(child) and _POINT.fullmatch(str(child.tag))]
+        points = [(str(child.tag)[0], _number(_text(child))) for child in leaves if _text(child)]
     except (KeyError, ValueError):
         return None
+    xs, ys = ([value for axis, value in points if axis == wanted] for wanted in "xy")
+    if len(xs) < 2 or len(xs) != len(ys) or not all(map(math.isfinite, (*xs, *ys))):
+        return None
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 def _text(element: etree._Element) -> str:
     return (element.text or "").strip()
 
 
+def _refuse_odd_digits(text: str) -> None:
+    """Raise ValueError for what Python takes as a number and nobody writes as one: `1_0`, digits of other scripts."""
+    if "_" in text or not text.isascii():
+        raise ValueError(text)
+
+
+def _number(text: str) -> float:
+    _refuse_odd_digits(text)
+    return float(text)
+
+
+def _is_yes(text: str) -> bool:
+    """`1`, `true`, `yes`; any number but 0."""
+    try:
+        return text.lower() in _YES or _number(text) != 0
+    except ValueError:
+        return False
+
+
 def _side(text: str) -> int:
     try:
-        side = float(text)
+        side = _number(text)
     except ValueError:
         return 0
     return int(side) if 0 < side < 2**31 and side == int(side) else 0
