@@ -168,7 +168,11 @@ READING: dict[str, Cause] = {
     ),
     "pixels in YOLO": Cause(
         {**YOLO, "labels/a.txt": "0 155 144 481 298\n"},
-        ("labels/a.txt: coordinates must be shares from 0 to 1", "1 of 1 rows", "--format and --yolo-rows"),
+        ("labels/a.txt:1: coordinates must be shares from 0 to 1", "1 of 1 rows", "--format and --yolo-rows"),
+    ),
+    "tracks in YOLO": Cause(
+        {**YOLO, "labels/a.txt": "0 0.5 0.5 0.2 0.2 0.91 2\n"},
+        ("labels/a.txt:1: rows of 7 numbers may be", "got 2 at", "--yolo-rows polygon or --yolo-rows box"),
     ),
     "names that are none": Cause(
         {**YOLO, "data.yaml": "names: {a: b}"}, ("data.yaml: names must be a list", "got dict", "--names")
@@ -491,7 +495,8 @@ def test_every_raise_is_provoked(tmp_path: Path) -> None:
 
 ADVICE = {
     "not_a_box": "correct or remove it",
-    "not_a_row": "correct or remove it",
+    "not_a_row": "--yolo-rows",
+    "pixel_row": "convert them to shares",
     "negative_size": "correct the file",
     "empty_box": "correct or remove it",
     "duplicate": "remove one",
@@ -510,7 +515,7 @@ ADVICE = {
     "difficult": "--drop difficult",
     "truncated": "--drop truncated",
     "occluded": "--drop occluded",
-    "extra_column": "it was ignored",
+    "extra_column": "they were ignored",
     "unreadable_file": "repair or remove it",
     "unsafe_xml": "remove its <!ENTITY",
     "not_an_image": "correct or remove it",

@@ -35,7 +35,20 @@ class Code(NamedTuple):
 _ALL = (
     # Boxes dropped.
     Code("not_a_box", "dropped", "box", "four numbers are needed", "correct or remove it"),
-    Code("not_a_row", "dropped", "box", "not a row of a class number and coordinates", "correct or remove it"),
+    Code(
+        "not_a_row",
+        "dropped",
+        "box",
+        "no class number and coordinates, as --yolo-rows expects",
+        "correct or remove it, or check --yolo-rows",
+    ),
+    Code(
+        "pixel_row",
+        "dropped",
+        "box",
+        "numbers far beyond 1, as pixels are",
+        "convert them to shares, or remove them",
+    ),
     Code("negative_size", "dropped", "box", "negative width or height", "correct the file, or the tool that wrote it"),
     Code("empty_box", "dropped", "box", "nothing of the box is inside the image", "correct or remove it"),
     Code(
@@ -64,7 +77,13 @@ _ALL = (
     Code("difficult", "noted", "box", "difficult object", "kept; --drop difficult leaves it out"),
     Code("truncated", "noted", "box", "truncated object", "kept; --drop truncated leaves it out"),
     Code("occluded", "noted", "box", "occluded object", "kept; --drop occluded leaves it out"),
-    Code("extra_column", "noted", "box", "sixth column (confidence or track id)", "it was ignored"),
+    Code(
+        "extra_column",
+        "noted",
+        "box",
+        "more columns than a box has (confidence, track id, keypoints)",
+        "they were ignored",
+    ),
     # Images.
     Code("unreadable_file", "dropped", "image", "the file cannot be read", "repair or remove it"),
     Code("unsafe_xml", "dropped", "image", "XML that declares entities is not read", "remove its <!ENTITY …> lines"),

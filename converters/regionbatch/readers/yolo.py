@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from regionbatch import boxes
 from regionbatch.boxes import BoxMode
 from regionbatch.dataset import Images, RawAnnotations
 from regionbatch.errors import AmbiguousDatasetError, DatasetError
+from regionbatch.findings import as_text
 from regionbatch.options import YoloOptions
 from regionbatch.readers import yolo_rows
 from regionbatch.readers.files import (
@@ -83,9 +85,13 @@ class YoloReader:
         labels = _Pairs(tree, report)
         _collect(tree, configs, options, labels, report)
         report.read(images=len(labels.pictures))
-        rows, image, file = _read_rows(tree, labels, options, report)
+        keypoints = next((config.keypoints for config in configs if config.keypoints), 0)
+        rows, image, file = _read_rows(tree, labels, options.yolo_rows, keypoints, report)
         tree.report_strays(report, ".txt")
-        return _annotations(rows, image, file, labels.images(options), names, options.yolo_rows, report)
+        how = "by their length" if options.yolo_rows == "auto" else "as asked"
+        if keypoints:
+            how += f"; kpt_shape says that boxes have {5 + keypoints} numbers"
+        return _annotations(rows, image, file, labels.images(options), names, (options.yolo_rows, how), report)
 
 
 def _mentions(tree: Tree, name: str, *words: bytes) -> bool:
@@ -341,7 +347,7 @@ def _collect_unlisted(tree: Tree, listed: set[str], labels: _Pairs, report: Repo
 
 
 def _read_rows(
-    tree: Tree, labels: _Pairs, options: YoloOptions, report: Report
+    tree: Tree, labels: _Pairs, kind: str, keypoints: int, report: Report
 ) -> tuple[yolo_rows.Rows, NDArray[np.int32], NDArray[np.int32]]:
     """The rows of all label files, and the image and the file of each. Unreadable files drop their picture."""
     of_pictures = list(map(labels.label.get, labels.pictures))
@@ -355,7 +361,7 @@ def _read_rows(
     for start, texts in _blocks(tree, paths, unreadable, report):
         block = slice(start, start + len(texts))
         table = yolo_rows.tabulate(texts, report, files[block])
-        rows = yolo_rows.interpret(table, options.yolo_rows, report, files[block])
+        rows = yolo_rows.interpret(table, kind, keypoints, report, files[block])
         parsed.append(rows)
         image_of.append(codes[block][rows.file])
         file_of.append(files[block][rows.file])
@@ -393,19 +399,25 @@ def _annotations(
     file: NDArray[np.int32],
     images: Images,
     names: list[str],
-    kind: str,
+    decided: tuple[str, str],
     report: Report,
 ) -> RawAnnotations:
-    _refuse_pixels(rows, report)
+    _refuse_tracks(rows, file, report)
+    far = yolo_rows.far(rows)
+    _refuse_pixels(rows, far, file, report)
+    if far.any():
+        report.add("pixel_row", file[far], rows.line[far], rows.box[far])
+        rows = rows.take(~far)
+        image, file = image[~far], file[~far]
     named = (rows.tag >= 0) & (rows.tag < len(names))
     if not named.all():
         unknown = ~named
         report.add("unknown_class", file[unknown], rows.line[unknown], rows.tag[unknown])
         rows = rows.take(named)
         image, file = image[named], file[named]
-    shapes, boxes = int(np.count_nonzero(rows.shape)), int(np.count_nonzero(~rows.shape))
-    how = "by their length" if kind == "auto" else "as asked"
-    report.decide("yolo_rows", kind, f"{boxes} boxes and {shapes} polygons or turned boxes, {how}")
+    shapes = int(np.count_nonzero(rows.shape))
+    told = f"{len(rows.box) - shapes} boxes and {shapes} polygons or turned boxes"
+    report.decide("yolo_rows", decided[0], f"{told}, {decided[1]}")
     return RawAnnotations(
         mode=BoxMode.CXCYWH_REL,
         box=rows.box,
@@ -419,18 +431,31 @@ def _annotations(
     )
 
 
-def _refuse_pixels(rows: yolo_rows.Rows, report: Report) -> None:
-    """Raise AmbiguousDatasetError if most rows reach far beyond 1: then they are pixels, or of another format."""
-    with np.errstate(invalid="ignore"):
-        usual = len(rows.box) == 0 or (rows.box.max() <= 2 and rows.box.min() >= -2)
-        far = np.any(np.abs(rows.box) > 2, axis=1) if not usual else np.False_
-    words = [finding for finding in report.findings().first("not_a_row", 1000) if _pixels_after_word(finding.value)]
-    found, count = int(np.count_nonzero(far)) + len(words), len(rows.box) + len(words)
-    if found * 2 > count:
-        at = words[0].place if words else report.files[0]
+def _refuse_tracks(rows: yolo_rows.Rows, file: NDArray[np.int32], report: Report) -> None:
+    """Raise AmbiguousDatasetError if all rows of seven end as track ids do: what the seven are cannot be known."""
+    last = rows.last[~np.isnan(rows.last)]
+    if len(last) and bool(np.all((last >= 1) & (last == np.floor(last)))) and last.max() >= 2:
+        at = int(np.argmax(rows.last >= 2))
         raise AmbiguousDatasetError(
-            f"{at}: coordinates must be shares from 0 to 1, got {found} of {count} rows with numbers beyond 2; "
-            "these look like pixels or another format: convert them, or check --format and --yolo-rows"
+            f"{report.files[file[at]]}:{rows.line[at]}: rows of 7 numbers may be points, or a box, its confidence and "
+            f"a track id, got {rows.last[at]:.10g} at the end; say which: --yolo-rows polygon or --yolo-rows box"
+        )
+
+
+def _refuse_pixels(rows: yolo_rows.Rows, far: NDArray[np.bool_], file: NDArray[np.int32], report: Report) -> None:
+    """Raise AmbiguousDatasetError if most rows reach far beyond 1: then they are pixels, or of another format."""
+    words = [finding for finding in report.findings().first("not_a_row", 1000) if _pixels_after_word(finding.value)]
+    count = int(np.count_nonzero(boxes.finite(rows.box))) + len(words)
+    found = int(np.count_nonzero(far)) + len(words)
+    if found * 2 > count:
+        if far.any():
+            first = int(np.argmax(far))
+            at, value = f"{report.files[file[first]]}:{rows.line[first]}", as_text(rows.box[first])
+        else:
+            at, value = words[0].place, words[0].value
+        raise AmbiguousDatasetError(
+            f"{at}: coordinates must be shares from 0 to 1, got {value}, one of {found} of {count} rows with numbers "
+            "beyond 2; these look like pixels or another format: convert them, or check --format and --yolo-rows"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from regionbatch.errors import AmbiguousDatasetError, DatasetError, DatasetNotFoundError
@@ -31,6 +32,8 @@ class Config(NamedTuple):
     """Entries as written, by split."""
     home: str
     """`path`, as written; empty: none."""
+    keypoints: int = 0
+    """How many numbers keypoints are, behind each box: the product of `kpt_shape`."""
 
 
 def find_configs(tree: Tree, report: Report) -> list[Config]:
@@ -77,7 +80,16 @@ def read_yaml(tree: Tree, name: str, report: Report) -> Config | None:
     count = content.get("nc")
     if names is not None and isinstance(count, str) and count.strip() and count.strip() != str(len(names)):
         report.add("class_count_mismatch", 0, value=[f"nc {count} and {len(names)} names"], table=[name])
-    return Config(name, names, splits, path if isinstance(path := content.get("path"), str) else "")
+    home = path if isinstance(path := content.get("path"), str) else ""
+    return Config(name, names, splits, home, _keypoints(content.get("kpt_shape")))
+
+
+def _keypoints(shape: object) -> int:
+    """How many numbers a `kpt_shape` of so many points, of 2 or 3 numbers each, makes; 0: there is none."""
+    if not (isinstance(shape, list) and len(shape) == 2 and all(isinstance(part, str) for part in shape)):
+        return 0
+    points, numbers = (int(part) if re.fullmatch("[0-9]{1,3}", part) else 0 for part in shape)
+    return points * numbers
 
 
 def _yaml_names(tree: Tree, file: str, names: object, report: Report) -> list[str]:
