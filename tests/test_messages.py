@@ -175,9 +175,20 @@ READING: dict[str, Cause] = {
         ("labels/a.txt:1: rows of 7 numbers may be", "got 2 at", "--yolo-rows polygon or --yolo-rows box"),
     ),
     "names that are none": Cause(
-        {**YOLO, "data.yaml": "names: {a: b}"}, ("data.yaml: names must be a list", "got dict", "--names")
+        {**YOLO, "data.yaml": "names: {a: b}"}, ("data.yaml: names must be a list", "got the keys a", "--names")
     ),
-    "no names": Cause({"labels/a.txt": ROW}, ("no class names, got no data.yaml", "--names")),
+    "names in a file that is not here": Cause(
+        {**YOLO, "data.yaml": "names: a.names"}, ("names is a file that is not here, got a.names", "--names")
+    ),
+    "labels of other pictures": Cause(
+        {**YOLO, "images/b.jpg": ""}, ("images/b.jpg: no label file belongs", "got labels/a.txt", "pictures' names")
+    ),
+    "one folder for two splits": Cause(
+        {**YOLO, "data.yaml": "train: x/labels\nval: y/labels\nnames: [cat]"},
+        ("data.yaml: train and val lead to one folder, labels, got --split val", "do without --split"),
+        options={"split": "val"},
+    ),
+    "no names": Cause({"labels/a.txt": ROW}, ("no class names, got none in a data.yaml", "--names")),
     "names that disagree": Cause(
         {**YOLO, "data.yaml": "names: [cat, dog]"},
         ("1 class names are not the 2 of data.yaml", "choose one with --names"),
@@ -527,6 +538,8 @@ ADVICE = {
     "over_region_limit": "remove some",
     "stale_filename": "the XML's own name was taken",
     "shared_label": "both got its boxes",
+    "paired_by_name": "check it",
+    "second_label": "remove one",
     "odd_encoding": "check the names",
     "region_failed": "see its message",
     "region_exceeded": "remove some",

@@ -110,6 +110,14 @@ _ALL = (
     ),
     Code("stale_filename", "noted", "image", "<filename> names another picture", "the XML's own name was taken"),
     Code("shared_label", "noted", "image", "two images share this label file", "both got its boxes", grave=True),
+    Code(
+        "paired_by_name",
+        "noted",
+        "image",
+        "its label file lies in another folder",
+        "paired by the name, which no other has; check it",
+        grave=True,
+    ),
     Code("odd_encoding", "noted", "image", "text that is not UTF-8", "read as cp1252; check the names", grave=True),
     # Found while uploading. What is dropped here was read and judged before: it is in no ledger but the upload's.
     Code("region_failed", "dropped", "box", "Custom Vision did not take the region", "see its message"),
@@ -169,6 +177,14 @@ _ALL = (
     Code("no_box", "noted", "record", "annotation without a box or shape", "not counted: it is no box"),
     Code("missing_label", "noted", "record", "listed, but there is no label file", "not read", grave=True),
     Code("unlisted_label", "noted", "record", "label file that no split names", "not read; add it", grave=True),
+    Code(
+        "second_label",
+        "noted",
+        "record",
+        "the picture has another label file",
+        "not read; remove one",
+        grave=True,
+    ),
     Code("missing_split", "noted", "record", "a split whose folder is not here", "not read", grave=True),
     Code("doubtful_decision", "noted", "dataset", "the evidence is not clear", "decide with this option", grave=True),
 )

@@ -178,8 +178,7 @@ def far(rows: Rows) -> NDArray[np.bool_]:
         return np.zeros(len(rows.box), np.bool_)
     sizes = np.abs(rows.box)
     reach = np.where(rows.shape[:, None], sizes[:, :2] + sizes[:, 2:] / 2, np.maximum(sizes[:, :2], sizes[:, 2:]))
-    beyond: NDArray[np.bool_] = (reach > _FAR).any(axis=1)
-    return beyond & boxes.finite(rows.box)
+    return np.asarray((reach > _FAR).any(axis=1) & boxes.finite(rows.box), np.bool_)
 
 
 def _last_of_seven(
