@@ -23,6 +23,7 @@ from regionbatch.readers.yolo_config import (
     Config,
     class_names,
     find_configs,
+    leads_somewhere,
     list_files,
     listed_pictures,
     read_darknet,
@@ -132,7 +133,7 @@ def _collect(tree: Tree, configs: list[Config], options: YoloOptions, pairs: Pai
         config, *others = with_splits
         pairs.not_labels(list_files(tree, with_splits))
         places = _places(tree, config, options.split, report)
-        _tell_others(config, others, report)
+        _tell_others(tree, config, others, report)
         for place, split in places.items():
             if place in tree:
                 for picture in listed_pictures(tree, place, report, pairs.label_of):
@@ -180,12 +181,13 @@ def _places(tree: Tree, config: Config, split: str | None, report: Report) -> di
     return found
 
 
-def _tell_others(config: Config, others: list[Config], report: Report) -> None:
-    """Say which of several descriptions the splits were taken from."""
-    for other in others[:1]:
-        same = _meant(config) == _meant(other)
-        shown = f"{other.file} says {'the same' if same else 'something else'}, and was not followed"
-        report.decide("split", f"by {config.file}", shown, doubtful=not same)
+def _tell_others(tree: Tree, config: Config, others: list[Config], report: Report) -> None:
+    """Say which of several descriptions the splits were taken from, if others lead somewhere too."""
+    here = [other for other in others if leads_somewhere(tree, other)]
+    different = [other for other in here if _meant(other) != _meant(config)]
+    for other in (different or here)[:1]:
+        shown = f"{other.file} says something else" if different else f"{other.file} says the same"
+        report.decide("split", f"by {config.file}", shown, doubtful=bool(different))
 
 
 def _meant(config: Config) -> tuple[object, ...]:

@@ -295,6 +295,11 @@ def list_files(tree: Tree, configs: list[Config]) -> Iterator[str]:
                 yield place
 
 
+def leads_somewhere(tree: Tree, config: Config) -> bool:
+    """Whether an entry of any split is here."""
+    return any(_place(tree, config, text) is not None for text in chain.from_iterable(config.splits.values()))
+
+
 def _place(tree: Tree, config: Config, entry: str) -> str | None:
     """A folder or list file of the tree for an entry: as written, without leading `..`, or by its tail.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -185,19 +186,25 @@ class Pairs:
         return [label for label in labels if label not in self._used]
 
     def _pair_by_name(self) -> None:
-        pictures, labels = _by_stem(self.pictures), _by_stem({**dict.fromkeys(self._used), **self._unpaired})
-        for label in list(self._unpaired):
-            stem = _by_stem([label]).popitem()[0]
-            same = pictures.get(stem, [])
-            if len(labels[stem]) == 1 and len(same) == 1 and same[0] not in self.label:
-                self._report.add("paired_by_name", 0, value=[label], table=[same[0]])
-                self._take(same[0], label)
+        lonely = [picture for picture in self.pictures if picture not in self.label]
+        if not lonely:
+            return
+        pictures, labels = _by_stem(self.pictures), _by_stem(chain(self._used, self._unpaired))
+        for picture in lonely:
+            stem = _forms(picture.rpartition("/")[2])[0]
+            [label, *others] = labels.get(stem, [""])
+            if label in self._unpaired and not others and len(pictures[stem]) == 1:
+                self._report.add("paired_by_name", 0, value=[label], table=[picture])
+                self._take(picture, label)
                 del self._unpaired[label]
 
     def _add_absent(self) -> None:
+        homes: dict[str, str] = {}
         for label in labels_among(self._tree, self._unpaired):
             folder, _, name = label.rpartition("/")
-            picture = _joined(picture_folder(self._tree, folder), name[:-4])
+            if folder not in homes:
+                homes[folder] = picture_folder(self._tree, folder)
+            picture = _joined(homes[folder], name[:-4])
             if picture in self.pictures:
                 self._report.add("second_label", 0, value=[self.label.get(picture, picture)], table=[label])
                 continue

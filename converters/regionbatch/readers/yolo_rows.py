@@ -177,7 +177,8 @@ def far(rows: Rows) -> NDArray[np.bool_]:
     if len(rows.box) == 0 or (rows.box.max() <= 4 / 3 and rows.box.min() >= -4 / 3):
         return np.zeros(len(rows.box), np.bool_)
     sizes = np.abs(rows.box)
-    reach = np.where(rows.shape[:, None], sizes[:, :2] + sizes[:, 2:] / 2, np.maximum(sizes[:, :2], sizes[:, 2:]))
+    with np.errstate(over="ignore"):  # numbers near 1e308
+        reach = np.where(rows.shape[:, None], sizes[:, :2] + sizes[:, 2:] / 2, np.maximum(sizes[:, :2], sizes[:, 2:]))
     return np.asarray((reach > _FAR).any(axis=1) & boxes.finite(rows.box), np.bool_)
 
 
