@@ -204,6 +204,11 @@ READING: dict[str, Cause] = {
         ("data.yaml: none of its folders is here, got x/y", "correct the paths"),
     ),
     "broken YAML": Cause({**YOLO, "data.yaml": "train: x\nnames: [cat"}, ("data.yaml:2: no YAML", "correct it")),
+    "a sign that YAML does not have": Cause(
+        {**YOLO, "data.yaml": "train: labels\nnames: [cat\x01]"},
+        ("data.yaml:2: no YAML, got special char", "correct it"),
+    ),
+    "names that are text": Cause({**YOLO, "data.yaml": "names: cat dog"}, ("names must be a list", "got cat dog;")),
     "a huge data.yaml": Cause(
         {"data.yaml": "", **YOLO}, ("data.yaml: cannot be read, got larger than 64 MiB",), sparse=2**26 + 1
     ),

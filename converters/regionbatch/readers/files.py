@@ -199,6 +199,14 @@ class Tree:
         """
         return read_bytes(self.on_disk(path))
 
+    def beginning(self, path: str) -> bytes:
+        """The first bytes of a file of this tree.
+
+        Raises:
+            UnreadableError: The system refuses.
+        """
+        return read_bytes(self.on_disk(path), whole=False)
+
     def blocked(self) -> dict[str, str]:
         """What is here and cannot be opened, as far as listed, by its folded path; and why."""
         why = (
@@ -340,13 +348,13 @@ def tree_of(root: Path) -> Tree:
     return known[root]
 
 
-def read_bytes(path: str) -> bytes:
-    """The bytes of a label file; see `Tree.read`."""
+def read_bytes(path: str, *, whole: bool = True) -> bytes:
+    """The bytes of a label file, or the first of them; see `Tree.read`."""
     try:
         handle = os.open(path, _OPEN)
         try:
             data = os.read(handle, _FIRST_READ)
-            if len(data) == _FIRST_READ:
+            if whole and len(data) == _FIRST_READ:
                 parts = [data]
                 while (part := os.read(handle, 2**20)) and len(parts) * 2**20 <= LARGEST_LABEL_FILE:
                     parts.append(part)

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 _BLOCK = 2**22
 """Bytes of label text parsed at a time."""
 
-_SAMPLE = 1000
-"""Label files that detection looks at, at most; empty ones tell nothing."""
+_SAMPLE, _MOST_LOOKED_AT = 20, 1000
+"""Label files with something in them that detection looks at, and text files at all; empty ones tell nothing."""
 
 
 class YoloReader:
@@ -62,8 +62,9 @@ class YoloReader:
         for name in tree.files(".yaml", ".yml", ".data"):
             if name.count("/") < 3 and _mentions(tree, name, b"names", b"train"):
                 return name
-        for name in islice(filter(may_be_label, tree.files(".txt")), _SAMPLE):
-            first = _first_row(tree, name)
+        looked_at = islice(filter(may_be_label, tree.files(".txt")), _MOST_LOOKED_AT)
+        firsts = ((name, first) for name in looked_at if (first := _first_row(tree, name)))
+        for name, first in islice(firsts, _SAMPLE):
             if len(first) >= 5 and all(map(yolo_rows.NUMBER.fullmatch, first[1:5])):
                 return name
         return None
@@ -88,7 +89,7 @@ class YoloReader:
 def _first_row(tree: Tree, name: str) -> list[bytes]:
     """The words of the first line of a text file that is neither blank nor a comment."""
     try:
-        lines = as_utf8(tree.read(name)[:4000])[0].splitlines()
+        lines = as_utf8(tree.beginning(name))[0].splitlines()
     except UnreadableError:
         return []
     return next((words for line in lines if (words := line.split()) and not words[0].startswith(b"#")), [])

@@ -94,10 +94,17 @@ def _parsed(name: str, data: bytes, *, must: bool) -> object:
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:  # the last two: "\U7FFFFFFF"
         if not must:
             return None
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        what = getattr(error, "problem", None) or type(error).__name__
+        line, what = _yaml_problem(error, data)
         raise DatasetError(f"{name}{line}: no YAML, got {what}; correct it, or name the labels' folder") from error
+
+
+def _yaml_problem(error: Exception, data: bytes) -> tuple[str, str]:
+    """Where a YAML file is broken, as `:7` or empty, and what is wrong there."""
+    mark, position = getattr(error, "problem_mark", None), getattr(error, "position", None)
+    if isinstance(position, int):  # a sign that YAML does not allow
+        line = data.decode()[:position].count("\n") + 1
+        return f":{line}", str(getattr(error, "reason", ""))
+    return f":{mark.line + 1}" if mark else "", str(getattr(error, "problem", None) or type(error).__name__)
 
 
 def _keypoints(shape: object) -> int:
@@ -115,9 +122,10 @@ def _yaml_names(tree: Tree, file: str, names: object, report: Report) -> list[st
         found = next((path for tail in tails(names) if (path := _beside(tree, file, tail))), None)
         if found:
             return read_lines(tree, found, report)
-        raise DatasetError(
-            f"{file}: names is a file that is not here, got {as_text(names)}; put it there, or use --names"
-        )
+        if any(sign in names for sign in "./\\") and not any(sign in names for sign in "[,\n"):
+            raise DatasetError(
+                f"{file}: names is a file that is not here, got {as_text(names)}; put it there, or use --names"
+            )
     if isinstance(names, dict) and all(isinstance(name, str) for name in names.values()):
         listed = _by_number(names)
         if listed is not None:
@@ -131,6 +139,8 @@ def _shape_of(names: object) -> str:
     """What stands for names, in short. Not the whole value: with aliases, a few lines can be more than memory."""
     if isinstance(names, dict):
         return as_text("the keys " + ", ".join(map(str, islice(names, 5))))
+    if isinstance(names, str):
+        return as_text(names)
     other = next((name for name in names if not isinstance(name, str)), None) if isinstance(names, list) else names
     return f"{type(other).__name__} in place of a name"
 
@@ -279,7 +289,7 @@ def split_entries(tree: Tree, config: Config, report: Report) -> list[Entry]:
     if not found:
         wanted = ", ".join(entry for entries in config.splits.values() for entry in entries)
         raise DatasetNotFoundError(
-            f"{config.file}: none of its folders is here, got {as_text(wanted)}; "
+            f"{config.file}: none of its folders is here, got {as_text(wanted) or 'no paths'}; "
             "correct the paths in it, or name the folder of the data set instead"
         )
     for entry in missing:
