@@ -142,7 +142,7 @@ def _collect(tree: Tree, configs: list[Config], options: YoloOptions, pairs: Pai
             else:
                 pairs.add_folder(place, split)
         if not options.split and not pairs.has_all(tree):
-            unlisted = _collect_unlisted(tree, set(config.splits), pairs, report)
+            unlisted = _collect_unlisted(tree, set(places.values()) - {""}, pairs, report)
         pairs.finish()
         unlisted = labels_among(tree, pairs.leave_second_labels(pairs.unknown(unlisted)))
         report.add("unlisted_label", np.arange(len(unlisted), dtype=np.int32), table=unlisted)
