@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import regionbatch as rb
 from helpers import ROOT, id_of
 from regionbatch import boxes, ids, payload
-from regionbatch.readers import files, jsonpieces, yolo, yolo_rows
+from regionbatch.readers import files, jsonpieces, yolo, yolo_pairs, yolo_rows
 from regionbatch.readers.coco import CocoReader
 from regionbatch.readers.voc import VocReader
 from regionbatch.readers.yolo import YoloReader
@@ -65,8 +65,8 @@ def picture_by_picture(patch: pytest.MonkeyPatch) -> None:
         for name in files.pictures_of(listing):
             pairs.add_picture(prefix + name, files.split_of_folder(prefix) if split is None else split)
 
-    patch.setattr(yolo._Pairs, "_add_listed", add_each)
-    patch.setattr(yolo._Pairs, "has_all", lambda _pairs, _tree: False)
+    patch.setattr(yolo_pairs.Pairs, "_add_listed", add_each)
+    patch.setattr(yolo_pairs.Pairs, "has_all", lambda _pairs, _tree: False)
 
 
 def row_by_row(patch: pytest.MonkeyPatch) -> None:

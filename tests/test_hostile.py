@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import regionbatch as rb
-from helpers import ROOT
+from helpers import ROOT, write_yolo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,6 +172,43 @@ def test_label_file_that_is_no_file(tmp_path: Path, format: str, name: str, kind
     assert "1 read = 1 kept" in told
     if kind != "folder":  # a folder called a.txt is a folder, and may hold labels itself
         assert "'unreadable_file': 1" in told
+
+
+@needs_posix
+@pytest.mark.parametrize("kind", ["pipe", "broken link", "link that leads out", "folder that leads out"])
+def test_a_picture_whose_label_cannot_be_opened_does_not_go_without_boxes(tmp_path: Path, kind: str) -> None:
+    folder = write_yolo(tmp_path / "set", [("b.jpg", "cat", (0.2, 0.25, 0.2, 0.3))])
+    (folder / "x" / "images").mkdir(parents=True)
+    (folder / "x" / "images" / "a.jpg").touch()
+    (folder / "b.jpg").touch()
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "a.txt").write_text("0 .5 .5 .2 .2\n", encoding="utf-8")
+    if kind == "folder that leads out":
+        (folder / "x" / "labels").symlink_to(tmp_path / "secret")
+    else:
+        (folder / "x" / "labels").mkdir()
+        odd = folder / "x" / "labels" / "a.txt"
+        if kind == "pipe":
+            os.mkfifo(odd)
+        else:
+            odd.symlink_to("nowhere" if kind == "broken link" else tmp_path / "secret" / "a.txt")
+    dataset = rb.read(folder)
+    assert [region.image for region in dataset] == ["b.jpg"]
+    assert list(dataset.images.names) == ["b.jpg"]
+    assert dataset.ledger.images.dropped == {"unreadable_file": 1}
+    [finding] = dataset.findings.first("unreadable_file")
+    assert finding.file == "x/labels/a.txt"
+
+
+def test_label_and_picture_in_different_unicode_forms(tmp_path: Path) -> None:
+    for folder in ("x", "y"):
+        (tmp_path / "images" / folder).mkdir(parents=True)
+        (tmp_path / "labels" / folder).mkdir(parents=True)
+        (tmp_path / "images" / folder / "e\u0301.jpg").touch()
+        (tmp_path / "labels" / folder / "\u00e9.txt").write_text("0 .5 .5 .2 .2\n", encoding="utf-8")
+    (tmp_path / "classes.txt").write_text("cat\n", encoding="utf-8")
+    dataset = rb.read(tmp_path)
+    assert len(dataset) == len(dataset.images) == sum(map(bool, dataset.images.paths)) == 2
 
 
 @needs_posix

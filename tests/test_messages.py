@@ -176,12 +176,27 @@ READING: dict[str, Cause] = {
     ),
     "pixels in YOLO": Cause(
         {**YOLO, "labels/a.txt": "0 155 144 481 298\n"},
-        ("labels/a.txt: coordinates must be shares from 0 to 1", "1 of 1 rows", "--format and --yolo-rows"),
+        ("labels/a.txt:1: coordinates must be shares from 0 to 1", "1 of 1 rows", "--format and --yolo-rows"),
+    ),
+    "tracks in YOLO": Cause(
+        {**YOLO, "labels/a.txt": "0 0.5 0.5 0.2 0.2 0.91 2\n"},
+        ("labels/a.txt:1: rows of 7 numbers may be", "got 2 at", "--yolo-rows polygon or --yolo-rows box"),
     ),
     "names that are none": Cause(
-        {**YOLO, "data.yaml": "names: {a: b}"}, ("data.yaml: names must be a list", "got dict", "--names")
+        {**YOLO, "data.yaml": "names: {a: b}"}, ("data.yaml: names must be a list", "got the keys a", "--names")
     ),
-    "no names": Cause({"labels/a.txt": ROW}, ("no class names, got no data.yaml", "--names")),
+    "names in a file that is not here": Cause(
+        {**YOLO, "data.yaml": "names: a.names"}, ("names is a file that is not here, got a.names", "--names")
+    ),
+    "labels of other pictures": Cause(
+        {**YOLO, "images/b.jpg": ""}, ("images/b.jpg: no label file belongs", "got labels/a.txt", "pictures' names")
+    ),
+    "one folder for two splits": Cause(
+        {**YOLO, "data.yaml": "train: x/labels\nval: y/labels\nnames: [cat]"},
+        ("data.yaml: train and val lead to one folder, labels, got --split val", "do without --split"),
+        options={"split": "val"},
+    ),
+    "no names": Cause({"labels/a.txt": ROW}, ("no class names, got none in a data.yaml", "--names")),
     "names that disagree": Cause(
         {**YOLO, "data.yaml": "names: [cat, dog]"},
         ("1 class names are not the 2 of data.yaml", "choose one with --names"),
@@ -197,6 +212,11 @@ READING: dict[str, Cause] = {
         ("data.yaml: none of its folders is here, got x/y", "correct the paths"),
     ),
     "broken YAML": Cause({**YOLO, "data.yaml": "train: x\nnames: [cat"}, ("data.yaml:2: no YAML", "correct it")),
+    "a sign that YAML does not have": Cause(
+        {**YOLO, "data.yaml": "train: labels\nnames: [cat\x01]"},
+        ("data.yaml:2: no YAML, got special char", "correct it"),
+    ),
+    "names that are text": Cause({**YOLO, "data.yaml": "names: cat dog"}, ("names must be a list", "got cat dog;")),
     "a huge data.yaml": Cause(
         {"data.yaml": "", **YOLO}, ("data.yaml: cannot be read, got larger than 64 MiB",), sparse=2**26 + 1
     ),
@@ -545,7 +565,8 @@ def test_every_raise_is_provoked(tmp_path: Path) -> None:
 
 ADVICE = {
     "not_a_box": "correct or remove it",
-    "not_a_row": "correct or remove it",
+    "not_a_row": "--yolo-rows",
+    "pixel_row": "convert them to shares",
     "negative_size": "correct the file",
     "empty_box": "correct or remove it",
     "duplicate": "remove one",
@@ -564,7 +585,7 @@ ADVICE = {
     "difficult": "--drop difficult",
     "truncated": "--drop truncated",
     "occluded": "--drop occluded",
-    "extra_column": "it was ignored",
+    "extra_column": "they were ignored",
     "unreadable_file": "repair or remove it",
     "unsafe_xml": "remove its <!ENTITY",
     "not_an_image": "correct or remove it",
@@ -577,6 +598,8 @@ ADVICE = {
     "stale_filename": "the XML's own name was taken",
     "picture_chosen": "remove the others",
     "shared_label": "both got its boxes",
+    "paired_by_name": "check it",
+    "second_label": "remove one",
     "odd_encoding": "check the names",
     "region_failed": "see its message",
     "region_exceeded": "remove some",

@@ -37,7 +37,20 @@ class Code(NamedTuple):
 _ALL = (
     # Boxes dropped.
     Code("not_a_box", "dropped", "box", "four numbers are needed", "correct or remove it"),
-    Code("not_a_row", "dropped", "box", "not a row of a class number and coordinates", "correct or remove it"),
+    Code(
+        "not_a_row",
+        "dropped",
+        "box",
+        "no class number and coordinates, as --yolo-rows expects",
+        "correct or remove it, or check --yolo-rows",
+    ),
+    Code(
+        "pixel_row",
+        "dropped",
+        "box",
+        "numbers far beyond 1, as pixels are",
+        "convert them to shares, or remove them",
+    ),
     Code("negative_size", "dropped", "box", "negative width or height", "correct the file, or the tool that wrote it"),
     Code("empty_box", "dropped", "box", "no width or height of the box is inside the image", "correct or remove it"),
     Code(
@@ -66,7 +79,13 @@ _ALL = (
     Code("difficult", "noted", "box", "difficult object", "kept; --drop difficult leaves it out"),
     Code("truncated", "noted", "box", "truncated object", "kept; --drop truncated leaves it out"),
     Code("occluded", "noted", "box", "occluded object", "kept; --drop occluded leaves it out"),
-    Code("extra_column", "noted", "box", "sixth column (confidence or track id)", "it was ignored"),
+    Code(
+        "extra_column",
+        "noted",
+        "box",
+        "more columns than a box has (confidence, track id, keypoints)",
+        "they were ignored",
+    ),
     # Images.
     Code("unreadable_file", "dropped", "image", "the file cannot be read", "repair or remove it"),
     Code("unsafe_xml", "dropped", "image", "XML with entities is not read", "remove its <!ENTITY …> lines and &names;"),
@@ -114,6 +133,14 @@ _ALL = (
         grave=True,
     ),
     Code("shared_label", "noted", "image", "two images share this label file", "both got its boxes", grave=True),
+    Code(
+        "paired_by_name",
+        "noted",
+        "image",
+        "its label file lies in another folder",
+        "paired by the name, which no other has; check it",
+        grave=True,
+    ),
     Code("odd_encoding", "noted", "image", "text that is not UTF-8", "read as cp1252; check the names", grave=True),
     # Found while uploading. What is dropped here was read and judged before: it is in no ledger but the upload's.
     Code("region_failed", "dropped", "box", "Custom Vision did not take the region", "see its message"),
@@ -196,6 +223,14 @@ _ALL = (
         "record",
         "label file that is no part of the data set's lists or folders",
         "not read; add it",
+        grave=True,
+    ),
+    Code(
+        "second_label",
+        "noted",
+        "record",
+        "the picture has another label file",
+        "not read; remove one",
         grave=True,
     ),
     Code("missing_split", "noted", "record", "a split whose folder is not here", "not read", grave=True),

@@ -20,7 +20,7 @@ from regionbatch.errors import DatasetError, DatasetNotFoundError
 from regionbatch.pictures import EXTENSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from regionbatch.findings import Report
@@ -128,8 +128,16 @@ class Tree:
 
     def find(self, path: str) -> str | None:
         """The file of a relative path, whatever its case and Unicode form; None: there is none."""
-        if path in self:
-            return path
+        found = path if path in self else self._spelled(path)
+        return found if found is not None and found in self else None
+
+    def find_folder(self, path: str) -> str | None:
+        """The folder of a relative path, whatever its case and Unicode form; None: there is none."""
+        found = path if self.folder(path) is not None else self._spelled(path)
+        return found if found is not None and self.folder(found) is not None else None
+
+    def _spelled(self, path: str) -> str | None:
+        """A path as it is spelled here, part by part: letter by letter if that is there."""
         found = ""
         for part in path.split("/"):
             folder = self.folder(found)
@@ -141,7 +149,7 @@ class Tree:
             if name is None:
                 return None
             found = f"{found}/{name}" if found else name
-        return found if found in self else None
+        return found
 
     def has_pictures(self, folder: str) -> bool:
         """Whether there are pictures in a folder itself."""
@@ -190,30 +198,40 @@ class Tree:
         """
         return read_bytes(self.on_disk(path))
 
-    def head(self, path: str) -> bytes:
-        """The first 4 KiB of a file; nothing if it cannot be read."""
-        try:
-            handle = os.open(self.on_disk(path), _OPEN)
-            try:
-                return os.read(handle, 4096)
-            finally:
-                os.close(handle)
-        except OSError:
-            return b""
+    def beginning(self, path: str) -> bytes:
+        """The first bytes of a file of this tree.
+
+        Raises:
+            UnreadableError: The system refuses.
+        """
+        return read_bytes(self.on_disk(path), whole=False)
+
+    def blocked(self) -> dict[str, str]:
+        """What is here and cannot be opened, as far as listed, by its folded path; and why."""
+        why = (
+            (self.outside, "a link that leads out of the data set"),
+            (self.odd, "a pipe, device or broken link"),
+            (self.closed, "a folder that may not be opened; whatever is in it was not read"),
+        )
+        return {fold(path): reason for paths, reason in why for path in paths}
 
     def told_closed(self) -> str:
         """The folders that may not be opened, for the middle of an error's message; empty: none."""
         return f" (could not be opened: {', '.join(self.closed)})" if self.closed else ""
 
-    def report_strays(self, report: Report, *suffixes: str) -> None:
-        """Report links that lead outside, closed folders, and label files that are no files."""
+    def report_strays(self, report: Report, *suffixes: str, told: Collection[str] = ()) -> None:
+        """Report links that lead outside, closed folders, and label files that are no files.
+
+        `told` are folded paths whose images were dropped because of them.
+        """
         for path in self.outside:
             report.add("outside_dataset", 0, table=[path])
-        odd = {path: "a pipe, device or broken link" for path in self.odd if path.lower().endswith(suffixes)}
-        closed = dict.fromkeys(self.closed, "a folder that may not be opened; whatever is in it was not read")
-        for path, what in {**odd, **closed}.items():
-            report.read(images=1)
-            report.add("unreadable_file", 0, value=[what], table=[path])
+        why = self.blocked()
+        odd = [path for path in self.odd if path.lower().endswith(suffixes)]
+        for path in dict.fromkeys((*odd, *self.closed)):
+            if fold(path) not in told:
+                report.read(images=1)
+                report.add("unreadable_file", 0, value=[why[fold(path)]], table=[path])
 
 
 def pictures_of(folder: Folder) -> list[str]:
@@ -224,6 +242,11 @@ def pictures_of(folder: Folder) -> list[str]:
 def is_picture(name: str) -> bool:
     """Whether a name ends as those of pictures do."""
     return name[name.rfind(".") :].lower() in EXTENSIONS
+
+
+def without_ending(name: str) -> str:
+    """A name without the ending of a picture, if it has one."""
+    return name[: name.rfind(".")] if is_picture(name) else name
 
 
 def _by_ending(files: list[str]) -> dict[str, list[str]]:
@@ -247,19 +270,50 @@ class PictureFinder:
             self._places.append((tree_of(image_dir), ""))
         # Most names have no folder in them, and most folders no pictures: then there is nothing to look for.
         self._with_pictures = [(tree, folder) for tree, folder in self._places if tree.has_pictures(folder)]
+        self._stems: dict[tuple[Path, str], dict[str, str]] = {}
 
-    def find_all(self, names: Sequence[str]) -> dict[int, tuple[str, str]]:
+    def find_all(self, names: Sequence[str], *, any_ending: bool = False) -> dict[int, tuple[str, str]]:
         """`find` for many names: what was found, by the number of the name.
 
-        A picture that several names lead to is that of those whose whole path it ends with.
+        A picture that several names lead to is that of those whose whole path it ends with. With `any_ending`, names
+        may lack the picture's ending, or have another one.
         """
         if not self._with_pictures and not any("/" in name for name in names):
             return {}
-        found = {row: hit for row, hit in enumerate(map(self.find, names)) if hit[1]}
+        find, tidy = (self._find_any, without_ending) if any_ending else (self.find, str)
+        found = {row: hit for row, hit in enumerate(map(find, names)) if hit[1]}
         often = Counter(hit[0] for hit in found.values())
         if len(often) == len(found):
             return found
-        return {row: hit for row, hit in found.items() if often[hit[0]] == 1 or _ends_with(hit[0], names[row])}
+        return {
+            row: hit for row, hit in found.items() if often[hit[0]] == 1 or _ends_with(tidy(hit[0]), tidy(names[row]))
+        }
+
+    def _find_any(self, name: str) -> tuple[str, str]:
+        """`find`, whatever the picture's ending; the name's own goes first."""
+        last = name.rpartition("/")[2]
+        for tail in tails(without_ending(name)):
+            above, _, stem = tail.rpartition("/")
+            for tree, top in self._places:
+                folder = tree.find_folder("/".join(part for part in (top, above) if part))
+                if folder is not None:
+                    stems = self._stems_in(tree, folder)
+                    found = next((stems[key] for key in (last, stem, fold(stem)) if key in stems), "")
+                    if found:
+                        path = f"{folder}/{found}" if folder else found
+                        return path, tree.on_disk(path)
+        return "", ""
+
+    def _stems_in(self, tree: Tree, folder: str) -> dict[str, str]:
+        """The pictures of a folder by their names, by these without ending, and by these folded."""
+        key = (tree.root, folder)
+        if key not in self._stems:
+            listing = tree.folder(folder)
+            names = pictures_of(listing)[::-1] if listing else []  # of two, the first one
+            stems = {without_ending(name): name for name in names}
+            folded = {fold(stem): name for stem, name in stems.items()}
+            self._stems[key] = folded | stems | {name: name for name in names}
+        return self._stems[key]
 
     def find(self, name: str) -> tuple[str, str]:
         """The picture's path relative to the data set, and the path to open; two empty texts: it is not there."""
@@ -297,13 +351,13 @@ def tree_of(root: Path) -> Tree:
     return known[root]
 
 
-def read_bytes(path: str) -> bytes:
-    """The bytes of a label file; see `Tree.read`."""
+def read_bytes(path: str, *, whole: bool = True) -> bytes:
+    """The bytes of a label file, or the first of them; see `Tree.read`."""
     try:
         handle = os.open(path, _OPEN)
         try:
             data = os.read(handle, _FIRST_READ)
-            if len(data) == _FIRST_READ:
+            if whole and len(data) == _FIRST_READ:
                 parts = [data]
                 while (part := os.read(handle, 2**20)) and len(parts) * 2**20 <= LARGEST_LABEL_FILE:
                     parts.append(part)

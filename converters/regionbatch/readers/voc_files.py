@@ -30,13 +30,13 @@ _FLAG = re.compile(r"\s+(-?[01])$")
 
 
 def is_annotation(tree: Tree, name: str) -> bool:
-    """Whether an XML file has an <annotation> in its first 4 KiB, or behind a comment that is longer than that."""
-    start = tree.head(name).replace(b"\0", b"")
-    if start.rfind(b"<!--") > start.rfind(b"-->"):
-        try:
+    """Whether an XML file has an <annotation> in its first bytes, or behind a comment that is longer than those."""
+    try:
+        start = tree.beginning(name).replace(b"\0", b"")
+        if start.rfind(b"<!--") > start.rfind(b"-->"):
             start = tree.read(name).replace(b"\0", b"")
-        except UnreadableError:
-            return False
+    except UnreadableError:
+        return False
     return _ROOT.search(start) is not None
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from regionbatch.errors import AmbiguousDatasetError, DatasetError, DatasetNotFoundError
 from regionbatch.findings import as_text
 from regionbatch.readers.files import Tree, UnreadableError, as_utf8, is_picture, leaves, read_lines, tails
+from regionbatch.readers.yolo_pairs import label_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 _LARGEST_CONFIG = 2**22
 _MOST_CLASSES = 100_000
+_OUR_KEY = re.compile(rb"^(?:names|train|val|path)[ \t]*:", re.MULTILINE)
+"""What a data.yaml has, even if it cannot be parsed."""
 _SPLIT_KEYS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _NAME_FILES = ("obj.names", "classes.txt", "_darknet.labels", "notes.json")
 """Where class names stand besides data.yaml and obj.data, in the order they are looked for."""
@@ -31,53 +36,83 @@ class Config(NamedTuple):
     """Entries as written, by split."""
     home: str
     """`path`, as written; empty: none."""
+    keypoints: int = 0
+    """How many numbers keypoints are, behind each box: the product of `kpt_shape`."""
 
 
-def find_configs(tree: Tree, report: Report) -> list[Config]:
+def find_configs(tree: Tree, report: Report, *, names: bool = True) -> list[Config]:
     """The data.yaml or obj.data files of a folder, `data.yaml` first, those at the top before those further down."""
     yamls = [name for name in tree.files(".yaml", ".yml") if name.count("/") < 3]
     yamls.sort(key=lambda name: (name.count("/"), not name.endswith("data.yaml"), name))
-    found = [config for name in yamls if (config := read_yaml(tree, name, report))]
+    found = [config for name in yamls if (config := read_yaml(tree, name, report, names=names))]
     if not found:
         found = [config for name in tree.files(".data") if (config := read_darknet(tree, name, report))]
     return found
 
 
-def read_yaml(tree: Tree, name: str, report: Report) -> Config | None:
+def read_yaml(tree: Tree, name: str, report: Report, *, names: bool = True, asked: bool = False) -> Config | None:
     """A data.yaml; None: another yaml file, without names or splits.
 
-    All values are read as text, so that a class called `yes`, `null` or `1.0` keeps its name.
+    All values are read as text, so that a class called `yes`, `null` or `1.0` keeps its name. Without `names`, the
+    class names in it do not matter; with `asked`, the user named this file.
 
     Raises:
-        DatasetError: It cannot be parsed.
+        DatasetError: It cannot be parsed, though it is a data set's.
     """
+    try:
+        data = tree.read(name)
+    except UnreadableError as error:
+        raise DatasetError(f"{name}: cannot be read, got {error}; repair it") from error
+    if len(data) > _LARGEST_CONFIG:
+        return None
+    data, guessed = as_utf8(data)
+    content = _parsed(name, data, must=asked or bool(_OUR_KEY.search(data)))
+    if not isinstance(content, dict) or not ("names" in content or {"train", "val"} & set(content)):
+        return None
+    if guessed:
+        report.add("odd_encoding", 0, table=[name])
+    splits: dict[str, list[str]] = {}
+    for key, split in _SPLIT_KEYS.items():
+        value = content.get(key)
+        entries = [one for one in (value if isinstance(value, list) else [value]) if one and isinstance(one, str)]
+        if key in content and value:
+            splits.setdefault(split, []).extend(entries)
+    listed = _yaml_names(tree, name, content["names"], report) if names and content.get("names") else None
+    count = content.get("nc")
+    if listed is not None and isinstance(count, str) and count.strip() and count.strip() != str(len(listed)):
+        report.add("class_count_mismatch", 0, value=[f"nc {count} and {len(listed)} names"], table=[name])
+    home = path if isinstance(path := content.get("path"), str) else ""
+    return Config(name, listed, splits, home, _keypoints(content.get("kpt_shape")))
+
+
+def _parsed(name: str, data: bytes, *, must: bool) -> object:
+    """The content of a YAML file; None if it cannot be parsed, unless it `must`."""
     import yaml  # noqa: PLC0415 - only where there is a yaml
 
     try:
-        data = tree.read(name)
-        if len(data) > _LARGEST_CONFIG:
-            return None
-        text, _ = as_utf8(data)
-        content = yaml.load(text.decode(), Loader=yaml.BaseLoader)  # noqa: S506 - the one that makes only text
-    except UnreadableError as error:
-        raise DatasetError(f"{name}: cannot be read, got {error}; repair it") from error
+        return yaml.load(data.decode(), Loader=yaml.BaseLoader)  # noqa: S506 - the one that makes only text
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:  # the last two: "\U7FFFFFFF"
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        what = getattr(error, "problem", None) or type(error).__name__
+        if not must:
+            return None
+        line, what = _yaml_problem(error, data)
         raise DatasetError(f"{name}{line}: no YAML, got {what}; correct it, or name the labels' folder") from error
-    if not isinstance(content, dict) or not ("names" in content or {"train", "val"} & set(content)):
-        return None
-    splits = {
-        split: [entry for entry in (value if isinstance(value, list) else [value]) if entry and isinstance(entry, str)]
-        for key, split in _SPLIT_KEYS.items()
-        if (value := content.get(key))
-    }
-    names = _yaml_names(tree, name, content["names"], report) if "names" in content else None
-    count = content.get("nc")
-    if names is not None and isinstance(count, str) and count.strip() and count.strip() != str(len(names)):
-        report.add("class_count_mismatch", 0, value=[f"nc {count} and {len(names)} names"], table=[name])
-    return Config(name, names, splits, path if isinstance(path := content.get("path"), str) else "")
+
+
+def _yaml_problem(error: Exception, data: bytes) -> tuple[str, str]:
+    """Where a YAML file is broken, as `:7` or empty, and what is wrong there."""
+    mark, position = getattr(error, "problem_mark", None), getattr(error, "position", None)
+    if isinstance(position, int):  # a sign that YAML does not allow
+        line = data.decode()[:position].count("\n") + 1
+        return f":{line}", str(getattr(error, "reason", ""))
+    return f":{mark.line + 1}" if mark else "", str(getattr(error, "problem", None) or type(error).__name__)
+
+
+def _keypoints(shape: object) -> int:
+    """How many numbers a `kpt_shape` of so many points, of 2 or 3 numbers each, makes; 0: there is none."""
+    if not (isinstance(shape, list) and len(shape) == 2 and all(isinstance(part, str) for part in shape)):
+        return 0
+    points, numbers = (int(part) if re.fullmatch("[0-9]{1,3}", part) else 0 for part in shape)
+    return points * numbers
 
 
 def _yaml_names(tree: Tree, file: str, names: object, report: Report) -> list[str]:
@@ -87,14 +122,27 @@ def _yaml_names(tree: Tree, file: str, names: object, report: Report) -> list[st
         found = next((path for tail in tails(names) if (path := _beside(tree, file, tail))), None)
         if found:
             return read_lines(tree, found, report)
+        if any(sign in names for sign in "./\\") and not any(sign in names for sign in "[,\n"):
+            raise DatasetError(
+                f"{file}: names is a file that is not here, got {as_text(names)}; put it there, or use --names"
+            )
     if isinstance(names, dict) and all(isinstance(name, str) for name in names.values()):
         listed = _by_number(names)
         if listed is not None:
             return listed
-    # Not the value itself: with aliases, a few lines of YAML can be longer than memory.
     raise DatasetError(
-        f"{file}: names must be a list, or numbers with names, got {type(names).__name__}; correct it, or use --names"
+        f"{file}: names must be a list, or numbers with names, got {_shape_of(names)}; correct it, or use --names"
     )
+
+
+def _shape_of(names: object) -> str:
+    """What stands for names, in short. Not the whole value: with aliases, a few lines can be more than memory."""
+    if isinstance(names, dict):
+        return as_text("the keys " + ", ".join(map(str, islice(names, 5))))
+    if isinstance(names, str):
+        return as_text(names)
+    other = next((name for name in names if not isinstance(name, str)), None) if isinstance(names, list) else names
+    return f"{type(other).__name__} in place of a name"
 
 
 def _by_number(names: Mapping[Any, str]) -> list[str] | None:
@@ -119,7 +167,10 @@ def read_darknet(tree: Tree, name: str, report: Report) -> Config | None:
         return None
     names_file = next((found for tail in tails(values.get("names", "")) if (found := _beside(tree, name, tail))), None)
     names = read_lines(tree, names_file, report) if names_file else None
-    splits = {split: [values[key]] for key, split in _SPLIT_KEYS.items() if values.get(key)}
+    splits: dict[str, list[str]] = {}
+    for key, split in _SPLIT_KEYS.items():
+        if values.get(key):
+            splits.setdefault(split, []).append(values[key])
     return Config(name, names, splits, "")
 
 
@@ -146,12 +197,12 @@ def class_names(tree: Tree, configs: list[Config], given: Path | None, report: R
         return names
     lists = {config.file: config.names for config in configs if config.names is not None}
     for name in _name_files(tree):
-        found = _notes(tree, name) if name.lower().endswith(".json") else read_lines(tree, name, report)
+        found = _notes(tree, name, report) if name.lower().endswith(".json") else read_lines(tree, name, report)
         if found:
             lists.setdefault(name, found)
     if not lists:
         raise AmbiguousDatasetError(
-            f"{tree.root}: no class names, got no data.yaml, obj.data, obj.names or classes.txt; "
+            f"{tree.root}: no class names, got none in a data.yaml, obj.data, obj.names or classes.txt; "
             "name a list with --names"
         )
     order = {name: at for at, name in enumerate(_NAME_FILES)}
@@ -184,13 +235,13 @@ def names_from(path: Path, report: Report) -> list[str]:
         raise DatasetNotFoundError(f"--names: there is no such file, got {path}; check the path")
     tree = Tree(path.parent)
     if path.suffix.lower() in (".yaml", ".yml"):
-        config = read_yaml(tree, path.name, report)
+        config = read_yaml(tree, path.name, report, asked=True)
         names = (config.names if config else None) or []
     elif path.suffix.lower() == ".data":
         config = read_darknet(tree, path.name, report)
         names = (config.names if config else None) or []
     elif path.suffix.lower() == ".json":
-        names = _notes(tree, path.name) or []
+        names = _notes(tree, path.name, report) or []
     else:
         names = read_lines(tree, path.name, report)
     if not names:
@@ -198,36 +249,65 @@ def names_from(path: Path, report: Report) -> list[str]:
     return names
 
 
-def _notes(tree: Tree, name: str) -> list[str] | None:
+def _notes(tree: Tree, name: str, report: Report) -> list[str] | None:
     """The names in a notes.json of Label Studio."""
     try:
-        content = json.loads(as_utf8(tree.read(name))[0])
-        return _by_number({entry["id"]: str(entry["name"]) for entry in content["categories"]})
+        text, guessed = as_utf8(tree.read(name))
+        names = _by_number({entry["id"]: str(entry["name"]) for entry in json.loads(text)["categories"]})
     except (UnreadableError, ValueError, KeyError, TypeError, RecursionError):
         return None
+    if guessed and names:
+        report.add("odd_encoding", 0, table=[name])
+    return names
 
 
-def split_folders(tree: Tree, config: Config, report: Report) -> dict[str, list[str]]:
-    """The folders and list files of each split, by their relative paths; a split that is nowhere is reported.
+class Entry(NamedTuple):
+    """An entry of a split that was found."""
+
+    split: str
+    text: str
+    """As written."""
+    place: str
+    """The folder or list file, by its relative path."""
+
+
+def split_entries(tree: Tree, config: Config, report: Report) -> list[Entry]:
+    """The folders and list files of each split; those that are nowhere are reported.
 
     Raises:
         DatasetNotFoundError: None of them is there.
     """
-    found = {
-        split: [place for entry in entries if (place := _place(tree, config, entry)) is not None]
-        for split, entries in config.splits.items()
-    }
-    for split, places in found.items():
-        if not places:
-            entries = ", ".join(config.splits[split])
-            report.add("missing_split", 0, value=[f"{split}: {entries}"], table=[config.file])
-    if not any(found.values()):
+    found: list[Entry] = []
+    missing: list[str] = []
+    for split, entries in config.splits.items():
+        for text in entries:
+            place = _place(tree, config, text)
+            if place is None:
+                missing.append(f"{split}: {text}")
+            else:
+                found.append(Entry(split, text, place))
+    if not found:
         wanted = ", ".join(entry for entries in config.splits.values() for entry in entries)
         raise DatasetNotFoundError(
-            f"{config.file}: none of its folders is here, got {as_text(wanted)}; "
-            "correct the paths in it, or name the labels' folder"
+            f"{config.file}: none of its folders is here, got {as_text(wanted) or 'no paths'}; "
+            "correct the paths in it, or name the folder of the data set instead"
         )
-    return {split: places for split, places in found.items() if places}
+    for entry in missing:
+        report.add("missing_split", 0, value=[entry], table=[config.file])
+    return found
+
+
+def list_files(tree: Tree, configs: list[Config]) -> Iterator[str]:
+    """The list files that the descriptions of a data set name."""
+    for config in configs:
+        for text in chain.from_iterable(config.splits.values()):
+            if text.lower().endswith(".txt") and (place := _place(tree, config, text)) is not None:
+                yield place
+
+
+def leads_somewhere(tree: Tree, config: Config) -> bool:
+    """Whether an entry of any split is here."""
+    return any(_place(tree, config, text) is not None for text in chain.from_iterable(config.splits.values()))
 
 
 def _place(tree: Tree, config: Config, entry: str) -> str | None:
@@ -244,44 +324,47 @@ def _place(tree: Tree, config: Config, entry: str) -> str | None:
         for home in (*tails(config.home), ""):
             for base in bases:
                 path = "/".join(part for part in (base, home, tail) if part)
-                if path.lower().endswith(".txt"):
-                    if found := tree.find(path):
-                        return found
-                elif tree.folder(path) is not None:
-                    return path
+                found = tree.find(path) if path.lower().endswith(".txt") else _folder(tree, path)
+                if found is not None:
+                    return found
     return None
 
 
-def listed_pictures(tree: Tree, name: str, report: Report, label_of: Callable[[str], str]) -> Iterator[str]:
+def _folder(tree: Tree, path: str) -> str | None:
+    """A folder of pictures, whatever its case; it may also be missing, if that of its labels is here."""
+    found = tree.find_folder(path)
+    return path if found is None and tree.find_folder(label_folder(tree, path)) is not None else found
+
+
+def listed_pictures(tree: Tree, name: str, report: Report, label_of: Callable[[str], str | None]) -> Iterator[str]:
     """The pictures that a .txt list names, found by the tails of their paths; entries found nowhere are reported.
 
     A picture that is not on disk still counts where its label file is.
     """
     from urllib.parse import unquote  # noqa: PLC0415 - only for lists
 
-    folder = name.rpartition("/")[0]
-    last: tuple[str, int] | None = None  # the base and the number of parts cut off that found the entry before
+    bases = tuple(dict.fromkeys((name.rpartition("/")[0], "")))
+    homes: dict[str, list[str]] = {}  # by the folders that entries name: where they may be, the longest tail first
     for number, line in enumerate(read_lines(tree, name, report), 1):
         entry = line.partition("\t")[0].strip()
-        for text in dict.fromkeys((entry, unquote(entry))):
-            if not is_picture(text):
-                continue
-            ends = list(tails(text))
-            tried = [last] if last and last[1] < len(ends) else []
-            tried += [(base, cut) for cut in range(len(ends)) for base in dict.fromkeys((folder, ""))]
-            found = next((one for one in tried if _exists(tree, *one, ends, label_of)), None)
-            if found:
-                last = found
-                yield _joined(found[0], ends[found[1]])
+        for text in filter(is_picture, dict.fromkeys((entry, unquote(entry)))):
+            above, _, last = next(tails(text), "").rpartition("/")
+            if above not in homes:
+                ways = (_joined(base, tail) for tail in (*tails(above), "") for base in bases)
+                homes[above] = [home for way in ways if (home := _folder(tree, way)) is not None]
+            if found := _listed(tree, homes[above], last, label_of):
+                yield found
                 break
         else:
             if entry:
                 report.add("missing_label", 0, number, [entry], table=[name])
 
 
-def _exists(tree: Tree, base: str, cut: int, ends: list[str], label_of: Callable[[str], str]) -> bool:
-    path = _joined(base, ends[cut])
-    return path in tree or label_of(path) in tree
+def _listed(tree: Tree, homes: list[str], name: str, label_of: Callable[[str], str | None]) -> str | None:
+    """A picture of this name, or one whose label file is here, in the first folder that has it."""
+    paths = [_joined(home, name) for home in homes]
+    found = next((path for path in paths if path in tree or label_of(path)), None)
+    return found or next(filter(None, map(tree.find, paths)), None)
 
 
 def _joined(base: str, path: str) -> str:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from regionbatch.findings import Report
 
 NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?)", re.IGNORECASE)
+_FAR = 2
+"""No share that somebody meant is beyond it."""
 _NEWLINE = ord("\n")
 _COMMAS = bytes.maketrans(b" \t\n", b",,,")
 _decode = msgspec.json.Decoder(list[float]).decode
@@ -51,7 +53,9 @@ class Rows(NamedTuple):
     shape: NDArray[np.bool_]
     """Whether the box is the one around a polygon or a turned box."""
     extra: NDArray[np.bool_]
-    """Whether a sixth column was left out."""
+    """Whether columns behind the box were left out."""
+    last: NDArray[np.float64]
+    """Of a row of seven that is read as points, the last number: a track id, or 0 if it cannot be. NaN: other rows."""
 
     def take(self, mask: NDArray[np.bool_]) -> Rows:
         """Some of the rows."""
@@ -133,11 +137,12 @@ def _line_by_line(text: bytes, report: Report, file: int) -> Table:
     )
 
 
-def interpret(table: Table, kind: str, report: Report, files: NDArray[np.int32]) -> Rows:
+def interpret(table: Table, kind: str, keypoints: int, report: Report, files: NDArray[np.int32]) -> Rows:
     """What the rows mean, each by its own length unless `kind` says it.
 
-    5 numbers are a class and a box; 6 have a confidence or a track id behind. More, and odd, are a class and points: a
-    polygon, or the corners of a turned box. The rest are no rows: counted and reported.
+    5 numbers are a class and a box; 6 have a confidence or a track id behind, or as many as the `keypoints` of the data
+    set are. More, and odd, are a class and points: a polygon, or the corners of a turned box. The rest are no rows:
+    counted and reported.
     """
     count = table.lengths
     report.read(boxes=len(count))
@@ -146,7 +151,7 @@ def interpret(table: Table, kind: str, report: Report, files: NDArray[np.int32])
     elif kind == "confidence-first":
         is_box, skip = count >= 6, 2
     else:
-        is_box, skip = ((count == 5) | (count == 6)) & (kind != "polygon"), 1
+        is_box, skip = ((count == 5) | (count == 6) | (count == 5 + keypoints)) & (kind != "polygon"), 1
     is_shape = ~is_box & (count >= 7) & (count % 2 == 1) & (kind in ("auto", "polygon"))
     start = np.cumsum(count) - count
     tag = table.values[start]
@@ -161,8 +166,32 @@ def interpret(table: Table, kind: str, report: Report, files: NDArray[np.int32])
     if is_shape.any():
         box[is_shape] = _around(table.values, start[is_shape] + 1, count[is_shape] - 1)
     extra = is_box & (count > 5)
-    rows = Rows(np.where(whole, tag, -1).astype(np.int64), box, table.file, table.line, is_shape, extra)
+    last = _last_of_seven(table.values, start, count, is_shape)
+    rows = Rows(np.where(whole, tag, -1).astype(np.int64), box, table.file, table.line, is_shape, extra, last)
     return rows.take(~bad) if bad.any() else rows
+
+
+def far(rows: Rows) -> NDArray[np.bool_]:
+    """Which rows have numbers far beyond 1, of a shape any of its points. Those with infinity or NaN have none."""
+    # Most data sets need only this look. A shape within it reaches no further than 4 / 3 + 4 / 3 / 2 = 2.
+    if len(rows.box) == 0 or (rows.box.max() <= 4 / 3 and rows.box.min() >= -4 / 3):
+        return np.zeros(len(rows.box), np.bool_)
+    sizes = np.abs(rows.box)
+    with np.errstate(over="ignore"):  # numbers near 1e308
+        reach = np.where(rows.shape[:, None], sizes[:, :2] + sizes[:, 2:] / 2, np.maximum(sizes[:, :2], sizes[:, 2:]))
+    return np.asarray((reach > _FAR).any(axis=1) & boxes.finite(rows.box), np.bool_)
+
+
+def _last_of_seven(
+    values: NDArray[np.float64], start: NDArray[np.int64], count: NDArray[np.int64], is_shape: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """See `Rows.last`. Where a number before the last is far beyond 1, the row is no box with something behind it."""
+    last = np.full(len(count), np.nan)
+    seven = is_shape & (count == 7)
+    if seven.any():
+        numbers = values[start[seven][:, None] + np.arange(1, 7)]
+        last[seven] = np.where((np.abs(numbers[:, :5]) <= _FAR).all(axis=1), numbers[:, 5], 0)
+    return last
 
 
 def _around(values: NDArray[np.float64], start: NDArray[np.int64], length: NDArray[np.int64]) -> boxes.Boxes:
@@ -170,5 +199,6 @@ def _around(values: NDArray[np.float64], start: NDArray[np.int64], length: NDArr
     first = np.cumsum(length) - length
     at = np.arange(length.sum()) + np.repeat(start - first, length)
     points = values[at].reshape(-1, 2)
-    edges = np.hstack([np.minimum.reduceat(points, first // 2), np.maximum.reduceat(points, first // 2)])
-    return boxes.from_edges(edges, BoxMode.CXCYWH_REL)
+    with np.errstate(invalid="ignore", over="ignore"):  # infinity and NaN are told later, as what they are
+        edges = np.hstack([np.minimum.reduceat(points, first // 2), np.maximum.reduceat(points, first // 2)])
+        return boxes.from_edges(edges, BoxMode.CXCYWH_REL)
