@@ -344,3 +344,33 @@ def test_picture_that_is_a_bomb(tmp_path: Path) -> None:
         coco(GOOD).replace("a.jpg", "a.png").replace('"width": 100, "height": 100', '"x": 1'), encoding="utf-8"
     )
     assert run_bounded(path, "coco").startswith("read")
+
+
+@needs_posix
+def test_links_that_branch(tmp_path: Path) -> None:
+    """Two links a folder to the next: 2^30 ways to the last."""
+    for depth in range(30):
+        (tmp_path / "set" / str(depth)).mkdir(parents=True)
+        for name in "ab":
+            (tmp_path / "set" / str(depth) / name).symlink_to(tmp_path / "set" / str(depth + 1))
+    write_yolo(tmp_path / "set" / "30", [("a.jpg", "cat", (0.5, 0.5, 0.2, 0.2))])
+    assert "2 read = 2 kept" in run_bounded(tmp_path / "set", "yolo"), "its own way, and that by one link"
+
+
+@needs_posix
+def test_names_that_lead_to_folders_that_are_not_there(tmp_path: Path) -> None:
+    deep = "/".join(["a"] * 60)
+    images = [{"id": n, "file_name": f"{n}/{deep}/{n}.jpg", "width": 9, "height": 9} for n in range(20_000)]
+    content = {"images": images, "categories": [], "annotations": []}
+    (tmp_path / "a.json").write_text(json.dumps(content), encoding="utf-8")
+    assert "0 read" in run_bounded(tmp_path / "a.json", "coco")
+
+
+@needs_posix
+def test_counts_of_a_mask_that_are_a_number(tmp_path: Path) -> None:
+    shape = '{"size": [100, 100], "counts": 100000000000000000}'
+    path = tmp_path / "a.json"
+    path.write_text(
+        coco(f'{GOOD}, {{"id": 8, "image_id": 1, "category_id": 1, "segmentation": {shape}}}'), encoding="utf-8"
+    )
+    assert "2 read = 1 kept + 0 adjusted + 1 dropped" in run_bounded(path, "coco")

@@ -71,6 +71,7 @@ FORMS: dict[str, tuple[str, str]] = {
     "JSON with a byte-order mark": ("ids.json", "\ufeff" + json.dumps(WANTED)),
     "capital letters": ("ids.json", json.dumps({name: id_.upper() for name, id_ in WANTED.items()})),
     "braces and no hyphens": ("ids.json", json.dumps({"cat": f"{{{CAT}}}", "dog": DOG.replace("-", "")})),
+    "as URNs": ("ids.csv", f"cat,urn:uuid:{CAT}\ndog,urn:uuid:{DOG}\n"),
     "the same twice": ("ids.csv", f"cat,{CAT}\ndog,{DOG}\ncat,{CAT.upper()}\n"),
 }
 

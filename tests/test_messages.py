@@ -448,6 +448,7 @@ DOING: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         lambda _: regionbatch.write([Batch(b"")], Full()),
         ("the file object: cannot be written, got No space", "not whole"),
     ),
+    "an output of an impossible name": (written("o" * 5000), ("cannot be a name, got File name too long",)),
     "an output that is here": (written(os.curdir), ("the current folder cannot be replaced", "name a folder in it")),
     "an output that is something else": (
         written("o.jsonl", before="o.jsonl", content="{}", overwrite=True),

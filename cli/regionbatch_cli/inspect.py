@@ -69,14 +69,18 @@ def _classes(dataset: Dataset) -> Table:
     table.add_column("class", overflow="fold")
     for name in [*(split or "no split" for split in splits), "boxes", "images"]:
         table.add_column(_cell(name), justify="right")
-    split = images.split[regions.image]
-    counts = np.bincount(regions.tag, minlength=len(dataset.tags))
-    for tag in np.argsort(-counts, kind="stable").tolist():
-        mine = regions.tag == tag
-        cells = [int(np.count_nonzero(mine & (split == (code if name else -1)))) for code, name in enumerate(splits)]
-        with_tag = len(np.unique(regions.image[mine]))
-        table.add_row(_cell(dataset.tags[tag]), *map(str, [*cells, counts[tag], with_tag]))
-    cells = [int(np.count_nonzero(split == (code if name else -1))) for code, name in enumerate(splits)]
+    # A column a split, in the order shown; those in none last.
+    column = np.where(images.split < 0, len(splits) - 1, images.split)[regions.image]
+    width = max(1, len(splits))
+    counts = np.bincount(regions.tag * np.int64(width) + column, minlength=len(dataset.tags) * width)
+    counts = counts.reshape(-1, width)
+    pairs = np.unique(regions.tag * np.int64(len(images)) + regions.image)
+    with_tag = np.bincount(pairs // max(1, len(images)), minlength=len(dataset.tags))
+    boxes = counts.sum(axis=1)
+    for tag in np.argsort(-boxes, kind="stable").tolist():
+        cells = [*counts[tag, : len(splits)].tolist(), boxes[tag], with_tag[tag]]
+        table.add_row(_cell(dataset.tags[tag]), *map(str, cells))
+    cells = counts.sum(axis=0)[: len(splits)].tolist()
     empty = len(images) - len(np.unique(regions.image))
     table.add_section()
     table.add_row("all", *map(str, [*cells, len(regions), f"{len(images)} ({empty} without boxes)"]))

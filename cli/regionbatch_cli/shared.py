@@ -146,7 +146,12 @@ class Bar:
         from rich.console import Console  # noqa: PLC0415 - only on a terminal
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+        )
         self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
         self._tasks: dict[str, Any] = {}
         self._bar.start()
@@ -154,7 +159,9 @@ class Bar:
     def __call__(self, what: str, done: int, total: int) -> None:
         """Show how much is done."""
         if what not in self._tasks:
-            self._tasks[what] = self._bar.add_task(what, total=total or None)
+            from regionbatch.findings import on_one_line  # noqa: PLC0415 - as above
+
+            self._tasks[what] = self._bar.add_task(on_one_line(what), total=total or None)
         self._bar.update(self._tasks[what], completed=done, total=total or None)
 
     def close(self) -> None:

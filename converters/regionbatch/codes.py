@@ -92,7 +92,14 @@ _ALL = (
     Code("not_an_image", "dropped", "image", "an image entry without id or file name", "correct or remove it"),
     Code("merged_image", "adjusted", "image", "the same image is listed twice", "its boxes were put together"),
     Code("image_not_on_disk", "noted", "image", "the picture is not on disk", "kept: the service may have it"),
-    Code("size_mismatch", "noted", "image", "not one size that is declared and true", "check it", grave=True),
+    Code(
+        "size_mismatch",
+        "noted",
+        "image",
+        "the sizes that are declared, or declared and true, differ",
+        "check it",
+        grave=True,
+    ),
     Code(
         "size_transposed",
         "noted",

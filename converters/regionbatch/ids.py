@@ -102,7 +102,8 @@ def _as_uuid(name: str, value: object, place: str) -> str:
 
 def _from_csv(text: str, path: Path) -> Iterator[tuple[str, object]]:
     rows = csv_rows(text, path)
-    heading = bool(rows) and len(rows[0]) > 1 and "id" in rows[0][1].lower()  # no id has an i, not even a broken one
+    second = rows[0][1].lower() if rows and len(rows[0]) > 1 else ""
+    heading = "id" in second and not second.strip().startswith("urn:")  # no other id has an i, not even a broken one
     for row in rows[heading:]:
         yield row[0].strip(), row[1].strip() if len(row) > 1 else None
 

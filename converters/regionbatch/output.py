@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, Protocol
 
 from regionbatch.errors import OptionError, OutputError
+from regionbatch.findings import on_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -72,7 +73,7 @@ def write(
             what = f"a path or a binary file is needed, got {type(target).__name__}"
             raise OptionError(f"target: {what}; open it with 'wb', or give its .buffer")
         return _write_object(bodies, target)
-    path = Path(os.path.realpath(target))
+    path = real_path(target)
     lines = path.suffix.lower() == ".jsonl"
     if lines and payload == "xml":
         raise OptionError(f"{path}: a .jsonl file takes JSON, got --payload xml; name a folder instead")
@@ -92,7 +93,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     Raises:
         OutputError: It exists and `overwrite` is off, or something else lies there that must not be deleted.
     """
-    path = Path(os.path.realpath(path))
+    path = real_path(path)
     lines = path.suffix.lower() == ".jsonl"
     if path in (here := Path.cwd()).parents or path == here:
         raise OutputError(f"{path}: the current folder cannot be replaced; name a folder in it")
@@ -109,16 +110,33 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         return
     if not overwrite:
         raise OutputError(f"{path}: exists already; choose another name, or replace it with --overwrite")
-    if lines and not _holds_payloads(path):
+    if lines and not begins_with(path, _BEGIN):
         raise OutputError(f"{path}: holds something else than payloads; choose another name")
     if not lines and (others := [entry.name for entry in path.iterdir() if not _is_ours(entry)]):
         raise OutputError(f"{path}: holds other files than payloads, got {others[0]}; choose another folder")
 
 
-def _holds_payloads(path: Path) -> bool:
+def real_path(path: str | PathLike[str]) -> Path:
+    """The path that a name leads to, absolute and without links.
+
+    Raises:
+        OutputError: None can have this name, or there is no current folder any more.
+    """
+    try:
+        real = Path(os.path.realpath(path))
+        real.exists()
+    except (OSError, ValueError) as error:
+        shown = on_one_line(str(path)[:80])
+        why = getattr(error, "strerror", None) or error
+        raise OutputError(f"{shown}: cannot be a name, got {why}; choose another one") from error
+    return real
+
+
+def begins_with(path: Path, start: bytes) -> bool:
+    """Whether a file begins with some bytes, as our own do, or is empty."""
     try:
         with path.open("rb") as file:
-            return file.read(len(_BEGIN)) in (b"", _BEGIN)
+            return file.read(len(start)) in (b"", start)
     except OSError:
         return False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import msgspec
 import numpy as np
 
 from regionbatch.errors import OutputError
-from regionbatch.output import whole_file
+from regionbatch.output import begins_with, real_path, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +56,7 @@ def write_report(
     Raises:
         OutputError: Something else than an earlier report is there, or the file cannot be written.
     """
-    path = Path(os.path.realpath(path))
+    path = real_path(path)
     check_report(path)
     if findings is None:
         findings = dataset.findings if batches is None else batches.findings
@@ -83,18 +82,11 @@ def check_report(path: Path) -> None:
     Raises:
         OutputError: It may not.
     """
+    path = real_path(path)
     if path.is_dir():
         raise OutputError(f"{path}: a report is a file, got the name of a folder; choose another name")
-    if path.is_file() and not _is_report(path):
+    if path.is_file() and not begins_with(path, _BEGIN):
         raise OutputError(f"{path}: no place for a report, got a file of something else there; choose another name")
-
-
-def _is_report(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_BEGIN)) in (b"", _BEGIN)
-    except OSError:
-        return False
 
 
 _BEGIN = b'{\n "format": "'

@@ -70,6 +70,9 @@ class Tree:
         """Folders that may not be opened, as far as somebody tried."""
         self._prefix = os.path.join(root, "")  # noqa: PTH118 - text: there may be 200,000 paths
         self._real = {"": os.path.realpath(root)}
+        self._linked: set[str] = set()
+        """The folders that links lead to: a second link to one would only bring the same again, as often as there are
+        ways to it."""
         self._listed: dict[str, Folder | None] = {}
 
     def folder(self, path: str) -> Folder | None:
@@ -77,7 +80,9 @@ class Tree:
         if path not in self._listed:
             above, _, name = path.rpartition("/")
             parent = self.folder(above) if path else None
-            known = not path or (parent is not None and name in parent.folders)
+            if path and parent is None:
+                return None  # not remembered: names in a file lead to any number of folders that are not there
+            known = parent is None or name in parent.folders
             self._listed[path] = self._list(path) if known else None
         return self._listed[path]
 
@@ -117,6 +122,9 @@ class Tree:
             return "not ours"
         if os.path.isfile(real):  # noqa: PTH113 - text
             return "file"
+        if real in self._linked:
+            return "not ours"
+        self._linked.add(real)
         self._real[path] = real
         return "folder" if os.path.isdir(real) else "odd"  # noqa: PTH112 - text
 
