@@ -6,6 +6,7 @@ a link that leads outside.
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import unicodedata
@@ -304,7 +305,7 @@ def read_bytes(path: str) -> bytes:
 
 
 def as_utf8(data: bytes) -> tuple[bytes, bool]:
-    """Text as UTF-8 without byte-order mark; and whether it had to be guessed that it is cp1252."""
+    """Text as UTF-8 without byte-order mark; and whether some of it is none, which is read as cp1252."""
     if data.startswith(b"\xef\xbb\xbf"):
         data = data[3:]
     elif data.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -313,8 +314,18 @@ def as_utf8(data: bytes) -> tuple[bytes, bool]:
         if not data.isascii():
             data.decode()
     except UnicodeDecodeError:
-        return data.decode("cp1252", "replace").encode(), True
+        return data.decode("utf-8", "cp1252").encode(), True
     return data, False
+
+
+def _in_cp1252(error: UnicodeError) -> tuple[str, int]:
+    """What a decoder puts in place of bytes that are not UTF-8, and where it goes on."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
+
+
+codecs.register_error("cp1252", _in_cp1252)
 
 
 def read_lines(tree: Tree, path: str, report: Report) -> list[str]:
