@@ -7,14 +7,13 @@ data sets hold (see the table of findings in the documentation).
 
 from __future__ import annotations
 
-import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from regionbatch import boxes
 from regionbatch.codes import ADJUSTING, CODES
-from regionbatch.dataset import Images, RawAnnotations, Regions
+from regionbatch.dataset import Images, RawAnnotations, Regions, tidy
 from regionbatch.errors import OptionError, PluginError
 from regionbatch.findings import Account, Ledger, Report, on_one_line
 from regionbatch.limits import REGIONS_PER_IMAGE
@@ -74,6 +73,7 @@ def clean(
         mask[rows] = True
         fates.rule("left_out" if code in drop else code, mask)
     if only is not None:
+        only = [tidy(name) for name in only]
         if unknown := [name for name in only if name not in tags]:
             known = on_one_line(", ".join(tags[:20]))
             raise OptionError(f"--only: no such class, got {', '.join(unknown)}; the data set has {known}")
@@ -145,14 +145,14 @@ def _merge_tags(names: Sequence[str], report: Report) -> tuple[list[str], NDArra
     codes: dict[str, int] = {}
     new = np.full(len(names), -1, np.int32)
     for old, name in enumerate(names):
-        tidy = unicodedata.normalize("NFC", name).strip()
-        if not tidy:
+        kept = tidy(name)
+        if not kept:
             continue
-        if tidy != name:
-            report.add("tag_renamed", 0, value=[name], table=[tidy])
-        if tidy in codes:
-            report.add("tag_merged", 0, table=[tidy])
-        new[old] = codes.setdefault(tidy, len(codes))
+        if kept != name:
+            report.add("tag_renamed", 0, value=[name], table=[kept])
+        if kept in codes:
+            report.add("tag_merged", 0, table=[kept])
+        new[old] = codes.setdefault(kept, len(codes))
     return list(codes), new
 
 

@@ -10,12 +10,12 @@ import codecs
 import os
 import re
 import unicodedata
-from collections import Counter
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import chain
 from operator import methodcaller
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
 
 from regionbatch.errors import DatasetError, DatasetNotFoundError
 from regionbatch.pictures import EXTENSIONS
@@ -227,38 +227,48 @@ def _by_ending(files: list[str]) -> dict[str, list[str]]:
 class PictureFinder:
     """Finds the picture of a file name: below some folders of the tree, then in a folder elsewhere."""
 
-    def __init__(self, tree: Tree, folders: Sequence[str], image_dir: Path | None) -> None:
-        """`folders` are tried in their order, then `image_dir`."""
+    def __init__(
+        self, tree: Tree, folders: Sequence[str], image_dir: Path | None, below: Sequence[str] = ("",)
+    ) -> None:
+        """`folders` are tried in their order, then those `below` `image_dir`."""
         self._places = [(tree, folder) for folder in dict.fromkeys(folders) if tree.folder(folder)]
         if image_dir:
-            self._places.append((Tree(image_dir), ""))
+            elsewhere = tree_of(image_dir)
+            self._places += [(elsewhere, folder) for folder in below if elsewhere.folder(folder)]
         # Most names have no folder in them, and most folders no pictures: then there is nothing to look for.
         self._with_pictures = [(tree, folder) for tree, folder in self._places if tree.has_pictures(folder)]
 
-    def find_all(self, names: Sequence[str]) -> dict[int, tuple[str, str]]:
-        """`find` for many names: what was found, by the number of the name.
-
-        A picture that several names lead to is that of those whose whole path it ends with.
-        """
-        if not self._with_pictures and not any("/" in name for name in names):
-            return {}
-        found = {row: hit for row, hit in enumerate(map(self.find, names)) if hit[1]}
-        often = Counter(hit[0] for hit in found.values())
-        if len(often) == len(found):
-            return found
-        return {row: hit for row, hit in found.items() if often[hit[0]] == 1 or _ends_with(hit[0], names[row])}
-
     def find(self, name: str) -> tuple[str, str]:
         """The picture's path relative to the data set, and the path to open; two empty texts: it is not there."""
+        return next(iter(self.find_every(name)), ("", ""))
+
+    def find_every(self, name: str) -> list[tuple[str, str]]:
+        """All pictures that a name may mean equally well, as `find` returns them, the first first.
+
+        A longer end of the name is a better match than a shorter one, and its very letters than another case. A name
+        may be an address, with `%20` and with a query behind it.
+        """
         places = self._places if "/" in name else self._with_pictures
-        for candidate in tails(name) if places else ():
+        spellings = (name, unquote(name.partition("?")[0])) if "%" in name or "?" in name else (name,)
+        for candidate in chain.from_iterable(map(tails, spellings)) if places else ():
             for exact in (True, False):
+                hits = []
                 for tree, folder in places:
                     path = f"{folder}/{candidate}" if folder else candidate
                     found = path if path in tree else None if exact else tree.find(path)
                     if found:
-                        return found, tree.on_disk(found)
-        return "", ""
+                        hits.append((found, tree.on_disk(found)))
+                if hits:
+                    return hits if len(hits) == 1 else _distinct(hits)
+        return []
+
+
+def _distinct(hits: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Each file on disk once, by the first way to it."""
+    files: dict[str, tuple[str, str]] = {}
+    for name, path in hits:
+        files.setdefault(os.path.realpath(path), (name, path))
+    return list(files.values())
 
 
 _listings: ContextVar[dict[Path, Tree] | None] = ContextVar("_listings", default=None)
@@ -359,11 +369,6 @@ def tails(path: str) -> Iterator[str]:
         return
     for start in range(len(parts)):
         yield "/".join(parts[start:])
-
-
-def _ends_with(found: str, name: str) -> bool:
-    """Whether a path ends with the whole of another, whatever their case."""
-    return f"/{fold(found)}".endswith(f"/{fold(next(tails(name), ''))}")
 
 
 def leaves(path: str) -> bool:

@@ -1,0 +1,101 @@
+"""The names and pictures of the images that COCO files list."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from regionbatch.pictures import size
+from regionbatch.readers.files import SPLIT_NAME, PictureFinder, fold, match_split, tails
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    from regionbatch.findings import Report
+    from regionbatch.readers.files import Tree
+
+
+class Source(NamedTuple):
+    """One JSON file of a data set."""
+
+    name: str
+    split: str
+    prefix: str
+    """What makes the names of its images relative to the data set."""
+    finder: PictureFinder | None
+
+
+class Listed(NamedTuple):
+    """One image as a file lists it."""
+
+    source: Source
+    name: str
+    """With `/`; as in the file otherwise."""
+    outside: bool
+    """Whether the name leaves the data set."""
+    size: tuple[int, int]
+
+    @property
+    def path(self) -> str:
+        """The name from the data set's folder on."""
+        return self.name if self.outside else self.source.prefix + self.name
+
+
+def finder(tree: Tree, name: str, split: str, splits: Collection[str], image_dir: Path | None) -> PictureFinder:
+    """Looks beside the JSON, in its parent, and in the folders that exports put pictures in.
+
+    A folder elsewhere that is called like another split has that one's pictures only.
+    """
+    folder = name.rpartition("/")[0]
+    parent = folder.rpartition("/")[0]
+    words = name.rpartition("/")[2].rpartition(".")[0].split("_")
+    parts = dict.fromkeys(("", words[-1], split, *(word for word in words[:1] if SPLIT_NAME.fullmatch(word))))
+    below = [*(f"{top}/{part}".strip("/") for part in parts for top in ("", "images")), "data"]
+    if image_dir and (meant := match_split(image_dir.name.rstrip("-_0123456789"), splits)) and split not in meant:
+        image_dir = None
+    inside = [f"{base}/{sub}".strip("/") for base in (folder, parent) for sub in below]
+    return PictureFinder(tree, [*inside, "", "images"], image_dir, [*dict.fromkeys(reversed(below))])
+
+
+def named(images: Sequence[Listed], report: Report) -> list[tuple[str, str]]:
+    """The name of each image and the path of its picture, which is empty where there is none.
+
+    The name is the picture's path, or else the listed one. A picture that several names lead to is that of those whose
+    whole path it ends with. What two splits list under one name and have no picture of are two images.
+    """
+    found = {row: hit for row, image in enumerate(images) if (hit := _picture(image, report))}
+    often = Counter(path for _, path in found.values())
+    if len(often) < len(found):
+        found = {row: hit for row, hit in found.items() if often[hit[1]] == 1 or _ends_with(hit[0], images[row].name)}
+    shared = _in_two_splits(images)
+    return [found.get(row) or (_apart(image, shared), "") for row, image in enumerate(images)]
+
+
+def _picture(image: Listed, report: Report) -> tuple[str, str] | None:
+    """The picture of an image; of several, the one that has the declared size, or else the first."""
+    hits = image.source.finder.find_every(image.name) if image.source.finder else []
+    if len(hits) < 2:
+        return hits[0] if hits else None
+    chosen = next((hit for hit in hits if size(hit[1]) == image.size), hits[0])
+    report.add("picture_chosen", 0, value=[", ".join(name for name, _ in hits)], table=[chosen[0]])
+    return chosen
+
+
+def _in_two_splits(images: Sequence[Listed]) -> Collection[str]:
+    """The paths that files of different splits list."""
+    first: dict[str, Source] = {}
+    if not images or images[0].source is images[-1].source:
+        return ()
+    return {image.path for image in images if first.setdefault(image.path, image.source) is not image.source}
+
+
+def _apart(image: Listed, shared: Collection[str]) -> str:
+    if image.path in shared and not image.outside and image.source.split:
+        return f"{image.source.prefix}{image.source.split}/{image.name}"
+    return image.path
+
+
+def _ends_with(found: str, name: str) -> bool:
+    """Whether a path ends with the whole of another, whatever their case."""
+    return f"/{fold(found)}".endswith(f"/{fold(next(tails(name), ''))}")
