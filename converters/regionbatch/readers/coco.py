@@ -418,8 +418,8 @@ class _Collected:
         if asked != "auto":
             self._report.decide("bbox_format", asked, "as asked")
         elif said:
-            others = f"; {', '.join(rest)} has ltwh" if rest else ""
-            self._report.decide("bbox_format", "ltrb", f"{', '.join(said)} says so{others}")
+            others = f"; ltwh in {', '.join(rest)}" if rest else ""
+            self._report.decide("bbox_format", "ltrb", f"as declared in {', '.join(said)}{others}")
 
     def _named_images(self) -> Images:
         pictures = named(self._images, self._report)

@@ -128,10 +128,13 @@ def of_folder(tree: Tree, options: CocoOptions, report: Report) -> dict[str, tup
     if len(chosen) > 1 and "" in chosen:
         raise _ambiguous(list(chosen.values()))
     chosen = _only_split(chosen, options.split, str(tree.root))
-    siblings = sorted({name for split in chosen for names in groups[split].values() for name in names})
-    if passed := [name for name in siblings if name not in chosen.values()]:
-        kept = ", ".join(chosen.values())
-        report.decide("coco_json", kept, f"the boxes are there; {', '.join(passed)} tell of the same images")
+    passed = {
+        split: [name for names in groups[split].values() for name in names if name != chosen[split]] for split in chosen
+    }
+    if any(passed.values()):
+        kept = ", ".join(chosen[split] for split, names in passed.items() if names)
+        siblings = ", ".join(sorted(name for names in passed.values() for name in names))
+        report.decide("coco_json", kept, f"the boxes are there; {siblings} tell of the same images")
     return {split: (name, prefixes[name]) for split, name in chosen.items()}
 
 
