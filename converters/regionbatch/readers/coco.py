@@ -422,8 +422,7 @@ class _Collected:
             self._report.decide("bbox_format", "ltrb", f"as declared in {', '.join(said)}{others}")
 
     def _named_images(self) -> Images:
-        pictures = named(self._images, self._report)
-        names, paths = [name for name, _ in pictures], [path for _, path in pictures]
+        names, paths = named(self._images, self._report)
         outside = [row for row, image in enumerate(self._images) if image.outside]
         self._report.add("outside_dataset", np.asarray(outside, np.int32), table=names)
         splits = list(dict.fromkeys(image.source.split for image in self._images if image.source.split))
@@ -434,12 +433,13 @@ class _Collected:
 
     def _add_images(self, records: Sequence[tuple[int, str, int, int]], source: Source) -> dict[int, int]:
         """Add images to the table; their codes by id, `_AMBIGUOUS` for an id that two different images have."""
-        first, index = len(self._images), dict[int, int]()
-        for code, (id_, name, width, height) in enumerate(records, first):
-            tidy_name = name.replace("\\", "/").removeprefix("./")
-            self._images.append(Listed(source, tidy_name, leaves(tidy_name), (width, height)))
+        first, index, images = len(self._images), dict[int, int](), self._images
+        for code, (id_, listed, width, height) in enumerate(records, first):
+            name = listed.replace("\\", "/").removeprefix("./")
+            outside = leaves(name)
+            images.append(Listed(source, name, name if outside else source.prefix + name, outside, (width, height)))
             twin = index.setdefault(id_, code)
-            if twin not in (code, _AMBIGUOUS) and self._images[twin].name != tidy_name:
+            if twin not in (code, _AMBIGUOUS) and images[twin].name != name:
                 index[id_] = _AMBIGUOUS
         return index
 

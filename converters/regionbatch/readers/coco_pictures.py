@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from regionbatch.pictures import size
 from regionbatch.readers.files import SPLIT_NAME, PictureFinder, fold, match_split, tails
 
@@ -26,20 +28,17 @@ class Source(NamedTuple):
     finder: PictureFinder | None
 
 
-class Listed(NamedTuple):
+class Listed(msgspec.Struct, gc=False):
     """One image as a file lists it."""
 
     source: Source
     name: str
     """With `/`; as in the file otherwise."""
+    path: str
+    """The same from the data set's folder on; as it is, if it leaves the data set."""
     outside: bool
-    """Whether the name leaves the data set."""
+    """Whether it does."""
     size: tuple[int, int]
-
-    @property
-    def path(self) -> str:
-        """The name from the data set's folder on."""
-        return self.name if self.outside else self.source.prefix + self.name
 
 
 def finder(tree: Tree, name: str, split: str, splits: Collection[str], image_dir: Path | None) -> PictureFinder:
@@ -58,18 +57,23 @@ def finder(tree: Tree, name: str, split: str, splits: Collection[str], image_dir
     return PictureFinder(tree, [*inside, "", "images"], image_dir, [*dict.fromkeys(reversed(below))])
 
 
-def named(images: Sequence[Listed], report: Report) -> list[tuple[str, str]]:
+def named(images: Sequence[Listed], report: Report) -> tuple[list[str], list[str]]:
     """The name of each image and the path of its picture, which is empty where there is none.
 
     The name is the picture's path, or else the listed one. A picture that several names lead to is that of those whose
     whole path it ends with. What two splits list under one name and have no picture of are two images.
     """
+    names, paths = [image.path for image in images], [""] * len(images)
     found = {row: hit for row, image in enumerate(images) if (hit := _picture(image, report))}
     often = Counter(path for _, path in found.values())
-    if len(often) < len(found):
-        found = {row: hit for row, hit in found.items() if often[hit[1]] == 1 or _ends_with(hit[0], images[row].name)}
-    shared = _in_two_splits(images)
-    return [found.get(row) or (_apart(image, shared), "") for row, image in enumerate(images)]
+    for row, (name, path) in found.items():
+        if often[path] == 1 or _ends_with(name, images[row].name):
+            names[row], paths[row] = name, path
+    for row in _in_two_splits(images):
+        source = images[row].source
+        if not (paths[row] or images[row].outside) and source.split:
+            names[row] = f"{source.prefix}{source.split}/{images[row].name}"
+    return names, paths
 
 
 def _picture(image: Listed, report: Report) -> tuple[str, str] | None:
@@ -82,18 +86,13 @@ def _picture(image: Listed, report: Report) -> tuple[str, str] | None:
     return chosen
 
 
-def _in_two_splits(images: Sequence[Listed]) -> Collection[str]:
-    """The paths that files of different splits list."""
-    first: dict[str, Source] = {}
+def _in_two_splits(images: Sequence[Listed]) -> list[int]:
+    """The rows of images that another file lists too."""
     if not images or images[0].source is images[-1].source:
-        return ()
-    return {image.path for image in images if first.setdefault(image.path, image.source) is not image.source}
-
-
-def _apart(image: Listed, shared: Collection[str]) -> str:
-    if image.path in shared and not image.outside and image.source.split:
-        return f"{image.source.prefix}{image.source.split}/{image.name}"
-    return image.path
+        return []
+    first: dict[str, Source] = {}
+    shared = {image.path for image in images if first.setdefault(image.path, image.source) is not image.source}
+    return [row for row, image in enumerate(images) if image.path in shared]
 
 
 def _ends_with(found: str, name: str) -> bool:

@@ -15,7 +15,6 @@ from contextvars import ContextVar
 from itertools import chain
 from operator import methodcaller
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote
 
 from regionbatch.errors import DatasetError, DatasetNotFoundError
 from regionbatch.pictures import EXTENSIONS
@@ -249,7 +248,7 @@ class PictureFinder:
         may be an address, with `%20` and with a query behind it.
         """
         places = self._places if "/" in name else self._with_pictures
-        spellings = (name, unquote(name.partition("?")[0])) if "%" in name or "?" in name else (name,)
+        spellings = (name, _without_address(name)) if "%" in name or "?" in name else (name,)
         for candidate in chain.from_iterable(map(tails, spellings)) if places else ():
             for exact in (True, False):
                 hits = []
@@ -261,6 +260,13 @@ class PictureFinder:
                 if hits:
                     return hits if len(hits) == 1 else _distinct(hits)
         return []
+
+
+def _without_address(name: str) -> str:
+    """A file name that is written as in an address, as it stands on disk."""
+    from urllib.parse import unquote  # noqa: PLC0415 - slow to load, and rarely needed
+
+    return unquote(name.partition("?")[0])
 
 
 def _distinct(hits: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
