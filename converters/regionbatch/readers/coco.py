@@ -17,6 +17,7 @@ import numpy as np
 from regionbatch.boxes import BoxMode
 from regionbatch.dataset import Images, RawAnnotations, tidy
 from regionbatch.errors import DatasetError, OptionError
+from regionbatch.findings import on_one_line
 from regionbatch.options import CocoOptions
 from regionbatch.readers import segmentation
 from regionbatch.readers.coco_files import coco_files, home_of, of_file, of_folder
@@ -321,7 +322,7 @@ class _Collected:
     def _check(self, name: str, header: Mapping[str, str]) -> bool:
         """Whether the numbers of a file are corners; and whether it has all that is needed."""
         if header.get("images", "null") == "null":
-            keys = ", ".join([*header][:5]) or "an empty object"
+            keys = on_one_line(", ".join([*header][:5])) or "an empty object"
             needed = "needed is a JSON object with images, annotations and categories"
             raise DatasetError(f"{name}: there is no array of images, got {keys}; {needed}")
         if header.get("annotations", "null") == "null":
@@ -332,7 +333,8 @@ class _Collected:
             order = _ORDERS.get(declared.strip().lower(), "")
         if not order:
             options = "--bbox-format ltwh or --bbox-format ltrb"
-            raise DatasetError(f"{name}: an order of numbers that is not known, got {declared}; choose with {options}")
+            shown = on_one_line(declared)
+            raise DatasetError(f"{name}: an order of numbers that is not known, got {shown}; choose with {options}")
         return order == "ltrb"
 
     def _report_ids(
