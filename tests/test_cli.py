@@ -274,7 +274,7 @@ MISTAKES: dict[str, tuple[str, int, str]] = {
     "another format": ("inspect {data} --format voc", 1, r": no XML file here; "),
     "no data set": ("inspect {empty}", 1, r"empty: no data set that a reader knows; .*--format"),
     "a picture": ("inspect {here}/a.png", 1, r"a\.png: no data set that a reader knows"),
-    "no such split": ("inspect {data} --split night", 1, r"no such split, got --split night; here is"),
+    "no such split": ("inspect {data} --split night", 1, r"no such split, got --split night; .* has no splits"),
     "no such mark": ("inspect {data} --drop blurred", 2, r"drop: no such mark, got blurred; known: crowd"),
     "no such class": ("inspect {data} --only dog", 2, r"only: no such class, got dog; the data set has 猫, big cat"),
     "no such choice": ("inspect {data} --coco-boxes inches", 2, r"'inches' is not one of 'auto', 'pixels'"),
