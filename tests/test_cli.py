@@ -291,7 +291,7 @@ MISTAKES: dict[str, tuple[str, int, str]] = {
     "another format": ("inspect {data} --format voc", 1, r": no XML file here; "),
     "no data set": ("inspect {empty}", 1, r"empty: no data set that a reader knows; .*--format"),
     "a picture": ("inspect {here}/a.png", 1, r"a\.png: no data set that a reader knows"),
-    "no such split": ("inspect {data} --split night", 1, r"no such split, got --split night; here is"),
+    "no such split": ("inspect {data} --split night", 1, r"no such split, got --split night; .* has no splits"),
     "no such folder of pictures": (
         "inspect {data} --image-dir {here}/none",
         2,

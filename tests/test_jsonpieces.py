@@ -49,6 +49,11 @@ def whole(path: Path) -> dict[str, list[tuple[Any, Any]]]:
 
 
 def check(path: Path) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if any(not isinstance(content.get(key), (list, type(None))) for key in WANTED):
+        with pytest.raises(rb.DatasetError, match=r"annotations must be an array"):
+            pieces_of(path, SIZES[0])
+        return
     wanted = whole(path)
     for size in SIZES:
         assert pieces_of(path, size) == wanted
@@ -106,7 +111,8 @@ def test_any_document(
         '{"annotations": [{"id": 1, "x": "}]"}, {"id": 2}], "images": [{"id": 3, "x": [{"a": 1}]}]}',
         '{"annotations": [{"id": 1, "x": [{"a": 1}]}], "images": [{"id": 3}]}',
         '{"annotations": [{"id": 1, "x": [{"id": 9}], "y": 2}, {"id": 2}]}',
-        '{"annotations": {"id": 1}, "images": [{"id": 2}]}',
+        '{"annotations": null, "images": [{"id": 2}]}',
+        '{"annot\\u0061tions": [{"id": 1}], "im\\u0061ges": [{"id": 2}]}',
         '{"annotations": [1, null, "x", {"id": 4}, [], {}]}',
         '{"annotations": [{"id": 1, "x": "' + "a" * 5000 + '"}, {"id": 2}]}',
         '{"a": 1.5e-3, "b": -0, "c": true, "d": null, "annotations": [{"id": 1}], "e": []}',
@@ -134,6 +140,10 @@ def test_attacks(tmp_path: Path, text: str) -> None:
         ('{"x": "never ends', "got 'the end of the file'"),
         ('{"x": {"y": [1, 2}', "cut off"),
         ("{annotations: []}", "a key as"),
+        ('{"annotations": {"1": {"id": 1}}}', "annotations must be an array, got '{"),
+        ('{"annotations": "none"}', "annotations must be an array"),
+        ('{"annotations": [{"id": 1}]}{"annotations": [{"id": 2}]}', "there is more behind the end of the JSON"),
+        ('{"annotations": [{"id": 1}]},', "there is more behind the end"),
     ],
 )
 def test_broken_documents_are_told_with_their_line(tmp_path: Path, text: str, says: str) -> None:
@@ -144,3 +154,22 @@ def test_broken_documents_are_told_with_their_line(tmp_path: Path, text: str, sa
             pieces_of(path, size)
         assert "a.json" in str(caught.value)
         assert "a.json:2:" in str(caught.value) or not text
+
+
+def test_a_place_on_a_long_line_has_its_column(tmp_path: Path) -> None:
+    good = json.dumps({"id": 1, "x": "ä" * 300}, ensure_ascii=False)
+    path = tmp_path / "a.json"
+    path.write_text(f'{{\n"annotations": [{good}, {{"id": oops}}]}}', encoding="utf-8")
+    at = path.read_bytes().splitlines()[1].index(b"oops") + 1
+    for size in SIZES:
+        with pytest.raises(rb.DatasetError, match=rf"^a\.json:2:{at}: JSON that cannot be read .* got 'oops"):
+            pieces_of(path, size)
+
+
+def test_only_what_is_no_utf8_is_read_as_cp1252(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes('{"images": [{"id": "Käse"}, {"id": "K'.encode() + b'\xe4se"}]}')
+    with document(path) as opened:
+        pieces = Pieces(opened, "a.json", WANTED)
+        assert [record["id"] for piece in pieces for record in piece.plain] == ["Käse", "Käse"]
+        assert pieces.guessed_encoding

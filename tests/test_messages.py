@@ -13,6 +13,7 @@ import traceback
 from functools import partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -100,7 +101,40 @@ READING: dict[str, Cause] = {
             f'"annotations": [{RECORD}, {RECORD.replace("1, 2, 30, 40", "0.1, 0.1, 0.2, 0.2")}, '
             f"{RECORD.replace('1, 2, 30, 40', '0.1, 0.1, 0.3, 0.3')}]}}"
         ),
-        ("a.json: boxes may be pixels or shares, got 2 of 3", "--coco-boxes pixels or --coco-boxes normalised"),
+        (
+            "a.json: annotation 1: boxes may be pixels or shares, got 2 of 3",
+            "--coco-boxes pixels or --coco-boxes normalised",
+        ),
+    ),
+    "a split in shares": Cause(
+        {"train.json": COCO, "val.json": COCO.replace("1, 2, 30, 40", "0.1, 0.1, 0.2, 0.2")},
+        ("val.json: boxes are shares here and pixels elsewhere, got train.json", "--coco-boxes pixels or"),
+    ),
+    "no images": Cause(
+        {"a.json": COCO.replace('"images"', '"pictures"')},
+        ("a.json: there is no array of images, got pictures, categories, annotations", "needed is"),
+    ),
+    "no array": Cause(coco('"annotations": {"1": 2}}'), ("a.json:1: annotations must be an array", "repair")),
+    "two documents": Cause({"a.json": f"{COCO}\n{COCO}"}, ("a.json:2: there is more behind the end", "repair")),
+    "an unknown order of numbers": Cause(
+        coco('"annotations": [], "bbox_format": "cxcywh"}'),
+        ("a.json: an order of numbers that is not known, got cxcywh", "--bbox-format ltwh or --bbox-format ltrb"),
+    ),
+    "a JSON of one file": Cause(
+        {"a.json": COCO},
+        ("a.json is one file, got b.json", "leave it out"),
+        "a.json",
+        options={"coco_json": "b.json"},
+    ),
+    "a panoptic JSON": Cause(
+        {"a.json": COCO.replace('"bbox"', '"segments_info"')},
+        ("got a panoptic COCO file (use the instances_* file)", "needed is"),
+        "a.json",
+    ),
+    "a split of one JSON": Cause(
+        {"a.json": COCO},
+        ("got --split val; the data set has no splits, leave the option out",),
+        options={"split": "val"},
     ),
     "results for a data set": Cause(
         {"a.json": '[{"image_id": 1, "score": 0.5}]'},
@@ -113,7 +147,7 @@ READING: dict[str, Cause] = {
         options={"format": "coco"},
     ),
     "a JSON that is not there": Cause(
-        {"a.json": COCO}, ("got --coco-json b.json",), options={"coco_json": "b.json", "format": "coco"}
+        {"a.json": COCO}, ("got --coco-json b.json; choose from a.json",), options={"coco_json": "b.json"}
     ),
     "two JSON files": Cause(
         {"a.json": COCO, "b.json": COCO}, ("a.json: several JSON files", "a.json, b.json", "--coco-json")
@@ -124,7 +158,7 @@ READING: dict[str, Cause] = {
     ),
     "an empty JSON": Cause({"a.json": "", "b.json": COCO}, ("not a COCO data set, got empty", "needed is"), "a.json"),
     "no key": Cause({"a.json": COCO[:-1] + "\n, 5}"}, ("a.json:2: a key as", "repair the file")),
-    "no value": Cause({"a.json": COCO[:-1] + ',"x": }'}, ("a.json:1: a value is needed", "got '}'", "repair")),
+    "no value": Cause({"a.json": COCO[:-1] + ',"x": }'}, ("a.json:1:206: a value is needed", "got '}'", "repair")),
     "no comma": Cause({"a.json": COCO[:-1] + '"x": 1}'}, ("a.json:1: a comma or the closing }", "repair the file")),
     "a key twice": Cause(
         {"a.json": COCO[:-1] + ', "annotations": []}'}, ("annotations stands here a second time", "keep one")
@@ -347,6 +381,10 @@ def plugged(format: str, *values: str) -> Callable[[Path], object]:  # noqa: A00
     return run
 
 
+def loaded(content: dict[str, Any], **options: Any) -> Callable[[Path], object]:
+    return lambda _: regionbatch.read(SimpleNamespace(dataset=content), **options)
+
+
 def report_on(name: str) -> Callable[[Path], object]:
     """Write a report of a data set to a path in its folder."""
 
@@ -474,6 +512,18 @@ DOING: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "a report on labels": (report_on("mine.json"), ("mine.json: no place for a report", "choose another name")),
     "a report inside a file": (report_on("mine.json/r"), ("the report cannot be written, got", "choose another path")),
     "an empty name": (lambda _: regionbatch.read(""), ("DATASET: an empty name", "or . for this folder")),
+    "a split of a loaded COCO": (
+        loaded({"images": []}, split="val"),
+        ("split: a loaded COCO has no files, got val", "leave it out"),
+    ),
+    "a loaded COCO as another format": (
+        loaded({"images": []}, format="voc"),
+        ("format: a loaded COCO is read as coco, got voc", "leave it out"),
+    ),
+    "a loaded COCO of something else": (
+        loaded({"images": [], "annotations": {}}),
+        ("COCO: annotations must be a list, got dict", "load a COCO file"),
+    ),
     "neither a path nor a loaded COCO": (
         lambda _: regionbatch.read(None),  # type: ignore[arg-type]
         ("source: a path or a loaded COCO is needed, got NoneType",),
@@ -621,6 +671,7 @@ ADVICE = {
     "mapped": "--map",
     "class_count_mismatch": "the names win",
     "no_box": "it is no box",
+    "no_annotations": "its images have no boxes",
     "missing_label": "not read",
     "unlisted_label": "add it",
     "missing_split": "not read",

@@ -7,14 +7,13 @@ data sets hold (see the table of findings in the documentation).
 
 from __future__ import annotations
 
-import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from regionbatch import boxes
 from regionbatch.codes import ADJUSTING, CODES
-from regionbatch.dataset import Images, RawAnnotations, Regions
+from regionbatch.dataset import Images, RawAnnotations, Regions, tidy
 from regionbatch.errors import AmbiguousDatasetError, OptionError, PluginError
 from regionbatch.findings import Account, Ledger, Report, on_one_line
 from regionbatch.limits import REGIONS_PER_IMAGE
@@ -155,11 +154,6 @@ def _merge_tags(names: Sequence[str], report: Report) -> tuple[list[str], NDArra
             report.add("tag_merged", 0, table=[neat])
         new[old] = codes.setdefault(neat, len(codes))
     return list(codes), new
-
-
-def tidy(name: str) -> str:
-    """A class name as the data set has it: in NFC, without outer blanks."""
-    return unicodedata.normalize("NFC", name).strip()
 
 
 def _merge_images(images: Images, report: Report) -> tuple[Images, NDArray[np.int32]]:

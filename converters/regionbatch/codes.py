@@ -223,6 +223,7 @@ _ALL = (
     Code("mapped", "noted", "tag", "renamed", "as --map asked"),
     Code("class_count_mismatch", "noted", "tag", "nc is not the number of names", "the names win", grave=True),
     Code("no_box", "noted", "record", "annotation without a box or shape", "not counted: it is no box"),
+    Code("no_annotations", "noted", "record", "a file without annotations", "its images have no boxes", grave=True),
     Code("missing_label", "noted", "record", "listed, but there is no label file", "not read", grave=True),
     Code(
         "unlisted_label",

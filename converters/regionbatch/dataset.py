@@ -5,6 +5,7 @@ Columns, not objects: a million boxes are a few arrays. Arrays are read-only and
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
     from regionbatch.boxes import BoxMode
     from regionbatch.findings import Findings, Ledger, Place
+
+
+def tidy(name: str) -> str:
+    """A class name as it is compared: trimmed, in NFC."""
+    return unicodedata.normalize("NFC", name).strip()
 
 
 class Region(NamedTuple):

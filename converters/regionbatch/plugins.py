@@ -117,11 +117,8 @@ def detect(path: Path) -> tuple[str, Reader, str]:
     if not claims:
         needed = "; ".join(f"{name}: {reader.title}" for name, reader in built_in.items())
         broken = "".join(f"; broken: {trouble}" for trouble in troubles)
-        from regionbatch.readers.files import tree_of  # noqa: PLC0415 - only for a mistake
-
-        closed = tree_of(path).told_closed()
         raise UnknownFormatError(
-            f"{path}: no data set that a reader knows{closed}; looked for {needed}; or name --format{broken}"
+            f"{path}: no data set that a reader knows; looked for {needed}; or name --format{_seen(path)}{broken}"
         )
     reasons = "; ".join(f"{name}: {why}" for name, _, why in claims)
     raise UnknownFormatError(f"{path}: more than one format is here, got {reasons}; choose one with --format")
@@ -141,6 +138,20 @@ def named_if_broken(name: str) -> Iterator[None]:
             raise
         what = f"raised {type(error).__name__}: {error}"
         raise PluginError(f"{name}: the reader is broken, it {what}; update the package that brings it") from error
+
+
+def _seen(path: Path) -> str:
+    """What is in a folder that nobody claims, as far as it may help."""
+    from regionbatch.readers.coco_files import others  # noqa: PLC0415 - only for the message
+    from regionbatch.readers.files import tree_of  # noqa: PLC0415
+
+    if not path.is_dir():
+        return ""
+    tree = tree_of(path)
+    seen = [("the JSON files here are", others(tree))]  # it lists the folder
+    seen.append(("links that lead out of it are not followed:", ", ".join(tree.outside[:3])))
+    seen.append(("folders that may not be opened:", ", ".join(tree.closed[:3])))
+    return "".join(f"; {what} {names}" for what, names in seen if names)
 
 
 def _claim(plugin: Listed, path: Path, troubles: list[str]) -> str | None:

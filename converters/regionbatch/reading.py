@@ -70,7 +70,7 @@ def read(
         root = path if (path := Path(source)).is_dir() else path.parent
     else:
         name, root, looked = "coco", Path(), bool(options.get("image_dir"))
-        raw = _read_loaded(source, options, report)
+        raw = _read_loaded(source, format, options, report)
     if raw.mode.absolute:
         raw = measured(raw, report)
     images, tags, regions, ledger = clean(raw, report, drop, only)
@@ -107,12 +107,14 @@ def _read_path(
     return name, raw
 
 
-def _read_loaded(source: COCO, options: dict[str, Any], report: Report) -> RawAnnotations:
+def _read_loaded(source: COCO, format_: str | Reader | None, options: dict[str, Any], report: Report) -> RawAnnotations:
     """What the COCO reader makes of a loaded COCO."""
     from regionbatch.readers.coco import CocoReader  # noqa: PLC0415 - NumPy and pycocotools, only where needed
 
     if not isinstance(getattr(source, "dataset", None), dict):
         raise OptionError(f"source: a path or a loaded COCO is needed, got {type(source).__name__}; give one of them")
+    if not (format_ in (None, "coco") or isinstance(format_, CocoReader)):
+        raise OptionError(f"format: a loaded COCO is read as coco, got {format_}; leave it out")
     coco = CocoReader()
     return coco.read_loaded(source.dataset, _options(coco, "coco", options), report)
 

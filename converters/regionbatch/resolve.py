@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from regionbatch.clean import tidy
+from regionbatch.dataset import tidy
 from regionbatch.errors import ResolveError
 from regionbatch.findings import on_one_line
 from regionbatch.readers.files import fold, is_picture

@@ -9,19 +9,21 @@ from __future__ import annotations
 import re
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 import msgspec
 import numpy as np
 
-from regionbatch import boxes
 from regionbatch.boxes import BoxMode
-from regionbatch.dataset import Images, RawAnnotations
-from regionbatch.errors import AmbiguousDatasetError
+from regionbatch.dataset import Images, RawAnnotations, tidy
+from regionbatch.errors import DatasetError, OptionError
+from regionbatch.findings import on_one_line
 from regionbatch.options import CocoOptions
 from regionbatch.readers import segmentation
-from regionbatch.readers.coco_files import coco_files, of_file, of_folder
-from regionbatch.readers.files import PictureFinder, Tree, leaves, tree_of
+from regionbatch.readers.coco_files import coco_files, home_of, of_file, of_folder
+from regionbatch.readers.coco_pictures import Listed, Source, finder, named
+from regionbatch.readers.coco_units import Evidence, evidence, in_shares
+from regionbatch.readers.files import PictureFinder, leaves, tree_of
 from regionbatch.readers.jsonpieces import Piece, Pieces, document
 
 if TYPE_CHECKING:
@@ -32,8 +34,10 @@ if TYPE_CHECKING:
     from regionbatch.findings import Report
     from regionbatch.options import ReadOptions
 
-_NO_ID = -(2**63)
+_NO_IDS = -(2**63)
+"""What is no id has a number of its own from here on, so that no two of them are one."""
 _TEXT_IDS = -(2**62)
+"""Ids that are text, or too long, have a number from here on downwards."""
 
 
 _NAME = r"[^./\\\s]"
@@ -63,7 +67,8 @@ class _Annotation(msgspec.Struct, gc=False):
 
 
 _WANTED: Mapping[str, type[msgspec.Struct]] = {"images": _Image, "categories": _Category, "annotations": _Annotation}
-_ANNOTATION_FOLDERS = frozenset({"annotations", "annotation", "labels"})
+_ORDERS = {"": "ltwh", "null": "ltwh", "ltwh": "ltwh", "xywh": "ltwh", "coco": "ltwh", "ltrb": "ltrb", "xyxy": "ltrb"}
+"""What `bbox_format` may say in a file."""
 
 
 class CocoReader:
@@ -82,29 +87,41 @@ class CocoReader:
     def read(self, path: Path, options: CocoOptions, report: Report) -> RawAnnotations:
         """Read one JSON, or all splits of a folder."""
         if path.is_file():
-            home = path.parent.parent if path.parent.name.lower() in _ANNOTATION_FOLDERS else path.parent
+            home = home_of(path)
             tree, chosen = tree_of(home), of_file(path, home, options)
         else:
             tree = tree_of(path)
             chosen = of_folder(tree, options, report)
         collected = _Collected(report, options)
-        for split, name in chosen.items():
+        for split, (name, prefix) in chosen.items():
+            source = Source(name, split, prefix, finder(tree, name, split, chosen, options.image_dir))
             with document(Path(tree.on_disk(name))) as opened:
                 pieces = Pieces(opened, name, _WANTED)
-                collected.add_file(name, split, pieces, _finder(tree, name, options), len(opened[1]))
-                collected.add_format(pieces.scalars.get("bbox_format", ""))
+                collected.add_file(source, pieces, pieces.scalars, len(opened[1]))
                 if pieces.guessed_encoding:
                     report.add("odd_encoding", 0, table=[name])
         tree.report_strays(report, ".json")
         return collected.annotations()
 
     def read_loaded(self, content: Mapping[str, Any], options: CocoOptions, report: Report) -> RawAnnotations:
-        """Read what `json.load` made of a COCO file, as `pycocotools.coco.COCO(…).dataset` has it."""
+        """Read what `json.load` made of a COCO file, as `pycocotools.coco.COCO(…).dataset` has it.
+
+        Raises:
+            DatasetError: Something else stands in place of its arrays.
+            OptionError: An option for files is given.
+        """
+        for name, value in (("split", options.split), ("coco_json", options.coco_json)):
+            if value:
+                raise OptionError(f"{name}: a loaded COCO has no files, got {value}; leave it out")
+        for key in _WANTED:
+            if not isinstance(content.get(key), (list, tuple, type(None))):
+                kind = type(content[key]).__name__
+                raise DatasetError(f"COCO: {key} must be a list, got {kind}; load a COCO file into it")
         collected = _Collected(report, options)
         pieces = [Piece[Any](key, 0, None, list(content.get(key) or ())) for key in _WANTED]
-        finder = PictureFinder(tree_of(options.image_dir), [""], None) if options.image_dir else None
-        collected.add_file("COCO", "", pieces, finder)
-        collected.add_format(str(content.get("bbox_format", "")))
+        header = {key: _as_scalar(value) for key, value in content.items()}
+        pictures = PictureFinder(tree_of(options.image_dir), [""], None) if options.image_dir else None
+        collected.add_file(Source("COCO", "", "", pictures), pieces, header)
         return collected.annotations()
 
 
@@ -114,12 +131,15 @@ class _Columns:
     def __init__(self, file: int, report: Report) -> None:
         self._file, self._report = file, report
         self._text_ids: dict[str, int] = {}
+        self._no_ids: list[object] = []
         self.images: list[tuple[int, str, int, int]] = []
         self.categories: list[tuple[int, str]] = []
         self.ids: list[NDArray[np.int64]] = []
         """Per piece (3, k): annotation, image, category."""
         self.boxes: list[NDArray[np.float64]] = []
         self.marks: dict[str, list[int]] = {"box_from_segmentation": [], "crowd": []}
+        self.masks: dict[int, tuple[int, int]] = {}
+        """Width and height of the masks, by the rows that have their boxes."""
         self.rows = 0
         self._met = dict.fromkeys(_WANTED, 0)
 
@@ -159,17 +179,21 @@ class _Columns:
             if code != "no_box":
                 self._report.read(boxes=1)
             if box is None:
-                value = record.get("bbox") if isinstance(record, dict) else record
-                self._report.add(code, self._file, where, None if code == "no_box" else [value], place="annotation")
+                value = None if code == "no_box" else [_shown(record)]
+                self._report.add(code, self._file, where, value, place="annotation")
                 continue
-            if code:
-                self.marks[code].append(self.rows + len(boxes))
-            if record.get("iscrowd") in (1, "1", True):
-                self.marks["crowd"].append(self.rows + len(boxes))
-            image, category = self._id(record.get("image_id")), self._id(record.get("category_id"))
-            ids.append((where, _NO_ID if image is None else image, _NO_ID if category is None else category))
+            self._mark(self.rows + len(boxes), code, record)
+            ids.append((where, self._known_id(record.get("image_id")), self._known_id(record.get("category_id"))))
             boxes.append(box)
         self._append(np.asarray(ids, np.int64).reshape(-1, 3).T, np.asarray(boxes, np.float64).reshape(-1, 4))
+
+    def _mark(self, row: int, code: str, record: dict[str, Any]) -> None:
+        if code:
+            self.marks[code].append(row)
+            if size := segmentation.mask_size(record["segmentation"]):
+                self.masks[row] = size
+        if record.get("iscrowd") in (1, "1", True):
+            self.marks["crowd"].append(row)
 
     def _append(self, ids: NDArray[np.int64], boxes: NDArray[np.float64]) -> None:
         self.ids.append(ids)
@@ -179,8 +203,8 @@ class _Columns:
     def _plain_images(self, records: list[Any]) -> Iterable[tuple[int, str, int, int]]:
         for number, record in enumerate(records, self._met["images"] + 1):
             id_ = self._id(record.get("id")) if isinstance(record, dict) else None
-            name = record.get("file_name") if isinstance(record, dict) else None
-            if id_ is None or not isinstance(name, str) or not re.search(_NAME, name):
+            name = _name_of(record) if isinstance(record, dict) else ""
+            if id_ is None or not name:
                 self._report.add("not_an_image", self._file, -number, [record], place="image")
             else:
                 yield id_, name, _side(record.get("width")), _side(record.get("height"))
@@ -188,24 +212,41 @@ class _Columns:
     def _plain_categories(self, records: list[Any]) -> Iterable[tuple[int, str]]:
         for record in records:
             id_ = self._id(record.get("id")) if isinstance(record, dict) else None
-            if id_ is not None and record.get("name") is not None:
-                yield id_, str(record["name"])
+            if id_ is not None:
+                yield id_, "" if record.get("name") is None else str(record["name"])
 
     def _id(self, value: object) -> int | None:
-        """An id as a number, so that 1, 1.0 and "1" are one; other text gets a number of its own, far below."""
+        """An id as a number, so that 1, 1.0 and "1" are one; others get a number of their own, far below."""
+        if isinstance(value, np.generic):
+            value = value.item()
         if isinstance(value, str):
             value = value.strip()
-            if not re.fullmatch(r"[+-]?\d{1,18}(\.0*)?", value):
+            if not re.fullmatch(r"[+-]?\d{1,99}(\.0*)?", value):
                 return self._text_ids.setdefault(value, _TEXT_IDS - len(self._text_ids))
-            return int(value.split(".")[0])
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < -_TEXT_IDS:
+            value = int(value.split(".")[0])
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
             return None
-        return int(value) if value == int(value) else None
+        if abs(value) < -_TEXT_IDS:
+            return value
+        return self._text_ids.setdefault(str(value), _TEXT_IDS - len(self._text_ids))
 
-    def id_texts(self, ids: NDArray[np.int64]) -> Iterator[object]:
-        """Ids as they stood in the file."""
-        texts = {number: text for text, number in self._text_ids.items()} | {_NO_ID: "nothing that is an id"}
-        return (texts.get(number, number) for number in map(int, ids))
+    def _known_id(self, value: object) -> int:
+        """The same; what is no id gets a number that no id has."""
+        id_ = self._id(value)
+        if id_ is None:
+            self._no_ids.append(value)
+            id_ = _NO_IDS + len(self._no_ids) - 1
+        return id_
+
+    def id_texts(self, ids: NDArray[np.int64], what: str) -> Iterator[str]:
+        """Ids as they stood in the file, with a word before each that says of what."""
+        texts = {number: text for text, number in self._text_ids.items()}
+        for number in map(int, ids):
+            odd = number - _NO_IDS
+            known = texts.get(number, number)
+            yield f"{what}{self._no_ids[odd] if odd < len(self._no_ids) else known}"
 
 
 _annotation_ids = [attrgetter(name) for name in ("id", "image_id", "category_id")]
@@ -214,141 +255,209 @@ _image_fields = attrgetter("id", "file_name", "width", "height")
 _category_fields = attrgetter("id", "name")
 
 
+class _Read(NamedTuple):
+    """What is known of the boxes of a file that was read."""
+
+    corners: bool
+    told: Evidence
+    masks: list[int]
+    """The rows, counted within the file, that have the boxes of masks."""
+    sides: list[tuple[int, int]]
+    """Width and height of the image, in whose pixels the boxes of these masks are."""
+
+
 class _Collected:
     """The annotations of all files of a data set, with codes into common tables."""
 
     def __init__(self, report: Report, options: CocoOptions) -> None:
         self._report, self._options = report, options
-        self._names: list[str] = []
-        self._paths: list[str] = []
-        self._sizes: list[tuple[int, int]] = []
-        self._splits: list[int] = []
-        self._split_names: list[str] = []
-        self._tags: list[str] = []
-        self._formats: list[str] = []
+        self._images: list[Listed] = []
+        self._tags: dict[str, int] = {}
+        self._files: dict[str, _Read] = {}
         self._rows = 0
         self._columns: dict[str, list[NDArray[Any]]] = {"box": [], "image": [], "tag": [], "file": [], "where": []}
         self._marks: dict[str, list[NDArray[np.int64]]] = {}
 
-    def add_file(
-        self, name: str, split: str, pieces: Iterable[Piece[Any]], finder: PictureFinder | None, size: int = 0
-    ) -> None:
-        """Read all pieces of a file and look up its ids."""
-        report, file = self._report, self._report.file(name)
-        columns = _Columns(file, report)
+    def add_file(self, source: Source, pieces: Iterable[Piece[Any]], header: Mapping[str, str], size: int = 0) -> None:
+        """Read all pieces of a file and look up its ids.
+
+        `header` has the other values of the file; it need not be whole before the pieces are taken.
+
+        Raises:
+            DatasetError: It has no images, or boxes of an unknown form.
+        """
+        file = self._report.file(source.name)
+        columns = _Columns(file, self._report)
         for piece in pieces:
             columns.add(piece)
-            report.progress(f"reading {name}", piece.done, size)
-        image_index = self._add_images(columns.images, split, name, finder)
-        tag_index = self._add_tags(columns.categories)
+            self._report.progress(f"reading {source.name}", piece.done, size)
+        corners = self._check(source.name, header)
+        image_index, tag_index = self._add_images(columns.images, source), self._add_tags(columns.categories)
         ids = np.concatenate([np.empty((3, 0), np.int64), *columns.ids], axis=1)
         box = np.concatenate([np.empty((0, 4)), *columns.boxes])
         where, image, tag = ids[0], _look_up(ids[1], image_index), _look_up(ids[2], tag_index)
+        self._report_ids(columns, ids, image, tag, file)
         good = (image >= 0) & (tag >= 0)
-        for code, bad, values in (
-            ("unknown_image", image == _UNKNOWN, ids[1]),
-            ("ambiguous_id", image == _AMBIGUOUS, ids[1]),
-            ("unknown_category", (image >= 0) & (tag == _UNKNOWN), ids[2]),
-            ("ambiguous_id", (image >= 0) & (tag == _AMBIGUOUS), ids[2]),
-        ):
-            if bad.any():
-                report.add(code, file, where[bad], columns.id_texts(values[bad]), place="annotation")
-        row_now = np.cumsum(good) - 1 + self._rows
+        if columns.masks:
+            self._fit_masks(columns.masks, box, image, good, file, where)
+        if corners:
+            around = columns.marks["box_from_segmentation"]
+            box[around, 2:] += box[around, :2]
+        row_now = np.cumsum(good) - 1
         for code, marked in columns.marks.items():
-            marked_rows = np.asarray(marked, np.int64)
-            self._marks.setdefault(code, []).append(row_now[marked_rows[good[marked_rows]]])
+            rows = np.asarray(marked, np.int64)
+            self._marks.setdefault(code, []).append(self._rows + row_now[rows[good[rows]]])
+        masks = [row for row in columns.masks if good[row]]
+        sides = [self._side_of(image[row], columns.masks[row]) for row in masks]
+        masks = [int(row_now[row]) for row in masks]
         if not good.all():
             box, image, tag, where = box[good], image[good], tag[good], where[good]
+        telling = np.delete(np.arange(len(box)), masks) if masks else slice(None)
+        self._files[source.name] = _Read(corners, evidence(box[telling], where[telling], corners=corners), masks, sides)
         self._rows += len(box)
         for key, column in (("box", box), ("image", image), ("tag", tag), ("where", where)):
             self._columns[key].append(column)
         self._columns["file"].append(np.full(len(box), file, np.int32))
 
-    def add_format(self, bbox_format: str) -> None:
-        """Say what `bbox_format` the file just added declares."""
-        asked = self._options.bbox_format
-        declared = "ltrb" if bbox_format.lower() == "ltrb" else "ltwh"
-        self._formats.append(declared if asked == "auto" else asked)
-        if asked != "auto":
-            self._report.decide("bbox_format", asked, "as asked")
-        elif declared == "ltrb":
-            self._report.decide("bbox_format", "ltrb", "the file says so")
+    def _check(self, name: str, header: Mapping[str, str]) -> bool:
+        """Whether the numbers of a file are corners; and whether it has all that is needed."""
+        if header.get("images", "null") == "null":
+            keys = on_one_line(", ".join([*header][:5])) or "an empty object"
+            needed = "needed is a JSON object with images, annotations and categories"
+            raise DatasetError(f"{name}: there is no array of images, got {keys}; {needed}")
+        if header.get("annotations", "null") == "null":
+            self._report.add("no_annotations", 0, table=[name])
+        declared = header.get("bbox_format", "")
+        order = self._options.bbox_format
+        if order == "auto":
+            order = _ORDERS.get(declared.strip().lower(), "")
+        if not order:
+            options = "--bbox-format ltwh or --bbox-format ltrb"
+            shown = on_one_line(declared)
+            raise DatasetError(f"{name}: an order of numbers that is not known, got {shown}; choose with {options}")
+        return order == "ltrb"
+
+    def _report_ids(
+        self,
+        columns: _Columns,
+        ids: NDArray[np.int64],
+        image: NDArray[np.int32],
+        tag: NDArray[np.int32],
+        file: int,
+    ) -> None:
+        """Say whose ids lead nowhere, or to more than one image or category."""
+        for code, bad, what, values in (
+            ("unknown_image", image == _UNKNOWN, "", ids[1]),
+            ("ambiguous_id", image == _AMBIGUOUS, "image ", ids[1]),
+            ("unknown_category", (image >= 0) & (tag == _UNKNOWN), "", ids[2]),
+            ("ambiguous_id", (image >= 0) & (tag == _AMBIGUOUS), "category ", ids[2]),
+            ("unknown_class", (image >= 0) & (tag == _NAMELESS), "category ", ids[2]),
+        ):
+            if bad.any():
+                told = columns.id_texts(values[bad], what)
+                self._report.add(code, file, ids[0, bad], told, place="annotation")
+
+    def _fit_masks(
+        self,
+        masks: Mapping[int, tuple[int, int]],
+        box: NDArray[np.float64],
+        image: NDArray[np.int32],
+        good: NDArray[np.bool_],
+        file: int,
+        where: NDArray[np.int64],
+    ) -> None:
+        """Scale the boxes of masks, by their rows, to the pixels of their images; one of another shape is no box."""
+        for row, mask in masks.items():
+            if good[row]:
+                side = self._side_of(image[row], mask)
+                if abs(side[0] * mask[1] - side[1] * mask[0]) > max(sum(side), sum(mask)):  # more than rounding
+                    value = "a mask of {} x {} on an image of {} x {}".format(*mask, *side)
+                    self._report.add("not_a_box", file, int(where[row]), [value], place="annotation")
+                    good[row] = False
+                box[row] *= np.divide(side * 2, mask * 2)
+
+    def _side_of(self, image: int, mask: tuple[int, int]) -> tuple[int, int]:
+        """Width and height of an image; those of a mask on it, if it declares none."""
+        size = self._images[image].size
+        return size if all(size) else mask
 
     def annotations(self) -> RawAnnotations:
-        """Everything that was added."""
+        """Everything that was added.
+
+        Raises:
+            AmbiguousDatasetError: It cannot be told whether boxes are pixels or shares.
+        """
+        report, files = self._report, self._files
         box = _joined(self._columns["box"], np.empty((0, 4)))
-        image = _joined(self._columns["image"], np.empty(0, np.int32))
-        sizes = np.asarray(self._sizes, np.int32).reshape(-1, 2)
-        corners = set(self._formats) == {"ltrb"}
-        if not corners:
-            starts = np.cumsum([0, *map(len, self._columns["box"])])
-            for start, end, bbox_format in zip(starts, starts[1:], self._formats, strict=False):
-                if bbox_format == "ltrb":  # beside files that are not
-                    with np.errstate(over="ignore", invalid="ignore"):  # as in `_in_shares`
-                        box[start:end, 2:] -= box[start:end, :2]
-        shares = _in_shares(box, sizes[image], corners, self._options.coco_boxes, self._report)
+        told = {name: one.told for name, one in files.items()}
+        shares = in_shares(told, self._options.coco_boxes, report)
+        corners = all(one.corners for one in files.values())
+        self._decide_order()
+        starts = np.cumsum([0, *map(len, self._columns["box"])])
+        for start, one, end in zip(starts, files.values(), starts[1:], strict=False):
+            if shares and one.masks:
+                box[start + np.asarray(one.masks)] /= np.tile(one.sides, 2)
+            if one.corners and not corners:  # beside files that have none
+                with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, and what is no number
+                    box[start:end, 2:] -= box[start:end, :2]
         return RawAnnotations(
             mode=_MODES[corners, shares],
             box=box,
-            image=image,
+            image=_joined(self._columns["image"], np.empty(0, np.int32)),
             tag=_joined(self._columns["tag"], np.empty(0, np.int32)),
-            images=Images(
-                self._names,
-                sizes[:, 0],
-                sizes[:, 1],
-                self._paths,
-                np.asarray(self._splits, np.int32),
-                self._split_names,
-            ),
-            tags=self._tags,
+            images=self._named_images(),
+            tags=list(self._tags),
             file=_joined(self._columns["file"], np.empty(0, np.int32)),
             where=_joined(self._columns["where"], np.empty(0, np.int64)),
             place="annotation",
             marks={code: np.concatenate(rows) for code, rows in self._marks.items()},
         )
 
-    def _add_images(
-        self, records: Sequence[tuple[int, str, int, int]], split: str, file: str, finder: PictureFinder | None
-    ) -> dict[int, int]:
-        """Add images to the tables; their codes by id, `_AMBIGUOUS` for an id that two different images have."""
-        if split and split not in self._split_names:
-            self._split_names.append(split)
-        self._splits += [self._split_names.index(split) if split else -1] * len(records)
-        self._sizes += [(width, height) for _, _, width, height in records]
-        first, names = len(self._names), self._names
-        listed = [name.replace("\\", "/").removeprefix("./") for _, name, _, _ in records]
-        outside = {row for row, name in enumerate(listed) if leaves(name)}
-        folder = file.rpartition("/")[0]
-        prefix = f"{folder}/" if folder and folder.rpartition("/")[2].lower() not in _ANNOTATION_FOLDERS else ""
-        names += [name if row in outside else prefix + name for row, name in enumerate(listed)]
-        self._paths += [""] * len(listed)
-        found = finder.find_all(listed) if finder else {}
-        for row, (name, path) in found.items():
-            names[first + row], self._paths[first + row] = name, path
-        self._report.add("outside_dataset", np.asarray(sorted(outside), np.int32) + np.int32(first), table=names)
-        return self._codes_by_id([id_ for id_, _, _, _ in records], first)
+    def _decide_order(self) -> None:
+        asked = self._options.bbox_format
+        said = [name for name, one in self._files.items() if one.corners]
+        rest = [name for name, one in self._files.items() if not one.corners]
+        if asked != "auto":
+            self._report.decide("bbox_format", asked, "as asked")
+        elif said:
+            others = f"; ltwh in {', '.join(rest)}" if rest else ""
+            self._report.decide("bbox_format", "ltrb", f"as declared in {', '.join(said)}{others}")
 
-    def _codes_by_id(self, ids: Sequence[int], first: int) -> dict[int, int]:
-        codes = dict(zip(ids, range(first, first + len(ids)), strict=True))
-        if len(codes) < len(ids):
-            for code, id_ in enumerate(ids, first):
-                twin = codes[id_]
-                if twin != _AMBIGUOUS and self._names[twin] != self._names[code]:
-                    codes[id_] = _AMBIGUOUS
-        return codes
+    def _named_images(self) -> Images:
+        names, paths = named(self._images, self._report)
+        outside = [row for row, image in enumerate(self._images) if image.outside]
+        self._report.add("outside_dataset", np.asarray(outside, np.int32), table=names)
+        splits = list(dict.fromkeys(image.source.split for image in self._images if image.source.split))
+        codes = {"": -1, **{split: code for code, split in enumerate(splits)}}
+        split = np.fromiter((codes[image.source.split] for image in self._images), np.int32, len(names))
+        sizes = np.asarray([image.size for image in self._images], np.int32).reshape(-1, 2)
+        return Images(names, sizes[:, 0], sizes[:, 1], paths, split, splits)
+
+    def _add_images(self, records: Sequence[tuple[int, str, int, int]], source: Source) -> dict[int, int]:
+        """Add images to the table; their codes by id, `_AMBIGUOUS` for an id that two different images have."""
+        first, index, images = len(self._images), dict[int, int](), self._images
+        for code, (id_, listed, width, height) in enumerate(records, first):
+            name = listed.replace("\\", "/").removeprefix("./")
+            outside = leaves(name)
+            images.append(Listed(source, name, name if outside else source.prefix + name, outside, (width, height)))
+            twin = index.setdefault(id_, code)
+            if twin not in (code, _AMBIGUOUS) and images[twin].name != name:
+                index[id_] = _AMBIGUOUS
+        return index
 
     def _add_tags(self, records: Sequence[tuple[int, str]]) -> dict[int, int]:
+        """Add tags; their codes by id, `_AMBIGUOUS` for an id that two have, `_NAMELESS` for that of none."""
         index: dict[int, int] = {}
+        names: dict[int, str] = {}
         for id_, name in records:
-            if name not in self._tags:
-                self._tags.append(name)
-            code = self._tags.index(name)
-            if index.setdefault(id_, code) != code:
+            code = self._tags.setdefault(name, len(self._tags)) if tidy(name) else _NAMELESS
+            index.setdefault(id_, code)
+            if names.setdefault(id_, tidy(name)) != tidy(name):
                 index[id_] = _AMBIGUOUS
         return index
 
 
-_UNKNOWN, _AMBIGUOUS = -1, -2
+_UNKNOWN, _AMBIGUOUS, _NAMELESS = -1, -2, -3
 _MODES = {
     (False, False): BoxMode.XYWH_ABS,
     (False, True): BoxMode.XYWH_REL,
@@ -384,16 +493,50 @@ def _read_box(record: object) -> tuple[tuple[float, ...] | None, str]:
     if not isinstance(record, dict):
         return None, "not_a_box"
     bbox, shape = record.get("bbox"), record.get("segmentation")
-    if bbox not in (None, [], ""):
+    if not _is_empty(bbox):
         return _numbers(bbox), "" if _numbers(bbox) else "not_a_box"
-    if shape not in (None, [], "", {}):
+    if not _is_empty(shape):
         return (around, "box_from_segmentation") if (around := segmentation.bbox(shape)) else (None, "not_a_box")
     return None, "not_a_box" if "bbox" in record else "no_box"
 
 
+def _is_empty(value: object) -> bool:
+    """Whether nothing is in a value: it is None, or has no length."""
+    return value is None or (isinstance(value, (str, list, tuple, dict, np.ndarray)) and not len(value))
+
+
+def _shown(record: object) -> object:
+    """What stands in place of a box in a record that has none."""
+    if not isinstance(record, dict):
+        return record
+    shape = record.get("segmentation")
+    return record.get("bbox") if not _is_empty(record.get("bbox")) or _is_empty(shape) else f"segmentation {shape}"
+
+
+def _name_of(record: Mapping[str, Any]) -> str:
+    """The file name of an image, or the last part of the address that it comes from; empty: it has none."""
+    name = record.get("file_name")
+    if _is_empty(name):
+        urls = (record.get(key) for key in ("coco_url", "flickr_url"))
+        url = next((url for url in urls if isinstance(url, str)), "")
+        name = re.split(r"[?#]", url)[0].rpartition("/")[2]
+    return name if isinstance(name, str) and re.search(_NAME, name) else ""
+
+
+def _as_scalar(value: object) -> str:
+    """A value of a loaded COCO as `Pieces.scalars` has those of a file."""
+    if value is None:
+        return "null"
+    return "" if isinstance(value, (list, tuple, dict)) else str(value)
+
+
 def _numbers(bbox: object) -> tuple[float, ...] | None:
     """Four numbers, also where they are written as text."""
-    if not isinstance(bbox, (list, tuple)) or len(bbox) != 4 or any(isinstance(part, bool) for part in bbox):
+    if (
+        not isinstance(bbox, (list, tuple, np.ndarray))
+        or len(bbox) != 4
+        or any(isinstance(part, bool) for part in bbox)
+    ):
         return None
     try:
         return tuple(map(float, bbox))
@@ -408,37 +551,3 @@ def _side(value: Any) -> int:  # noqa: ANN401 - anything may stand in a file
     except (TypeError, ValueError, OverflowError):
         return 0
     return int(side) if 0 < side < 2**31 and side == int(side) else 0
-
-
-def _in_shares(box: NDArray[np.float64], size: NDArray[np.int32], corners: bool, wanted: str, report: Report) -> bool:
-    """Whether boxes are shares of the image's sides and not pixels."""
-    if wanted != "auto":
-        report.decide("coco_boxes", wanted, "as asked")
-        return wanted == "normalised"
-    finite = boxes.finite(box)
-    first, second = box[:, :2], box[:, 2:]
-    with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, and what is no number
-        small = (second if corners else first + second) <= 1 + boxes.NOISE
-    # A box of one pixel in the corner is small too, so the images must be larger than that.
-    larger = size != 1
-    small = finite & small[:, 0] & small[:, 1] & (larger[:, 0] | larger[:, 1])
-    within, count = int(np.count_nonzero(small)), int(np.count_nonzero(finite))
-    if count and within == count:
-        report.decide("coco_boxes", "normalised", f"all edges of all {count} boxes are 1 or less")
-        return True
-    if within * 2 > count:
-        raise AmbiguousDatasetError(
-            f"{report.files[0]}: boxes may be pixels or shares, got {within} of {count} within 0 to 1; "
-            "choose with --coco-boxes pixels or --coco-boxes normalised"
-        )
-    report.decide("coco_boxes", "pixels", f"{count - within} of {count} boxes reach beyond 1")
-    return False
-
-
-def _finder(tree: Tree, name: str, options: CocoOptions) -> PictureFinder:
-    """Looks beside the JSON, in its parent, and in the folders that exports put pictures in."""
-    folder = name.rpartition("/")[0]
-    parent = folder.rpartition("/")[0]
-    stem = name.rpartition("/")[2].removesuffix(".json").rpartition("_")[2]
-    below = [f"{base}/{sub}".strip("/") for base in (folder, parent) for sub in ("", "images", stem, f"images/{stem}")]
-    return PictureFinder(tree, [*below, "", "images"], options.image_dir)

@@ -2,44 +2,56 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regionbatch.errors import AmbiguousDatasetError, DatasetError
-from regionbatch.readers.files import SPLIT_NAME, match_split
+from regionbatch.errors import AmbiguousDatasetError, DatasetError, OptionError
+from regionbatch.readers.files import SPLIT_NAME, match_split, split_of_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from regionbatch.findings import Report
     from regionbatch.options import CocoOptions
     from regionbatch.readers.files import Tree
 
 _SNIFF = 2**16
-_MOST_SNIFFED = 500
 _TASKS = ("instances", "", "person_keypoints", "stuff", "panoptic", "captions", "image_info")
 """The tasks of COCO's own file names, those with the boxes first."""
+_STRANGERS: tuple[tuple[str, tuple[bytes, ...]], ...] = (
+    ("a labelme file (one image)", (b"shapes", b"imagePath")),
+    ("a labelme file (one image)", (b"shapes", b"imageData")),
+    ("a Pascal VOC file turned into JSON", (b"bndbox",)),
+    ("a panoptic COCO file (use the instances_* file)", (b"segments_info",)),
+)
+"""Files that are no data set of ours, with the keys in them."""
+_ANNOTATION_FOLDERS = frozenset({"annotations", "annotation", "labels"})
+"""Folders of JSON files only; the names of images are relative to the folder above."""
 
 
 def coco_files(tree: Tree) -> list[str]:
     """The JSON files of a folder that look like COCO."""
-    found: list[str] = []
-    for sniffed, name in enumerate(tree.files(".json")):
-        if sniffed >= _MOST_SNIFFED:
-            break
-        if what_is(Path(tree.on_disk(name))) == "COCO":
-            found.append(name)
-    return found
+    return [name for name in tree.files(".json") if what_is(Path(tree.on_disk(name))) == "COCO"]
+
+
+def others(tree: Tree) -> str:
+    """What the first JSON files of a folder are, in a few words, none of them being COCO."""
+    return " or ".join(sorted({what_is(Path(tree.on_disk(name))) for name in list(tree.files(".json"))[:20]}))
 
 
 def what_is(path: Path) -> str:
     """`COCO`, or what else a JSON file is, in a few words. Looks at its two ends only."""
     try:
         with path.open("rb") as file:
-            head = file.read(_SNIFF)
-            file.seek(max(0, path.stat().st_size - _SNIFF))
-            text = head + file.read(_SNIFF)
+            text = file.read(_SNIFF)
+            if len(text) == _SNIFF:
+                file.seek(max(_SNIFF, path.stat().st_size - _SNIFF))
+                text += file.read(_SNIFF)
+            head = text[:2]
     except OSError as error:
         return f"a file that cannot be read ({error.strerror})"
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    if head in (b"\xff\xfe", b"\xfe\xff"):
         text = text.decode("utf-16", "ignore").encode()
     start = text.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
 
@@ -50,63 +62,104 @@ def what_is(path: Path) -> str:
         return "a list of results (detections)" if holds(b"image_id", b"score") else "a list"
     if start != b"{":
         return "empty" if not start else "not JSON"
-    if holds(b"shapes", b"imagePath") or holds(b"shapes", b"imageData"):
-        return "a labelme file (one image)"
-    if holds(b"bndbox"):
-        return "a Pascal VOC file turned into JSON"
+    if strange := next((kind for kind, keys in _STRANGERS if holds(*keys)), ""):
+        return strange
     keys = sum(holds(key) for key in (b"images", b"annotations", b"categories"))
     inner = sum(holds(key) for key in (b"file_name", b"image_id", b"category_id"))
     return "COCO" if keys >= 2 or (keys and inner) else "JSON without images, annotations and categories"
 
 
-def of_file(path: Path, home: Path, options: CocoOptions) -> dict[str, str]:
-    """The one file of a data set by its split, which is empty if its name tells none.
+def home_of(path: Path) -> Path:
+    """The folder of the data set that one file is; of its absolute path, since one may stand in `annotations`."""
+    folder = Path(os.path.abspath(path)).parent  # noqa: PTH100 - `absolute` leaves `..` as it is
+    return folder.parent if folder.name.lower() in _ANNOTATION_FOLDERS else folder
+
+
+def _prefixes(names: Sequence[str]) -> dict[str, str]:
+    """By JSON file, what makes the names of its images relative to the data set: its folder.
+
+    Of an annotation folder it is the folder above; but if that is the only one, no image needs telling apart.
+    """
+    folders = {name: name.rpartition("/")[0] for name in names}
+    apart = {name: folder for name, folder in folders.items() if _base(folder).lower() in _ANNOTATION_FOLDERS}
+    homes = {name: folder.rpartition("/")[0] for name, folder in apart.items()}
+    if len(set(homes.values())) == 1:
+        homes = dict.fromkeys(homes, "")
+    return {name: f"{folder}/" if folder else "" for name, folder in (folders | homes).items()}
+
+
+def of_file(path: Path, home: Path, options: CocoOptions) -> dict[str, tuple[str, str]]:
+    """The one file of a data set by its split, which is empty if its name tells none; as `of_folder`.
 
     Raises:
         DatasetError: It is something else, or has another split than the one asked for.
+        OptionError: A file of the folder is asked for.
     """
+    if options.coco_json:
+        raise OptionError(f"--coco-json: {path} is one file, got {options.coco_json}; leave it out, or name the folder")
     what = what_is(path)
     if what != "COCO":
         raise DatasetError(
             f"{path}: not a COCO data set, got {what}; needed is a JSON object with images, annotations and categories"
         )
-    name = path.relative_to(home).as_posix()
-    return _only_split({_split_and_task(name)[0] or "": name}, options.split, str(path))
+    name = Path(os.path.abspath(path)).relative_to(home).as_posix()  # noqa: PTH100 - as in `home_of`
+    return dict.fromkeys(_only_split({_split_and_task(name)[0] or "": name}, options.split, str(path)), (name, ""))
 
 
-def of_folder(tree: Tree, options: CocoOptions, report: Report) -> dict[str, str]:
-    """The files of a folder by their splits, one each.
+def of_folder(tree: Tree, options: CocoOptions, report: Report) -> dict[str, tuple[str, str]]:
+    """The files of a folder by their splits, one each; with what makes the names of their images relative to it.
 
     Raises:
         DatasetError: None is COCO, or the split asked for is not there.
         AmbiguousDatasetError: Two files could be the same split.
     """
     found = coco_files(tree)
-    if options.coco_json:
-        found = [name for name in found if f"/{name}".endswith("/" + Path(options.coco_json).as_posix())]
+    prefixes = _prefixes(found)  # of all, so that images are called the same whatever is chosen
     if not found:
-        asked = f", got --coco-json {options.coco_json}" if options.coco_json else ""
-        others = sorted({what_is(Path(tree.on_disk(name))) for name in list(tree.files(".json"))[:20]})
-        seen = f"; the JSON files here are {' or '.join(others)}" if others else ""
-        raise DatasetError(f"{tree.root}: no COCO JSON here{asked}; needed is images, annotations and categories{seen}")
+        seen = f"; the JSON files here are {kinds}" if (kinds := others(tree)) else ""
+        raise DatasetError(f"{tree.root}: no COCO JSON here; needed is images, annotations and categories{seen}")
+    if options.coco_json:
+        found = _asked(tree, found, options.coco_json)
     groups: dict[str, dict[str, list[str]]] = {}
     for name in found:
         split, task = _split_and_task(name)
         groups.setdefault(split or "", {}).setdefault(task, []).append(name)
-    chosen = {split: _best(tasks, report) for split, tasks in groups.items()}
+    chosen = {split: _best(tasks) for split, tasks in groups.items()}
     if len(chosen) > 1 and "" in chosen:
         raise _ambiguous(list(chosen.values()))
-    return _only_split(chosen, options.split, str(tree.root))
+    chosen = _only_split(chosen, options.split, str(tree.root))
+    passed = {
+        split: [name for names in groups[split].values() for name in names if name != chosen[split]] for split in chosen
+    }
+    if any(passed.values()):
+        kept = ", ".join(chosen[split] for split, names in passed.items() if names)
+        siblings = ", ".join(sorted(name for names in passed.values() for name in names))
+        report.decide("coco_json", kept, f"the boxes are there; {siblings} tell of the same images")
+    return {split: (name, prefixes[name]) for split, name in chosen.items()}
 
 
-def _best(tasks: dict[str, list[str]], report: Report) -> str:
-    task = min(tasks, key=_TASKS.index)
-    if len(tasks[task]) > 1:
-        raise _ambiguous(tasks[task])
-    name = tasks[task][0]
-    others = sorted(other for names in tasks.values() for other in names if other != name)
-    if others:
-        report.decide("coco_json", name, f"it has the boxes; {', '.join(others)} tell of the same images")
+def _asked(tree: Tree, found: list[str], wanted: str) -> list[str]:
+    """The files that `--coco-json` means: by their path in the folder, or on disk."""
+    real = os.path.realpath(wanted)
+    asked = [
+        name
+        for name in found
+        if f"/{name}".endswith("/" + Path(wanted).as_posix()) or os.path.realpath(tree.on_disk(name)) == real
+    ]
+    if not asked:
+        known = ", ".join(found[:20])
+        raise DatasetError(f"{tree.root}: no such COCO JSON here, got --coco-json {wanted}; choose from {known}")
+    return asked
+
+
+def _best(tasks: dict[str, list[str]]) -> str:
+    """The file with the boxes, of the files of one split by their tasks; the others must lie beside it."""
+    name, *twins = tasks[min(tasks, key=_TASKS.index)]
+    strangers = [
+        other for names in tasks.values() for other in names if other.rpartition("/")[0] != name.rpartition("/")[0]
+    ]
+    if twins or strangers:
+        raise _ambiguous([name, *(twins or strangers)])
     return name
 
 
@@ -122,19 +175,21 @@ def _only_split(chosen: dict[str, str], wanted: str | None, place: str) -> dict[
         return chosen
     names = match_split(wanted, chosen)
     if not names:
-        known = ", ".join(filter(None, chosen)) or "no splits"
-        raise DatasetError(f"{place}: no such split, got --split {wanted}; here is {known}")
+        known = ", ".join(filter(None, chosen))
+        here = f"here is {known}" if known else "the data set has no splits, leave the option out"
+        raise DatasetError(f"{place}: no such split, got --split {wanted}; {here}")
     return {name: chosen[name] for name in names}
 
 
 def _split_and_task(name: str) -> tuple[str | None, str]:
     """The split and the task that a path tells: `annotations/instances_val2017.json` -> `val2017`, `instances`."""
-    *folders, file = name.split("/")
-    stem = file[: -len(".json")]
-    task = next((task for task in _TASKS if task and stem.startswith(task + "_")), "")
+    stem = _base(name)[: -len(".json")]
+    task = next((task for task in _TASKS if task and f"{stem}_".startswith(f"{task}_")), "")
     rest = stem[len(task) + 1 :] if task else stem
-    if SPLIT_NAME.fullmatch(rest):
+    if SPLIT_NAME.fullmatch(rest) or (task and rest):
         return rest, task
-    if task:
-        return rest, task
-    return (folders[-1], task) if folders and SPLIT_NAME.fullmatch(folders[-1]) else (None, task)
+    return split_of_folder(name) or None, task
+
+
+def _base(path: str) -> str:
+    return path.rpartition("/")[2]

@@ -6,6 +6,7 @@ a link that leads outside.
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import unicodedata
@@ -20,7 +21,7 @@ from regionbatch.errors import DatasetError, DatasetNotFoundError
 from regionbatch.pictures import EXTENSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from regionbatch.findings import Report
@@ -77,12 +78,19 @@ class Tree:
 
     def folder(self, path: str) -> Folder | None:
         """The listing of a folder by its relative path; None: there is none, or it may not be opened."""
+        if path in self._listed:
+            return self._listed[path]
+        # From the top down: names in a file may lead to any number of folders that are not there, and any way down.
+        listing, end = self._listed_below("", None), -1
+        while listing is not None and end < len(path):
+            end = path.find("/", end + 1)
+            end = len(path) if end < 0 else end
+            listing = self._listed_below(path[:end], listing)
+        return listing
+
+    def _listed_below(self, path: str, parent: Folder | None) -> Folder | None:
         if path not in self._listed:
-            above, _, name = path.rpartition("/")
-            parent = self.folder(above) if path else None
-            if path and parent is None:
-                return None  # not remembered: names in a file lead to any number of folders that are not there
-            known = parent is None or name in parent.folders
+            known = parent is None or path.rpartition("/")[2] in parent.folders
             self._listed[path] = self._list(path) if known else None
         return self._listed[path]
 
@@ -271,34 +279,20 @@ def _by_ending(files: list[str]) -> dict[str, list[str]]:
 class PictureFinder:
     """Finds the picture of a file name: below some folders of the tree, then in a folder elsewhere."""
 
-    def __init__(self, tree: Tree, folders: Sequence[str], image_dir: Path | None) -> None:
-        """`folders` are tried in their order, then `image_dir`."""
+    def __init__(
+        self, tree: Tree, folders: Sequence[str], image_dir: Path | None, below: Sequence[str] = ("",)
+    ) -> None:
+        """`folders` are tried in their order, then those `below` `image_dir`."""
         self._places = [(tree, folder) for folder in dict.fromkeys(folders) if tree.folder(folder)]
         if image_dir:
-            self._places.append((tree_of(image_dir), ""))
+            elsewhere = tree_of(image_dir)
+            self._places += [(elsewhere, folder) for folder in below if elsewhere.folder(folder)]
         # Most names have no folder in them, and most folders no pictures: then there is nothing to look for.
         self._with_pictures = [(tree, folder) for tree, folder in self._places if tree.has_pictures(folder)]
         self._stems: dict[tuple[Path, str], dict[str, str]] = {}
 
-    def find_all(self, names: Sequence[str], *, any_ending: bool = False) -> dict[int, tuple[str, str]]:
-        """`find` for many names: what was found, by the number of the name.
-
-        A picture that several names lead to is that of those whose whole path it ends with. With `any_ending`, names
-        may lack the picture's ending, or have another one.
-        """
-        if not self._with_pictures and not any("/" in name for name in names):
-            return {}
-        find, tidy = (self._find_any, without_ending) if any_ending else (self.find, str)
-        found = {row: hit for row, hit in enumerate(map(find, names)) if hit[1]}
-        often = Counter(hit[0] for hit in found.values())
-        if len(often) == len(found):
-            return found
-        return {
-            row: hit for row, hit in found.items() if often[hit[0]] == 1 or _ends_with(tidy(hit[0]), tidy(names[row]))
-        }
-
-    def _find_any(self, name: str) -> tuple[str, str]:
-        """`find`, whatever the picture's ending; the name's own goes first."""
+    def find_any(self, name: str) -> tuple[str, str]:
+        """`find`, whatever the picture's ending, which the name may lack; the name's own goes first."""
         last = name.rpartition("/")[2]
         for tail in tails(without_ending(name)):
             above, _, stem = tail.rpartition("/")
@@ -325,15 +319,62 @@ class PictureFinder:
 
     def find(self, name: str) -> tuple[str, str]:
         """The picture's path relative to the data set, and the path to open; two empty texts: it is not there."""
+        return next(iter(self.find_every(name)), ("", ""))
+
+    def find_every(self, name: str) -> list[tuple[str, str]]:
+        """All pictures that a name may mean equally well, as `find` returns them, the first first.
+
+        A longer end of the name is a better match than a shorter one, and its very letters than another case. A name
+        may be an address, with `%20` and with a query behind it.
+        """
         places = self._places if "/" in name else self._with_pictures
-        for candidate in tails(name) if places else ():
+        spellings = (name, _without_address(name)) if "%" in name or "?" in name else (name,)
+        for candidate in chain.from_iterable(map(tails, spellings)) if places else ():
             for exact in (True, False):
+                hits = []
                 for tree, folder in places:
                     path = f"{folder}/{candidate}" if folder else candidate
                     found = path if path in tree else None if exact else tree.find(path)
                     if found:
-                        return found, tree.on_disk(found)
-        return "", ""
+                        hits.append((found, tree.on_disk(found)))
+                if hits:
+                    return hits if len(hits) == 1 else _distinct(hits)
+        return []
+
+
+def _without_address(name: str) -> str:
+    """A file name that is written as in an address, as it stands on disk."""
+    from urllib.parse import unquote  # noqa: PLC0415 - slow to load, and rarely needed
+
+    return unquote(name.partition("?")[0])
+
+
+def _distinct(hits: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Each file on disk once, by the first way to it."""
+    files: dict[str, tuple[str, str]] = {}
+    for name, path in hits:
+        files.setdefault(os.path.realpath(path), (name, path))
+    return list(files.values())
+
+
+def unshared(
+    found: Mapping[int, tuple[str, str]], names: Sequence[str], spelled: Callable[[str], str] = str
+) -> dict[int, tuple[str, str]]:
+    """The pictures found (name and path), by the number of the name that led there, as far as each is one name's.
+
+    One that several names lead to is that of those whose whole path it ends with, both `spelled` alike.
+    """
+    often = Counter(path for _, path in found.values())
+    if len(often) == len(found):
+        return dict(found)
+    return {
+        row: hit for row, hit in found.items() if often[hit[1]] == 1 or _ends_with(spelled(hit[0]), spelled(names[row]))
+    }
+
+
+def _ends_with(found: str, name: str) -> bool:
+    """Whether a path ends with the whole of another, whatever their case."""
+    return f"/{fold(found)}".endswith(f"/{fold(next(tails(name), ''))}")
 
 
 _listings: ContextVar[dict[Path, Tree] | None] = ContextVar("_listings", default=None)
@@ -380,7 +421,7 @@ def read_bytes(path: str, *, whole: bool = True) -> bytes:
 
 
 def as_utf8(data: bytes) -> tuple[bytes, bool]:
-    """Text as UTF-8 without byte-order mark; and whether it had to be guessed that it is cp1252."""
+    """Text as UTF-8 without byte-order mark; and whether some of it is none, which is read as cp1252."""
     if data.startswith(b"\xef\xbb\xbf"):
         data = data[3:]
     elif data.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -389,8 +430,18 @@ def as_utf8(data: bytes) -> tuple[bytes, bool]:
         if not data.isascii():
             data.decode()
     except UnicodeDecodeError:
-        return data.decode("cp1252", "replace").encode(), True
+        return data.decode("utf-8", "cp1252").encode(), True
     return data, False
+
+
+def _in_cp1252(error: UnicodeError) -> tuple[str, int]:
+    """What a decoder puts in place of bytes that are not UTF-8, and where it goes on."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
+
+
+codecs.register_error("cp1252", _in_cp1252)
 
 
 def read_lines(tree: Tree, path: str, report: Report) -> list[str]:
@@ -424,11 +475,6 @@ def tails(path: str) -> Iterator[str]:
         return
     for start in range(len(parts)):
         yield "/".join(parts[start:])
-
-
-def _ends_with(found: str, name: str) -> bool:
-    """Whether a path ends with the whole of another, whatever their case."""
-    return f"/{fold(found)}".endswith(f"/{fold(next(tails(name), ''))}")
 
 
 def leaves(path: str) -> bool:

@@ -31,7 +31,14 @@ PIECE = 2**19
 LARGEST_RECORD = 2**24
 """Bytes. One annotation with its polygons has no reason to be larger."""
 
+_LONG_LINE = 200
+"""Bytes. Further on in a line, a place has the column too: many files are one line."""
+
+_MOST_DIGITS = 100
+"""Of a whole number that is kept exactly, as long ids need; longer ones are no ids, and slow to convert."""
+
 _BLANK = re.compile(rb"[ \t\r\n]*+")
+_PADDING = re.compile(rb"[ \t\r\n\0]*+")
 _KEY = re.compile(rb'"((?:[^"\\]|\\.){0,200}+)"[ \t\r\n]*+:[ \t\r\n]*+')
 _CUT = re.compile(rb"}[ \t\r\n]*+,[ \t\r\n]*+{")
 _END = re.compile(rb"}[ \t\r\n]*+\][ \t\r\n]*+(?:,[ \t\r\n]*+\"|})")
@@ -108,7 +115,8 @@ class Pieces:
         """The pieces.
 
         Raises:
-            DatasetError: The document is not a JSON object, is cut off, or a wanted key stands in it twice.
+            DatasetError: The document is not a JSON object, is cut off, has something behind it, or a wanted key
+                stands in it twice or is no array.
         """
         try:
             yield from self._walk()
@@ -126,7 +134,7 @@ class Pieces:
             found = _KEY.match(self._text, at)
             if not found:
                 raise self._broken(at, 'a key as "annotations": is needed')
-            key, at = found[1].decode("utf-8", "replace"), found.end()
+            key, at = _unescaped(found[1]), found.end()
             if key in self.scalars and key in self._decoders:
                 raise self._broken(found.start(), f"{key} stands here a second time; keep one")
             self.scalars[key] = ""
@@ -135,15 +143,27 @@ class Pieces:
                     yield piece
                     at = piece.done
             else:
-                end = self._skip(at)
-                if self._text[at] not in b"[{":
-                    self.scalars[key] = self._text[at : min(end, at + 80)].decode("utf-8", "replace").strip('"')
-                at = end
+                at = self._other(key, at)
             at = self._blank(at)
             if self._text[at : at + 1] == b",":
                 at = self._blank(at + 1)
             elif self._text[at : at + 1] != b"}":
                 raise self._broken(at, "a comma or the closing } is needed")
+        self._check_end(at + 1)
+
+    def _other(self, key: str, at: int) -> int:
+        """The byte behind a value that is no array of ours, of which a short one is kept."""
+        end = self._skip(at)
+        if self._text[at] not in b"[{":
+            self.scalars[key] = self._text[at : min(end, at + 80)].decode("utf-8", "replace").strip('"')
+        if key in self._decoders and self.scalars[key] != "null":
+            raise self._broken(at, f"{key} must be an array")
+        return end
+
+    def _check_end(self, at: int) -> None:
+        behind = _PADDING.match(self._text, at)
+        if behind and behind.end() < len(self._text):
+            raise self._broken(behind.end(), "there is more behind the end of the JSON")
 
     def _array(self, key: str, at: int) -> Iterator[Piece[Any]]:
         """The pieces of an array that begins before `at`; the last one's `done` is behind its bracket."""
@@ -181,7 +201,7 @@ class Pieces:
         try:
             values = json.loads(text, strict=False, parse_int=_whole)
         except ValueError as error:
-            place = at + getattr(error, "pos", 1) - 1
+            place = at + len(text.decode()[: getattr(error, "pos", 1)].encode()) - 1
             raise self._broken(place, f"JSON that cannot be read ({getattr(error, 'msg', error)})") from error
         return list(values)
 
@@ -237,8 +257,10 @@ class Pieces:
 
     def _broken(self, at: int, what: str) -> DatasetError:
         line = 1 + sum(self._text[start : min(start + PIECE, at)].count(b"\n") for start in range(0, at, PIECE))
+        column = at - self._text.rfind(b"\n", 0, at)
+        place = f"{line}:{column}" if column > _LONG_LINE else f"{line}"
         near = self._text[at : at + 30].decode("utf-8", "replace").strip() or "the end of the file"
-        return DatasetError(f"{self._name}:{line}: {what}, got {near!a}; repair the file or export it again")
+        return DatasetError(f"{self._name}:{place}: {what}, got {near!a}; repair the file or export it again")
 
 
 def _typed(decode: Callable[[memoryview], list[Any]], buffer: bytearray, end: int) -> list[Any] | None:
@@ -262,5 +284,13 @@ def _last_cut(buffer: bytearray, end: int) -> int:
     return 0
 
 
+def _unescaped(key: bytes) -> str:
+    """A key as it is meant: JSON may write any letter of it as a number."""
+    try:
+        return str(json.loads(b'"' + key + b'"', strict=False))
+    except ValueError:
+        return key.decode("utf-8", "replace")
+
+
 def _whole(digits: str) -> int | float:
-    return int(digits) if len(digits) < 20 else float(digits)
+    return int(digits) if len(digits) < _MOST_DIGITS else float(digits)

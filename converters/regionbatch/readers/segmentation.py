@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
-from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _LARGEST_SIDE = 2**16
+_LISTS = (list, tuple, np.ndarray)
+"""What stands for an array: a loaded COCO may hold NumPy's."""
 
 
 def bbox(segmentation: object) -> tuple[float, float, float, float] | None:
     """Left, top, width, height in pixels around a segmentation; None: nothing can be made of it.
 
-    Polygons are lists of x, y, x, y, …; the box runs from their smallest to their largest coordinates. Masks are what
-    pycocotools decodes, the reference implementation of both run-length encodings.
+    Polygons are lists of x, y, x, y, …, each of three points or more; the box runs from their smallest to their largest
+    coordinates. Masks are what pycocotools decodes, the reference implementation of both run-length encodings; the
+    pixels are the mask's own.
     """
     try:
         if isinstance(segmentation, dict):
             return _around_mask(segmentation)
-        if isinstance(segmentation, list) and segmentation:
-            polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
-            return _around_points([float(number) for number in chain.from_iterable(polygons)])
+        if isinstance(segmentation, _LISTS) and len(segmentation):
+            polygons = segmentation if isinstance(segmentation[0], _LISTS) else [segmentation]
+            return _around_polygons([[float(number) for number in polygon] for polygon in polygons])
     except (LookupError, TypeError, ValueError, OverflowError):
         pass
     return None
 
 
-def _around_points(numbers: list[float]) -> tuple[float, float, float, float] | None:
-    if len(numbers) < 4 or len(numbers) % 2 or not np.isfinite(numbers).all():
+def mask_size(segmentation: object) -> tuple[int, int] | None:
+    """Width and height of a mask that `bbox` found a box around; None: it is no mask."""
+    if not isinstance(segmentation, dict):
         return None
-    left, top = min(numbers[::2]), min(numbers[1::2])
-    return left, top, max(numbers[::2]) - left, max(numbers[1::2]) - top
+    height, width = (int(side) for side in segmentation["size"])
+    return width, height
+
+
+def _around_polygons(polygons: Sequence[list[float]]) -> tuple[float, float, float, float] | None:
+    if any(len(polygon) < 6 or len(polygon) % 2 for polygon in polygons):
+        return None
+    across = [number for polygon in polygons for number in polygon[::2]]
+    down = [number for polygon in polygons for number in polygon[1::2]]
+    if not (np.isfinite(across).all() and np.isfinite(down).all()):
+        return None
+    left, top = min(across), min(down)
+    return left, top, max(across) - left, max(down) - top
 
 
 def _around_mask(mask: dict[str, Any]) -> tuple[float, float, float, float] | None:
@@ -42,13 +59,13 @@ def _around_mask(mask: dict[str, Any]) -> tuple[float, float, float, float] | No
     from pycocotools import mask as coco_mask  # noqa: PLC0415 - loaded only where a mask is met
 
     counts = mask["counts"]
-    if isinstance(counts, list):
+    if isinstance(counts, _LISTS):
         runs = [int(run) for run in counts]
         if min(runs, default=-1) < 0 or sum(runs) != height * width:
             return None
         encoded = coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)  # type: ignore[call-overload]
     else:
-        encoded = {"size": [height, width], "counts": counts.encode() if isinstance(counts, str) else bytes(counts)}
+        encoded = {"size": [height, width], "counts": counts.encode() if isinstance(counts, str) else counts}
         if sum(_runs(encoded["counts"])) != height * width:
             return None
     left, top, box_width, box_height = coco_mask.toBbox(encoded).tolist()

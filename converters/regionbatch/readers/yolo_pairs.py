@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regionbatch.dataset import Images
-from regionbatch.readers.files import PictureFinder, UnreadableError, as_utf8, fold, pictures_of, split_of_folder
+from regionbatch.readers.files import (
+    PictureFinder,
+    UnreadableError,
+    as_utf8,
+    fold,
+    pictures_of,
+    split_of_folder,
+    unshared,
+    without_ending,
+)
 from regionbatch.readers.yolo_rows import NUMBER
 
 if TYPE_CHECKING:
@@ -247,10 +256,11 @@ class Pairs:
         paths = ["" if name in self._absent else self._tree.on_disk(name) for name in names]
         if image_dir and self._absent:
             rows = [row for row, path in enumerate(paths) if not path]
-            found = PictureFinder(self._tree, [], image_dir).find_all([names[row] for row in rows], any_ending=True)
-            for at, (name, path) in found.items():
-                if name == names[rows[at]] or name not in self.pictures:
-                    names[rows[at]], paths[rows[at]] = name, path
+            finder = PictureFinder(self._tree, [], image_dir)
+            found = {row: hit for row in rows if (hit := finder.find_any(names[row]))[1]}
+            for row, (name, path) in unshared(found, names, without_ending).items():
+                if name == names[row] or name not in self.pictures:
+                    names[row], paths[row] = name, path
         splits = list(dict.fromkeys(split for split in self.pictures.values() if split))
         codes = {split: code for code, split in enumerate(splits)}
         nothing = np.zeros(len(names), np.int32)

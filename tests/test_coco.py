@@ -1,0 +1,152 @@
+"""What no folder of fixtures can show of COCO: loaded objects, real paths, links, and the values in messages."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import regionbatch as rb
+from helpers import ROOT
+from regionbatch.errors import DatasetError, UnknownFormatError
+
+CATEGORIES = [{"id": 1, "name": "cat"}]
+IMAGE = {"id": 1, "file_name": "a.jpg", "width": 200, "height": 100}
+RECORD = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [20, 10, 40, 30]}
+BOX = (0.1, 0.1, 0.2, 0.3)
+
+
+def coco(*annotations: Any, **more: Any) -> dict[str, Any]:
+    return {"images": [IMAGE], "categories": CATEGORIES, "annotations": list(annotations), **more}
+
+
+def write(path: Path, content: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def loaded(content: dict[str, Any]) -> rb.Dataset:
+    return rb.read(SimpleNamespace(dataset=content))
+
+
+def boxes_of(dataset: rb.Dataset) -> list[tuple[float, ...]]:
+    return [tuple(round(number, 6) for number in row[2:]) for row in dataset]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"bbox": np.array([20, 10, 40, 30.0])},
+        {"bbox": (np.int64(20), 10, np.float32(40), 30)},
+        {"bbox": np.array([]), "segmentation": [np.array([20, 10, 60, 20, 30, 40.0])]},
+        {"segmentation": np.array([[20, 10, 60, 20, 30, 40]])},
+    ],
+)
+def test_a_loaded_coco_may_hold_numpy(shape: dict[str, Any]) -> None:
+    image = {**IMAGE, "id": np.int64(7), "width": np.int32(200)}
+    record = {"id": np.int64(5), "image_id": np.int32(7), "category_id": np.float64(1), **shape}
+    dataset = loaded(coco(record, images=[image]))
+    assert boxes_of(dataset) == [BOX]
+    assert dataset.regions.where.tolist() == [5]
+
+
+def test_results_that_pycocotools_loaded(tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools")
+    from pycocotools import mask  # noqa: PLC0415
+    from pycocotools.coco import COCO  # noqa: PLC0415
+
+    pixels = np.zeros((100, 200), np.uint8, order="F")
+    pixels[10:40, 20:60] = 1
+    ground = COCO(str(write(tmp_path / "a.json", coco(RECORD))))
+    results = [{"image_id": 1, "category_id": 1, "segmentation": mask.encode(pixels), "score": 0.5}]
+    assert boxes_of(rb.read(ground.loadRes(results))) == [BOX]
+
+
+@pytest.mark.parametrize(
+    ("record", "code", "value"),
+    [
+        ({"image_id": None}, "unknown_image", "got None;"),
+        ({"image_id": [1]}, "unknown_image", "got [1];"),
+        ({"category_id": 1.5}, "unknown_category", "got 1.5;"),
+        ({"category_id": "two"}, "unknown_category", "got two;"),
+        ({"image_id": 2**65}, "unknown_image", f"got {2**65};"),
+        ({"image_id": 2}, "ambiguous_id", "got image 2;"),
+        ({"category_id": 2}, "ambiguous_id", "got category 2;"),
+        ({"category_id": 3}, "unknown_class", "got category 3;"),
+        ({"bbox": None, "segmentation": [[1, 2, 3]]}, "not_a_box", "got segmentation [[1, 2, 3]];"),
+    ],
+)
+def test_findings_show_what_stands_there(tmp_path: Path, record: dict[str, Any], code: str, value: str) -> None:
+    images = [IMAGE, {**IMAGE, "id": 2}, {**IMAGE, "id": 2, "file_name": "b.jpg"}, {**IMAGE, "id": None}]
+    categories = [*CATEGORIES, {"id": 2, "name": "dog"}, {"id": 2, "name": "cow"}, {"id": 3, "name": None}]
+    path = write(tmp_path / "a.json", coco({**RECORD, **record}, images=images, categories=categories))
+    dataset = rb.read(path)
+    assert value in dataset.findings.first(code, 1)[0].message
+    assert not len(dataset)
+
+
+@pytest.mark.parametrize("wanted", ["b.json", "deep/b.json", "ABSOLUTE", "RELATIVE"])
+def test_a_json_is_chosen_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
+    write(tmp_path / "set" / "a.json", coco())
+    path = write(tmp_path / "set" / "deep" / "b.json", coco(RECORD))
+    monkeypatch.chdir(tmp_path)
+    wanted = {"ABSOLUTE": str(path), "RELATIVE": "set/deep/../deep/b.json"}.get(wanted, wanted)
+    assert boxes_of(rb.read(tmp_path / "set", coco_json=wanted)) == [BOX]
+
+
+def test_a_relative_path_is_read_as_the_absolute_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "annotations" / "instances_val.json", coco(RECORD))
+    (tmp_path / "val").mkdir()
+    (tmp_path / "val" / "a.jpg").write_bytes((ROOT / "fixtures/coco/plain/input/a.jpg").read_bytes())
+    monkeypatch.chdir(path.parent)
+    for source in (path, Path(path.name), Path("..") / "annotations" / path.name):
+        assert rb.read(source).images.names == ["val/a.jpg"]
+
+
+def test_a_data_set_behind_six_hundred_other_files(tmp_path: Path) -> None:
+    write(tmp_path / "train.json", coco(RECORD))
+    for number in range(600):
+        write(tmp_path / "meta" / f"{number}.json", {"shapes": [], "imagePath": "x"})
+    write(tmp_path / "val" / "_annotations.coco.json", coco(RECORD))
+    assert len(rb.read(tmp_path)) == 2
+
+
+def test_what_is_no_data_set_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "set" / "a.json", {"shapes": [], "imagePath": "a.jpg"})
+    with pytest.raises(UnknownFormatError, match="the JSON files here are a labelme file"):
+        rb.read(tmp_path / "set")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links")
+def test_links_that_lead_out_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "elsewhere" / "a.json", coco(RECORD))
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "train.json").symlink_to(path)
+    with pytest.raises(UnknownFormatError, match=r"links that lead out of it are not followed: train\.json"):
+        rb.read(tmp_path / "set")
+
+
+def test_the_decisions_of_all_splits_are_told(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        write(tmp_path / f"instances_{split}.json", coco(RECORD, bbox_format="ltrb"))
+        write(tmp_path / f"captions_{split}.json", coco({"id": 1, "image_id": 1, "caption": "A cat."}))
+    decisions = rb.read(tmp_path).decisions
+    assert decisions["coco_json"].startswith("instances_train.json, instances_val.json (")
+    assert decisions["bbox_format"] == "ltrb (as declared in instances_train.json, instances_val.json)"
+
+
+def test_no_boxes_decide_nothing(tmp_path: Path) -> None:
+    assert "coco_boxes" not in rb.read(write(tmp_path / "a.json", coco())).decisions
+    with pytest.raises(DatasetError, match="the data set has no splits, leave the option out"):
+        rb.read(tmp_path, split="val")
+
+
+def test_a_class_is_asked_for_as_it_is_compared(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json", coco(RECORD, categories=[{"id": 1, "name": "Ka\u0308se "}]))
+    assert len(rb.read(path, only=" K\u00e4se")) == 1
