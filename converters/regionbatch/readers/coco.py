@@ -100,7 +100,8 @@ class CocoReader:
                 collected.add_file(source, pieces, pieces.scalars, len(opened[1]))
                 if pieces.guessed_encoding:
                     report.add("odd_encoding", 0, table=[name])
-        tree.report_strays(report, ".json")
+        if path.is_dir():
+            tree.report_strays(report, ".json")
         return collected.annotations()
 
     def read_loaded(self, content: Mapping[str, Any], options: CocoOptions, report: Report) -> RawAnnotations:

@@ -10,7 +10,7 @@ from regionbatch.errors import AmbiguousDatasetError, DatasetError, OptionError
 from regionbatch.readers.files import SPLIT_NAME, match_split, split_of_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from regionbatch.findings import Report
     from regionbatch.options import CocoOptions
@@ -26,13 +26,18 @@ _STRANGERS: tuple[tuple[str, tuple[bytes, ...]], ...] = (
     ("a panoptic COCO file (use the instances_* file)", (b"segments_info",)),
 )
 """Files that are no data set of ours, with the keys in them."""
+_EMPTY, _NOT_JSON, _CLOSED = "empty", "not JSON", "a file that cannot be read"
 _ANNOTATION_FOLDERS = frozenset({"annotations", "annotation", "labels"})
 """Folders of JSON files only; the names of images are relative to the folder above."""
 
 
 def coco_files(tree: Tree) -> list[str]:
     """The JSON files of a folder that look like COCO."""
-    return [name for name in tree.files(".json") if what_is(Path(tree.on_disk(name))) == "COCO"]
+    return [name for name, kind in _kinds(tree).items() if kind == "COCO"]
+
+
+def _kinds(tree: Tree) -> dict[str, str]:
+    return {name: what_is(Path(tree.on_disk(name))) for name in tree.files(".json")}
 
 
 def others(tree: Tree) -> str:
@@ -50,7 +55,7 @@ def what_is(path: Path) -> str:
                 text += file.read(_SNIFF)
             head = text[:2]
     except OSError as error:
-        return f"a file that cannot be read ({error.strerror})"
+        return f"{_CLOSED} ({error.strerror})"
     if head in (b"\xff\xfe", b"\xfe\xff"):
         text = text.decode("utf-16", "ignore").encode()
     start = text.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
@@ -61,7 +66,7 @@ def what_is(path: Path) -> str:
     if start == b"[":
         return "a list of results (detections)" if holds(b"image_id", b"score") else "a list"
     if start != b"{":
-        return "empty" if not start else "not JSON"
+        return _NOT_JSON if start else _EMPTY
     if strange := next((kind for kind, keys in _STRANGERS if holds(*keys)), ""):
         return strange
     keys = sum(holds(key) for key in (b"images", b"annotations", b"categories"))
@@ -113,10 +118,11 @@ def of_folder(tree: Tree, options: CocoOptions, report: Report) -> dict[str, tup
         DatasetError: None is COCO, or the split asked for is not there.
         AmbiguousDatasetError: Two files could be the same split.
     """
-    found = coco_files(tree)
+    kinds = _kinds(tree)
+    found = [name for name, kind in kinds.items() if kind == "COCO"]
     prefixes = _prefixes(found)  # of all, so that images are called the same whatever is chosen
     if not found:
-        seen = f"; the JSON files here are {kinds}" if (kinds := others(tree)) else ""
+        seen = f"; the JSON files here are {several}" if (several := others(tree)) else ""
         raise DatasetError(f"{tree.root}: no COCO JSON here; needed is images, annotations and categories{seen}")
     if options.coco_json:
         found = _asked(tree, found, options.coco_json)
@@ -127,6 +133,8 @@ def of_folder(tree: Tree, options: CocoOptions, report: Report) -> dict[str, tup
     chosen = {split: _best(tasks) for split, tasks in groups.items()}
     if len(chosen) > 1 and "" in chosen:
         raise _ambiguous(list(chosen.values()))
+    if not options.coco_json:
+        _report_unreadable(kinds, chosen, options.split, report)
     chosen = _only_split(chosen, options.split, str(tree.root))
     passed = {
         split: [name for names in groups[split].values() for name in names if name != chosen[split]] for split in chosen
@@ -136,6 +144,16 @@ def of_folder(tree: Tree, options: CocoOptions, report: Report) -> dict[str, tup
         siblings = ", ".join(sorted(name for names in passed.values() for name in names))
         report.decide("coco_json", kept, f"the boxes are there; {siblings} tell of the same images")
     return {split: (name, prefixes[name]) for split, name in chosen.items()}
+
+
+def _report_unreadable(kinds: Mapping[str, str], chosen: Collection[str], wanted: str | None, report: Report) -> None:
+    """Say which splits are lost, since the one file that is called like them is empty, broken or closed."""
+    for name, kind in kinds.items():
+        split, _ = _split_and_task(name)
+        lost = split and split not in chosen and (wanted is None or match_split(wanted, [split]))
+        if lost and kind.startswith((_EMPTY, _NOT_JSON, _CLOSED)):
+            report.read(images=1)
+            report.add("unreadable_file", 0, value=[kind], table=[name])
 
 
 def _asked(tree: Tree, found: list[str], wanted: str) -> list[str]:
