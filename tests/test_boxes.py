@@ -92,6 +92,21 @@ def test_written_numbers_of_many_boxes(touches: str) -> None:
     assert np.abs(written - box).max() <= MOVED
 
 
+def test_written_numbers_of_boxes_that_end_close_to_the_edge() -> None:
+    """Those that end a few steps before it round over it too."""
+    random = np.random.default_rng(8)
+    first = random.random((100_000, 2))
+    second = 1 - first - random.integers(0, 150, first.shape) * boxes.QUANTUM
+    written = boxes.writable(np.hstack([first, np.maximum(second, boxes.QUANTUM)]))
+    assert keeps_the_rules(written).all()
+
+
+@given(st.lists(st.integers(0, 2**32 - 1) | st.integers(0, 3) | st.integers(0, 5).map(lambda step: step << 16)))
+def test_order_is_that_of_sorting_and_keeps_what_is_equal(codes: list[int]) -> None:
+    wanted = sorted(range(len(codes)), key=codes.__getitem__)
+    assert boxes.order_of(np.array(codes, np.uint32)).tolist() == wanted
+
+
 def test_minus_zero_is_written_as_zero() -> None:
     written = boxes.writable(np.array([[-0.0, -0.0, 0.5, 0.5]]))
     assert not np.signbit(written).any()

@@ -6,6 +6,7 @@ import json
 import math
 import pickle
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -230,6 +231,18 @@ def test_one_image_with_two_sizes_is_told() -> None:
     clean(images_of(("a.jpg", 200, "x/a.jpg"), ("a.jpg", 100, "x/a.jpg"), ("a.jpg", 0, "")), report)
     (told,) = report.findings().first("size_mismatch")
     assert (told.place, told.value) == ("a.jpg", "200 x 200 and 100 x 100 declared")
+
+
+def test_a_merged_image_keeps_its_own_split() -> None:
+    raw = images_of(("a.jpg", 9, ""), ("a.jpg", 9, ""), ("b.jpg", 9, ""))
+    images = replace(raw.images, split=np.array([1, 1, 0], np.int32), splits=("train", "val"))
+    report = Report()
+    report.read(images=3)
+    merged = clean(replace(raw, images=images), report)[0]
+    assert [(name, merged.splits[code]) for name, code in zip(merged.names, merged.split, strict=True)] == [
+        ("a.jpg", "val"),
+        ("b.jpg", "train"),
+    ]
 
 
 def test_two_pictures_of_one_name_are_never_made_one() -> None:

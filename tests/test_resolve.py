@@ -58,6 +58,8 @@ IMAGES = {
     "the base name in another case": ("in/a.jpg", ["A.jpg"], "A.jpg", 1),
     "the stem": ("in/a.jpg", ["a"], "a", 0),
     "the stem with another extension": ("in/a.jpg", ["a.png"], "a.png", 1),
+    "the base name before the stem": ("in/a.jpg", ["a.png", "a.jpg"], "a.jpg", 0),
+    "the stem of a path before another's": ("in/a.jpg", ["a.jpg", "x/a"], "a.jpg", 0),
     "a longer path": ("a.jpg", ["out/a.jpg"], "out/a.jpg", 0),
     "a point that begins no extension": ("in/a.rf.12", ["a.rf.12.jpg", "a.jpg"], "a.rf.12.jpg", 0),
     "the end of a longer name": ("in/a.jpg", ["in/aa.jpg", "A.jpg"], "A.jpg", 1),
@@ -150,6 +152,13 @@ def test_two_images_that_could_be_meant_are_an_error(
             rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids=ids_of(table), skip_unresolved=skip)
         assert str(caught.value).startswith(told)
         assert "give the ids by their paths" in str(caught.value)
+
+
+def test_two_images_are_one_only_if_the_table_says_so_of_both(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path, "cat", images=("in/a.jpg", "out/a.jpg"))
+    table = {"in/a.jpg": id_of("x"), "a.jpg": id_of("x")}
+    with pytest.raises(ResolveError, match=r"out/a\.jpg: it and in/a\.jpg would both be"):
+        rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids=table)
 
 
 def test_two_tags_that_could_be_meant_are_an_error(tmp_path: Path) -> None:
