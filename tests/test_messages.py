@@ -687,7 +687,7 @@ def test_every_code_has_its_advice() -> None:
 @pytest.mark.parametrize("code", CODES)
 def test_a_finding_says_where_and_what_to_do(code: str) -> None:
     report = Report()
-    report.add(code, 0, 7, ["a\nvalue"], table=["labels/a\x1b.txt"])
+    report.note(code, "labels/a\x1b.txt", "a\nvalue", 7)
     [finding] = report.findings()
     check(finding.message, (", got a\\nvalue; ", CODES[code].what))
     assert finding.message.startswith("labels/a\\x1b.txt:7: ")

@@ -149,9 +149,9 @@ def _merge_tags(names: Sequence[str], report: Report) -> tuple[list[str], NDArra
         if not (neat := tidy(name)):
             continue
         if neat != name:
-            report.add("tag_renamed", 0, value=[name], table=[neat])
+            report.note("tag_renamed", neat, name)
         if neat in codes:
-            report.add("tag_merged", 0, table=[neat])
+            report.note("tag_merged", neat)
         new[old] = codes.setdefault(neat, len(codes))
     return list(codes), new
 

@@ -179,7 +179,10 @@ class Report:
         self.images_read = 0
         self.progress: Progress = progress or (lambda _what, _done, _all: None)
         self._groups: list[_Group] = []
-        self._growing: dict[tuple[str, int, Place], tuple[array[int], array[int], _Texts, list[str] | None]] = {}
+        self._growing: dict[tuple[str, int, Place], tuple[array[int], array[int], _Texts]] = {}
+        """Files, places and values of the findings that come one by one, by code, table and kind of place."""
+        self._names: dict[str, list[str]] = {}
+        """What `note` was told of, by code."""
 
     def file(self, name: str) -> int:
         """The code of a file, for `file` columns. Give each file once."""
@@ -211,6 +214,7 @@ class Report:
 
         `file` points into `files`, or into `table` where one is given (image names, for example).
         """
+        table = self.files if table is None else table
         if isinstance(file, int) and isinstance(where, int):
             self._add_one(code, file, where, "" if value is None else next(iter(value)), place, table)
             return
@@ -218,27 +222,23 @@ class Report:
         files = np.broadcast_to(np.asarray(file, np.int32), np.broadcast_shapes(wheres.shape, np.shape(file)))
         wheres = np.broadcast_to(wheres, files.shape)
         if len(files):
-            table = self.files if table is None else table
             values = value if value is None or isinstance(value, np.ndarray) else _Texts(value)
             self._groups.append(_Group(CODES[code].name, table, files, wheres, values, place))
 
-    def _add_one(
-        self, code: str, file: int, where: int, value: object, place: Place, table: Sequence[str] | None
-    ) -> None:
+    def note(self, code: str, name: str, value: object = "", where: int = 0) -> None:
+        """Report one finding about something that no table has, by its name: a file that is no label file, a class."""
+        names = self._names.setdefault(code, [])
+        if not names or names[-1] != name:
+            names.append(name)
+        self._add_one(code, len(names) - 1, where, value, "line", names)
+
+    def _add_one(self, code: str, file: int, where: int, value: object, place: Place, table: Sequence[str]) -> None:
         """Put a finding behind those of its kind, so that a million that come one by one are a few columns too."""
-        alone = table is not None and len(table) == 1  # a table made for this finding
-        key = (code, 0 if alone else id(self.files if table is None else table), place)
+        key = code, id(table), place  # the group keeps the table, so that no other gets its number
         if key not in self._growing:
-            names: list[str] | None = [] if alone else None
-            columns = array("i"), array("q"), _Texts()
-            self._growing[key] = (*columns, names)
-            shown = names if names is not None else self.files if table is None else table
-            self._groups.append(_Group(CODES[code].name, shown, *columns, place))
-        files, wheres, values, names = self._growing[key]
-        if names is not None and table is not None:
-            if not names or names[-1] != table[0]:
-                names.append(table[0])
-            file = len(names) - 1
+            self._growing[key] = array("i"), array("q"), _Texts()
+            self._groups.append(_Group(CODES[code].name, table, *self._growing[key], place))
+        files, wheres, values = self._growing[key]
         files.append(file)
         wheres.append(where)
         values.append(value)
@@ -248,7 +248,7 @@ class Report:
         self.decisions[option] = on_one_line(f"{value} ({evidence})")
         if doubtful:
             text = f"{value}, because {evidence}"
-            self.add("doubtful_decision", 0, value=[text], table=[f"--{option.replace('_', '-')}"])
+            self.note("doubtful_decision", f"--{option.replace('_', '-')}", text)
 
     def findings(self) -> Findings:
         """What was reported so far."""

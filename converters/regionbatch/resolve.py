@@ -102,7 +102,7 @@ def resolve(
         if id_ is None:
             left.append(code)
         if rename and wanted[code] != names[code]:
-            report.add("mapped", 0, value=[wanted[code]], table=[names[code]])
+            report.note("mapped", names[code], wanted[code])
     if kind == "image" and left:
         own = set(names)
         ids = {name: id_ for name, id_ in ids.items() if name not in own}  # those are the ids of these images
@@ -148,9 +148,9 @@ def _match(
             )
         found[code] = ids[match]
         if kind == "image" and _is_elsewhere(names[code], match):
-            report.add("matched_elsewhere", 0, value=[match], table=[names[code]])
+            report.note("matched_elsewhere", names[code], match)
         elif kind == "tag" or not _is_sure(names[code], match):
-            report.add("matched_loosely", 0, value=[match], table=[names[code]])
+            report.note("matched_loosely", names[code], match)
     return still
 
 

@@ -99,7 +99,7 @@ class CocoReader:
                 pieces = Pieces(opened, name, _WANTED)
                 collected.add_file(source, pieces, pieces.scalars, len(opened[1]))
                 if pieces.guessed_encoding:
-                    report.add("odd_encoding", 0, table=[name])
+                    report.note("odd_encoding", name)
         if path.is_dir():
             tree.report_strays(report, ".json")
         return collected.annotations()
@@ -327,7 +327,7 @@ class _Collected:
             needed = "needed is a JSON object with images, annotations and categories"
             raise DatasetError(f"{name}: there is no array of images, got {keys}; {needed}")
         if header.get("annotations", "null") == "null":
-            self._report.add("no_annotations", 0, table=[name])
+            self._report.note("no_annotations", name)
         declared = header.get("bbox_format", "")
         order = self._options.bbox_format
         if order == "auto":

@@ -153,7 +153,7 @@ def _report_unreadable(kinds: Mapping[str, str], chosen: Collection[str], wanted
         lost = split and split not in chosen and (wanted is None or match_split(wanted, [split]))
         if lost and kind.startswith((_EMPTY, _NOT_JSON, _CLOSED)):
             report.read(images=1)
-            report.add("unreadable_file", 0, value=[kind], table=[name])
+            report.note("unreadable_file", name, kind)
 
 
 def _asked(tree: Tree, found: list[str], wanted: str) -> list[str]:

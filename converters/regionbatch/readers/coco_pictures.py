@@ -79,7 +79,7 @@ def _picture(image: Listed, report: Report) -> tuple[str, str] | None:
     if len(hits) < 2:
         return hits[0] if hits else None
     chosen = next((hit for hit in hits if size(hit[1]) == image.size), hits[0])
-    report.add("picture_chosen", 0, value=[", ".join(name for name, _ in hits)], table=[chosen[0]])
+    report.note("picture_chosen", chosen[0], ", ".join(name for name, _ in hits))
     return chosen
 
 

@@ -241,13 +241,13 @@ class Tree:
         `told` are folded paths whose images were dropped because of them.
         """
         for path in self.outside:
-            report.add("outside_dataset", 0, table=[path])
+            report.note("outside_dataset", path)
         why = self.blocked()
         odd = [path for path in self.odd if path.lower().endswith(suffixes)]
         for path in dict.fromkeys((*odd, *self.closed)):
             if fold(path) not in told:
                 report.read(images=1)
-                report.add("unreadable_file", 0, value=[why[fold(path)]], table=[path])
+                report.note("unreadable_file", path, why[fold(path)])
 
 
 def pictures_of(folder: Folder) -> list[str]:
@@ -455,7 +455,7 @@ def read_lines(tree: Tree, path: str, report: Report) -> list[str]:
     except UnreadableError as error:
         raise DatasetNotFoundError(f"{path}: cannot be read, got {error}; repair it") from error
     if guessed:
-        report.add("odd_encoding", 0, table=[path])
+        report.note("odd_encoding", path)
     return [line.strip() for line in _LINE_END.split(data.decode().rstrip())] if data.strip() else []
 
 

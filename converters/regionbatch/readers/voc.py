@@ -72,14 +72,14 @@ def _parse(tree: Tree, name: str, report: Report) -> Annotation | None:
     try:
         annotation = voc_xml.parse(tree.read(name))
     except UnreadableError as error:
-        report.add("unreadable_file", 0, value=[str(error)], table=[name])
+        report.note("unreadable_file", name, str(error))
     except voc_xml.UnsafeError as error:
-        report.add("unsafe_xml", 0, value=[str(error)], table=[name])
+        report.note("unsafe_xml", name, str(error))
     except voc_xml.BrokenError as error:
-        report.add("unreadable_file", 0, error.line, [str(error)], table=[name])
+        report.note("unreadable_file", name, str(error), error.line)
     else:
         if annotation.guessed_encoding:
-            report.add("odd_encoding", 0, table=[name])
+            report.note("odd_encoding", name)
         return annotation
     return None
 

@@ -93,7 +93,7 @@ def _without_strays(tree: Tree, files: list[str], report: Report) -> list[str]:
     strays = {name for name, home in loose.items() if _is_below(home, homes)}
     others = {name for name in loose if not is_annotation(tree, name)}
     for name in sorted(strays - others):
-        report.add("unlisted_label", 0, table=[name])
+        report.note("unlisted_label", name)
     return [name for name in files if name not in strays and name not in others]
 
 
@@ -138,7 +138,7 @@ def _listed(
                 if name := known.get(stem) or _by_its_end(known, stem):
                     chosen.setdefault(name, split)
                 elif stem and not quiet:
-                    report.add("missing_label", 0, number, [stem], table=[path])
+                    report.note("missing_label", path, stem, number)
     return chosen
 
 

@@ -261,9 +261,9 @@ def _blocks(
             if not text.isascii():
                 text, guessed = as_utf8(text)
                 if guessed:
-                    report.add("odd_encoding", 0, table=[label])
+                    report.note("odd_encoding", label)
         except UnreadableError as error:
-            report.add("unreadable_file", 0, value=[str(error)], table=[label])
+            report.note("unreadable_file", label, str(error))
             unreadable.add(label)
             text = b""
         texts.append(text)

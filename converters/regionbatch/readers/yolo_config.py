@@ -70,7 +70,7 @@ def read_yaml(tree: Tree, name: str, report: Report, *, names: bool = True, aske
     if not isinstance(content, dict) or not ("names" in content or {"train", "val"} & set(content)):
         return None
     if guessed:
-        report.add("odd_encoding", 0, table=[name])
+        report.note("odd_encoding", name)
     splits: dict[str, list[str]] = {}
     for key, split in _SPLIT_KEYS.items():
         value = content.get(key)
@@ -80,7 +80,7 @@ def read_yaml(tree: Tree, name: str, report: Report, *, names: bool = True, aske
     listed = _yaml_names(tree, name, content["names"], report) if names and content.get("names") else None
     count = content.get("nc")
     if listed is not None and isinstance(count, str) and count.strip() and count.strip() != str(len(listed)):
-        report.add("class_count_mismatch", 0, value=[f"nc {count} and {len(listed)} names"], table=[name])
+        report.note("class_count_mismatch", name, f"nc {count} and {len(listed)} names")
     home = path if isinstance(path := content.get("path"), str) else ""
     return Config(name, listed, splits, home, _keypoints(content.get("kpt_shape")))
 
@@ -257,7 +257,7 @@ def _notes(tree: Tree, name: str, report: Report) -> list[str] | None:
     except (UnreadableError, ValueError, KeyError, TypeError, RecursionError):
         return None
     if guessed and names:
-        report.add("odd_encoding", 0, table=[name])
+        report.note("odd_encoding", name)
     return names
 
 
@@ -293,7 +293,7 @@ def split_entries(tree: Tree, config: Config, report: Report) -> list[Entry]:
             "correct the paths in it, or name the folder of the data set instead"
         )
     for entry in missing:
-        report.add("missing_split", 0, value=[entry], table=[config.file])
+        report.note("missing_split", config.file, entry)
     return found
 
 
@@ -357,7 +357,7 @@ def listed_pictures(tree: Tree, name: str, report: Report, label_of: Callable[[s
                 break
         else:
             if entry:
-                report.add("missing_label", 0, number, [entry], table=[name])
+                report.note("missing_label", name, entry, number)
 
 
 def _listed(tree: Tree, homes: list[str], name: str, label_of: Callable[[str], str | None]) -> str | None:

@@ -190,7 +190,7 @@ class Pairs:
         }
         for label in labels:
             if label[:-4] in claimed:
-                self._report.add("second_label", 0, value=[claimed[label[:-4]]], table=[label])
+                self._report.note("second_label", label, claimed[label[:-4]])
                 self._used.add(label)
         return [label for label in labels if label not in self._used]
 
@@ -203,7 +203,7 @@ class Pairs:
             stem = _forms(picture.rpartition("/")[2])[0]
             [label, *others] = labels.get(stem, [""])
             if label in self._unpaired and not others and len(pictures[stem]) == 1:
-                self._report.add("paired_by_name", 0, value=[label], table=[picture])
+                self._report.note("paired_by_name", picture, label)
                 self._take(picture, label)
                 del self._unpaired[label]
 
@@ -215,7 +215,7 @@ class Pairs:
                 homes[folder] = picture_folder(self._tree, folder)
             picture = _joined(homes[folder], name[:-4])
             if picture in self.pictures:
-                self._report.add("second_label", 0, value=[self.label.get(picture, picture)], table=[label])
+                self._report.note("second_label", label, self.label.get(picture, picture))
                 continue
             self.pictures[picture] = self._unpaired[label]
             self._take(picture, label)
@@ -225,7 +225,7 @@ class Pairs:
         by_label: dict[str, str] = {}
         for picture, label in self.label.items():
             if by_label.setdefault(label, picture) != picture:
-                self._report.add("shared_label", 0, value=[f"{by_label[label]} and {picture}"], table=[label])
+                self._report.note("shared_label", label, f"{by_label[label]} and {picture}")
 
     def strangers(self) -> tuple[str, str]:
         """A picture and a label file, if there are many of both and no two belong together; else two empty texts."""
