@@ -56,8 +56,8 @@ class Pictures:
         self._indices: dict[Tree, Stems] = {}
         self._neighbours: dict[str, set[str]] = {}
         """By folder: the folded stems of its XML files."""
-        self._usual: dict[str, tuple[list[Stems], PictureFinder]] = {}
-        """By the folder of XML files: the folders with pictures that belong to it."""
+        self._usual: dict[str, tuple[dict[str, Picture], list[Stems], PictureFinder]] = {}
+        """By the folder of XML files: what leaves no question, by stem, and the folders with pictures that belong."""
 
     def find(self, xml: str, file_name: str) -> Picture:
         """The picture of an XML file: in the usual folders, `image_dir`, anywhere; or else that of its <filename>."""
@@ -65,7 +65,9 @@ class Pictures:
         stem, last = file.rpartition(".")[0], file_name.rpartition("/")[2]
         if folder not in self._usual:
             self._usual[folder] = self._usual_of(folder)
-        usual, finder = self._usual[folder]
+        plain, usual, finder = self._usual[folder]
+        if known := plain.get(stem):
+            return known
         for stems in usual:
             if found := _called(stems, stem):
                 return _pick(self._tree, found, stem, last, 0)
@@ -75,14 +77,20 @@ class Pictures:
         name, path = finder.find(file_name) if file_name else ("", "")
         return Picture(name, path, _OF_NEIGHBOUR if path and self._is_of_neighbour(xml, name) else _BY_FILE_NAME)
 
-    def _usual_of(self, folder: str) -> tuple[list[Stems], PictureFinder]:
+    def _usual_of(self, folder: str) -> tuple[dict[str, Picture], list[Stems], PictureFinder]:
         home, annotations, sub = split_at_annotations(f"{folder}/" if folder else "")
         sub = sub.rstrip("/")
         places = [(home, name, sub) for name in (_PICTURE_FOLDERS if annotations else _LOOSE_FOLDERS)]
         below = ["/".join(part for part in place if part) for place in [*places, (home, annotations, sub)]]
         listed = [(place, listing) for place in dict.fromkeys(below) if (listing := self._tree.folder(place))]
         stems = [_by_stem(f"{place}/{name}" if place else name for name in pictures_of(one)) for place, one in listed]
-        return [one for one in stems if one], PictureFinder(self._tree, [*below, home], self._image_dir)
+        stems = [one for one in stems if one]
+        plain = {
+            stem: Picture(paths[0], self._tree.on_disk(paths[0]), 0)
+            for paths in (stems[0].values() if stems else ())
+            if len(paths) == 1 and not is_picture(stem := _without_ending(paths[0]))
+        }
+        return plain, stems, PictureFinder(self._tree, [*below, home], self._image_dir)
 
     def _is_of_neighbour(self, xml: str, picture: str) -> bool:
         """Whether another XML file of the folder has the stem of a picture, be it broken or of another split."""

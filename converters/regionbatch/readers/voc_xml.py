@@ -227,7 +227,7 @@ def _parts(
 def _corners(bndbox: etree._Element) -> Box | None:
     """The four numbers; None: there are not four, each once."""
     texts = {child.tag: child.text for child in bndbox if not len(child)}
-    if len(bndbox) != len(_CORNERS) and sum(child.tag in _CORNERS for child in bndbox) != len(_CORNERS):
+    if len(bndbox) != 4 and sum(child.tag in _CORNERS for child in bndbox) != 4:
         return None
     try:
         xmin, ymin, xmax, ymax = texts["xmin"], texts["ymin"], texts["xmax"], texts["ymax"]
