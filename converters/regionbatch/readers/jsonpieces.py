@@ -12,7 +12,7 @@ import json
 import mmap
 import os
 import re
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -65,27 +65,27 @@ def document(path: Path) -> Iterator[tuple[FileIO, mmap.mmap]]:
     Raises:
         DatasetError: It is empty, or the system refuses.
     """
-    try:
-        with path.open("rb", buffering=0) as file:
-            if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-                import tempfile  # noqa: PLC0415 - only for UTF-16
+    with ExitStack() as stack:
+        try:
+            opened = _opened(path, stack)
+        except OSError as error:
+            what = f"cannot be read, got {error.strerror or error}; check its permissions"
+            raise DatasetError(f"{path}: {what}") from error
+        yield opened
 
-                with tempfile.TemporaryFile(buffering=0) as copy:
-                    file.seek(0)
-                    for text in codecs.iterdecode(iter(lambda: file.read(PIECE), b""), "utf-16", "replace"):
-                        copy.write(text.encode())
-                    copy.flush()
-                    with mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-                        yield copy, mapped
-            elif os.fstat(file.fileno()).st_size == 0:
-                raise DatasetError(f"{path}: the file is empty; it may not have been written to its end")
-            else:
-                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-                    yield file, mapped
-    except OSError as error:
-        if isinstance(error, DatasetError):
-            raise
-        raise DatasetError(f"{path}: cannot be read, got {error.strerror or error}; check its permissions") from error
+
+def _opened(path: Path, stack: ExitStack) -> tuple[FileIO, mmap.mmap]:
+    file = stack.enter_context(path.open("rb", buffering=0))
+    if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+        import tempfile  # noqa: PLC0415 - only for UTF-16
+
+        utf_16, file = file, stack.enter_context(tempfile.TemporaryFile(buffering=0))  # noqa: SIM115 - the stack's
+        utf_16.seek(0)
+        for text in codecs.iterdecode(iter(lambda: utf_16.read(PIECE), b""), "utf-16", "replace"):
+            file.write(text.encode())
+    if os.fstat(file.fileno()).st_size == 0:
+        raise DatasetError(f"{path}: the file is empty; it may not have been written to its end")
+    return file, stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 class Pieces:

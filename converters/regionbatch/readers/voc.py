@@ -132,7 +132,8 @@ class _Columns:
         self._claims.settle()
         splits = sorted(set(self._splits) - {""})
         sizes = np.asarray(self._sizes, np.int32).reshape(-1, 2)
-        split = np.asarray([splits.index(split) if split else -1 for split in self._splits], np.int32)
+        codes_of = {split: code for code, split in enumerate(splits)}
+        split = np.asarray([codes_of.get(split, -1) for split in self._splits], np.int32)
         return RawAnnotations(
             mode=_origin(options, self._devkit, box, self._report),
             box=box,
