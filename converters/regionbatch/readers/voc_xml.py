@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from lxml import etree
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def _safe_parser(encoding: str | None = None) -> etree.XMLParser:
@@ -101,7 +98,9 @@ def parse(data: bytes) -> Annotation:
             devkit = any(_DEVKIT.search(_text(part)) for part in child if part.tag in ("database", "annotation"))
     if not things:
         _refuse_hidden_boxes(root)
-    objects = [found for thing, where in zip(things, _places(things), strict=True) for found in _objects(thing, where)]
+    objects: list[Object] = []
+    for thing, where in zip(things, _places(things), strict=True):
+        objects += _objects(thing, where)
     return Annotation(file_name, *size, devkit, objects, guessed)
 
 
@@ -113,7 +112,9 @@ def _annotation(data: bytes) -> tuple[etree._Element, bool]:
         if b"<!ENTITY" in data:  # the parser's own limit on entities stopped it
             raise UnsafeError(str(error)) from error
         raise
-    _refuse_entities(root)
+    # A DOCTYPE begins with these two letters, but in encodings that make something else of them.
+    if b"<!" in data or not data.startswith(b"<annotation"):
+        _refuse_entities(root)
     if b"xmlns" in data or str(root.tag)[:1] == "{":
         _forget_namespaces(root)
     if root.tag != "annotation":
@@ -185,22 +186,25 @@ def _forget_namespaces(root: etree._Element) -> None:
             element.tag = element.tag.rpartition("}")[2]
 
 
-def _objects(element: etree._Element, where: int) -> Iterator[Object]:
+def _objects(element: etree._Element, where: int) -> list[Object]:
     """The boxes of an <object>: of its direct children, since parts and attributes inside have names and boxes too."""
     names, marks, boxes, shapes = _parts(element)
-    name = names[0] if names else ""
-    if len(names) > 1:
-        yield Object(where, name, NO_BOX, (), "unknown_class", f"several names: {', '.join(names)}")
-    elif not name:
-        yield Object(where, name, NO_BOX, (), "unknown_class", "no name")
-    elif not boxes and not shapes:
-        yield Object(where, name, NO_BOX, (), "not_a_box", "no bndbox")
-    for part in (boxes or shapes) if len(names) == 1 else ():
-        box = _corners(part) if boxes else _around(part)
-        if box is None:
-            yield Object(where, name, NO_BOX, (), "not_a_box", " ".join(" ".join(part.itertext()).split()))
-        else:
-            yield Object(where, name, box, marks if boxes else (*marks, "box_from_shape"))
+    if len(names) != 1:
+        value = f"several names: {', '.join(names)}" if names else "no name"
+        return [Object(where, next(iter(names), ""), NO_BOX, (), "unknown_class", value)]
+    [name] = names
+    if boxes:
+        found = [(part, _corners(part), marks) for part in boxes]
+    elif shapes:
+        found = [(part, _around(part), (*marks, "box_from_shape")) for part in shapes]
+    else:
+        return [Object(where, name, NO_BOX, (), "not_a_box", "no bndbox")]
+    return [
+        Object(where, name, box, marks)
+        if box is not None
+        else Object(where, name, NO_BOX, (), "not_a_box", " ".join(" ".join(part.itertext()).split()))
+        for part, box, marks in found
+    ]
 
 
 def _parts(
@@ -219,7 +223,7 @@ def _parts(
             boxes.append(child)
         elif tag == "robndbox" or tag == "polygon":  # noqa: PLR1714 - no tuple is made for each of a million elements
             shapes.append(child)
-        elif tag in _FLAGS and (text := _text(child)) != "0" and _is_yes(text):
+        elif tag in _FLAGS and child.text != "0" and _is_yes(_text(child)):
             marks += (_FLAGS[tag],)
     return names, marks, boxes, shapes
 
