@@ -63,7 +63,11 @@ def named(images: Sequence[Listed], report: Report) -> tuple[list[str], list[str
     whole path it ends with. What two splits list under one name and have no picture of are two images.
     """
     names, paths = [image.path for image in images], [""] * len(images)
-    found = {row: hit for row, image in enumerate(images) if (hit := _picture(image, report))}
+    found = {
+        row: hit
+        for row, image in enumerate(images)
+        if (finder := image.source.finder) and finder.may_find(image.name) and (hit := _picture(image, finder, report))
+    }
     for row, (name, path) in unshared(found, [image.name for image in images]).items():
         names[row], paths[row] = name, path
     for row in _in_two_splits(images):
@@ -73,9 +77,9 @@ def named(images: Sequence[Listed], report: Report) -> tuple[list[str], list[str
     return names, paths
 
 
-def _picture(image: Listed, report: Report) -> tuple[str, str] | None:
+def _picture(image: Listed, finder: PictureFinder, report: Report) -> tuple[str, str] | None:
     """The picture of an image; of several, the one that has the declared size, or else the first."""
-    hits = image.source.finder.find_every(image.name) if image.source.finder else []
+    hits = finder.find_every(image.name)
     if len(hits) < 2:
         return hits[0] if hits else None
     chosen = next((hit for hit in hits if size(hit[1]) == image.size), hits[0])

@@ -317,6 +317,10 @@ class PictureFinder:
             self._stems[key] = folded | stems | {name: name for name in names}
         return self._stems[key]
 
+    def may_find(self, name: str) -> bool:
+        """Whether it is worth looking for a name: told without looking."""
+        return bool(self._with_pictures) or "/" in name
+
     def find(self, name: str) -> tuple[str, str]:
         """The picture's path relative to the data set, and the path to open; two empty texts: it is not there."""
         return next(iter(self.find_every(name)), ("", ""))
