@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -205,6 +206,17 @@ def test_tags_are_found_and_renamed_as_in_convert(tmp_path: Path) -> None:
         assert result.plan.new_tags == ["bird"]
         assert result.findings.counts()["matched_loosely"] == 1
         assert result.findings.counts()["mapped"] == 2
+
+
+def test_classes_that_differ_in_case_get_a_tag_each(tmp_path: Path) -> None:
+    """Also where an earlier run ended after the first of them."""
+    dataset = rb.read(write_set(tmp_path, images=3, tags=("Cat", "cat")))
+    for there in ("Cat", "cat"):
+        with rehearsal() as (service, project, client):
+            client.create_tag(project, there)
+            result = upload(dataset, client, project)
+            assert_exact(dataset, result, service, project)
+            assert Counter(row.tag_name for row in service.regions(project)) == {"Cat": 30, "cat": 30}
 
 
 def test_no_tag_for_a_class_none_of_whose_boxes_can_be_sent(tmp_path: Path) -> None:
