@@ -234,6 +234,28 @@ def test_no_tag_for_a_class_none_of_whose_boxes_can_be_sent(tmp_path: Path) -> N
         assert result.calls == result.plan.calls
 
 
+def test_no_tag_for_a_class_whose_pictures_the_service_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Known only once the pictures went up: the tags of the plan are the most that are created."""
+    for number, name in enumerate(("good.png", "bad.png")):
+        picture(tmp_path / name, colour=number)
+    dataset = rb.read(write_coco(tmp_path, [(f"{name}.png", name, (1, 1, 5, 5)) for name in ("good", "bad")]))
+    with rehearsal() as (_, project, client):
+        create = client.create_images
+
+        def create_images(to: str, pictures: Any) -> Any:
+            rows = create(to, pictures)
+            for row in rows:
+                if row.source_url == "1.png":
+                    row.status, row.image = "ErrorImageFormat", None
+            return rows
+
+        monkeypatch.setattr(client, "create_images", create_images)
+        result = upload(dataset, client, project)
+        assert ([*result.plan.new_tags], result.new_tags) == (["good", "bad"], 1)
+        assert [tag.name for tag in client.tags(project)] == ["good"]
+        assert (result.created, result.failed, result.lost) == (1, 1, 1)
+
+
 def test_classes_without_a_tag_can_be_left_out(tmp_path: Path) -> None:
     dataset = rb.read(write_set(tmp_path, images=3))
     with rehearsal() as (service, project, client):
@@ -310,6 +332,18 @@ def test_more_images_than_the_tier_takes(tmp_path: Path, monkeypatch: pytest.Mon
         assert "ErrorLimitExceed" in result.findings.first("region_failed", 1)[0].message
         assert result.created + result.failed == 330
         assert len(service.regions(project)) == 330 + result.created
+
+
+def test_a_listing_that_is_behind_is_no_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regions that were confirmed are asked for by id before they are called missing."""
+    dataset = rb.read(write_set(tmp_path))
+    with rehearsal() as (_, project, client):
+        listing = client.tagged_images
+        monkeypatch.setattr(client, "tagged_images", lambda *given, **page: listing(*given, **page)[3:])
+        result = upload(dataset, client, project)
+        assert (str(result.verification), result.lost) == ("330 verified, 0 missing, 0 moved, 0 extra", 0)
+        assert result.calls["GetImagesByIds"] == 1
+        assert rb.verify(dataset, client, project, image_ids=result.image_ids, pace=Clock().pace()).good
 
 
 # Pictures
@@ -603,9 +637,9 @@ def test_a_picture_that_breaks_the_service_spoils_no_other(
         monkeypatch.setattr(client, "create_images", create_images)
         result = upload(dataset, client, project)
         assert (result.created, result.failed, result.new_images) == (210, 30, 8)
-        assert [finding.message for finding in result.findings if finding.code == "picture_refused"] == [
-            "00005.png: Custom Vision does not take the picture, got Broken: broken; use --shrink, or replace it"
-        ]
+        [refused] = result.findings.first("picture_refused")
+        assert (refused.place, refused.value) == ("00005.png", "Broken: broken")
+        assert refused.message.endswith("; see the reason; --shrink helps with size and format")
         assert sorted(result.image_ids) == sorted(set(dataset.images.names) - {"00005.png"})
 
 
