@@ -271,11 +271,11 @@ def test_classes_without_a_tag_can_be_left_out(tmp_path: Path) -> None:
 def test_a_negative_tag_takes_no_boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = rb.read(write_set(tmp_path, images=3))
     with rehearsal() as (service, project, client):
-        monkeypatch.setattr(
-            client, "tags", lambda _project: [rb.customvision.client.Tag(id=id_of("t"), name="cat", type="Negative")]
-        )
-        with pytest.raises(rb.ResolveError, match="negative tag"):
-            upload(dataset, client, project)
+        for kind in ("Negative", "GeneralCompact"):
+            tag = rb.customvision.client.Tag(id=id_of("t"), name="cat", type=kind)
+            monkeypatch.setattr(client, "tags", lambda _project, tag=tag: [tag])
+            with pytest.raises(rb.ResolveError, match=f"^cat: boxes need a Regular tag, got one that is {kind}; use"):
+                upload(dataset, client, project)
         assert not WRITES & set(service.calls)
 
 
@@ -506,6 +506,21 @@ def test_a_body_that_is_too_large_after_all_is_halved(tmp_path: Path) -> None:
         assert service.calls["CreateImagesFromFiles"] > 1
 
 
+def test_a_picture_alone_needs_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = rb.read(write_set(tmp_path, images=1, boxes=0))
+    with rehearsal() as (_, project, client):
+        create = client.create_images
+
+        def create_images(to: str, pictures: Any) -> Any:
+            rows = create(to, pictures)
+            for row in rows:
+                row.source_url = f"https://127.0.0.1/{row.source_url}?sig=1"
+            return rows
+
+        monkeypatch.setattr(client, "create_images", create_images)
+        assert upload(dataset, client, project).new_images == 1
+
+
 def test_statuses_that_nobody_foresaw(tmp_path: Path) -> None:
     """The service is stricter than its documentation: the picture fails with the status, the others go up."""
     dataset = rb.read(write_set(tmp_path, images=4))
@@ -601,6 +616,30 @@ def test_a_refused_batch_is_halved_until_the_offenders_stand_alone(
         assert result.verification is not None
         assert result.verification.missing == count == result.lost
         assert len(sizes) <= 4 + 14 * count
+
+
+@pytest.mark.parametrize(("boxes", "ends"), [(250, True), (33, True), (32, False)])
+def test_a_service_that_takes_nothing_is_not_asked_for_every_region(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boxes: int, ends: bool
+) -> None:
+    dataset = rb.read(write_set(tmp_path, images=3 if boxes < 99 else 6, boxes=boxes))
+    with rehearsal() as (_, project, client):
+        sizes = refusing(client, set(dataset.regions.box[:, 0].tolist()), monkeypatch)
+        if ends:
+            with pytest.raises(rb.ServiceError, match="CreateImageRegions: no; no"):
+                upload(dataset, client, project)
+            assert len(sizes) < 3 * 127 + 20
+        else:
+            result = upload(dataset, client, project)
+            assert (result.failed, result.created) == (64, 0), "one batch proves nothing"
+
+
+def test_one_region_that_is_taken_keeps_the_others_going(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = rb.read(write_set(tmp_path, images=5, boxes=60))
+    with rehearsal() as (_, project, client):
+        refusing(client, set(dataset.regions.box[1:, 0].tolist()), monkeypatch)
+        result = upload(dataset, client, project)
+        assert (result.created, result.failed) == (1, 239)
 
 
 def test_an_entry_that_breaks_the_service_spoils_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -228,12 +228,14 @@ class Uploader:
                 if tries == TRIES or not isinstance(error, TransportError) or _halves_help(error, rows, tries):
                     self._split(rows, error)
                     return
+                trouble: ServiceError = error
             else:
                 last = self._judge(rows, answer) or last
                 rows = [row for row in rows if row not in self.ids and row not in self.refused]
                 if not rows:
                     return
-            self._pace.sleep(self._pace.delay(tries))
+                trouble = ServiceError(f"{_CREATE}: {len(rows)} pictures are not there, got {last[0]}; run it again")
+            self._pace.wait_out(trouble, self._pace.delay(tries))
         self.refused.update(dict.fromkeys(rows, last))
 
     def _create(self, rows: Sequence[int]) -> list[UploadedImage]:
@@ -264,7 +266,8 @@ class Uploader:
         found: dict[int, str] = {}
         trouble = None
         for result in answer:
-            row = row_of.get(result.source_url)
+            # Of one picture there is no doubt, whatever the service made of its name.
+            row = rows[0] if len(rows) == len(answer) == 1 else row_of.get(result.source_url)
             if row is None:
                 continue
             if result.image is not None:

@@ -203,8 +203,9 @@ def _tags(
     for code in used:
         if not found[code]:
             missing[(rename or {}).get(dataset.tags[code], dataset.tags[code])] += int(counts[code])
-    if negative := sorted({tag.name for tag in tags if tag.type != "Regular"} & set(missing)):
-        raise ResolveError(f"{negative[0]}: object detection takes no boxes with a negative tag; use --map OLD=NEW")
+    if others := sorted((tag.name, tag.type) for tag in tags if tag.type != "Regular" and tag.name in missing):
+        name, kind = others[0]
+        raise ResolveError(f"{name}: boxes need a Regular tag, got one that is {kind}; use --map OLD=NEW")
     if missing and not create:
         if skip:
             return ids, []

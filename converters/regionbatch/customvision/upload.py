@@ -119,6 +119,7 @@ def upload(
     strict: bool = False,
     progress: Progress | None = None,
     planned: Callable[[Plan], object] | None = None,
+    notice: Callable[[str], object] | None = None,
     pace: Pace | None = None,
     in_flight: int = IN_FLIGHT,
 ) -> UploadResult:
@@ -142,6 +143,7 @@ def upload(
         strict: Raise before the first write if a region or a picture would be dropped, or was adjusted.
         progress: Called with what is done, how much of it, and how much there is.
         planned: Called with the plan before the first write; an exception from it ends the upload there.
+        notice: Called, from any thread, with a line that says why nothing happens for a while.
         pace: The rate and the clock, instead of the tier's.
         in_flight: Batches of regions under way at a time.
 
@@ -154,6 +156,7 @@ def upload(
     """
     limits = tier_of(tier)
     pace = pace or Pace(limits.calls_per_second)
+    pace.notice = notice or pace.notice
     report = Report(progress)
     set_now = fingerprint(dataset, rename)
     with Journal(journal, project_id, read_only=dry_run) as log:
@@ -261,7 +264,7 @@ def _create_tag(client: TrainingClient, project_id: str, name: str, pace: Pace, 
             if is_final(error):
                 raise
             if isinstance(error, TransportError):
-                pace.sleep(pace.settle + pace.delay(tries))
+                pace.wait_out(error, pace.settle + pace.delay(tries))
             tags = pace.call("GetTags", partial(client.tags, project_id), repeat=True)
             id_ = next((tag.id for tag in tags if tag.name == name), "")
             if not id_ and (not isinstance(error, TransportError) or tries == TRIES):
