@@ -375,6 +375,14 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         Journal(tmp_path / "nowhere" / "journal.sqlite", PROJECT)
 
 
+def test_a_journal_that_can_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Journal(tmp_path / "journal.sqlite", PROJECT).close()
+    monkeypatch.setattr(os, "access", lambda *_arguments: False)  # as on a disk that can only be read
+    with pytest.raises(rb.JournalError, match=r"cannot be written, got one that can only be read; name another"):
+        Journal(tmp_path / "journal.sqlite", PROJECT)
+    Journal(tmp_path / "journal.sqlite", PROJECT, read_only=True).close()
+
+
 def test_a_damaged_journal(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     with Journal(path, PROJECT) as journal:

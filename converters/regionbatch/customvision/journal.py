@@ -7,6 +7,7 @@ One run has it at a time; the lock is SQLite's own and ends with the process.
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 import threading
 import time
@@ -237,10 +238,15 @@ def _address(path: str | PathLike[str] | None, *, read_only: bool) -> str:
     """What SQLite is to open; an address for reading only, which leaves nothing beside the file.
 
     Who is at work, or was killed, leaves a log beside it that has to be read too; without one, the file is all.
+
+    Raises:
+        JournalError: It is to be written, and cannot be.
     """
     if path is None or (read_only and not (Path(path).is_file() and Path(path).stat().st_size)):
         return ":memory:"
     if not read_only:
+        if Path(path).exists() and not os.access(path, os.W_OK):  # SQLite would say no more than "disk I/O error"
+            raise JournalError(f"{path}: {_NO_WRITING[0]}, got one that can only be read; {_NO_WRITING[1]}")
         return str(Path(path).absolute())
     log = Path(f"{path}-wal")
     whole = not (log.exists() and log.stat().st_size)
