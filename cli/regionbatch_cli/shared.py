@@ -159,7 +159,7 @@ class Bar:
 
     def say(self, line: str) -> None:
         """Print a line above it; from any thread."""
-        self._bar.console.print(line, markup=False, highlight=False)
+        self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Wipe it out."""

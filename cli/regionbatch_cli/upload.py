@@ -52,7 +52,7 @@ def upload(
     shrink: bool,
     dry_run: bool,
 ) -> int:
-    """Put a data set on a project: tags, pictures, regions; then read it back and compare.
+    """Put a data set on a project: pictures, tags, regions; then read it back and compare.
 
     Nothing is sent twice. What was done is remembered in a journal, so that the same command goes on
     with a run that was stopped. Keys come from VISION_TRAINING_KEY, --key-file or a prompt;

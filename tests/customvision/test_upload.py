@@ -256,6 +256,22 @@ def test_no_tag_for_a_class_whose_pictures_the_service_refuses(tmp_path: Path, m
         assert (result.created, result.failed, result.lost) == (1, 1, 1)
 
 
+def test_ids_in_capitals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = rb.read(write_set(tmp_path, images=3))
+    with rehearsal() as (service, project, client):
+        create, read = client.create_tag, client.tags
+
+        def loud(tag: Any) -> Any:
+            tag.id = tag.id.upper()
+            return tag
+
+        monkeypatch.setattr(client, "create_tag", lambda *given: loud(create(*given)))
+        monkeypatch.setattr(client, "tags", lambda of: [*map(loud, read(of))])
+        assert_exact(dataset, upload(dataset, client, project), service, project)
+        again = upload(rb.read(tmp_path, only=["cat"]), client, project)
+        assert {one.value.split()[0] for one in again.findings if one.code == "region_extra"} == {"dog", "emu"}
+
+
 def test_classes_without_a_tag_can_be_left_out(tmp_path: Path) -> None:
     dataset = rb.read(write_set(tmp_path, images=3))
     with rehearsal() as (service, project, client):

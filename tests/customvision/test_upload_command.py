@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -18,6 +19,7 @@ from customvision.rehearsal import Clock, rehearsal, write_set
 
 from helpers import Result, command, environment, write_json
 from regionbatch.local import Fault, Settings
+from regionbatch_cli.shared import Bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -250,6 +252,13 @@ def test_a_long_wait_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> N
         faults.burst, faults.retry_seconds = 1, 30
         result = place.run("upload", "--create-tags", *more)
         assert (result.status, result.stderr.count("; it goes on in 30 seconds\n")) == (0, told)
+
+
+def test_a_line_goes_above_the_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(Bar()) as bar:
+        bar("sending regions", 1, 2)
+        bar.say(f"[a] {'line ' * 50}")
+    assert f"[a] {'line ' * 50}\n" in capsys.readouterr().err
 
 
 def test_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""A data set goes up: tags, pictures, regions, proof. Conducts what the other rooms do."""
+"""A data set goes up: pictures, tags, regions, proof. Conducts what the other rooms do."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from regionbatch.customvision.regions import Outcome, Outcomes, Sender, is_final
 from regionbatch.customvision.verify import Verification, compare
 from regionbatch.errors import ServiceError, TransportError
 from regionbatch.findings import Report
+from regionbatch.ids import table_of
 from regionbatch.limits import tier_of
 from regionbatch.reading import refuse_doubt
 
@@ -123,7 +124,7 @@ def upload(
     pace: Pace | None = None,
     in_flight: int = IN_FLIGHT,
 ) -> UploadResult:
-    """Put a data set on a project: create tags, upload pictures, send regions, read it back and compare.
+    """Put a data set on a project: upload pictures, create tags, send regions, read it back and compare.
 
     Nothing is sent twice: the project is read first and only the difference is sent. With a journal, a run that was
     stopped or killed can be gone on with by making the same call again.
@@ -191,7 +192,8 @@ def upload(
         wanted = batches(dataset, tag_ids=plan.tag_ids, image_ids=ids, rename=rename, skip_unresolved=skip_unresolved)
         outcomes = Outcomes(len(wanted.regions))
         rows = _to_send(wanted, plan, outcomes, refused)
-        new_tags = _create_tags(client, project_id, plan, wanted.take(rows), pace, log)
+        used = {wanted.tag_ids[code] for code in np.unique(wanted.regions.tag[rows]).tolist()}
+        new_tags = _create_tags(client, project_id, plan, used, pace, log)
         wanted = wanted.with_tags(new_tags)
         already = len(outcomes.of) - len(rows) - outcomes.count(Outcome.FAILED)
         Sender(client, project_id, wanted, outcomes, pace=pace, journal=log).send(
@@ -202,7 +204,7 @@ def upload(
     told = np.isin(outcomes.of, (Outcome.EXCEEDED, Outcome.FAILED))
     lacking = np.flatnonzero(~told & (match(there.codes(wanted), there.regions) < 0))
     there = read_again(client, project_id, pace, there, wanted.take(lacking))
-    tag_names = {new_tags.get(id_, id_): name for name, id_ in plan.tag_ids.items()}
+    tag_names = {new_tags.get(id_, id_).lower(): name for name, id_ in plan.tag_ids.items()}
     verification = compare(wanted, there, dataset, ids, former=former, tag_names=tag_names, told=told)
     report_refused(dataset.images, {row: why for row, why in refused.items() if row not in plan.refused}, report)
     _report_regions(dataset, wanted, outcomes, report)
@@ -244,12 +246,12 @@ def _nothing_done(plan: Plan, pace: Pace) -> UploadResult:
 
 
 def _create_tags(
-    client: TrainingClient, project_id: str, plan: Plan, to_send: Batches, pace: Pace, journal: Journal
+    client: TrainingClient, project_id: str, plan: Plan, used: set[str], pace: Pace, journal: Journal
 ) -> dict[str, str]:
-    """Create the tags that regions are sent with; their ids by what stood in for them."""
-    used = {to_send.tag_ids[code] for code in np.unique(to_send.regions.tag).tolist()}
+    """Create the tags whose stand-ins are used; their ids by these."""
     needed = {plan.tag_ids[name]: name for name in plan.new_tags if plan.tag_ids[name] in used}
-    return {id_: _create_tag(client, project_id, name, pace, journal) for id_, name in needed.items()}
+    created = {id_: _create_tag(client, project_id, name, pace, journal) for id_, name in needed.items()}
+    return dict(table_of(created, "CreateTag"))
 
 
 def _create_tag(client: TrainingClient, project_id: str, name: str, pace: Pace, journal: Journal) -> str:
