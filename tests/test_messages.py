@@ -659,7 +659,7 @@ ADVICE = {
     "region_extra": "remove it there if it is wrong",
     "project_full": "some will be refused",
     "set_changed": "compared with the project afresh",
-    "picture_changed": "it goes up again",
+    "picture_changed": "sends it again",
     "same_picture": "has the boxes of both",
     "picture_shrunk": "they stay true",
     "picture_refused": "--shrink",

@@ -76,6 +76,17 @@ def test_how_an_image_is_found(tmp_path: Path, name: str, table: list[str], foun
     assert [(one.file, one.value) for one in batches.findings.first("matched_loosely")] == [(name, found)] * told
 
 
+def test_a_tag_that_another_class_is_called_is_that_class_s(tmp_path: Path) -> None:
+    """Two classes that differ in case only are two tags, also where one of them is not there yet."""
+    dataset = dataset_of(tmp_path, "Cat", "cat", "dog")
+    with pytest.raises(ResolveError, match="tag names: 1 with 1 boxes have no id, got cat"):
+        tag_ids_of(dataset, ids_of(["Cat", "dog"]))
+    with pytest.raises(ResolveError, match=r"got cat \(1 boxes\)"):
+        tag_ids_of(dataset, ids_of(["CAT", "Kitten"]), {"Cat": "Kitten", "dog": "CAT"})
+    found = tag_ids_of(dataset, ids_of(["cat", "dog", "Kitten"]), {"Cat": "Kitten"})
+    assert found == [id_of(name) for name in ("Kitten", "cat", "dog")]
+
+
 def test_an_image_found_in_another_folder_is_a_doubt(tmp_path: Path) -> None:
     dataset = dataset_of(tmp_path, "cat", images=("train/a.jpg",))
     batches = rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids=ids_of(["val/a.jpg"]))

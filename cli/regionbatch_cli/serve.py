@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 )
 @click.option("--partial-status", type=click.Choice(["200", "207"]), help="Answer to batches that went in partly.")
 @click.option("--no-retry-after", is_flag=True, help="Name the seconds to wait in the message of a 429 only.")
+@click.option("--nulls/--no-nulls", default=True, help="Empty lists of an answer are null, or [].")
+@click.option("--quoted-names", is_flag=True, help="Put the names of uploaded pictures in quotes.")
+@click.option("--dr-mode", is_flag=True, help="Refuse to write, as during disaster recovery.")
 @click.option("--rate", type=click.IntRange(min=1), metavar="N", help="Answer more calls a second with 429.")
 @click.option(
     "--latency", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Let every call take so long."
@@ -62,6 +65,9 @@ def serve(
     unknown_ids: str,
     partial_status: str | None,
     no_retry_after: bool,
+    nulls: bool,
+    quoted_names: bool,
+    dr_mode: bool,
     rate: int | None,
     latency: float,
     as_json: bool,
@@ -83,6 +89,9 @@ def serve(
         unknown_ids=unknown_ids,  # type: ignore[arg-type]
         partial_status=int(partial_status) if partial_status else None,  # type: ignore[arg-type]
         retry_after=not no_retry_after,
+        nulls=nulls,
+        quoted_names=quoted_names,
+        dr_mode=dr_mode,
         rate=rate,
         latency=latency,
         key=key or None,

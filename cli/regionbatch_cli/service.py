@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from functools import wraps
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
     from regionbatch.customvision.client import TrainingClient
+    from regionbatch_cli.shared import Common
 
 ENDPOINT, KEY = "VISION_TRAINING_ENDPOINT", "VISION_TRAINING_KEY"
 
@@ -32,10 +34,13 @@ class Service:
         self.project, self.endpoint, self.api_version = project, endpoint, api_version
         self._key_file, self._entra = key_file, entra
 
-    def journal_of(self, dataset: str) -> Path:
-        """Where the journal of a data set's upload is, if --journal does not say."""
+    def journal_of(self, common: Common) -> Path:
+        """Where the journal of an upload is, if --journal does not say: one for each data set, and each part of it."""
         project = "".join(filter(str.isalnum, self.project or ""))[:8]
-        return Path(f"{Path(dataset).resolve().name}-{project}.regionbatch.sqlite")
+        path = Path(common.dataset).resolve()
+        part = [common.reader[name] for name in ("split", "coco_json") if name in common.reader]
+        whose = hashlib.sha256("\0".join([str(path), *part]).encode(errors="surrogateescape")).hexdigest()[:6]
+        return Path(f"{path.name}-{project}-{whose}.regionbatch.sqlite")
 
     def connect(self) -> tuple[TrainingClient, str]:
         """The client and the project's id; asks for a key on a terminal if none was given."""
@@ -53,7 +58,7 @@ class Service:
             try:
                 key = Path(self._key_file).read_text(encoding="utf-8-sig").strip()
             except (OSError, UnicodeDecodeError) as error:
-                raise click.UsageError(f"--key-file: {self._key_file} cannot be read; check the path.") from error
+                raise click.UsageError("--key-file: cannot be read; give the path of a file with the key.") from error
             if not key:
                 raise click.UsageError(f"--key-file: {self._key_file} is empty; put the key into it.")
             return key

@@ -164,6 +164,10 @@ class Bar:
             self._tasks[what] = self._bar.add_task(on_one_line(what), total=total or None)
         self._bar.update(self._tasks[what], completed=done, total=total or None)
 
+    def say(self, line: str) -> None:
+        """Print a line above it; from any thread."""
+        self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     def close(self) -> None:
         """Wipe it out."""
         self._bar.stop()

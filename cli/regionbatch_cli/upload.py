@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from regionbatch_cli.service import Service, service_options
 from regionbatch_cli.shared import (
@@ -51,7 +52,7 @@ def upload(
     shrink: bool,
     dry_run: bool,
 ) -> int:
-    """Put a data set on a project: tags, pictures, regions; then read it back and compare.
+    """Put a data set on a project: pictures, tags, regions; then read it back and compare.
 
     Nothing is sent twice. What was done is remembered in a journal, so that the same command goes on
     with a run that was stopped. Keys come from VISION_TRAINING_KEY, --key-file or a prompt;
@@ -70,12 +71,12 @@ def upload(
     with ExitStack() as stack:
         more: dict[str, Any] = {}
         if local:
-            _refuse_with_local(service, journal)
-            client, project, more["pace"] = _rehearsal(stack, tier)
+            _refuse_with_local()
+            client, project, more["pace"] = _rehearsal(stack, tier, service.api_version)
         else:
             client, project = service.connect()
         stack.enter_context(client)
-        where = journal or (None if local else service.journal_of(common.dataset))
+        where = journal or (None if local else service.journal_of(common))
         bar = stack.enter_context(progress_bar(common))
         dataset = read(common, bar)
 
@@ -85,6 +86,12 @@ def upload(
             with bar.hidden() if bar else nullcontext():
                 print_account(common, plan.batches.ledger, plan.all_findings)
                 _print_plan(common, plan)
+
+        def warn(line: str) -> None:
+            if bar:
+                bar.say(line)
+            else:
+                say(common, line, err=True)
 
         try:
             result = upload_dataset(
@@ -102,6 +109,7 @@ def upload(
                 strict=common.strict,
                 progress=bar,
                 planned=tell,
+                notice=warn,
                 **more,
             )
         except KeyboardInterrupt:
@@ -119,19 +127,27 @@ def upload(
     return finish(common, dataset, result.batches, findings=result.findings, more={"upload": told}, lost=lost)
 
 
-def _refuse_with_local(service: Service, journal: str | None) -> None:
-    if service.project or journal:
-        raise click.UsageError("--local makes a project that ends with the run: do without --project and --journal.")
+def _refuse_with_local() -> None:
+    """Refuse options that a rehearsal would ignore; what the environment says does not count."""
+    source = click.get_current_context().get_parameter_source
+    names = ("project", "journal", "endpoint", "key_file", "entra")
+    given = [f"--{name.replace('_', '-')}" for name in names if source(name) is ParameterSource.COMMANDLINE]
+    if given:
+        raise click.UsageError(f"--local makes a project that ends with the run: do without {' and '.join(given)}.")
 
 
-def _rehearsal(stack: ExitStack, tier: str) -> tuple[Any, str, Any]:
+def _rehearsal(stack: ExitStack, tier: str, version: str) -> tuple[Any, str, Any]:
     """A client of a service that lives as long as the run, a project on it, and a rate without limit."""
     from regionbatch.customvision.client import TrainingClient  # noqa: PLC0415 - as above
     from regionbatch.customvision.rate import Pace  # noqa: PLC0415
     from regionbatch.local import TIERS, LocalService, Settings  # noqa: PLC0415
 
     local = stack.enter_context(LocalService(Settings(limits=TIERS[tier])))
-    return TrainingClient(local.endpoint, local.key), local.create_project("rehearsal"), Pace(float("inf"))
+    return (
+        TrainingClient(local.endpoint, local.key, version=version),
+        local.create_project("rehearsal"),
+        Pace(float("inf")),
+    )
 
 
 def _resume(journal: str | Path | None) -> str:

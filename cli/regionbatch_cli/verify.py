@@ -35,7 +35,7 @@ def verify(
 
     rename = read_renames(mapped, map_file)
     client, project = service.connect()
-    known = service.journal_of(common.dataset)
+    known = service.journal_of(common)
     with client, progress_bar(common) as progress:
         dataset = read(common, progress)
         result = verify_dataset(

@@ -146,6 +146,11 @@ class Batches(Sequence[Batch]):
         some._entries = self._entries  # the same tables: made once
         return some
 
+    def with_tags(self, ids: Mapping[str, str]) -> Batches:
+        """The same payloads with other tag ids in place of some."""
+        tag_ids = [ids.get(id_, id_) for id_ in self.tag_ids]
+        return Batches(self.regions, self.rows, self.image_ids, tag_ids, self.findings, self.ledger)
+
     @cached_property
     def _entries(self) -> payload.Entries:
         return payload.Entries(self.image_ids, self.tag_ids)

@@ -183,7 +183,7 @@ _ALL = (
         "noted",
         "image",
         "another picture than the one that went up",
-        "it goes up again; the old one stays in the project",
+        "an upload sends it again; the old one stays in the project",
         grave=True,
     ),
     Code(
@@ -196,7 +196,11 @@ _ALL = (
     ),
     Code("picture_shrunk", "noted", "image", "encoded again", "the boxes are shares of it, so they stay true"),
     Code(
-        "picture_refused", "dropped", "image", "Custom Vision does not take the picture", "use --shrink, or replace it"
+        "picture_refused",
+        "dropped",
+        "image",
+        "Custom Vision does not take the picture",
+        "see the reason; --shrink helps with size and format",
     ),
     # Tags, records, the data set.
     Code("tag_renamed", "noted", "tag", "class name with outer blanks or in another Unicode form", "trimmed, NFC"),

@@ -103,9 +103,9 @@ def resolve(
             left.append(code)
         if rename and wanted[code] != names[code]:
             report.note("mapped", names[code], wanted[code])
-    if kind == "image" and left:
-        own = set(names)
-        ids = {name: id_ for name, id_ in ids.items() if name not in own}  # those are the ids of these images
+    if left:
+        own = set(wanted)
+        ids = {name: id_ for name, id_ in ids.items() if name not in own}  # those are the ids of others here
     for step in steps:
         left = _match(step, left, wanted, ids, found, kind, report)
     if left and not skip:

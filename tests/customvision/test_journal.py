@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import json
 import os
 import sqlite3
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from customvision import soak
 from customvision.rehearsal import Clock, delete_images, expected, rehearsal, stored, write_set
 
 import regionbatch as rb
+from helpers import write_json
 from regionbatch.customvision.journal import Journal, Stamp, Uploaded
 from regionbatch.local import Settings
 
@@ -62,6 +64,17 @@ def test_a_listing_that_is_behind_is_not_believed(tmp_path: Path, monkeypatch: p
         assert (again.sent, again.already, again.plan.regions, again.plan.already) == (0, 330, 0, 330)
         assert again.calls["GetImagesByIds"] == 1
         assert again.calls == again.plan.calls
+        assert stored(service, project) == expected(dataset, first)
+
+
+def test_an_image_that_is_in_no_listing_yet_is_not_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = rb.read(write_set(tmp_path / "set"))
+    with rehearsal(Settings(on_existing="twice")) as (service, project, client):
+        first = upload(dataset, client, project, journal=tmp_path / "journal.sqlite")
+        listing = client.tagged_images
+        monkeypatch.setattr(client, "tagged_images", lambda *given, **page: listing(*given, **page)[1:])
+        again = upload(dataset, client, project, journal=tmp_path / "journal.sqlite")
+        assert (again.sent, again.already, again.lost) == (0, 330, 0)
         assert stored(service, project) == expected(dataset, first)
 
 
@@ -159,7 +172,7 @@ def change_a_class(folder: Path) -> None:
 CHANGES = {
     "a box": (change_a_box, "set_changed", 1),
     "a class": (change_a_class, "set_changed", 20),
-    "a picture": (change_a_picture, "picture_changed", 0),
+    "a picture": (change_a_picture, "picture_changed", 30),
     "two pictures": (exchange_two_pictures, "picture_changed", 60),
 }
 
@@ -177,7 +190,7 @@ def test_a_changed_data_set_is_noticed_and_gone_on_with(
         change(folder)
         dry = upload(rb.read(folder), client, project, journal=tmp_path / "journal.sqlite", dry_run=True)
         result = upload(rb.read(folder), client, project, journal=tmp_path / "journal.sqlite")
-        for one in (dry, result) if told == "picture_changed" else (dry,):
+        for one in (dry, result):
             assert one.findings.counts()[told] > 0
         assert result.verification is not None
         assert (result.verification.missing + result.verification.moved, result.verification.extra) == (0, extra)
@@ -192,9 +205,128 @@ def test_a_changed_picture_goes_up_again(tmp_path: Path) -> None:
         change_a_picture(folder)
         result = upload(rb.read(folder), client, project, journal=tmp_path / "journal.sqlite")
         assert [finding.place for finding in result.findings.first("picture_changed")] == ["00001.png"]
-        assert (result.new_images, result.created, result.lost) == (1, 30, 0)
+        assert (result.new_images, result.created, result.lost) == (1, 30, 30), "the old one's regions are still there"
         assert result.image_ids["00001.png"] != first.image_ids["00001.png"]
         assert len(service.regions(project)) == 90
+
+
+def test_another_picture_of_the_same_length_and_time_is_noticed(tmp_path: Path) -> None:
+    """As `cp -p` and `tar` leave it: what cannot be set tells, and then what is in it."""
+    folder = write_set(tmp_path / "set", images=3)
+    one, other = folder / "00000.png", folder / "00001.png"
+    for path in (one, other):
+        path.write_bytes(path.read_bytes().ljust(500, b"\0"))
+        os.utime(path, (1, 1))
+    with rehearsal() as (_, project, client):
+        upload(rb.read(folder), client, project, journal=tmp_path / "journal.sqlite")
+        exchange_two_pictures(folder)
+        for path in (one, other):
+            os.utime(path, (1, 1))
+        result = upload(rb.read(folder), client, project, journal=tmp_path / "journal.sqlite", dry_run=True)
+        assert [one.place for one in result.findings.first("picture_changed")] == ["00000.png", "00001.png"]
+
+
+def test_what_is_left_of_an_earlier_state_is_told(tmp_path: Path) -> None:
+    """Regions of a replaced picture, and of an image that is not in the data set any more, until they are removed."""
+    folder = write_set(tmp_path / "set", images=4)
+    journal = tmp_path / "journal.sqlite"
+    with rehearsal() as (_, project, client):
+        first = upload(rb.read(folder), client, project, journal=journal).image_ids
+        change_a_picture(folder)
+        [changed] = rb.verify(rb.read(folder), client, project, journal=journal).findings.first("picture_changed")
+        assert (changed.place, changed.value) == ("00001.png", first["00001.png"])
+        content = json.loads((folder / "annotations.json").read_text(encoding="utf-8"))
+        content["images"] = [one for one in content["images"] if one["file_name"] != "00002.png"]
+        left = {one["id"] for one in content["images"]}
+        content["annotations"] = [one for one in content["annotations"] if one["image_id"] in left]
+        less = rb.read(write_json(folder / "annotations.json", content), only=["cat", "dog"])
+        result = upload(less, client, project, journal=journal)
+        again = upload(less, client, project, journal=journal)
+        proof = rb.verify(less, client, project, journal=journal, pace=Clock().pace())
+        for found in (result.verification, again.verification, proof):
+            assert found is not None
+            assert (found.missing, found.moved, found.extra, found.elsewhere) == (0, 0, 30 + 30 + 10, 0)
+            told = [(one.place, *one.value.split(": ")) for one in found.findings if ": " in one.value]
+            assert {(place, id_) for place, id_, _ in told} == {
+                (name, first[name]) for name in ("00001.png", "00002.png")
+            }
+            tags = {region.split()[0] for _, _, region in told}
+            assert tags == {"cat", "dog", "emu"}, "also one that the data set does not have"
+        assert again.lost == 70
+        delete_images(client, project, [first["00001.png"], first["00002.png"]])
+        assert upload(less, client, project, journal=journal).lost == 10
+
+
+def test_a_picture_whose_id_is_given_is_no_change(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set", images=3)
+    journal = tmp_path / "journal.sqlite"
+    with rehearsal() as (_, project, client):
+        ids = upload(rb.read(folder), client, project, journal=journal).image_ids
+        change_a_picture(folder)
+        result = upload(rb.read(folder), client, project, journal=journal, image_ids=ids)
+        assert (result.sent, "picture_changed" in result.findings.counts()) == (0, False)
+
+
+def test_another_data_set_with_the_same_names_is_not_taken_for_the_first(tmp_path: Path) -> None:
+    """Its pictures are not on disk: nothing says that they are those which went up."""
+    journal = tmp_path / "journal.sqlite"
+    one = rb.read(write_set(tmp_path / "one", images=3))
+    folder = write_set(tmp_path / "two", images=3, seed=1)
+    for path in folder.glob("*.png"):
+        path.unlink()
+    two = rb.read(folder)
+    with rehearsal() as (service, project, client):
+        upload(one, client, project, journal=journal)
+        for _ in range(2):
+            with pytest.raises(rb.ResolveError, match="have neither a picture on disk nor an id"):
+                upload(two, client, project, journal=journal)
+        for _ in range(2):
+            result = upload(two, client, project, journal=journal, skip_unresolved=True)
+            assert (result.sent, result.already, len(service.regions(project))) == (0, 0, 60)
+            assert not rb.verify(two, client, project, journal=journal, pace=Clock().pace()).matched
+
+
+def test_looking_at_a_changed_data_set_changes_nothing(tmp_path: Path) -> None:
+    """A dry run, and one that ends before its first write, leave the journal what it is: the change is told again."""
+    folder = write_set(tmp_path / "set", images=3)
+    journal = tmp_path / "journal.sqlite"
+    with rehearsal() as (_, project, client):
+        upload(rb.read(folder), client, project, journal=journal)
+        with sqlite3.connect(journal) as db:
+            db.execute("UPDATE calls SET done = NULL WHERE number = 1")
+        db.close()
+        change_a_class(folder)
+        content = journal.read_bytes()
+        upload(rb.read(folder), client, project, journal=journal, dry_run=True)
+        rb.verify(rb.read(folder), client, project, journal=journal, pace=Clock().pace())
+        assert (journal.read_bytes(), [*tmp_path.glob("journal*")]) == (content, [journal])
+        with pytest.raises(rb.ResolveError, match="name others with --map"):
+            upload(rb.read(folder), client, project, journal=journal, create_tags=False)
+        result = upload(rb.read(folder), client, project, journal=journal)
+        assert result.findings.counts()["set_changed"] == 1
+        with Journal(journal, project, read_only=True) as log:
+            assert log.unfinished() is None
+
+
+def test_a_journal_is_read_where_it_cannot_be_written(tmp_path: Path) -> None:
+    """Also one of a run that was killed, whose log lies beside it."""
+    path = tmp_path / "journal.sqlite"
+    with Journal(path, PROJECT) as journal:
+        journal.before("CreateTag")
+        for name in (path, tmp_path / "journal.sqlite-wal"):
+            (tmp_path / f"killed-{name.name}").write_bytes(name.read_bytes())
+        with pytest.raises(rb.JournalError, match=r"another run has this journal, got .*; wait for it$"):
+            Journal(path, PROJECT, read_only=True)
+    for one in (path, tmp_path / "killed-journal.sqlite"):
+        with Journal(one, PROJECT, read_only=True) as journal:
+            assert journal.unfinished() is not None
+            with pytest.raises(rb.JournalError, match="the journal cannot be written"):
+                journal.before("CreateTag")
+        with pytest.raises(rb.JournalError, match="another project"):
+            Journal(one, "x", read_only=True)
+    with Journal(tmp_path / "nowhere.sqlite", PROJECT, read_only=True) as journal:
+        assert journal.images() == {}
+    assert not (tmp_path / "nowhere.sqlite").exists()
 
 
 def test_a_file_that_was_only_touched_is_no_change(tmp_path: Path) -> None:
@@ -241,6 +373,14 @@ def test_a_database_of_something_else_is_not_touched(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(rb.JournalError, match=r"cannot be opened, got .*; name another --journal"):
         Journal(tmp_path / "nowhere" / "journal.sqlite", PROJECT)
+
+
+def test_a_journal_that_can_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Journal(tmp_path / "journal.sqlite", PROJECT).close()
+    monkeypatch.setattr(os, "access", lambda *_arguments: False)  # as on a disk that can only be read
+    with pytest.raises(rb.JournalError, match=r"cannot be written, got one that can only be read; name another"):
+        Journal(tmp_path / "journal.sqlite", PROJECT)
+    Journal(tmp_path / "journal.sqlite", PROJECT, read_only=True).close()
 
 
 def test_a_damaged_journal(tmp_path: Path) -> None:
@@ -295,7 +435,10 @@ def test_no_key_is_in_it(tmp_path: Path) -> None:
 
 
 def test_rows_and_outcomes_come_back(tmp_path: Path) -> None:
-    images = {"a/ä.jpg": Uploaded("1", Stamp(3, 2**62, b"\0d")), "b.jpg": Uploaded("2", Stamp(0, 1, b""))}
+    images = {
+        "a/ä.jpg": Uploaded("1", Stamp(3, 2**62, 4, 2**63 - 1, b"\0d")),
+        "b.jpg": Uploaded("2", Stamp(0, 1, 1, 0, b"")),
+    }
     path = tmp_path / "journal.sqlite"
     with Journal(path, PROJECT) as journal:
         journal.add_images(images)
@@ -311,7 +454,7 @@ def test_rows_and_outcomes_come_back(tmp_path: Path) -> None:
         age = journal.unfinished()
         assert age is not None
         assert 0 <= age < 60
-        journal.give_up()
+        journal.begin("a set", {})
         assert journal.unfinished() is None
 
 

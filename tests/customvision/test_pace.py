@@ -114,8 +114,9 @@ def test_a_429_without_end_is_an_error() -> None:
 
 def test_no_answer_is_repeated_with_growing_delays_where_that_is_safe() -> None:
     clock = Clock()
-    script = Script(clock, *[rb.TransportError("a: b; c")] * 5)
-    clock.pace(1000).call("GetTags", script, repeat=True)
+    pace, script = clock.pace(1000), Script(clock, *[rb.TransportError("a: b; c")] * 5)
+    pace.call("GetTags", Script(clock), repeat=True)
+    pace.call("GetTags", script, repeat=True)
     gaps = [later - earlier for earlier, later in zip(script.times, script.times[1:], strict=False)]
     for number, gap in enumerate(gaps):
         assert 0.25 * 2**number <= gap <= 0.75 * 2**number + 0.01
@@ -139,26 +140,68 @@ def test_no_answer_is_not_repeated_where_it_is_not_safe() -> None:
 
 def test_a_service_that_is_gone_is_an_error() -> None:
     clock = Clock()
-    script = Script(clock, *[rb.TransportError("a: b; c")] * 100)
+    script = Script(clock, *[rb.TransportError("a: b; c", status=503, code="Busy")] * 100)
     with pytest.raises(rb.TransportError):
         clock.pace().call("GetTags", script, repeat=True)
     assert len(script.times) == TRIES
 
 
-def test_an_address_where_nobody_is_is_an_error_soon() -> None:
+@pytest.mark.parametrize(
+    "error", [rb.UnreachableError("a: b; c"), rb.TransportError("a: b; c", status=502, said="Bad Gateway")]
+)
+def test_an_address_where_the_service_is_not_is_an_error_soon(error: rb.TransportError) -> None:
+    """Nobody is there, or somebody else with a page of his own."""
     clock = Clock()
     pace, begun = clock.pace(), clock.time
-    nobody = [rb.UnreachableError("a: b; c")] * 100
+    nobody = [error] * 100
     script = Script(clock, *nobody)
-    with pytest.raises(rb.UnreachableError):
+    with pytest.raises(rb.TransportError):
         pace.call("GetProject", script, repeat=True)
     assert len(script.times) == FIRST_TRIES
     assert clock.time - begun < 10
     pace.call("GetProject", Script(clock), repeat=True)
     script = Script(clock, *nobody)
-    with pytest.raises(rb.UnreachableError):
+    with pytest.raises(rb.TransportError):
         pace.call("GetProject", script, repeat=True)
     assert len(script.times) == TRIES, "somebody was there before"
+
+
+def test_a_long_wait_is_told_once_and_a_short_one_not() -> None:
+    clock = Clock()
+    pace, told = clock.pace(), list[str]()
+    pace.notice = told.append
+    pace.call("a", Script(clock, throttled(4), rb.TransportError("a: b; c")), repeat=True)
+    assert told == []
+    pace.call("a", Script(clock, throttled(40)), repeat=True)
+    pace.call("a", Script(clock, rb.TransportError("a: no answer, got x; c", retry_after=20)), repeat=True)
+    assert told == ["a: b; it goes on in 40 seconds", "a: no answer, got x; it goes on in 20 seconds"]
+    for _ in range(3):
+        pace._tell(throttled(), 60)  # as threads do that wait at the same time
+    assert told[2:] == ["a: b; it goes on in 60 seconds"]
+
+
+def test_ctrl_c_tells_of_calls_under_way() -> None:
+    clock = Clock()
+    pace, told = clock.pace(), list[str]()
+    begun, end = threading.Event(), threading.Event()
+
+    def notice(line: str) -> None:
+        told.append(line)
+        end.set()
+
+    def work(_item: int) -> None:
+        begun.set()
+        end.wait(20)
+
+    def items() -> Any:
+        yield 1
+        begun.wait(20)
+        raise KeyboardInterrupt
+
+    pace.notice = notice
+    with pytest.raises(KeyboardInterrupt):
+        in_flight(work, items(), most=4, pace=pace)
+    assert told == ["stopping: 1 calls are under way, and what they do is waited for"]
 
 
 @pytest.mark.parametrize("error", [rb.ServiceError, rb.AccessError, rb.LimitError])

@@ -151,6 +151,14 @@ SERVICE = '{"code": "%s", "message": "said so"}'
 GATEWAY = '{"error": {"code": "%s", "message": "said so"}}'
 
 
+def test_a_redirect_says_where_to(canned: Canned) -> None:
+    canned.answer(301, "<html>", Location=f"https://127.0.0.1/{KEY}")
+    with pytest.raises(
+        rb.TransportError, match=r"got 301 \(Moved Permanently\) to https://127\.0\.0\.1/\*\*\*; check the e"
+    ):
+        rb.TrainingClient(canned.endpoint, KEY).domains()
+
+
 @pytest.mark.parametrize("shape", [SERVICE, GATEWAY])
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
@@ -174,7 +182,7 @@ def test_both_shapes_of_errors(canned: Canned, shape: str, status: int, code: st
     error = caught.value
     assert type(error) is kind
     assert (error.status, error.code, error.said) == (status, code, "said so")
-    assert str(error).startswith(f"CreateImageRegions: refused by {canned.endpoint}, got {status} {code} (said so); ")
+    assert str(error).startswith(f"CreateImageRegions: refused by {canned.endpoint}, got {status} {code} (said so)")
     assert len(canned.asked) == 1, "the client repeats nothing by itself"
     assert pickle.loads(pickle.dumps(error)).said == "said so"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -207,6 +208,17 @@ def test_tags_are_found_and_renamed_as_in_convert(tmp_path: Path) -> None:
         assert result.findings.counts()["mapped"] == 2
 
 
+def test_classes_that_differ_in_case_get_a_tag_each(tmp_path: Path) -> None:
+    """Also where an earlier run ended after the first of them."""
+    dataset = rb.read(write_set(tmp_path, images=3, tags=("Cat", "cat")))
+    for there in ("Cat", "cat"):
+        with rehearsal() as (service, project, client):
+            client.create_tag(project, there)
+            result = upload(dataset, client, project)
+            assert_exact(dataset, result, service, project)
+            assert Counter(row.tag_name for row in service.regions(project)) == {"Cat": 30, "cat": 30}
+
+
 def test_no_tag_for_a_class_none_of_whose_boxes_can_be_sent(tmp_path: Path) -> None:
     """A tag without regions keeps a project from being trained."""
     names = ("good.png", "broken.png", "gone.png")
@@ -220,6 +232,44 @@ def test_no_tag_for_a_class_none_of_whose_boxes_can_be_sent(tmp_path: Path) -> N
         assert [tag.name for tag in client.tags(project)] == ["good.png"] == list(result.plan.new_tags)
         assert (result.created, result.failed, result.refused_images) == (1, 1, 1)
         assert result.calls == result.plan.calls
+
+
+def test_no_tag_for_a_class_whose_pictures_the_service_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Known only once the pictures went up: the tags of the plan are the most that are created."""
+    for number, name in enumerate(("good.png", "bad.png")):
+        picture(tmp_path / name, colour=number)
+    dataset = rb.read(write_coco(tmp_path, [(f"{name}.png", name, (1, 1, 5, 5)) for name in ("good", "bad")]))
+    with rehearsal() as (_, project, client):
+        create = client.create_images
+
+        def create_images(to: str, pictures: Any) -> Any:
+            rows = create(to, pictures)
+            for row in rows:
+                if row.source_url == "1.png":
+                    row.status, row.image = "ErrorImageFormat", None
+            return rows
+
+        monkeypatch.setattr(client, "create_images", create_images)
+        result = upload(dataset, client, project)
+        assert ([*result.plan.new_tags], result.new_tags) == (["good", "bad"], 1)
+        assert [tag.name for tag in client.tags(project)] == ["good"]
+        assert (result.created, result.failed, result.lost) == (1, 1, 1)
+
+
+def test_ids_in_capitals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = rb.read(write_set(tmp_path, images=3))
+    with rehearsal() as (service, project, client):
+        create, read = client.create_tag, client.tags
+
+        def loud(tag: Any) -> Any:
+            tag.id = tag.id.upper()
+            return tag
+
+        monkeypatch.setattr(client, "create_tag", lambda *given: loud(create(*given)))
+        monkeypatch.setattr(client, "tags", lambda of: [*map(loud, read(of))])
+        assert_exact(dataset, upload(dataset, client, project), service, project)
+        again = upload(rb.read(tmp_path, only=["cat"]), client, project)
+        assert {one.value.split()[0] for one in again.findings if one.code == "region_extra"} == {"dog", "emu"}
 
 
 def test_classes_without_a_tag_can_be_left_out(tmp_path: Path) -> None:
@@ -237,11 +287,11 @@ def test_classes_without_a_tag_can_be_left_out(tmp_path: Path) -> None:
 def test_a_negative_tag_takes_no_boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = rb.read(write_set(tmp_path, images=3))
     with rehearsal() as (service, project, client):
-        monkeypatch.setattr(
-            client, "tags", lambda _project: [rb.customvision.client.Tag(id=id_of("t"), name="cat", type="Negative")]
-        )
-        with pytest.raises(rb.ResolveError, match="negative tag"):
-            upload(dataset, client, project)
+        for kind in ("Negative", "GeneralCompact"):
+            tag = rb.customvision.client.Tag(id=id_of("t"), name="cat", type=kind)
+            monkeypatch.setattr(client, "tags", lambda _project, tag=tag: [tag])
+            with pytest.raises(rb.ResolveError, match=f"^cat: boxes need a Regular tag, got one that is {kind}; use"):
+                upload(dataset, client, project)
         assert not WRITES & set(service.calls)
 
 
@@ -298,6 +348,18 @@ def test_more_images_than_the_tier_takes(tmp_path: Path, monkeypatch: pytest.Mon
         assert "ErrorLimitExceed" in result.findings.first("region_failed", 1)[0].message
         assert result.created + result.failed == 330
         assert len(service.regions(project)) == 330 + result.created
+
+
+def test_a_listing_that_is_behind_is_no_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regions that were confirmed are asked for by id before they are called missing."""
+    dataset = rb.read(write_set(tmp_path))
+    with rehearsal() as (_, project, client):
+        listing = client.tagged_images
+        monkeypatch.setattr(client, "tagged_images", lambda *given, **page: listing(*given, **page)[3:])
+        result = upload(dataset, client, project)
+        assert (str(result.verification), result.lost) == ("330 verified, 0 missing, 0 moved, 0 extra", 0)
+        assert result.calls["GetImagesByIds"] == 1
+        assert rb.verify(dataset, client, project, image_ids=result.image_ids, pace=Clock().pace()).good
 
 
 # Pictures
@@ -460,6 +522,21 @@ def test_a_body_that_is_too_large_after_all_is_halved(tmp_path: Path) -> None:
         assert service.calls["CreateImagesFromFiles"] > 1
 
 
+def test_a_picture_alone_needs_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = rb.read(write_set(tmp_path, images=1, boxes=0))
+    with rehearsal() as (_, project, client):
+        create = client.create_images
+
+        def create_images(to: str, pictures: Any) -> Any:
+            rows = create(to, pictures)
+            for row in rows:
+                row.source_url = f"https://127.0.0.1/{row.source_url}?sig=1"
+            return rows
+
+        monkeypatch.setattr(client, "create_images", create_images)
+        assert upload(dataset, client, project).new_images == 1
+
+
 def test_statuses_that_nobody_foresaw(tmp_path: Path) -> None:
     """The service is stricter than its documentation: the picture fails with the status, the others go up."""
     dataset = rb.read(write_set(tmp_path, images=4))
@@ -557,6 +634,30 @@ def test_a_refused_batch_is_halved_until_the_offenders_stand_alone(
         assert len(sizes) <= 4 + 14 * count
 
 
+@pytest.mark.parametrize(("boxes", "ends"), [(250, True), (33, True), (32, False)])
+def test_a_service_that_takes_nothing_is_not_asked_for_every_region(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boxes: int, ends: bool
+) -> None:
+    dataset = rb.read(write_set(tmp_path, images=3 if boxes < 99 else 6, boxes=boxes))
+    with rehearsal() as (_, project, client):
+        sizes = refusing(client, set(dataset.regions.box[:, 0].tolist()), monkeypatch)
+        if ends:
+            with pytest.raises(rb.ServiceError, match="CreateImageRegions: no; no"):
+                upload(dataset, client, project)
+            assert len(sizes) < 3 * 127 + 20
+        else:
+            result = upload(dataset, client, project)
+            assert (result.failed, result.created) == (64, 0), "one batch proves nothing"
+
+
+def test_one_region_that_is_taken_keeps_the_others_going(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = rb.read(write_set(tmp_path, images=5, boxes=60))
+    with rehearsal() as (_, project, client):
+        refusing(client, set(dataset.regions.box[1:, 0].tolist()), monkeypatch)
+        result = upload(dataset, client, project)
+        assert (result.created, result.failed) == (1, 239)
+
+
 def test_an_entry_that_breaks_the_service_spoils_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = rb.read(write_set(tmp_path, images=3))
     with rehearsal() as (service, project, client):
@@ -591,9 +692,9 @@ def test_a_picture_that_breaks_the_service_spoils_no_other(
         monkeypatch.setattr(client, "create_images", create_images)
         result = upload(dataset, client, project)
         assert (result.created, result.failed, result.new_images) == (210, 30, 8)
-        assert [finding.message for finding in result.findings if finding.code == "picture_refused"] == [
-            "00005.png: Custom Vision does not take the picture, got Broken: broken; use --shrink, or replace it"
-        ]
+        [refused] = result.findings.first("picture_refused")
+        assert (refused.place, refused.value) == ("00005.png", "Broken: broken")
+        assert refused.message.endswith("; see the reason; --shrink helps with size and format")
         assert sorted(result.image_ids) == sorted(set(dataset.images.names) - {"00005.png"})
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
-from customvision.rehearsal import rehearsal, write_set
+from customvision.rehearsal import Clock, rehearsal, write_set
 
 from helpers import Result, command, environment, write_json
-from regionbatch.local import Settings
+from regionbatch.local import Fault, Settings
+from regionbatch_cli.shared import Bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +57,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 def test_the_whole_way(place: Place) -> None:
     result = place.run("upload", "--create-tags")
     assert (result.status, result.stderr) == (0, "")
-    journal = f"my.set-{place.project[:8]}.regionbatch.sqlite"
+    whose = hashlib.sha256(os.fsencode(place.set.resolve())).hexdigest()[:6]
+    journal = f"my.set-{place.project[:8]}-{whose}.regionbatch.sqlite"
     calls = place.service.calls.total()
     assert result.stdout == (
         "boxes:  60 read = 60 kept + 0 adjusted + 0 dropped\n"
@@ -156,9 +161,12 @@ def test_known_ids_and_other_names(place: Place) -> None:
         ([], "--project is needed"),
         (["--project", "x", "--endpoint", ""], "--endpoint is needed"),
         (["--project", "x", "--endpoint", "http://example.com"], "use https"),
-        (["--project", "x", "--key-file", "nowhere"], "--key-file: nowhere cannot be read"),
+        (["--project", "x", "--key-file", KEY], "--key-file: cannot be read; give the path of a file"),
         (["--project", "x", "--api-version", "4"], "no version of the API"),
-        (["--local", "--project", "x"], "do without --project"),
+        (["--local", "--project", "x"], "do without --project."),
+        (["--local", "--endpoint", "https://127.0.0.1", "--entra"], "do without --endpoint and --entra."),
+        (["--local", "--key-file", "x", "--journal", "y"], "do without --journal and --key-file."),
+        (["--local", "--api-version", "4"], "no version of the API"),
         (["--project", "x", "--map", "y"], "OLD=NEW is needed"),
     ],
 )
@@ -166,6 +174,7 @@ def test_wrong_usage(place: Place, arguments: list[str], message: str) -> None:
     result = command("upload", place.set, *arguments)
     assert result.status == 2
     assert message in result.stderr
+    assert KEY not in result.stderr
     assert not place.service.calls
 
 
@@ -210,6 +219,48 @@ def test_a_journal_in_use(place: Place) -> None:
     assert (result.status, "another run has this journal" in result.stderr) == (1, True)
 
 
+def test_each_data_set_and_each_part_of_it_has_its_own_journal(place: Place) -> None:
+    """Every export has a folder `train`."""
+    for folder in ("a/train", "b/train"):
+        write_set(place.folder / folder, images=2)
+        assert command("upload", place.folder / folder, *place.to, "--create-tags").status == 0
+    for more in (["--split", "train"], ["--coco-json", "annotations.json"]):
+        command("upload", place.folder / "a/train", *place.to, *more)
+    assert len([*place.folder.glob(f"train-{place.project[:8]}-*.regionbatch.sqlite")]) in (3, 4)
+
+
+def test_what_is_on_other_images_is_counted(place: Place) -> None:
+    assert place.run("upload", "--create-tags").status == 0
+    other = write_set(place.folder / "other", images=2, seed=1)
+    result = command("upload", other, *place.to)
+    assert (
+        result.status,
+        "proof:  30 verified, 0 missing, 0 moved, 0 extra (60 on other images)\n" in result.stdout,
+    ) == (
+        0,
+        True,
+    )
+
+
+def test_a_long_wait_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On standard error, with --json as well; not with --quiet."""
+    clock = Clock()
+    monkeypatch.setattr("regionbatch.customvision.upload.Pace", clock.pace)
+    for more, told in ((["--json"], 1), (["--quiet"], 0)):
+        faults = place.service.faults
+        faults.rate, faults.kinds, faults.cap = 1, (Fault.THROTTLED,), faults.injected.total() + 1
+        faults.burst, faults.retry_seconds = 1, 30
+        result = place.run("upload", "--create-tags", *more)
+        assert (result.status, result.stderr.count("; it goes on in 30 seconds\n")) == (0, told)
+
+
+def test_a_line_goes_above_the_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(Bar()) as bar:
+        bar("sending regions", 1, 2)
+        bar.say(f"[a] {'line ' * 50}")
+    assert f"[a] {'line ' * 50}\n" in capsys.readouterr().err
+
+
 def test_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = command("upload", write_set(tmp_path / "set", images=3), "--local")
@@ -229,7 +280,9 @@ def started(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
 def test_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with started(
-        "serve", "--json", "--key", KEY, "--on-existing", "refuse", "--database", "db.sqlite", cwd=tmp_path
+        *["serve", "--json", "--key", KEY, "--on-existing", "refuse", "--database", "db.sqlite"],
+        *["--no-nulls", "--quoted-names"],
+        cwd=tmp_path,
     ) as run:
         assert run.stdout is not None
         told: dict[str, Any] = json.loads("".join(iter(run.stdout.readline, "}\n")) + "}")
@@ -264,9 +317,9 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             run.send_signal(signal.SIGINT)
             _, errors = run.communicate(timeout=30)
         assert run.returncode == 130
-        journal = f"set-{project[:8]}.regionbatch.sqlite"
-        assert errors == (
-            f"\nStopped. Nothing was lost: {journal} remembers what was sent. Run the same command again to go on.\n"
-        )
+        [journal] = [path.name for path in tmp_path.glob(f"set-{project[:8]}-*.regionbatch.sqlite")]
+        line = f"\nStopped. Nothing was lost: {journal} remembers what was sent. Run the same command again to go on.\n"
+        assert errors.endswith(line)
+        assert errors.removesuffix(line).startswith(("", "stopping: "))
         sent = len(service.regions(project))
         assert 0 < sent < 250 * 19

@@ -294,7 +294,8 @@ class TrainingClient:
             return msgspec.json.decode(response.content or b"null", type=answer)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise TransportError(
-                f"{operation}: an answer that makes no sense, got {self._clean(error)}; run it again",
+                f"{operation}: an answer that makes no sense, got {self._clean(error)}; "
+                "check the endpoint, and run it again",
                 said="the answer makes no sense",
                 status=response.status_code,
             ) from None
@@ -309,7 +310,8 @@ class TrainingClient:
         inner = outer.error or outer
         code, said = self._clean(inner.code or ""), self._clean(inner.message or response.reason or "")
         kind, advice = _kind(status, code)
-        told = " ".join(filter(None, [str(status), code, said and f"({said})"]))
+        elsewhere = self._clean(response.headers.get("Location", "")) if 300 <= status < 400 else ""
+        told = " ".join(filter(None, [str(status), code, said and f"({said})", elsewhere and f"to {elsewhere}"]))
         wait = _wait(response.headers.get("Retry-After", ""), said) if status in (429, 503) else 0.0
         message = f"{operation}: refused by {self.endpoint}, got {told}; {advice}"
         return kind(message, code=code, said=said, status=status, retry_after=wait)
@@ -326,7 +328,9 @@ def _kind(status: int, code: str) -> tuple[type[ServiceError], str]:
         return AccessError, "check the key, that it belongs to this endpoint, and the role"
     if status == 429:
         return LimitError, "wait, or choose the tier that the resource has"
-    if status >= 500 or status < 400 or status == 408:
+    if status < 400:
+        return TransportError, "check the endpoint: something else than the service answers there"
+    if status >= 500 or status == 408:
         return TransportError, "run it again; what is there already will not be sent twice"
     if "Exceed" in code or "Limit" in code:
         return LimitError, "see the limits of the tier"

@@ -25,7 +25,7 @@ from regionbatch.limits import BODY_BYTES, IMAGE_ASPECT, IMAGE_BYTES, IMAGE_SIDE
 from regionbatch.pictures import size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     from PIL import Image
 
@@ -95,11 +95,17 @@ def look(images: Images, rows: Sequence[int], report: Report, *, shrink: bool) -
 def look_into(path: Path) -> tuple[Stamp, bytes]:
     """What a file is recognised by, and its first bytes; an unreadable one has length 0 and is like no other."""
     try:
-        changed = path.stat().st_mtime_ns
+        seen = _seen(path)
         content = path.read_bytes()
     except OSError:
-        return Stamp(0, 0, _digest(str(path).encode(errors="surrogateescape"))), b""
-    return Stamp(len(content), changed, _digest(content)), content[:8]
+        return Stamp(0, 0, 0, 0, _digest(str(path).encode(errors="surrogateescape"))), b""
+    return Stamp(len(content), *seen[1:], _digest(content)), content[:8]
+
+
+def _seen(path: Path) -> tuple[int, int, int, int]:
+    """What can be seen of a file without opening it, as a stamp has it."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino % 2**63  # SQLite's largest number
 
 
 def _digest(content: bytes) -> bytes:
@@ -109,10 +115,26 @@ def _digest(content: bytes) -> bytes:
 def is_still(path: Path, file: Stamp) -> bool:
     """Whether a file has what it had, as far as can be seen: one that is gone cannot be seen."""
     try:
-        now = path.stat()
-        return (now.st_size, now.st_mtime_ns) == file[:2] or _digest(path.read_bytes()) == file.digest
+        return _seen(path) == file[:-1] or _digest(path.read_bytes()) == file.digest
     except OSError:
         return True
+
+
+def uploaded_before(
+    images: Images, journal: Journal, given: Container[int], report: Report, *, same_set: bool
+) -> tuple[dict[int, str], dict[int, str]]:
+    """Ids of images that went up before, by number: those that still have that picture, and those that have another.
+
+    A picture that is not on disk is believed to be that one, unless the data set is not the one that the journal was
+    begun with: then another may have its name. Nothing is said of images whose id is `given`.
+    """
+    uploaded = journal.images()
+    rows = {row: uploaded[name] for row, name in enumerate(images.names) if name in uploaded}
+    paths = {row: Path(images.paths[row]) for row in rows if images.paths[row]}
+    changed = {row: rows[row].id for row, path in paths.items() if not is_still(path, rows[row].file)}
+    _tell(report, images, "picture_changed", {row: id_ for row, id_ in changed.items() if row not in given})
+    still = {row: image.id for row, image in rows.items() if row not in changed and (same_set or row in paths)}
+    return still, changed
 
 
 def _trouble(path: Path, length: int, head: bytes) -> tuple[str, str] | None:
@@ -206,12 +228,14 @@ class Uploader:
                 if tries == TRIES or not isinstance(error, TransportError) or _halves_help(error, rows, tries):
                     self._split(rows, error)
                     return
+                trouble: ServiceError = error
             else:
                 last = self._judge(rows, answer) or last
                 rows = [row for row in rows if row not in self.ids and row not in self.refused]
                 if not rows:
                     return
-            self._pace.sleep(self._pace.delay(tries))
+                trouble = ServiceError(f"{_CREATE}: {len(rows)} pictures are not there, got {last[0]}; run it again")
+            self._pace.wait_out(trouble, self._pace.delay(tries))
         self.refused.update(dict.fromkeys(rows, last))
 
     def _create(self, rows: Sequence[int]) -> list[UploadedImage]:
@@ -242,7 +266,8 @@ class Uploader:
         found: dict[int, str] = {}
         trouble = None
         for result in answer:
-            row = row_of.get(result.source_url)
+            # Of one picture there is no doubt, whatever the service made of its name.
+            row = rows[0] if len(rows) == len(answer) == 1 else row_of.get(result.source_url)
             if row is None:
                 continue
             if result.image is not None:

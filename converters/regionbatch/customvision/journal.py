@@ -6,11 +6,14 @@ One run has it at a time; the lock is SQLite's own and ends with the process.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sqlite3
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,15 +27,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-FORMAT = 2
+    from regionbatch.dataset import Dataset
+
+FORMAT = 3
 _TABLES = """
 CREATE TABLE IF NOT EXISTS upload (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS images (
-    name TEXT PRIMARY KEY, id TEXT NOT NULL, size INTEGER NOT NULL, changed INTEGER NOT NULL, digest BLOB NOT NULL);
+    name TEXT NOT NULL, id TEXT NOT NULL, size INTEGER NOT NULL, written INTEGER NOT NULL, changed INTEGER NOT NULL,
+    inode INTEGER NOT NULL, digest BLOB NOT NULL, former INTEGER NOT NULL, PRIMARY KEY (name, id));
 CREATE TABLE IF NOT EXISTS calls (
     number INTEGER PRIMARY KEY, operation TEXT NOT NULL, sent REAL NOT NULL, done REAL,
     rows BLOB, outcomes BLOB);
 """
+# An image is `former` once its picture was replaced by another: its regions are still in the project.
 # `rows` are the numbers of regions in the data set (int32), `outcomes` what became of each (int8, see regions.Outcome).
 
 
@@ -41,8 +48,12 @@ class Stamp(NamedTuple):
 
     size: int
     """In bytes."""
+    written: int
+    """When something was written to it last, in nanoseconds; anybody can set it."""
     changed: int
-    """When it was changed last, in nanoseconds."""
+    """When anything about it changed last, in nanoseconds; nobody can set it."""
+    inode: int
+    """Its number on its disk: another for a file that was moved to its place."""
     digest: bytes
     """Of what is in it."""
 
@@ -54,6 +65,17 @@ class Uploaded(NamedTuple):
     file: Stamp
 
 
+def fingerprint(dataset: Dataset, rename: Mapping[str, str] | None) -> str:
+    """What a data set is told by: names, classes, boxes. The journal knows the pictures that went up by itself."""
+    digest = hashlib.sha256()
+    regions = dataset.regions
+    for text in (*dataset.images.names, "", *dataset.tags, "", *map(str, sorted((rename or {}).items()))):
+        digest.update(text.encode(errors="surrogateescape") + b"\0")
+    for column in (regions.image, regions.tag, regions.box):
+        digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()
+
+
 class Journal:
     """The journal of one upload; a context manager. Any thread may write.
 
@@ -61,31 +83,43 @@ class Journal:
         JournalError: Another run has it, it is none, or it belongs to another project.
     """
 
-    def __init__(self, path: str | PathLike[str] | None, project_id: str) -> None:
-        """Open or make it for uploads to a project; None: in memory, for this run."""
+    def __init__(self, path: str | PathLike[str] | None, project_id: str, *, read_only: bool = False) -> None:
+        """Open or make it for uploads to a project; None: in memory, for this run.
+
+        With `read_only`, the file may be on a disk that cannot be written, and one that is not there is empty.
+        """
         self.path = path
         self._lock = threading.Lock()
+        address = _address(path, read_only=read_only)
         with self._told():
-            self._db = sqlite3.connect(path or ":memory:", timeout=0, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(
+                address, uri=address.startswith("file:"), timeout=0, isolation_level=None, check_same_thread=False
+            )
         try:
             with self._told():
-                self._open()
-            self._claim("format", str(FORMAT))
-            self._claim("project", project_id.strip().lower())
+                self._open(write=not address.startswith("file:"))
+            known = {"format": str(FORMAT), "project": project_id.strip().lower()}
+            for key, value in known.items():
+                self._refuse_other(key, value)
+            if not read_only:
+                with self._transaction():
+                    self._db.executemany("INSERT OR REPLACE INTO upload VALUES (?, ?)", known.items())
         except BaseException:
             self._db.close()
             raise
 
-    def _open(self) -> None:
+    def _open(self, *, write: bool) -> None:
         """Take the file for this run, and see that it is a journal or empty before anything is written to it."""
-        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        self._db.execute("BEGIN IMMEDIATE")  # of two runs that begin together, one gets it
+        if write:
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db.execute("BEGIN IMMEDIATE")  # of two runs that begin together, one gets it
         if is_foreign(self._db, JOURNAL):
             raise JournalError(f"{self.path}: no journal, but a database of something else; name another --journal")
-        self._db.execute("COMMIT")
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.executescript(f"BEGIN IMMEDIATE; PRAGMA application_id = {JOURNAL}; {_TABLES} COMMIT;")
+        if write:
+            self._db.execute("COMMIT")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.executescript(f"BEGIN IMMEDIATE; PRAGMA application_id = {JOURNAL}; {_TABLES} COMMIT;")
 
     def close(self) -> None:
         """Close it, and let others have it."""
@@ -102,15 +136,19 @@ class Journal:
 
     def images(self) -> dict[str, Uploaded]:
         """The images that went up, by name."""
-        with self._lock, self._told():
-            rows = self._db.execute("SELECT name, id, size, changed, digest FROM images").fetchall()
-        return {name: Uploaded(id_, Stamp(*stamp)) for name, id_, *stamp in rows}
+        query = "SELECT name, id, size, written, changed, inode, digest FROM images WHERE NOT former"
+        return {name: Uploaded(id_, Stamp(*stamp)) for name, id_, *stamp in self._all(query)}
+
+    def names(self) -> dict[str, str]:
+        """The name of each image that ever went up, by id: also of replaced ones."""
+        return dict(self._all("SELECT id, name FROM images"))
 
     def add_images(self, images: Mapping[str, Uploaded]) -> None:
-        """Remember images that went up."""
+        """Remember images that went up; others of their names are former ones now."""
         rows = [(name, image.id, *image.file) for name, image in images.items()]
         with self._transaction():
-            self._db.executemany("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?)", rows)
+            self._db.executemany("UPDATE images SET former = 1 WHERE name = ?", [(name,) for name in images])
+            self._db.executemany("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, 0)", rows)
 
     def before(self, operation: str, rows: NDArray[np.int64] | None = None, number: int | None = None) -> int:
         """Remember that a call is made now, or, with its number, made again; the number."""
@@ -130,35 +168,34 @@ class Journal:
 
     def outcomes(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int8]]]:
         """Rows and outcomes of all calls that were done, in their order."""
-        with self._lock, self._told():
-            found = self._db.execute("SELECT rows, outcomes FROM calls WHERE outcomes IS NOT NULL ORDER BY number")
-            for rows, outcomes in found:
-                yield np.frombuffer(rows, np.int32), np.frombuffer(outcomes, np.int8)
+        for rows, outcomes in self._all("SELECT rows, outcomes FROM calls WHERE outcomes IS NOT NULL ORDER BY number"):
+            yield np.frombuffer(rows, np.int32), np.frombuffer(outcomes, np.int8)
 
     def unfinished(self) -> float | None:
         """Seconds since the last call that no answer is known of; None: there is none."""
-        with self._lock, self._told():
-            (sent,) = self._db.execute("SELECT max(sent) FROM calls WHERE done IS NULL").fetchone()
+        [(sent,)] = self._all("SELECT max(sent) FROM calls WHERE done IS NULL")
         return None if sent is None else max(0.0, time.time() - sent)
 
-    def give_up(self) -> None:
-        """Close the calls of a run that was killed: what they did is seen in the project."""
+    def is_of(self, dataset: str) -> bool:
+        """Whether it was begun with a data set, told by its fingerprint; one of an upload that did nothing is."""
+        return self._is_same("data set", dataset)
+
+    def begin(self, dataset: str, images: Mapping[str, str]) -> None:
+        """From now on it is a data set's, told by its fingerprint; `images` went up before, ids by name.
+
+        The calls of a run that was killed are closed: what they did is seen in the project. If it was begun with
+        another data set, the numbers of regions in it mean nothing any more, and are forgotten.
+        """
+        same = self.is_of(dataset)
         with self._transaction():
             self._db.execute("UPDATE calls SET done = sent WHERE done IS NULL")
+            if not same:
+                self._db.execute("UPDATE calls SET rows = NULL, outcomes = NULL")
+                self._db.execute("UPDATE images SET former = 1")
+                self._db.executemany("UPDATE images SET former = 0 WHERE name = ? AND id = ?", images.items())
+            self._db.execute("INSERT OR REPLACE INTO upload VALUES ('data set', ?)", (dataset,))
 
-    def is_of(self, dataset: str) -> bool:
-        """Whether it was begun with a data set, told by its fingerprint; if not, it is that data set's from now on.
-
-        Then the numbers of regions in it mean nothing any more, and are forgotten. The images are not.
-        """
-        if self._is_same("data set", dataset):
-            return True
-        with self._transaction():
-            self._db.execute("UPDATE calls SET rows = NULL, outcomes = NULL")
-            self._db.execute("UPDATE upload SET value = ? WHERE key = 'data set'", (dataset,))
-        return False
-
-    def _claim(self, key: str, value: str) -> None:
+    def _refuse_other(self, key: str, value: str) -> None:
         """See that it was begun with this; a journal of an upload that did nothing yet is everybody's."""
         if not self._is_same(key, value):
             raise JournalError(
@@ -167,14 +204,13 @@ class Journal:
             )
 
     def _is_same(self, key: str, value: str) -> bool:
-        """Whether what is known is this, after it was noted if nothing was done before."""
-        with self._transaction():
-            (done,) = self._db.execute("SELECT count(*) FROM calls").fetchone()
-            if not done:
-                self._db.execute("DELETE FROM upload WHERE key = ?", (key,))
-            self._db.execute("INSERT OR IGNORE INTO upload VALUES (?, ?)", (key, value))
-            (known,) = self._db.execute("SELECT value FROM upload WHERE key = ?", (key,)).fetchone()
-        return bool(known == value)
+        """Whether what it was begun with is this; if nothing was done with it, it is."""
+        known = self._all("SELECT value FROM upload WHERE key = ? AND EXISTS (SELECT * FROM calls)", key)
+        return not known or known == [(value,)]
+
+    def _all(self, query: str, *values: str) -> list[Any]:
+        with self._lock, self._told():
+            return self._db.execute(query, values).fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -198,8 +234,27 @@ class Journal:
             raise JournalError(f"{self.path}: {what}, got {error}; {advice}") from error
 
 
+def _address(path: str | PathLike[str] | None, *, read_only: bool) -> str:
+    """What SQLite is to open; an address for reading only, which leaves nothing beside the file.
+
+    Who is at work, or was killed, leaves a log beside it that has to be read too; without one, the file is all.
+
+    Raises:
+        JournalError: It is to be written, and cannot be.
+    """
+    if path is None or (read_only and not (Path(path).is_file() and Path(path).stat().st_size)):
+        return ":memory:"
+    if not read_only:
+        if Path(path).exists() and not os.access(path, os.W_OK):  # SQLite would say no more than "disk I/O error"
+            raise JournalError(f"{path}: {_NO_WRITING[0]}, got one that can only be read; {_NO_WRITING[1]}")
+        return str(Path(path).absolute())
+    log = Path(f"{path}-wal")
+    whole = not (log.exists() and log.stat().st_size)
+    return f"{Path(path).absolute().as_uri()}?mode=ro" + ("&immutable=1" if whole else "")
+
+
 _OTHER_TROUBLE = "the journal cannot be used", "name another --journal"
-_IN_USE = "another run has this journal", "wait for it, or name another --journal"
+_IN_USE = "another run has this journal", "wait for it"
 _NO_JOURNAL = "no journal, or a damaged one", "name another --journal"
 _NO_WRITING = "the journal cannot be written", "name another --journal, in a folder that can be written"
 _TROUBLE = {

@@ -6,14 +6,13 @@ import uuid
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from regionbatch.batching import batches
-from regionbatch.customvision.images import Pictures, is_still, look, report_refused
-from regionbatch.customvision.present import match, read_images, read_project
+from regionbatch.customvision.images import Pictures, look, report_refused, uploaded_before
+from regionbatch.customvision.present import match, read_again, read_images, read_project
 from regionbatch.customvision.regions import Outcome
 from regionbatch.errors import AccessError, LimitError, ResolveError, ServiceError
 from regionbatch.findings import Report
@@ -68,12 +67,12 @@ class Plan:
     image_ids: Mapping[str, str]
     """Image ids by name; stand-ins for those to be uploaded."""
     present: Present
-    """What the project holds."""
+    """What the project holds, as far as an image's listing was not behind."""
     pictures: Pictures
     refused: Mapping[int, tuple[str, str]]
     """Images that no region can be sent to, by number, with code and message."""
-    confirmed: NDArray[np.int32]
-    """Regions of the data set that the project has, though they were not in its listing."""
+    uploaded: Mapping[str, str]
+    """Image ids by name of all that an earlier run uploaded, if they still have the picture that went up."""
 
     @property
     def all_findings(self) -> Findings:
@@ -108,9 +107,12 @@ def make_plan(
     tier: str,
     pace: Pace,
     journal: Journal,
+    same_set: bool,
     report: Report,
 ) -> Plan:
     """Look at the project, the tags and the pictures, and work out what there is to do. Only reads.
+
+    `same_set` says whether the journal was begun with this data set.
 
     Raises:
         ServiceError: The project cannot be used.
@@ -120,10 +122,12 @@ def make_plan(
     project = _project(client, project_id, pace)
     tag_ids, lacking = _tags(dataset, client, project_id, pace, rename, create=create_tags, skip=skip_unresolved)
     present = read_project(client, project_id, pace, progress=report.progress)
-    known, gone = _known_images(dataset, client, project_id, pace, image_ids, journal, present, report)
+    names = dataset.images.names
+    given = _given(names, image_ids, report)
+    uploaded, _ = uploaded_before(dataset.images, journal, given, report, same_set=same_set)
+    known, gone, present = _known_images(dataset, client, project_id, pace, given, uploaded, present)
     rows = [row for row, path in enumerate(dataset.images.paths) if path and row not in known]
     pictures = look(dataset.images, rows, report, shrink=shrink)
-    names = dataset.images.names
     ids = {names[row]: id_ for row, id_ in {**known, **pictures.stand_ins}.items()}
     if not skip_unresolved:
         _refuse_lost(dataset, ids)
@@ -131,8 +135,8 @@ def make_plan(
 
     refused = {**dict.fromkeys(gone, NOT_THERE), **pictures.refused}
     report_refused(dataset.images, refused, report)
-    confirmed = _confirmed(planned, present, client, project_id, pace, journal)
-    there = (match(present.codes(planned), present.regions) >= 0) | np.isin(planned.rows, confirmed)
+    present = read_again(client, project_id, pace, present, _doubtful(planned, present, journal))
+    there = match(present.codes(planned), present.regions) >= 0
     sendable = ~np.isin(planned.regions.image, [*refused]) & ~there
     sent = int(np.count_nonzero(sendable))
     used = {planned.tag_ids[code] for code in np.unique(planned.regions.tag[sendable]).tolist()}
@@ -162,7 +166,7 @@ def make_plan(
         present=present,
         pictures=pictures,
         refused=refused,
-        confirmed=confirmed,
+        uploaded={names[row]: id_ for row, id_ in uploaded.items()},
     )
 
 
@@ -199,8 +203,9 @@ def _tags(
     for code in used:
         if not found[code]:
             missing[(rename or {}).get(dataset.tags[code], dataset.tags[code])] += int(counts[code])
-    if negative := sorted({tag.name for tag in tags if tag.type != "Regular"} & set(missing)):
-        raise ResolveError(f"{negative[0]}: object detection takes no boxes with a negative tag; use --map OLD=NEW")
+    if others := sorted((tag.name, tag.type) for tag in tags if tag.type != "Regular" and tag.name in missing):
+        name, kind = others[0]
+        raise ResolveError(f"{name}: boxes need a Regular tag, got one that is {kind}; use --map OLD=NEW")
     if missing and not create:
         if skip:
             return ids, []
@@ -213,61 +218,48 @@ def _tags(
     return {**ids, **stand_ins}, list(missing)
 
 
+def _given(names: Sequence[str], image_ids: Ids | None, report: Report) -> dict[int, str]:
+    """Ids of images that somebody gave, by number."""
+    if image_ids is None:
+        return {}
+    found = resolve("image", names, range(len(names)), table_of(image_ids, "image_ids"), report, skip=True)
+    return {row: id_ for row, id_ in enumerate(found) if id_}
+
+
 def _known_images(
     dataset: Dataset,
     client: TrainingClient,
     project_id: str,
     pace: Pace,
-    image_ids: Ids | None,
-    journal: Journal,
+    given: Mapping[int, str],
+    uploaded: Mapping[int, str],
     present: Present,
-    report: Report,
-) -> tuple[dict[int, str], list[int]]:
-    """Ids of images by number, those given and those that an earlier run uploaded; and the given ones that are gone.
+) -> tuple[dict[int, str], list[int], Present]:
+    """Ids of images by number, those given before those that an earlier run uploaded; the given ones that are gone.
 
-    An image that went up and is gone since is not known: its picture can go up again.
+    An image that went up and is gone since is not known: its picture can go up again. An id that no listing has is
+    asked for before that is believed; so this also returns what the project holds with what was found so.
     """
-    names = dataset.images.names
-    given: dict[int, str] = {}
-    if image_ids is not None:
-        found = resolve("image", names, range(len(names)), table_of(image_ids, "image_ids"), report, skip=True)
-        given = {row: id_ for row, id_ in enumerate(found) if id_}
-    uploaded = _uploaded(dataset, journal, given, report)
-    gone = _gone(client, project_id, pace, {**given, **uploaded}, present)
+    ids = {**uploaded, **given}
+    doubtful = dict.fromkeys(id_ for id_ in ids.values() if id_ not in present.images)
+    present = present.with_newer(read_images(client, project_id, pace, list(doubtful)))
+    gone = {row for row, id_ in ids.items() if id_ not in present.images}
     if given and gone.issuperset(given):
         raise ResolveError(
             f"none of the {len(given)} image ids is in the project, got {next(iter(given.values()))}; "
             "check that they are of this project"
         )
-    again = {row for row in gone if row in uploaded and dataset.images.paths[row]}
-    known = {row: id_ for row, id_ in {**given, **uploaded}.items() if row not in again}
-    return known, sorted(gone - again)
+    again = {row for row in gone if row not in given and dataset.images.paths[row]}
+    known = {row: id_ for row, id_ in ids.items() if row not in again}
+    return known, sorted(gone - again), present
 
 
-def _uploaded(dataset: Dataset, journal: Journal, given: Mapping[int, str], report: Report) -> dict[int, str]:
-    """Ids of other images that an earlier run uploaded, by number, if they still have the picture that went up."""
-    uploaded, paths = journal.images(), dataset.images.paths
-    rows = {row: uploaded[name] for row, name in enumerate(dataset.images.names) if name in uploaded}
-    changed = [row for row, image in rows.items() if paths[row] and not is_still(Path(paths[row]), image.file)]
-    report.add("picture_changed", np.asarray(changed, np.int32), table=dataset.images.names)
-    return {row: image.id for row, image in rows.items() if row not in {*changed, *given}}
-
-
-def _confirmed(
-    planned: Batches, present: Present, client: TrainingClient, project_id: str, pace: Pace, journal: Journal
-) -> NDArray[np.int32]:
-    """Regions that an earlier run sent and that are there, though the listing does not have them.
-
-    A listing may be behind. So, before they are sent again, their images are asked for by id.
-    """
+def _doubtful(planned: Batches, present: Present, journal: Journal) -> Batches:
+    """Regions that an earlier run sent and that the listing does not have, though it has their images."""
     done = [rows[np.isin(of, (Outcome.CREATED, Outcome.DUPLICATED))] for rows, of in journal.outcomes()]
-    doubtful = np.isin(planned.rows, np.concatenate([np.zeros(0, np.int32), *done]))
-    doubtful &= match(present.codes(planned), present.regions) < 0
-    some = planned.take(np.flatnonzero(doubtful))
-    ids = [planned.image_ids[code] for code in np.unique(some.regions.image).tolist()]
-    there = read_images(client, project_id, pace, [id_ for id_ in ids if id_ in present.images])
-    found = match(there.codes(some), there.regions) >= 0
-    return some.rows[found].astype(np.int32)
+    mine = present.codes(planned)
+    doubtful = np.isin(planned.rows, np.concatenate([np.zeros(0, np.int32), *done])) & (mine.image >= 0)
+    return planned.take(np.flatnonzero(doubtful & (match(mine, present.regions) < 0)))
 
 
 def _refuse_lost(dataset: Dataset, ids: Mapping[str, str]) -> None:
@@ -280,13 +272,6 @@ def _refuse_lost(dataset: Dataset, ids: Mapping[str, str]) -> None:
             "picture on disk nor an id; name the folder with --image-dir, give ids with --images, "
             "or leave them out with --skip-unresolved"
         )
-
-
-def _gone(client: TrainingClient, project_id: str, pace: Pace, known: Mapping[int, str], present: Present) -> set[int]:
-    """Images whose id the project does not have. Asked for by id too, before that is believed."""
-    doubtful = {row: id_ for row, id_ in known.items() if id_ not in present.images}
-    there = read_images(client, project_id, pace, list(dict.fromkeys(doubtful.values()))).images
-    return {row for row, id_ in doubtful.items() if id_ not in there}
 
 
 def _check_room(
@@ -329,4 +314,4 @@ def _check_limits(present: Present, tags: int, pictures: Pictures, tier: str, re
         )
     if new + len(present.images) > limits.images:
         value = f"{len(present.images)} there and {new} to upload; {limits.images} are taken"
-        report.add("project_full", 0, value=[value], table=[f"--tier {tier}"])
+        report.note("project_full", f"--tier {tier}", value)

@@ -61,6 +61,20 @@ class Present:
         image = _codes(regions.image, batches.image_ids, self.images)
         return Columns(image, _codes(regions.tag, batches.tag_ids, self.tags), regions.box)
 
+    def with_newer(self, newer: Present) -> Present:
+        """This, with the images of a later reading as they are there."""
+        if not newer.images:
+            return self
+        images, tags = dict(self.images), dict(self.tags)
+        image, tag = (
+            np.asarray([codes.setdefault(id_, len(codes)) for id_ in others], np.int32)
+            for codes, others in ((images, newer.images), (tags, newer.tags))
+        )
+        old, new = self.regions.take(np.flatnonzero(~np.isin(self.regions.image, image))), newer.regions
+        image = np.concatenate([old.image, image[new.image]])
+        tag = np.concatenate([old.tag, tag[new.tag]])
+        return Present(images, tags, Columns(image, tag, np.concatenate([old.box, new.box])))
+
 
 def _codes(codes: Codes, ids: Sequence[str], known: Mapping[str, int]) -> Codes:
     """The codes of the same ids in another table."""
@@ -134,6 +148,12 @@ def read_images(client: TrainingClient, project_id: str, pace: Pace, ids: Sequen
         some = ids[start : start + IMAGES_PER_BATCH]
         collector.add(_images_by_id(client, project_id, pace, some))
     return collector.present()
+
+
+def read_again(client: TrainingClient, project_id: str, pace: Pace, present: Present, regions: Batches) -> Present:
+    """What a project holds, after the images of some regions were asked for by id: a listing may be behind."""
+    ids = [regions.image_ids[code] for code in np.unique(regions.regions.image).tolist()]
+    return present.with_newer(read_images(client, project_id, pace, ids))
 
 
 def _images_by_id(client: TrainingClient, project_id: str, pace: Pace, ids: Sequence[str]) -> list[Image]:

@@ -9,7 +9,7 @@ from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, TypeVar
 
-from regionbatch.errors import LimitError, RegionBatchError, TransportError, UnreachableError
+from regionbatch.errors import LimitError, RegionBatchError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 TRIES = 12
 """How often a call that may be repeated is made before the service counts as gone."""
 FIRST_TRIES = 4
-"""The same as long as no connection ever came about: a wrong address is more likely than a pause of the service."""
+"""The same as long as the service itself never answered: a wrong address is more likely than a pause of it."""
 THROTTLED_TRIES = 100
 """How often a 429 is obeyed before it is an error."""
 STUBBORN = 4
@@ -29,6 +29,8 @@ GONE = 50
 """Failures of one operation in a row, over all threads, after which going on is of no use."""
 PATIENCE = 300.0
 """Longest wait in seconds that is obeyed; a longer one is a quota that is used up, and an error."""
+QUIET = 5.0
+"""Longest wait in seconds of which nothing is said."""
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
 """Seconds between tries: doubled each time, give or take half."""
 _SLICE = 0.5
@@ -67,7 +69,10 @@ class Pace:
         self._random = random.Random(seed)  # noqa: S311 - jitter, no secret
         self._lock = threading.Lock()
         self._free = self._held = now()
+        self._told = now()
         self._reached = self._stopped = False
+        self.notice: Callable[[str], object] = lambda _line: None
+        """Called, from any thread, with a line that says why nothing happens for a while."""
 
     def call(self, operation: str, make: Callable[[], T], *, repeat: bool) -> T:
         """Make a call in its turn. A 429 is waited out; with `repeat`, no answer or a 5xx is tried again.
@@ -84,14 +89,17 @@ class Pace:
                 throttled += 1
                 if error.status != 429 or error.retry_after > PATIENCE or throttled > THROTTLED_TRIES:
                     raise
-                self._hold(max(error.retry_after, self.delay(throttled)))
+                self._reached = self._reached or bool(error.code)
+                seconds = max(error.retry_after, self.delay(throttled))
+                self._tell(error, seconds)
+                self._hold(seconds)
             except TransportError as error:
                 failed += 1
                 self._failures[operation] += 1
-                self._reached = self._reached or not isinstance(error, UnreachableError)
+                self._reached = self._reached or bool(error.code)  # a page of somebody else has none
                 if not repeat or failed >= (TRIES if self._reached else FIRST_TRIES):
                     raise
-                self.sleep(self.pause(error, failed))
+                self.wait_out(error, self.pause(error, failed))
             else:
                 self._failures[operation] = 0
                 self._reached = True
@@ -110,6 +118,11 @@ class Pace:
     def pause(self, error: TransportError, tries: int) -> float:
         """Seconds to wait after an error that came so often: longer, if the service asks for it."""
         return max(self.delay(tries), min(error.retry_after, PATIENCE))
+
+    def wait_out(self, error: RegionBatchError, seconds: float) -> None:
+        """Wait because of an error, and say so if it takes long."""
+        self._tell(error, seconds)
+        self.sleep(seconds)
 
     def sleep(self, seconds: float) -> None:
         """Wait, unless the run is stopped.
@@ -138,6 +151,14 @@ class Pace:
                 if slot >= self._held:  # else a 429 came meanwhile, and the slot is void
                     self.calls[operation] += 1
                     return
+
+    def _tell(self, error: RegionBatchError, seconds: float) -> None:
+        """Say why it waits; of threads that wait at the same time, one does."""
+        with self._lock:
+            if seconds <= QUIET or self.now() < self._told:
+                return
+            self._told = self.now() + seconds
+        self.notice(f"{str(error).rpartition('; ')[0]}; it goes on in {seconds:.0f} seconds")
 
     def _hold(self, seconds: float) -> None:
         """Let no call begin for so long: the limit is that of the resource, not of one thread."""
@@ -179,7 +200,9 @@ def in_flight(
                 waiting[pool.submit(work, item)] = item
                 collect(most)
             collect(0)
-        except BaseException:
+        except BaseException as error:
             pace.stop()
+            if isinstance(error, KeyboardInterrupt) and (running := sum(future.running() for future in waiting)):
+                pace.notice(f"stopping: {running} calls are under way, and what they do is waited for")
             pool.shutdown(wait=True, cancel_futures=True)
             raise

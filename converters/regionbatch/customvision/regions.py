@@ -7,6 +7,7 @@ what is there counts as created, only what is missing is sent.
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 _CREATE = "CreateImageRegions"
 _SERVER_ERROR = 500
+_ENOUGH = 3
+"""Batches after which going on is of no use, if the service took none of their entries and always said the same."""
 _UNCONFIRMED = ServiceError(
     "regions: sent, but neither confirmed nor found in the project; run it again",
     code="Unconfirmed",
@@ -93,23 +96,37 @@ class Sender:
         """`outcomes` has a row for each region of `batches`, and takes what becomes of it."""
         self._client, self._project_id, self._pace, self._journal = client, project_id, pace, journal
         self._batches, self._outcomes = batches, outcomes
+        self._refusal, self._went_in = _UNCONFIRMED, False
+        self._halving = threading.RLock()
 
     def send(self, rows: Rows, *, most: int, progress: Progress | None = None) -> None:
         """Send regions, by their numbers, `most` batches at a time; returns when each has its outcome.
 
         Raises:
-            ServiceError: Going on is of no use: no access, no answer. What was sent has its outcome.
+            ServiceError: Going on is of no use: no access, no answer, or everything is refused for one reason. What was
+                sent has its outcome.
         """
-        done = 0
+        done: list[Rows] = []
+        sent = 0
+        starts = range(0, len(rows), REGIONS_PER_BATCH)
 
-        def tell(sent: Rows) -> None:
-            nonlocal done
-            done += len(sent)
+        def tell(batch: Rows) -> None:
+            nonlocal sent
+            sent += len(batch)
             if progress:
-                progress("sending regions", done, len(rows))
+                progress("sending regions", sent, len(rows))
+            if len(done) < _ENOUGH:
+                done.append(batch)
+                if len(done) == min(_ENOUGH, len(starts)) > 1 and self._is_hopeless(np.concatenate(done)):
+                    raise self._refusal
 
-        chunks = (rows[start : start + REGIONS_PER_BATCH] for start in range(0, len(rows), REGIONS_PER_BATCH))
+        chunks = (rows[start : start + REGIONS_PER_BATCH] for start in starts)
         in_flight(self._deliver, chunks, most=most, pace=self._pace, done=tell)
+
+    def _is_hopeless(self, rows: Rows) -> bool:
+        """Whether the service took nothing so far, and refused all of these regions with one code."""
+        reasons = np.unique(self._outcomes.reason[rows]).tolist()
+        return not self._went_in and len({self._outcomes.reasons[number][0] for number in reasons}) == 1
 
     def _deliver(self, rows: Rows) -> None:
         """Send one batch until each of its regions has an outcome."""
@@ -129,7 +146,7 @@ class Sender:
                 if self._pace.gone(_CREATE):
                     raise
                 trouble = error
-                self._pace.sleep(self._pace.settle + self._pace.pause(error, idle + 1))
+                self._pace.wait_out(error, self._pace.settle + self._pace.pause(error, idle + 1))
             except ServiceError as error:
                 if is_final(error):
                     call.done()
@@ -158,10 +175,13 @@ class Sender:
         if len(rows) == 1:
             self._fail(rows, error)
             return
-        for half in np.array_split(rows, 2):
-            self._deliver(half)
+        # While nothing went in, one batch is halved at a time: it takes few calls to see that all are refused.
+        with nullcontext() if self._went_in else self._halving:
+            for half in np.array_split(rows, 2):
+                self._deliver(half)
 
     def _fail(self, rows: Rows, error: ServiceError) -> None:
+        self._refusal = error
         self._outcomes.fail(rows, error.code or str(error.status or "NoAnswer"), error.said or str(error))
 
     def _account(self, rows: Rows, answer: RegionsAnswer) -> Rows:
@@ -187,6 +207,7 @@ class Sender:
     def _note(self, rows: Rows, there: Present, outcome: Outcome) -> Rows:
         found = match(there.codes(self._batches.take(rows)), there.regions) >= 0
         self._outcomes.of[rows[found]] = outcome
+        self._went_in = self._went_in or bool(found.any())
         return rows[~found]
 
 

@@ -1,25 +1,24 @@
-"""A data set goes up: tags, pictures, regions, proof. Conducts what the other rooms do."""
+"""A data set goes up: pictures, tags, regions, proof. Conducts what the other rooms do."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from regionbatch.batching import batches
 from regionbatch.customvision.images import Uploader, report_refused
-from regionbatch.customvision.journal import Journal
+from regionbatch.customvision.journal import Journal, fingerprint
 from regionbatch.customvision.plan import Plan, make_plan
-from regionbatch.customvision.present import match, read_project
+from regionbatch.customvision.present import match, read_again, read_project
 from regionbatch.customvision.rate import TRIES, Pace
 from regionbatch.customvision.regions import Outcome, Outcomes, Sender, is_final
 from regionbatch.customvision.verify import Verification, compare
 from regionbatch.errors import ServiceError, TransportError
 from regionbatch.findings import Report
+from regionbatch.ids import table_of
 from regionbatch.limits import tier_of
 from regionbatch.reading import refuse_doubt
 
@@ -121,10 +120,11 @@ def upload(
     strict: bool = False,
     progress: Progress | None = None,
     planned: Callable[[Plan], object] | None = None,
+    notice: Callable[[str], object] | None = None,
     pace: Pace | None = None,
     in_flight: int = IN_FLIGHT,
 ) -> UploadResult:
-    """Put a data set on a project: create tags, upload pictures, send regions, read it back and compare.
+    """Put a data set on a project: upload pictures, create tags, send regions, read it back and compare.
 
     Nothing is sent twice: the project is read first and only the difference is sent. With a journal, a run that was
     stopped or killed can be gone on with by making the same call again.
@@ -144,6 +144,7 @@ def upload(
         strict: Raise before the first write if a region or a picture would be dropped, or was adjusted.
         progress: Called with what is done, how much of it, and how much there is.
         planned: Called with the plan before the first write; an exception from it ends the upload there.
+        notice: Called, from any thread, with a line that says why nothing happens for a while.
         pace: The rate and the clock, instead of the tier's.
         in_flight: Batches of regions under way at a time.
 
@@ -156,14 +157,14 @@ def upload(
     """
     limits = tier_of(tier)
     pace = pace or Pace(limits.calls_per_second)
+    pace.notice = notice or pace.notice
     report = Report(progress)
-    # A dry run looks into a journal that is there, and makes none.
-    with Journal(None if dry_run and journal and not Path(journal).exists() else journal, project_id) as log:
-        if not log.is_of(_fingerprint(dataset, rename)):
-            report.add("set_changed", 0, table=[str(journal)])
+    set_now = fingerprint(dataset, rename)
+    with Journal(journal, project_id, read_only=dry_run) as log:
+        if not (same_set := log.is_of(set_now)):
+            report.note("set_changed", str(journal))
         if (age := log.unfinished()) is not None:
             pace.sleep(pace.settle - age)  # a call of the run that was killed may still be at work
-            log.give_up()
         plan = make_plan(
             dataset,
             client,
@@ -176,6 +177,7 @@ def upload(
             tier=tier,
             pace=pace,
             journal=log,
+            same_set=same_set,
             report=report,
         )
         if strict:
@@ -184,19 +186,26 @@ def upload(
             planned(plan)
         if dry_run:
             return _nothing_done(plan, pace)
-        tag_ids = {**plan.tag_ids, **_create_tags(client, project_id, plan, pace, log)}
+        log.begin(set_now, plan.uploaded)
         uploaded, refused = _upload_pictures(dataset, client, project_id, plan, pace, log, progress)
         ids = {**plan.image_ids, **uploaded}
-        wanted = batches(dataset, tag_ids=tag_ids, image_ids=ids, rename=rename, skip_unresolved=skip_unresolved)
+        wanted = batches(dataset, tag_ids=plan.tag_ids, image_ids=ids, rename=rename, skip_unresolved=skip_unresolved)
         outcomes = Outcomes(len(wanted.regions))
         rows = _to_send(wanted, plan, outcomes, refused)
+        used = {wanted.tag_ids[code] for code in np.unique(wanted.regions.tag[rows]).tolist()}
+        new_tags = _create_tags(client, project_id, plan, used, pace, log)
+        wanted = wanted.with_tags(new_tags)
         already = len(outcomes.of) - len(rows) - outcomes.count(Outcome.FAILED)
         Sender(client, project_id, wanted, outcomes, pace=pace, journal=log).send(
             rows, most=in_flight, progress=progress
         )
         there = read_project(client, project_id, pace, untagged=False, progress=progress)
+        former = log.names()
     told = np.isin(outcomes.of, (Outcome.EXCEEDED, Outcome.FAILED))
-    verification = compare(wanted, there, dataset, ids, told=told)
+    lacking = np.flatnonzero(~told & (match(there.codes(wanted), there.regions) < 0))
+    there = read_again(client, project_id, pace, there, wanted.take(lacking))
+    tag_names = {new_tags.get(id_, id_).lower(): name for name, id_ in plan.tag_ids.items()}
+    verification = compare(wanted, there, dataset, ids, former=former, tag_names=tag_names, told=told)
     report_refused(dataset.images, {row: why for row, why in refused.items() if row not in plan.refused}, report)
     _report_regions(dataset, wanted, outcomes, report)
     return UploadResult(
@@ -206,7 +215,7 @@ def upload(
         exceeded=outcomes.count(Outcome.EXCEEDED),
         failed=outcomes.count(Outcome.FAILED),
         already=already,
-        new_tags=len(plan.new_tags),
+        new_tags=len(new_tags),
         new_images=len(uploaded),
         refused_images=len(refused),
         calls=dict(pace.calls),
@@ -215,17 +224,6 @@ def upload(
         image_ids={**plan.known, **uploaded},
         findings=wanted.findings + report.findings() + verification.findings,
     )
-
-
-def _fingerprint(dataset: Dataset, rename: Mapping[str, str] | None) -> str:
-    """What a data set is told by: names, classes, boxes. The journal knows the pictures that went up by itself."""
-    digest = hashlib.sha256()
-    regions = dataset.regions
-    for text in (*dataset.images.names, "", *dataset.tags, "", *map(str, sorted((rename or {}).items()))):
-        digest.update(text.encode(errors="surrogateescape") + b"\0")
-    for column in (regions.image, regions.tag, regions.box):
-        digest.update(np.ascontiguousarray(column).tobytes())
-    return digest.hexdigest()
 
 
 def _nothing_done(plan: Plan, pace: Pace) -> UploadResult:
@@ -247,8 +245,13 @@ def _nothing_done(plan: Plan, pace: Pace) -> UploadResult:
     )
 
 
-def _create_tags(client: TrainingClient, project_id: str, plan: Plan, pace: Pace, journal: Journal) -> dict[str, str]:
-    return {name: _create_tag(client, project_id, name, pace, journal) for name in plan.new_tags}
+def _create_tags(
+    client: TrainingClient, project_id: str, plan: Plan, used: set[str], pace: Pace, journal: Journal
+) -> dict[str, str]:
+    """Create the tags whose stand-ins are used; their ids by these."""
+    needed = {plan.tag_ids[name]: name for name in plan.new_tags if plan.tag_ids[name] in used}
+    created = {id_: _create_tag(client, project_id, name, pace, journal) for id_, name in needed.items()}
+    return dict(table_of(created, "CreateTag"))
 
 
 def _create_tag(client: TrainingClient, project_id: str, name: str, pace: Pace, journal: Journal) -> str:
@@ -263,7 +266,7 @@ def _create_tag(client: TrainingClient, project_id: str, name: str, pace: Pace, 
             if is_final(error):
                 raise
             if isinstance(error, TransportError):
-                pace.sleep(pace.settle + pace.delay(tries))
+                pace.wait_out(error, pace.settle + pace.delay(tries))
             tags = pace.call("GetTags", partial(client.tags, project_id), repeat=True)
             id_ = next((tag.id for tag in tags if tag.name == name), "")
             if not id_ and (not isinstance(error, TransportError) or tries == TRIES):
@@ -297,7 +300,6 @@ def _to_send(
 ) -> NDArray[np.int64]:
     """The regions to send: those that the project does not have, and whose picture is there."""
     waiting = match(plan.present.codes(wanted), plan.present.regions) < 0
-    waiting &= ~np.isin(wanted.rows, plan.confirmed)
     for reason in set(refused.values()):
         images = [image for image, why in refused.items() if why == reason]
         hit = np.flatnonzero(waiting & np.isin(wanted.regions.image, images))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regionbatch.batching import batches
-from regionbatch.customvision.images import look_into
-from regionbatch.customvision.journal import Journal
-from regionbatch.customvision.present import match, not_in, not_overlapping, pairs, read_project
+from regionbatch.customvision.images import look_into, uploaded_before
+from regionbatch.customvision.journal import Journal, fingerprint
+from regionbatch.customvision.present import match, not_in, not_overlapping, pairs, read_again, read_project
 from regionbatch.customvision.rate import Pace
 from regionbatch.errors import JournalError
 from regionbatch.findings import Report
@@ -50,11 +50,12 @@ class Verification:
     moved: int
     """Regions that it has elsewhere on the image: overlapping by half or more."""
     extra: int
-    """Regions that it has besides on images of the data set; a region that is there twice is one of them."""
+    """Regions that it has besides on images of the data set, or on images that earlier uploads of it put there: a
+    region that is there twice is one of them, and so are all of a picture that was replaced."""
     elsewhere: int
     """Regions on other images, which are nobody's business here."""
     findings: Findings
-    """Each missing, moved and extra region with its place."""
+    """Each missing, moved and extra region with its place; pictures that are no longer those that went up."""
 
     @property
     def good(self) -> bool:
@@ -66,8 +67,9 @@ class Verification:
         return {name: getattr(self, name) for name in ("matched", "missing", "moved", "extra", "elsewhere")}
 
     def __str__(self) -> str:
-        """`4886 verified, 0 missing, 0 moved, 0 extra`."""
-        return f"{self.matched} verified, {self.missing} missing, {self.moved} moved, {self.extra} extra"
+        """`4886 verified, 0 missing, 0 moved, 0 extra`; and what is on other images, if there is any."""
+        elsewhere = f" ({self.elsewhere} on other images)" if self.elsewhere else ""
+        return f"{self.matched} verified, {self.missing} missing, {self.moved} moved, {self.extra} extra{elsewhere}"
 
 
 def verify(
@@ -106,15 +108,23 @@ def verify(
     """
     limits = tier_of(tier)
     pace = pace or Pace(limits.calls_per_second)
-    known = _known(dataset, project_id, image_ids, journal)
-    tag_ids = _tag_ids(dataset, pace.call("GetTags", partial(client.tags, project_id), repeat=True), rename)
+    report = Report()
+    known, changed, former = _known(dataset, project_id, image_ids, journal, rename, report)
+    tags = pace.call("GetTags", partial(client.tags, project_id), repeat=True)
+    tag_ids = _tag_ids(dataset, tags, rename)
     present = read_project(client, project_id, pace, untagged=False, progress=progress)
     ids = {name: known.get(name) or str(uuid.uuid4()) for name in dataset.images.names}
     wanted = batches(dataset, tag_ids=tag_ids, image_ids=ids, rename=rename)
     if len(known) < len(ids):
-        ids.update(_recognise(dataset, wanted, present, known))
+        known |= _recognise(dataset, wanted, present, known, changed)
+        ids.update(known)
         wanted = batches(dataset, tag_ids=tag_ids, image_ids=ids, rename=rename)
-    return compare(wanted, present, dataset, ids)
+    lacking = match(present.codes(wanted), present.regions) < 0
+    lacking &= np.isin(wanted.regions.image, [row for row, name in enumerate(ids) if name in known])
+    present = read_again(client, project_id, pace, present, wanted.take(np.flatnonzero(lacking)))
+    tag_names = {tag.id.lower(): tag.name for tag in tags}
+    found = compare(wanted, present, dataset, ids, former=former, tag_names=tag_names)
+    return replace(found, findings=report.findings() + found.findings)
 
 
 def compare(
@@ -123,16 +133,21 @@ def compare(
     dataset: Dataset,
     image_ids: Mapping[str, str],
     *,
+    former: Mapping[str, str],
+    tag_names: Mapping[str, str],
     told: NDArray[np.bool_] | None = None,
 ) -> Verification:
-    """Compare regions with what a project holds; `image_ids` are those of all images of the data set, by name.
+    """Compare regions with what a project holds.
 
-    Regions of `wanted` that are `told` already, (n,), get no finding when they are missing.
+    `image_ids` are those of all images of the data set, by name; `former` names the images that earlier uploads of it
+    put there, and `tag_names` the project's tags, by id. Regions of `wanted` that are `told` already, (n,), get no
+    finding when they are missing.
     """
     mine, theirs = present.codes(wanted), present.regions
     found = match(mine, theirs)
     missing = np.flatnonzero(found < 0)
-    name_of = {present.images[id_]: name for name, id_ in image_ids.items() if id_ in present.images}
+    own = {id_: name for name, id_ in image_ids.items()}
+    name_of = {present.images[id_]: name for id_, name in {**former, **own}.items() if id_ in present.images}
     others = not_in(found, len(theirs.image))
     named = np.zeros(len(present.images), np.bool_)
     named[[*name_of]] = True
@@ -148,7 +163,15 @@ def compare(
         extra=len(extra),
         elsewhere=elsewhere,
         findings=_findings(
-            wanted, present, dataset, name_of, missing if told is None else missing[~told[missing]], moved, extra
+            wanted,
+            present,
+            dataset,
+            name_of,
+            {present.images[id_]: id_ for id_ in former if id_ in present.images and id_ not in own},
+            tag_names,
+            missing if told is None else missing[~told[missing]],
+            moved,
+            extra,
         ),
     )
 
@@ -158,14 +181,15 @@ def _findings(
     present: Present,
     dataset: Dataset,
     name_of: Mapping[int, str],
+    gone: Mapping[int, str],
+    tag_names: Mapping[str, str],
     missing: NDArray[np.int64],
     moved: Mapping[int, int],
     extra: NDArray[np.int64],
 ) -> Findings:
     report = Report()
     regions, theirs = wanted.regions, present.regions
-    tag_of = {id_: dataset.tags[code] for code, id_ in enumerate(wanted.tag_ids) if id_}
-    names = [tag_of.get(id_, id_) for id_ in present.tags]
+    names = [tag_names.get(id_, id_) for id_ in present.tags]
     for code, rows in (("region_missing", missing), ("region_moved", np.asarray([*moved], np.int64))):
         values = [
             f"{dataset.tags[regions.tag[row]]} {_numbers(regions.box[row])}"
@@ -177,7 +201,10 @@ def _findings(
             code, regions.file[rows], regions.where[rows], values, table=dataset.findings.files, place=regions.place
         )
     table = [name_of[code] for code in theirs.image[extra].tolist()]
-    values = [f"{names[theirs.tag[row]]} {_numbers(theirs.box[row])}" for row in extra.tolist()]
+    values = [
+        (f"{gone[image]}: " if image in gone else "") + f"{names[theirs.tag[row]]} {_numbers(theirs.box[row])}"
+        for row, image in zip(extra.tolist(), theirs.image[extra].tolist(), strict=True)
+    ]
     report.add("region_extra", np.arange(len(extra), dtype=np.int32), value=values, table=table)
     return report.findings()
 
@@ -191,19 +218,27 @@ def _known(
     project_id: str,
     image_ids: Ids | None,
     journal: str | PathLike[str] | None,
-) -> dict[str, str]:
-    """Image ids by name, as far as they are known."""
-    known: dict[str, str] = {}
+    rename: Mapping[str, str] | None,
+    report: Report,
+) -> tuple[dict[str, str], set[str], dict[str, str]]:
+    """Image ids by name, as far as they are known; ids of pictures that were replaced; names of all that went up."""
+    names = dataset.images.names
+    given: dict[int, str] = {}
+    if image_ids is not None:
+        found = resolve("image", names, range(len(names)), table_of(image_ids, "image_ids"), Report(), skip=True)
+        given = {row: id_.lower() for row, id_ in enumerate(found) if id_}
+    uploaded: dict[int, str] = {}
+    changed: dict[int, str] = {}
+    former: dict[str, str] = {}
     if journal is not None:
         if not Path(journal).exists():
             raise JournalError(f"{journal}: there is no such journal; check the path, or do without")
-        with Journal(journal, project_id) as log:
-            known = {name: image.id for name, image in log.images().items()}
-    if image_ids is not None:
-        names = dataset.images.names
-        found = resolve("image", names, range(len(names)), table_of(image_ids, "image_ids"), Report(), skip=True)
-        known |= {name: id_ for name, id_ in zip(names, found, strict=True) if id_}
-    return {name: known[name].lower() for name in dataset.images.names if name in known}
+        with Journal(journal, project_id, read_only=True) as log:
+            same_set = log.is_of(fingerprint(dataset, rename))
+            uploaded, changed = uploaded_before(dataset.images, log, given, report, same_set=same_set)
+            former = log.names()
+    known = {names[row]: id_ for row, id_ in {**uploaded, **given}.items()}
+    return known, {*changed.values()}, former
 
 
 def _tag_ids(dataset: Dataset, tags: Sequence[Tag], rename: Mapping[str, str] | None) -> dict[str, str]:
@@ -215,15 +250,18 @@ def _tag_ids(dataset: Dataset, tags: Sequence[Tag], rename: Mapping[str, str] | 
     return {names[code]: found[code] or str(uuid.uuid4()) for code in used}
 
 
-def _recognise(dataset: Dataset, wanted: Batches, present: Present, known: Mapping[str, str]) -> dict[str, str]:
+def _recognise(
+    dataset: Dataset, wanted: Batches, present: Present, known: Mapping[str, str], changed: set[str]
+) -> dict[str, str]:
     """The id in the project of images that nobody knows, by name: that of the image which shares most of the regions.
 
-    Files of one picture are one image there, and are looked for together.
+    Files of one picture are one image there, and are looked for together. The id of a picture that was `changed` since
+    is nobody's.
     """
     names, ids = dataset.images.names, [*present.images]
     group = _same_pictures(dataset.images.paths)
     found = {int(group[row]): known[name] for row, name in enumerate(names) if name in known}
-    taken = set(found.values())
+    taken = {*found.values(), *changed}
     for shift in _SHIFTS:
         for one, other in _alike(wanted, group, present, shift):
             if one not in found and ids[other] not in taken:
