@@ -17,6 +17,7 @@ from regionbatch.errors import OptionError
 from regionbatch.findings import Findings, Ledger, Report
 from regionbatch.ids import table_of
 from regionbatch.limits import REGIONS_PER_BATCH, REGIONS_PER_IMAGE
+from regionbatch.renaming import tidied
 from regionbatch.resolve import loose, resolve
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ def batches(
     Raises:
         ResolveError: A name has no id, or more than one; or a table cannot be used.
     """
-    report = Report()
+    report, rename = Report(), tidied(rename)
     regions = dataset.regions
     tag_counts = np.bincount(regions.tag, minlength=len(dataset.tags))
     tags = resolve(
@@ -228,7 +229,7 @@ def batches(
         skip=skip_unresolved,
     )
     tag_code, image_code = _one_code_an_id(tags), _one_code_an_id(images)
-    _report_shared_tags(tag_code, dataset.tags, rename or {}, report)
+    _report_shared_tags(tag_code, dataset.tags, rename, report)
     _report_shared_images(image_code, image_counts, dataset.images.names, report)
     tag, image = tag_code[regions.tag], image_code[regions.image]
     resolved = (tag >= 0) & (image >= 0)

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regionbatch.csvrows import csv_rows, is_csv
+from regionbatch.dataset import tidy
 from regionbatch.errors import OptionError, ResolveError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from os import PathLike
 
 
@@ -29,6 +30,11 @@ def read_renames(pairs: Iterable[str] = (), file: str | PathLike[str] | None = N
         texts.append((old, new))
     of_file = _collect(_read(Path(file)), str(file)) if file is not None else {}
     return of_file | _collect(texts, "--map")
+
+
+def tidied(rename: Mapping[str, str] | None) -> dict[str, str]:
+    """New names by old ones, with the old ones as data sets have them."""
+    return {tidy(old): new for old, new in (rename or {}).items()}
 
 
 def _collect(pairs: Iterable[tuple[str, str]], place: str) -> dict[str, str]:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from regionbatch.dataset import tidy
 from regionbatch.errors import ResolveError
 from regionbatch.findings import on_one_line
 from regionbatch.readers.files import fold, is_picture
@@ -92,7 +91,7 @@ def resolve(
     steps = TAG_STEPS if kind == "tag" else IMAGE_STEPS
     found: list[str | None] = [None] * len(names)
     ids = table
-    rename = {tidy(old): new for old, new in (rename or {}).items()}
+    rename = rename or {}
     if unknown := sorted(set(rename) - set(names)):
         raise ResolveError(f"--map: no such class in the data set, got {', '.join(unknown)}; it has {_some(names)}")
     wanted = [rename.get(name, name) for name in names] if rename else names

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import random
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from customvision.rehearsal import Clock, delete_images, expected, rehearsal, st
 from PIL import Image
 
 import regionbatch as rb
-from helpers import ROOT, id_of, write_coco, write_json
+from helpers import ROOT, id_of, write_coco, write_json, write_yolo
 from regionbatch.codes import CODES
 from regionbatch.customvision import images as images_module
 from regionbatch.limits import IMAGE_BYTES
@@ -442,6 +444,52 @@ def test_pictures_that_cannot_go_up_fail_with_their_regions_and_the_others_go(tm
         assert len(service.regions(project)) == 4
         again = upload(dataset, client, project, shrink=True)
         assert (again.sent, again.already, again.failed) == (2, 4, 2), "encoded again, it is the same picture"
+
+
+def test_a_picture_that_breaks_the_library_is_refused_with_the_others_going(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow raises what it likes for a broken file: SyntaxError, struct.error, ValueError."""
+    for number, name in enumerate(("a.webp", "b.webp")):
+        picture(tmp_path / name, colour=number)
+    dataset = rb.read(write_coco(tmp_path, [(name, "cat", (1, 1, 5, 5)) for name in ("a.webp", "b.webp")]))
+    open_picture, broken = Image.open, (tmp_path / "a.webp").read_bytes()
+
+    def opened(file: io.BytesIO) -> Image.Image:
+        if file.getvalue() == broken:
+            raise SyntaxError("not a TIFF file")
+        return open_picture(file)
+
+    monkeypatch.setattr(Image, "open", opened)
+    with rehearsal() as (_, project, client):
+        result = upload(dataset, client, project, shrink=True)
+    assert (result.created, result.failed) == (1, 1)
+    [refused] = result.findings.first("picture_refused")
+    assert refused.value == "ErrorSource: the file cannot be read, got not a TIFF file"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names of files are text")
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path / "set", [("a.png", "cat", (0.5, 0.5, 0.2, 0.2))])
+    picture(folder / "a.png")
+    for ending in (".png", ".txt"):
+        (folder / f"a{ending}").rename(os.fsdecode(os.fsencode(folder) + b"/\xff" + ending.encode()))
+    dataset = rb.read(folder)
+    with rehearsal() as (_, project, client):
+        for sent in (1, 0):
+            result = upload(dataset, client, project, journal=tmp_path / "journal.sqlite")
+            assert (result.sent, result.lost) == (sent, 0)
+
+
+def test_a_class_that_is_no_text(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    text = write_coco(tmp_path, [("a.png", "cat", (1, 1, 5, 5))]).joinpath("annotations.json")
+    text.write_text(text.read_text(encoding="utf-8").replace('"cat"', '"\\ud800"'), encoding="utf-8")
+    with rehearsal() as (service, project, client):
+        with pytest.raises(rb.ResolveError, match=r"\\ud800: no tag can have this name, it is no text; use --map"):
+            upload(rb.read(tmp_path), client, project)
+        assert not WRITES & set(service.calls)
+        assert upload(rb.read(tmp_path), client, project, rename={"\ud800": "cat"}).created == 1
 
 
 def test_shrinking_keeps_the_shape_and_the_orientation(tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ _CREATE = "CreateImagesFromFiles"
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF87a", b"GIF89a")
 _TRANSIENT = ("ErrorStorage", "ErrorUnknown")
 _QUALITY = 90
+_LARGEST_SHRUNK = 2**28
+"""Bytes of a file that is encoded again, at most: it is held in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def look(images: Images, rows: Sequence[int], report: Report, *, shrink: bool) -
             twins[row] = twin
         elif (code := _trouble(path, files[row].size, head)) is None:
             lengths[row] = files[row].size
-        elif shrink and code[0] in ("ErrorImageSize", "ErrorImageFormat"):
+        elif shrink and code[0] in ("ErrorImageSize", "ErrorImageFormat") and files[row].size <= _LARGEST_SHRUNK:
             shrunk[row] = code[1]
             lengths[row] = IMAGE_BYTES
         else:
@@ -96,16 +98,24 @@ def look_into(path: Path) -> tuple[Stamp, bytes]:
     """What a file is recognised by, and its first bytes; an unreadable one has length 0 and is like no other."""
     try:
         seen = _seen(path)
-        content = path.read_bytes()
+        head, digest = _read(path)
     except OSError:
         return Stamp(0, 0, 0, 0, _digest(str(path).encode(errors="surrogateescape"))), b""
-    return Stamp(len(content), *seen[1:], _digest(content)), content[:8]
+    return Stamp(*seen, digest), head
 
 
 def _seen(path: Path) -> tuple[int, int, int, int]:
     """What can be seen of a file without opening it, as a stamp has it."""
     found = path.stat()
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino % 2**63  # SQLite's largest number
+
+
+def _read(path: Path) -> tuple[bytes, bytes]:
+    """The first bytes of a file, and the digest of all of them; never the whole of it at once."""
+    with path.open("rb") as file:
+        head = file.read(8)
+        file.seek(0)
+        return head, hashlib.file_digest(file, "sha256").digest()
 
 
 def _digest(content: bytes) -> bytes:
@@ -115,7 +125,7 @@ def _digest(content: bytes) -> bytes:
 def is_still(path: Path, file: Stamp) -> bool:
     """Whether a file has what it had, as far as can be seen: one that is gone cannot be seen."""
     try:
-        return _seen(path) == file[:-1] or _digest(path.read_bytes()) == file.digest
+        return _seen(path) == file[:-1] or _read(path)[1] == file.digest
     except OSError:
         return True
 
@@ -288,7 +298,8 @@ class Uploader:
     def _name(self, row: int) -> str:
         """A name that is unique and that nothing on its way will want to rewrite."""
         shrink = row in self._pictures.shrink
-        return f"{row}.jpg" if shrink else f"{row}{Path(self._images.paths[row]).suffix.lower()}"
+        ending = ".jpg" if shrink else Path(self._images.paths[row]).suffix.lower()
+        return f"{row}{ending if ending.isascii() else ''}"
 
     def _contents(self, row: int) -> bytes | None:
         """What goes up for an image; None: nothing can, and it is refused."""
@@ -324,8 +335,8 @@ def shrunk(content: bytes) -> bytes:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             exif = opened.getexif()  # its orientation goes on meaning what it meant
             picture = _eight_bits(opened).convert("RGB")
-    except Image.DecompressionBombError as error:
-        raise OSError(f"{error}; make it smaller") from error
+    except Exception as error:  # a hostile picture may break the library in any way
+        raise OSError(str(error) or type(error).__name__) from error
     side = min(IMAGE_SIDE, max(picture.size))
     while True:
         picture.thumbnail((side, side))

@@ -33,7 +33,7 @@ FORMAT = 3
 _TABLES = """
 CREATE TABLE IF NOT EXISTS upload (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS images (
-    name TEXT NOT NULL, id TEXT NOT NULL, size INTEGER NOT NULL, written INTEGER NOT NULL, changed INTEGER NOT NULL,
+    name BLOB NOT NULL, id TEXT NOT NULL, size INTEGER NOT NULL, written INTEGER NOT NULL, changed INTEGER NOT NULL,
     inode INTEGER NOT NULL, digest BLOB NOT NULL, former INTEGER NOT NULL, PRIMARY KEY (name, id));
 CREATE TABLE IF NOT EXISTS calls (
     number INTEGER PRIMARY KEY, operation TEXT NOT NULL, sent REAL NOT NULL, done REAL,
@@ -65,12 +65,21 @@ class Uploaded(NamedTuple):
     file: Stamp
 
 
+def _blob(name: str) -> bytes:
+    """A name as bytes: that of a file may be no text that SQLite takes."""
+    return name.encode(errors="surrogatepass")
+
+
+def _name(blob: bytes) -> str:
+    return blob.decode(errors="surrogatepass")
+
+
 def fingerprint(dataset: Dataset, rename: Mapping[str, str] | None) -> str:
     """What a data set is told by: names, classes, boxes. The journal knows the pictures that went up by itself."""
     digest = hashlib.sha256()
     regions = dataset.regions
     for text in (*dataset.images.names, "", *dataset.tags, "", *map(str, sorted((rename or {}).items()))):
-        digest.update(text.encode(errors="surrogateescape") + b"\0")
+        digest.update(_blob(text) + b"\0")
     for column in (regions.image, regions.tag, regions.box):
         digest.update(np.ascontiguousarray(column).tobytes())
     return digest.hexdigest()
@@ -137,17 +146,17 @@ class Journal:
     def images(self) -> dict[str, Uploaded]:
         """The images that went up, by name."""
         query = "SELECT name, id, size, written, changed, inode, digest FROM images WHERE NOT former"
-        return {name: Uploaded(id_, Stamp(*stamp)) for name, id_, *stamp in self._all(query)}
+        return {_name(blob): Uploaded(id_, Stamp(*stamp)) for blob, id_, *stamp in self._all(query)}
 
     def names(self) -> dict[str, str]:
         """The name of each image that ever went up, by id: also of replaced ones."""
-        return dict(self._all("SELECT id, name FROM images"))
+        return {id_: _name(blob) for id_, blob in self._all("SELECT id, name FROM images")}
 
     def add_images(self, images: Mapping[str, Uploaded]) -> None:
         """Remember images that went up; others of their names are former ones now."""
-        rows = [(name, image.id, *image.file) for name, image in images.items()]
+        rows = [(_blob(name), image.id, *image.file) for name, image in images.items()]
         with self._transaction():
-            self._db.executemany("UPDATE images SET former = 1 WHERE name = ?", [(name,) for name in images])
+            self._db.executemany("UPDATE images SET former = 1 WHERE name = ?", [row[:1] for row in rows])
             self._db.executemany("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, 0)", rows)
 
     def before(self, operation: str, rows: NDArray[np.int64] | None = None, number: int | None = None) -> int:
@@ -192,7 +201,8 @@ class Journal:
             if not same:
                 self._db.execute("UPDATE calls SET rows = NULL, outcomes = NULL")
                 self._db.execute("UPDATE images SET former = 1")
-                self._db.executemany("UPDATE images SET former = 0 WHERE name = ? AND id = ?", images.items())
+                known = [(_blob(name), id_) for name, id_ in images.items()]
+                self._db.executemany("UPDATE images SET former = 0 WHERE name = ? AND id = ?", known)
             self._db.execute("INSERT OR REPLACE INTO upload VALUES ('data set', ?)", (dataset,))
 
     def _refuse_other(self, key: str, value: str) -> None:

@@ -15,7 +15,7 @@ from regionbatch.customvision.images import Pictures, look, report_refused, uplo
 from regionbatch.customvision.present import match, read_again, read_images, read_project
 from regionbatch.customvision.regions import Outcome
 from regionbatch.errors import AccessError, LimitError, ResolveError, ServiceError
-from regionbatch.findings import Report
+from regionbatch.findings import Report, on_one_line
 from regionbatch.ids import table_of
 from regionbatch.limits import IMAGES_PER_PAGE, REGIONS_PER_BATCH, REGIONS_PER_IMAGE, TIERS
 from regionbatch.resolve import resolve
@@ -214,8 +214,19 @@ def _tags(
             f"{len(missing)} classes have no tag in the project, got {listed:.500}; create them with --create-tags, "
             "name others with --map OLD=NEW, or leave them out with --skip-unresolved"
         )
+    if odd := [name for name in missing if not _is_text(name)]:
+        raise ResolveError(f"{on_one_line(odd[0])}: no tag can have this name, it is no text; use --map OLD=NEW")
     stand_ins = {name: str(uuid.uuid5(uuid.NAMESPACE_OID, name)) for name in missing}
     return {**ids, **stand_ins}, list(missing)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be sent: lone surrogates, as a JSON can have them, cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _given(names: Sequence[str], image_ids: Ids | None, report: Report) -> dict[int, str]:

@@ -65,14 +65,16 @@ class Outcomes:
         """(n,), numbers into `reasons`."""
         self.reasons = [("", "")]
         """Code and message, each once."""
+        self._numbers = {("", ""): 0}
         self._lock = threading.Lock()
 
     def fail(self, rows: Rows, code: str, said: str) -> None:
         """Mark regions as failed."""
         with self._lock:
-            if (code, said) not in self.reasons:
+            number = self._numbers.setdefault((code, said), len(self.reasons))
+            if number == len(self.reasons):
                 self.reasons.append((code, said))
-            self.reason[rows] = self.reasons.index((code, said))
+            self.reason[rows] = number
         self.of[rows] = Outcome.FAILED
 
     def count(self, outcome: Outcome) -> int:

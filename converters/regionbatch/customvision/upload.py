@@ -21,6 +21,7 @@ from regionbatch.findings import Report
 from regionbatch.ids import table_of
 from regionbatch.limits import tier_of
 from regionbatch.reading import refuse_doubt
+from regionbatch.renaming import tidied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -155,7 +156,7 @@ def upload(
         JournalError: Another run has the journal, it belongs to another project, or it cannot be written.
         StrictError: See `strict`.
     """
-    limits = tier_of(tier)
+    limits, rename = tier_of(tier), tidied(rename)
     pace = pace or Pace(limits.calls_per_second)
     pace.notice = notice or pace.notice
     report = Report(progress)
@@ -300,19 +301,21 @@ def _to_send(
 ) -> NDArray[np.int64]:
     """The regions to send: those that the project does not have, and whose picture is there."""
     waiting = match(plan.present.codes(wanted), plan.present.regions) < 0
-    for reason in set(refused.values()):
-        images = [image for image, why in refused.items() if why == reason]
-        hit = np.flatnonzero(waiting & np.isin(wanted.regions.image, images))
-        outcomes.fail(hit, *reason)
-        waiting[hit] = False
+    hit = np.flatnonzero(waiting & np.isin(wanted.regions.image, [*refused]))
+    waiting[hit] = False
+    hit = hit[np.argsort(wanted.regions.image[hit], kind="stable")]
+    images, starts = np.unique(wanted.regions.image[hit], return_index=True)
+    for image, rows in zip(images.tolist(), np.split(hit, starts[1:]), strict=bool(len(images))):
+        outcomes.fail(rows, *refused[image])
     return np.flatnonzero(waiting)
 
 
 def _report_regions(dataset: Dataset, wanted: Batches, outcomes: Outcomes, report: Report) -> None:
     regions = wanted.regions
+    told = [": ".join(filter(None, reason)) for reason in outcomes.reasons]
     for code, outcome in (("region_failed", Outcome.FAILED), ("region_exceeded", Outcome.EXCEEDED)):
         rows = np.flatnonzero(outcomes.of == outcome)
-        reasons = [": ".join(filter(None, outcomes.reasons[number])) for number in outcomes.reason[rows].tolist()]
+        reasons = [told[number] for number in outcomes.reason[rows].tolist()]
         values = [
             f"{dataset.tags[regions.tag[row]]} in {dataset.images.names[regions.image[row]]}" + (why and f" ({why})")
             for row, why in zip(rows.tolist(), reasons, strict=True)

@@ -20,6 +20,7 @@ from regionbatch.errors import JournalError
 from regionbatch.findings import Report
 from regionbatch.ids import table_of
 from regionbatch.limits import tier_of
+from regionbatch.renaming import tidied
 from regionbatch.resolve import resolve
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def verify(
         JournalError: The journal is not there, is in use, or is that of another project.
         OptionError: There is no such tier.
     """
-    limits = tier_of(tier)
+    limits, rename = tier_of(tier), tidied(rename)
     pace = pace or Pace(limits.calls_per_second)
     report = Report()
     known, changed, former = _known(dataset, project_id, image_ids, journal, rename, report)
