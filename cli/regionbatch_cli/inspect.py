@@ -69,9 +69,8 @@ def _classes(dataset: Dataset) -> Table:
     table.add_column("class", overflow="fold")
     for name in [*(split or "no split" for split in splits), "boxes", "images"]:
         table.add_column(_cell(name), justify="right")
-    # A column a split, in the order shown; those in none last.
-    column = np.where(images.split < 0, len(splits) - 1, images.split)[regions.image]
-    width = max(1, len(splits))
+    width = max(1, len(splits))  # a column a split, in the order shown; those in none last
+    column = np.where(images.split < 0, width - 1, images.split)[regions.image]
     counts = np.bincount(regions.tag * np.int64(width) + column, minlength=len(dataset.tags) * width)
     counts = counts.reshape(-1, width)
     pairs = np.unique(regions.tag * np.int64(len(images)) + regions.image)
