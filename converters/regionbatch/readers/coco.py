@@ -7,6 +7,7 @@ corner); Microsoft's vision-datasets for `bbox_format` and for boxes that are al
 from __future__ import annotations
 
 import re
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
@@ -165,9 +166,10 @@ class _Columns:
         ids = np.stack([np.fromiter(map(get, records), np.int64, count) for get in _annotation_ids])
         unnamed = np.flatnonzero(ids[0] < 0)
         ids[0, unnamed] = -1 - self._met["annotations"] - unnamed
-        crowd = np.fromiter(map(_annotation_crowd, records), np.bool_, count)
-        self.marks["crowd"] += (np.flatnonzero(crowd) + self.rows).tolist()
-        flat = [number for record in records for number in record.bbox]
+        if any(map(_annotation_crowd, records)):
+            crowd = np.fromiter(map(_annotation_crowd, records), np.bool_, count)
+            self.marks["crowd"] += (np.flatnonzero(crowd) + self.rows).tolist()
+        flat = chain.from_iterable(map(_annotation_bbox, records))
         self._append(ids, np.fromiter(flat, np.float64, 4 * count).reshape(-1, 4))
 
     def _add_plain_annotations(self, records: list[Any]) -> None:
@@ -251,7 +253,7 @@ class _Columns:
 
 
 _annotation_ids = [attrgetter(name) for name in ("id", "image_id", "category_id")]
-_annotation_crowd = attrgetter("iscrowd")
+_annotation_crowd, _annotation_bbox = attrgetter("iscrowd"), attrgetter("bbox")
 _image_fields = attrgetter("id", "file_name", "width", "height")
 _category_fields = attrgetter("id", "name")
 

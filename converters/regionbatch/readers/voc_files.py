@@ -85,12 +85,13 @@ def _without_strays(tree: Tree, files: list[str], report: Report) -> list[str]:
 
     Others beside an Annotations folder (copies, rests of another export) are reported.
     """
-    places = {name: split_at_annotations(name) for name in files}
-    loose = {name: home for name, (home, annotations, _) in places.items() if not annotations}
+    folders = {name: name.rpartition("/")[0] for name in files}
+    places = {folder: split_at_annotations(f"{folder}/") for folder in set(folders.values())}
+    loose = {name: folder for name, folder in folders.items() if not places[folder][1]}
     if not loose or len(loose) == len(files):
         return files
-    homes = {home for name, (home, _, _) in places.items() if name not in loose}
-    strays = {name for name, home in loose.items() if _is_below(home, homes)}
+    homes = {home for home, annotations, _ in places.values() if annotations}
+    strays = {name for name, folder in loose.items() if _is_below(folder, homes)}
     others = {name for name in loose if not is_annotation(tree, name)}
     for name in sorted(strays - others):
         report.note("unlisted_label", name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from functools import lru_cache
 from typing import NamedTuple
 
 from lxml import etree
@@ -92,10 +93,11 @@ def parse(data: bytes) -> Annotation:
         elif tag == "filename":
             file_name = _text(child)
         elif tag == "size":
-            sides = {side.tag: _text(side) for side in child}
-            size = _side(sides.get("width", "")), _side(sides.get("height", ""))
+            sides = {side.tag: side.text for side in child}
+            size = _side(sides.get("width")), _side(sides.get("height"))
         elif tag == "source":
-            devkit = any(_DEVKIT.search(_text(part)) for part in child if part.tag in ("database", "annotation"))
+            told = {part.tag: part.text for part in child}
+            devkit = _is_devkit(told.get("database")) or _is_devkit(told.get("annotation"))
     if not things:
         _refuse_hidden_boxes(root)
     objects: list[Object] = []
@@ -193,6 +195,8 @@ def _objects(element: etree._Element, where: int) -> list[Object]:
         value = f"several names: {', '.join(names)}" if names else "no name"
         return [Object(where, next(iter(names), ""), NO_BOX, (), "unknown_class", value)]
     [name] = names
+    if len(boxes) == 1 and (box := _corners(boxes[0])) is not None:  # as it should be
+        return [Object(where, name, box, marks)]
     if boxes:
         found = [(part, _corners(part), marks) for part in boxes]
     elif shapes:
@@ -283,9 +287,15 @@ def _is_yes(text: str) -> bool:
         return False
 
 
-def _side(text: str) -> int:
+@lru_cache(1024)  # a data set has few sizes, and fewer sources
+def _side(text: str | None) -> int:
     try:
-        side = _number(text)
+        side = _number(text or "")
     except ValueError:
         return 0
     return int(side) if 0 < side < 2**31 and side == int(side) else 0
+
+
+@lru_cache(1024)
+def _is_devkit(text: str | None) -> bool:
+    return bool(text) and _DEVKIT.search(text or "") is not None
