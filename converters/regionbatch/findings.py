@@ -244,8 +244,13 @@ class Report:
         values.append(value)
 
     def decide(self, option: str, value: str, evidence: str, *, doubtful: bool = False) -> None:
-        """Say what was decided about the whole data set. `option` (an API keyword) is what overrides it."""
-        self.decisions[option] = on_one_line(f"{value} ({evidence})")
+        """Say what was decided about the whole data set. `option` (an API keyword) is what overrides it.
+
+        What was said of the option before stands beside it.
+        """
+        told = on_one_line(f"{value} ({evidence})")
+        before = self.decisions.get(option, told)
+        self.decisions[option] = told if before == told else f"{before}; {told}"
         if doubtful:
             text = f"{value}, because {evidence}"
             self.note("doubtful_decision", f"--{option.replace('_', '-')}", text)
