@@ -381,7 +381,7 @@ class _Collected:
 
     def _side_of(self, image: int, mask: tuple[int, int]) -> tuple[int, int]:
         """Width and height of an image; those of a mask on it, if it declares none."""
-        size = self._images[image].size
+        size = self._images[image].width, self._images[image].height
         return size if all(size) else mask
 
     def annotations(self) -> RawAnnotations:
@@ -433,18 +433,23 @@ class _Collected:
         splits = list(dict.fromkeys(image.source.split for image in self._images if image.source.split))
         codes = {"": -1, **{split: code for code, split in enumerate(splits)}}
         split = np.fromiter((codes[image.source.split] for image in self._images), np.int32, len(names))
-        sizes = np.asarray([image.size for image in self._images], np.int32).reshape(-1, 2)
-        return Images(names, sizes[:, 0], sizes[:, 1], paths, split, splits)
+        width, height = (
+            np.fromiter(map(side, self._images), np.int32, len(names)) for side in map(attrgetter, ("width", "height"))
+        )
+        return Images(names, width, height, paths, split, splits)
 
     def _add_images(self, records: Sequence[tuple[int, str, int, int]], source: Source) -> dict[int, int]:
         """Add images to the table; their codes by id, `_AMBIGUOUS` for an id that two different images have."""
-        first, index, images = len(self._images), dict[int, int](), self._images
-        for code, (id_, listed, width, height) in enumerate(records, first):
+        first, images, prefix = len(self._images), self._images, source.prefix
+        for _, listed, width, height in records:
             name = listed.replace("\\", "/").removeprefix("./")
             outside = leaves(name)
-            images.append(Listed(source, name, name if outside else source.prefix + name, outside, (width, height)))
-            twin = index.setdefault(id_, code)
-            if twin not in (code, _AMBIGUOUS) and images[twin].name != name:
+            images.append(Listed(source, name, name if outside else prefix + name, outside, width, height))
+        ids = [id_ for id_, _, _, _ in records]
+        index = dict(zip(reversed(ids), range(len(images) - 1, first - 1, -1), strict=True))  # of twins, the first
+        for code, id_ in enumerate(ids if len(index) < len(ids) else (), first):
+            twin = index[id_]
+            if twin != _AMBIGUOUS and images[twin].name != images[code].name:
                 index[id_] = _AMBIGUOUS
         return index
 

@@ -37,7 +37,8 @@ class Listed(msgspec.Struct, gc=False):
     """The same from the data set's folder on; as it is, if it leaves the data set."""
     outside: bool
     """Whether it does."""
-    size: tuple[int, int]
+    width: int
+    height: int
 
 
 def finder(tree: Tree, name: str, split: str, splits: Collection[str], image_dir: Path | None) -> PictureFinder:
@@ -82,7 +83,7 @@ def _picture(image: Listed, finder: PictureFinder, report: Report) -> tuple[str,
     hits = finder.find_every(image.name)
     if len(hits) < 2:
         return hits[0] if hits else None
-    chosen = next((hit for hit in hits if size(hit[1]) == image.size), hits[0])
+    chosen = next((hit for hit in hits if size(hit[1]) == (image.width, image.height)), hits[0])
     report.note("picture_chosen", chosen[0], ", ".join(name for name, _ in hits))
     return chosen
 
