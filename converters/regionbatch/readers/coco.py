@@ -41,6 +41,8 @@ _TEXT_IDS = -(2**62)
 """Ids that are text, or too long, have a number from here on downwards."""
 
 
+_ODD_PATH = re.compile(r"\\|\.\.|^(?:/|\./|.:)", re.MULTILINE)
+"""What is in no plain path, of many on lines of their own: backslashes, `..`, and beginnings of others."""
 _NAME = r"[^./\\\s]"
 """A file name has something of this in it; others, as `./`, name nothing."""
 
@@ -441,10 +443,13 @@ class _Collected:
     def _add_images(self, records: Sequence[tuple[int, str, int, int]], source: Source) -> dict[int, int]:
         """Add images to the table; their codes by id, `_AMBIGUOUS` for an id that two different images have."""
         first, images, prefix = len(self._images), self._images, source.prefix
-        for _, listed, width, height in records:
-            name = listed.replace("\\", "/").removeprefix("./")
-            outside = leaves(name)
-            images.append(Listed(source, name, name if outside else prefix + name, outside, width, height))
+        if _ODD_PATH.search("\n".join([listed for _, listed, _, _ in records])):
+            for _, listed, width, height in records:
+                name = listed.replace("\\", "/").removeprefix("./")
+                outside = leaves(name)
+                images.append(Listed(source, name, name if outside else prefix + name, outside, width, height))
+        else:
+            images += [Listed(source, name, prefix + name, False, width, height) for _, name, width, height in records]
         ids = [id_ for id_, _, _, _ in records]
         index = dict(zip(reversed(ids), range(len(images) - 1, first - 1, -1), strict=True))  # of twins, the first
         for code, id_ in enumerate(ids if len(index) < len(ids) else (), first):

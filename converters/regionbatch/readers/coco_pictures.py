@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -10,7 +11,7 @@ from regionbatch.pictures import size
 from regionbatch.readers.files import SPLIT_NAME, PictureFinder, match_split, unshared
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from regionbatch.findings import Report
@@ -64,11 +65,10 @@ def named(images: Sequence[Listed], report: Report) -> tuple[list[str], list[str
     whole path it ends with. What two splits list under one name and have no picture of are two images.
     """
     names, paths = [image.path for image in images], [""] * len(images)
-    found = {
-        row: hit
-        for row, image in enumerate(images)
-        if (finder := image.source.finder) and finder.may_find(image.name) and (hit := _picture(image, finder, report))
-    }
+    found: dict[int, tuple[str, str]] = {}
+    for source, rows in _by_source(images):
+        if (finder := source.finder) and any(finder.may_find(images[row].name) for row in rows):
+            found |= {row: hit for row in rows if (hit := _picture(images[row], finder, report))}
     for row, (name, path) in unshared(found, [image.name for image in images]).items():
         names[row], paths[row] = name, path
     for row in _in_two_splits(images):
@@ -76,6 +76,16 @@ def named(images: Sequence[Listed], report: Report) -> tuple[list[str], list[str
         if not (paths[row] or images[row].outside) and source.split:
             names[row] = f"{source.prefix}{source.split}/{images[row].name}"
     return names, paths
+
+
+def _by_source(images: Sequence[Listed]) -> Iterator[tuple[Source, range]]:
+    """The files, and the rows of what each lists: they stand one behind the other."""
+    start = 0
+    while start < len(images):
+        source = images[start].source
+        end = bisect_left(range(len(images)), 1, start, key=lambda row: images[row].source is not source)
+        yield source, range(start, end)
+        start = end
 
 
 def _picture(image: Listed, finder: PictureFinder, report: Report) -> tuple[str, str] | None:

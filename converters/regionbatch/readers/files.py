@@ -319,7 +319,7 @@ class PictureFinder:
 
     def may_find(self, name: str) -> bool:
         """Whether it is worth looking for a name: told without looking."""
-        return bool(self._with_pictures) or "/" in name
+        return "/" in name or bool(self._with_pictures)
 
     def find(self, name: str) -> tuple[str, str]:
         """The picture's path relative to the data set, and the path to open; two empty texts: it is not there."""
