@@ -260,6 +260,11 @@ def is_picture(name: str) -> bool:
     return name[name.rfind(".") :].lower() in EXTENSIONS
 
 
+def joined(folder: str, name: str) -> str:
+    """A path below a folder of a data set, which is empty for the data set's own."""
+    return f"{folder}/{name}" if folder else name
+
+
 def without_ending(name: str) -> str:
     """A name without the ending of a picture, if it has one."""
     return name[: name.rfind(".")] if is_picture(name) else name

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from regionbatch.errors import AmbiguousDatasetError, DatasetError, DatasetNotFoundError
 from regionbatch.findings import as_text
-from regionbatch.readers.files import Tree, UnreadableError, as_utf8, is_picture, leaves, read_lines, tails
+from regionbatch.readers.files import Tree, UnreadableError, as_utf8, is_picture, joined, leaves, read_lines, tails
 from regionbatch.readers.yolo_pairs import label_folder
 
 if TYPE_CHECKING:
@@ -350,7 +350,7 @@ def listed_pictures(tree: Tree, name: str, report: Report, label_of: Callable[[s
         for text in filter(is_picture, dict.fromkeys((entry, unquote(entry)))):
             above, _, last = next(tails(text), "").rpartition("/")
             if above not in homes:
-                ways = (_joined(base, tail) for tail in (*tails(above), "") for base in bases)
+                ways = (joined(base, tail) for tail in (*tails(above), "") for base in bases)
                 homes[above] = [home for way in ways if (home := _folder(tree, way)) is not None]
             if found := _listed(tree, homes[above], last, label_of):
                 yield found
@@ -362,10 +362,6 @@ def listed_pictures(tree: Tree, name: str, report: Report, label_of: Callable[[s
 
 def _listed(tree: Tree, homes: list[str], name: str, label_of: Callable[[str], str | None]) -> str | None:
     """A picture of this name, or one whose label file is here, in the first folder that has it."""
-    paths = [_joined(home, name) for home in homes]
+    paths = [joined(home, name) for home in homes]
     found = next((path for path in paths if path in tree or label_of(path)), None)
     return found or next(filter(None, map(tree.find, paths)), None)
-
-
-def _joined(base: str, path: str) -> str:
-    return f"{base}/{path}" if base else path

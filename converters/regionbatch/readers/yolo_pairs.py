@@ -14,6 +14,7 @@ from regionbatch.readers.files import (
     UnreadableError,
     as_utf8,
     fold,
+    joined,
     pictures_of,
     split_of_folder,
     unshared,
@@ -68,7 +69,7 @@ class Pairs:
     def label_of(self, picture: str) -> str | None:
         """Where the label file of a picture is, letter by letter; None: nowhere."""
         folder, _, name = picture.rpartition("/")
-        labels = [_joined(place, form) + ".txt" for place in self.places(folder) for form in _forms(name)]
+        labels = [joined(place, form) + ".txt" for place in self.places(folder) for form in _forms(name)]
         return next((label for label in labels if label in self._tree), None)
 
     def add_picture(self, picture: str, split: str) -> None:
@@ -90,21 +91,21 @@ class Pairs:
             self._add_listed(folder, listing, split)
         for place in self.places(top):
             for folder, listing in self._tree.folders(place):
-                labels = {_joined(folder, name) for name in listing.by_ending.get(".txt", ())} - self._used
+                labels = {joined(folder, name) for name in listing.by_ending.get(".txt", ())} - self._used
                 for label in sorted(label for label in labels if may_be_label(self._tree, label)):
                     self._unpaired.setdefault(label, split_of_folder(label) if split is None else split)
 
     def _add_listed(self, folder: str, listing: Folder, split: str | None) -> None:
         """Take the pictures of one folder. The same as `add_picture` of each, in a few steps for all."""
         names = pictures_of(listing)
-        prefix = _joined(folder, "")
+        prefix = joined(folder, "")
         pictures = [prefix + name for name in names]
         new = [picture for picture in pictures if picture not in self.pictures] if self.pictures else pictures
         self.pictures.update(dict.fromkeys(new, split_of_folder(prefix) if split is None else split))
         for place in reversed(self.places(folder)) if names else ():  # the last that is looked at wins
             there = self._tree.folder(place)
             if there and ".txt" in there.by_ending:
-                self.label |= _labels_there(pictures, names, _joined(place, ""), there)
+                self.label |= _labels_there(pictures, names, joined(place, ""), there)
         self._used.update(filter(None, map(self.label.get, pictures)))
 
     def not_labels(self, files: Iterable[str]) -> None:
@@ -153,7 +154,7 @@ class Pairs:
         listing = None if folder is None else self._tree.folder(folder)
         if folder is not None and listing is not None:
             for name in sorted(listing.by_ending.get(".txt", ())):
-                label = _joined(folder, name)
+                label = joined(folder, name)
                 if label not in self._used and may_be_label(self._tree, label):
                     left.setdefault(fold(name[:-4]), []).append(label)
         return left
@@ -172,7 +173,7 @@ class Pairs:
         why = self._tree.blocked()
         for picture in lonely if why else ():
             folder, _, name = picture.rpartition("/")
-            labels = [_joined(place, form) + ".txt" for place in self.places(folder) for form in _forms(name)]
+            labels = [joined(place, form) + ".txt" for place in self.places(folder) for form in _forms(name)]
             ways = ((label, way) for label in labels for way in _ways(fold(label)) if way in why)
             label, way = next(ways, ("", ""))
             if label and picture not in self.label:
@@ -183,7 +184,7 @@ class Pairs:
         """Tell the label files of pictures that have another one; the others."""
         labels = list(labels)
         claimed = {
-            _joined(place, form): label
+            joined(place, form): label
             for picture, label in (self.label.items() if labels else ())
             for place in self.places(picture.rpartition("/")[0])
             for form in _forms(picture.rpartition("/")[2])
@@ -213,7 +214,7 @@ class Pairs:
             folder, _, name = label.rpartition("/")
             if folder not in homes:
                 homes[folder] = picture_folder(self._tree, folder)
-            picture = _joined(homes[folder], name[:-4])
+            picture = joined(homes[folder], name[:-4])
             if picture in self.pictures:
                 self._report.note("second_label", label, self.label.get(picture, picture))
                 continue
@@ -329,10 +330,6 @@ def _swapped(tree: Tree, folder: str, old: Collection[str], new: Collection[str]
             if found := tree.find_folder("/".join([*parts[:at], name])):
                 return "/".join([found, *parts[at + 1 :]])
     return "/".join([*parts[: places[0]], next(iter(new)), *parts[places[0] + 1 :]]) if places else folder
-
-
-def _joined(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name
 
 
 def _forms(name: str) -> tuple[str, str]:
