@@ -6,21 +6,25 @@ import ast
 import io
 import json
 import os
+import pickle
 import subprocess
 import sys
 import uuid
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from unittest import mock
 
 import regionbatch
 import regionbatch_cli
+from regionbatch.readers import jsonpieces, voc, yolo
 from regionbatch_cli.main import main
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    import pytest
 
 ROOT = Path(__file__).parents[1]
 """The top of the repository."""
@@ -186,3 +190,34 @@ def imports_of(tree: ast.AST) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
+
+
+class HelperHere:
+    """In place of a helper: does its work in this process when asked. What it is given and gives is pickled as well."""
+
+    def __init__(self, work: Callable[..., Iterable[Any]], /, *given: object) -> None:
+        self._call = pickle.dumps((work, given))
+
+    def items(self) -> Iterable[Any] | None:
+        work, given = pickle.loads(self._call)
+        try:
+            items = [pickle.dumps(item, 5) for item in work(*given)]
+        except Exception:  # noqa: BLE001 - a process ends with any
+            return None
+        return map(pickle.loads, items)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def always_helped(patch: pytest.MonkeyPatch, helper: type | None = HelperHere) -> None:
+    """Have the second half of every data set, however small, read by a helper: the real one, if it is None."""
+    patch.setattr(jsonpieces, "HELPED", 0)
+    patch.setattr(jsonpieces, "_START", 0)
+    for module in (voc, yolo):
+        patch.setattr(module, "_HELPED", 0)
+    for module in (jsonpieces, voc, yolo) if helper else ():
+        patch.setattr(module, "Helper", helper)

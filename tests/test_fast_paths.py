@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import regionbatch as rb
-from helpers import ROOT, id_of
+from helpers import ROOT, always_helped, id_of
 from regionbatch import boxes, ids, payload
-from regionbatch.readers import files, jsonpieces, yolo, yolo_pairs, yolo_rows
+from regionbatch.readers import files, jsonpieces, yolo_pairs, yolo_rows
 from regionbatch.readers.coco import CocoReader
 from regionbatch.readers.voc import VocReader
 from regionbatch.readers.yolo import YoloReader
@@ -54,7 +54,7 @@ def line_by_line(patch: pytest.MonkeyPatch) -> None:
 
 def file_by_file(patch: pytest.MonkeyPatch) -> None:
     """Each label file by itself."""
-    patch.setattr(yolo, "_BLOCK", 1)
+    patch.setattr(yolo_rows, "_BLOCK", 1)
 
 
 def picture_by_picture(patch: pytest.MonkeyPatch) -> None:
@@ -74,10 +74,16 @@ def row_by_row(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(boxes, "_BLOCK", 1)
 
 
+def in_two_halves(patch: pytest.MonkeyPatch) -> None:
+    """The second half by a helper: it is what only large data sets have, and here all do."""
+    pieces_of_64_bytes(patch)
+    always_helped(patch)
+
+
 WAYS: dict[str, list[Patch]] = {
-    "coco": [plain_records, pieces_of_64_bytes, row_by_row],
-    "voc": [row_by_row],
-    "yolo": [line_by_line, file_by_file, picture_by_picture, row_by_row],
+    "coco": [plain_records, pieces_of_64_bytes, row_by_row, in_two_halves],
+    "voc": [row_by_row, in_two_halves],
+    "yolo": [line_by_line, file_by_file, picture_by_picture, row_by_row, in_two_halves],
 }
 SCENE = ROOT / "fixtures" / "scene" / "yolo"
 CASES = {
@@ -115,14 +121,17 @@ def test_the_same_without_a_short_cut(case: Case, without: Patch, monkeypatch: p
 
 
 @pytest.mark.parametrize("format", WAYS)
-def test_entries_at_once_are_entries_one_by_one(format: str) -> None:  # noqa: A002 - the keyword of `read`
+def test_bodies_at_once_are_bodies_one_by_one(format: str) -> None:  # noqa: A002 - the keyword of `read`
     for case in cases_in(ROOT / "fixtures" / format):
         if case.refused:
             continue
         dataset = rb.read(case.input, format=format, **case.options(READERS[format].options))
         images, tags = ([id_of(name) for name in names] for names in (dataset.images.names, dataset.tags))
-        text = payload.Entries(images, tags).text(dataset.regions, 0, len(dataset))
-        assert text.decode() == "".join(payload.entry(id_of(row[0]), id_of(row[1]), *row[2:]) for row in dataset)
+        rows = [(id_of(row[0]), id_of(row[1]), *row[2:]) for row in dataset]
+        for size in (1, 2, 3) if rows else ():
+            lines = payload.Bodies(images, tags).lines(dataset.regions, 0, len(rows) // size, size)
+            starts = range(0, len(rows) // size * size, size)
+            assert [line.tobytes() for line in lines] == [payload.body(rows[at : at + size]) + b"\n" for at in starts]
 
 
 names = st.text(st.characters(codec="utf-8"), max_size=5) | st.sampled_from(['"', '":"', "\\", "a"])

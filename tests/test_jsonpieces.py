@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import regionbatch as rb
-from regionbatch.readers.jsonpieces import Pieces, document
+from helpers import always_helped
+from regionbatch.readers import jsonpieces
+from regionbatch.readers.jsonpieces import Kind, Pieces, document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,14 +27,22 @@ class Record(msgspec.Struct):
     bbox: tuple[float, float, float, float] | None = None
 
 
-WANTED: dict[str, type[msgspec.Struct]] = {"images": Record, "annotations": Record}
+WANTED = {"images": Kind(Record), "annotations": Kind(Record)}
 
 
-def pieces_of(path: Path, size: int) -> dict[str, list[tuple[Any, Any]]]:
-    """Id and bbox of all records, by key, typed or plain."""
+SHARES = (0, 0.5, -0.5)
+"""By how much of a file the middle, which a helper begins at, is moved."""
+
+
+def pieces_of(path: Path, size: int, helped: float | None = None) -> dict[str, list[tuple[Any, Any]]]:
+    """Id and bbox of all records, by key, typed or plain; `helped`: with a helper, as `SHARES` say."""
     found: dict[str, list[tuple[Any, Any]]] = {}
-    with document(path) as opened:
-        for piece in Pieces(opened, path.name, WANTED, size):
+    longest = "" if helped is None else "annotations"
+    with document(path) as opened, pytest.MonkeyPatch.context() as patch:
+        if helped is not None:
+            always_helped(patch)
+            patch.setattr(jsonpieces, "_START", int(helped * path.stat().st_size))
+        for piece in Pieces(opened, path.name, WANTED, size, longest=longest):
             typed = [(one.id, one.bbox and list(one.bbox)) for one in piece.typed or ()]
             plain = [(one.get("id"), one.get("bbox")) if isinstance(one, dict) else one for one in piece.plain]
             found.setdefault(piece.key, []).extend(typed or plain)
@@ -57,6 +67,8 @@ def check(path: Path) -> None:
     wanted = whole(path)
     for size in SIZES:
         assert pieces_of(path, size) == wanted
+        for share in SHARES:
+            assert pieces_of(path, size, share) == wanted
 
 
 DECOYS = st.sampled_from(
@@ -150,10 +162,11 @@ def test_broken_documents_are_told_with_their_line(tmp_path: Path, text: str, sa
     path = tmp_path / "a.json"
     path.write_text(text and "\n" + text, encoding="utf-8")
     for size in SIZES:
-        with pytest.raises(rb.DatasetError, match=says) as caught:
-            pieces_of(path, size)
-        assert "a.json" in str(caught.value)
-        assert "a.json:2:" in str(caught.value) or not text
+        for helped in (None, *SHARES):
+            with pytest.raises(rb.DatasetError, match=says) as caught:
+                pieces_of(path, size, helped)
+            assert "a.json" in str(caught.value)
+            assert "a.json:2:" in str(caught.value) or not text
 
 
 def test_a_place_on_a_long_line_has_its_column(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from regionbatch.errors import DatasetError
 from regionbatch.findings import Report
 from regionbatch.readers import yolo_rows
 from regionbatch.readers.coco import _WANTED, CocoReader
-from regionbatch.readers.jsonpieces import Pieces, document
+from regionbatch.readers.jsonpieces import Kind, Pieces, document
 from regionbatch.testing import cases_in
 
 if TYPE_CHECKING:
@@ -309,7 +309,7 @@ def test_pieces_are_what_the_whole_says(
     with new_folder() as folder:
         path = folder / "a.json"
         path.write_bytes(mark + text)
-        got = pieces_of(path, dict.fromkeys(arrays, Loose), size)
+        got = pieces_of(path, dict.fromkeys(arrays, Kind(Loose)), size)
     assert got == {key: [record.get("id") for record in whole[key]] for key in arrays}
 
 
@@ -322,7 +322,7 @@ def test_pieces_of_what_are_no_records(content: list[Any], spelling: dict[str, A
     with new_folder() as folder:
         path = folder / "a.json"
         path.write_bytes(text)
-        assert pieces_of(path, {"annotations": Loose}, size)["annotations"] == wanted
+        assert pieces_of(path, {"annotations": Kind(Loose)}, size)["annotations"] == wanted
 
 
 @given(st.lists(records, min_size=1, max_size=4), st.integers(0, 10**6), spellings, st.sampled_from([64, 2**21]))
@@ -336,7 +336,7 @@ def test_a_document_that_is_cut_off_is_refused(
         path = folder / "a.json"
         path.write_bytes(text[: place % (len(text) - 1) + 1])
         with pytest.raises(DatasetError):
-            pieces_of(path, {"annotations": Loose}, size)
+            pieces_of(path, {"annotations": Kind(Loose)}, size)
 
 
 def with_records_of_no_type(data: bytes) -> bytes:
@@ -405,7 +405,7 @@ def test_rows_at_once_are_the_rows_line_by_line(texts: list[bytes]) -> None:
         for column, wanted in zip(fast, slow, strict=True):
             assert column.dtype == wanted.dtype
             assert column.tolist() == wanted.tolist()
-    all_of_it = yolo_rows.tabulate(texts, Report(), np.arange(len(texts), dtype=np.int32))
+    all_of_it = yolo_rows.tabulate(yolo_rows._block(texts, {}, []), Report(), np.arange(len(texts), dtype=np.int32))
     assert [column.tolist() for column in all_of_it] == [column.tolist() for column in slow]
 
 

@@ -52,13 +52,13 @@ _decode = msgspec.json.Decoder(_Payload).decode
 
 
 class Batch(Sequence[Entry]):
-    """At most 64 entries for one call. It is held as its text; entries are made when somebody looks at them."""
+    """At most 64 entries for one call. It is held as its body; entries are made when somebody looks at them."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_body",)
 
-    def __init__(self, text: bytes) -> None:
-        """Take the entries as `payload.Entries.text` writes them."""
-        self._text = text
+    def __init__(self, body: bytes) -> None:
+        """Take the body as `payload.body` writes it."""
+        self._body = body
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Batch:
@@ -71,7 +71,7 @@ class Batch(Sequence[Entry]):
         if not (0 < len(entries) <= REGIONS_PER_BATCH and all(map(_fits, entries))):
             what = f"1 to {REGIONS_PER_BATCH} with ids of 36 characters and numbers from 0 to 1 are needed"
             raise OptionError(f"entries: {what}, got {len(entries)}; correct them")
-        return cls("".join(payload.entry(*astuple(entry)) for entry in entries).encode("ascii"))
+        return cls(payload.body(map(astuple, entries)))
 
     @overload
     def __getitem__(self, at: int) -> Entry: ...
@@ -79,15 +79,15 @@ class Batch(Sequence[Entry]):
     def __getitem__(self, at: slice) -> list[Entry]: ...
     def __getitem__(self, at: int | slice) -> Entry | list[Entry]:
         """An entry, or some."""
-        return _decode(self.to_json()).regions[at]
+        return _decode(self._body).regions[at]
 
     def __iter__(self) -> Iterator[Entry]:
         """All entries."""
-        return iter(_decode(self.to_json()).regions)
+        return iter(_decode(self._body).regions)
 
     def __len__(self) -> int:
         """How many entries, at most 64."""
-        return len(self._text) // payload.LENGTH
+        return payload.count(self._body)
 
     def __repr__(self) -> str:
         """How many entries; not which."""
@@ -95,7 +95,7 @@ class Batch(Sequence[Entry]):
 
     def to_json(self) -> bytes:
         """The body of the call as JSON, on one line."""
-        return b'{"regions":[' + self._text[:-1] + b"]}"
+        return self._body
 
     def to_xml(self) -> bytes:
         """The body of the call as XML. Ids are UUIDs and the rest numbers, so nothing needs escaping."""
@@ -144,7 +144,7 @@ class Batches(Sequence[Batch]):
         some = Batches(
             self.regions.take(rows), self.rows[rows], self.image_ids, self.tag_ids, self.findings, self.ledger
         )
-        some._entries = self._entries  # the same tables: made once
+        some._bodies = self._bodies  # the same tables: made once
         return some
 
     def with_tags(self, ids: Mapping[str, str]) -> Batches:
@@ -153,8 +153,8 @@ class Batches(Sequence[Batch]):
         return Batches(self.regions, self.rows, self.image_ids, tag_ids, self.findings, self.ledger)
 
     @cached_property
-    def _entries(self) -> payload.Entries:
-        return payload.Entries(self.image_ids, self.tag_ids)
+    def _bodies(self) -> payload.Bodies:
+        return payload.Bodies(self.image_ids, self.tag_ids)
 
     def __len__(self) -> int:
         """How many calls."""
@@ -175,14 +175,23 @@ class Batches(Sequence[Batch]):
         if not -len(self) <= at < len(self):
             raise IndexError(at)
         start = at % len(self) * REGIONS_PER_BATCH
-        return Batch(self._entries.text(self.regions, start, start + REGIONS_PER_BATCH))
+        [line] = self._bodies.lines(self.regions, start, 1, min(REGIONS_PER_BATCH, len(self.regions) - start))
+        return Batch(line[:-1].tobytes())
 
     def __iter__(self) -> Iterator[Batch]:
         """All batches."""
-        for start in range(0, len(self.regions), _AT_A_TIME * REGIONS_PER_BATCH):
-            text = self._entries.text(self.regions, start, start + _AT_A_TIME * REGIONS_PER_BATCH)
-            for first in range(0, len(text), payload.LENGTH * REGIONS_PER_BATCH):
-                yield Batch(text[first : first + payload.LENGTH * REGIONS_PER_BATCH])
+        for lines in self.lines():
+            for line in lines:
+                yield Batch(line[:-1].tobytes())
+
+    def lines(self) -> Iterator[NDArray[np.uint8]]:
+        """The bodies of all calls as JSON, some at a time: a row of characters each, with a line end."""
+        full, rest = divmod(len(self.regions), REGIONS_PER_BATCH)
+        for first in range(0, full, _AT_A_TIME):
+            some = min(_AT_A_TIME, full - first)
+            yield self._bodies.lines(self.regions, first * REGIONS_PER_BATCH, some, REGIONS_PER_BATCH)
+        if rest:
+            yield self._bodies.lines(self.regions, full * REGIONS_PER_BATCH, 1, rest)
 
 
 def batches(

@@ -141,13 +141,14 @@ class Regions:
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Regions:
         """The regions of some rows, by mask or by number."""
+        numbers = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
         return Regions(
-            self.image[rows],
-            self.tag[rows],
-            self.box[rows],
-            self.file[rows],
-            self.where[rows],
-            self.adjusted[rows],
+            self.image[numbers],
+            self.tag[numbers],
+            self.box.take(numbers, axis=0),  # an index in square brackets needs seven times as long
+            self.file[numbers],
+            self.where[numbers],
+            self.adjusted[numbers],
             self.place,
         )
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, Protocol
 
+from regionbatch.batching import Batches
 from regionbatch.errors import OptionError, OutputError
 from regionbatch.findings import on_one_line
 
@@ -67,19 +68,20 @@ def write(
     """
     if payload not in ("json", "xml"):
         raise OptionError(f"--payload: no such form, got {payload}; known: json, xml")
-    bodies = _bodies(batches, payload, progress)
     if not isinstance(target, (str, os.PathLike)):
         if not hasattr(target, "write") or hasattr(target, "encoding"):
             what = f"a path or a binary file is needed, got {type(target).__name__}"
             raise OptionError(f"target: {what}; open it with 'wb', or give its .buffer")
-        return _write_object(bodies, target)
+        return _write_object(_lines(batches, payload, progress), target)
     path = real_path(target)
     lines = path.suffix.lower() == ".jsonl"
     if lines and payload == "xml":
         raise OptionError(f"{path}: a .jsonl file takes JSON, got --payload xml; name a folder instead")
     check_target(path, overwrite=overwrite)
     try:
-        return _write_file(bodies, path) if lines else _write_folder(bodies, path, payload)
+        if lines:
+            return _write_file(_lines(batches, payload, progress), path)
+        return _write_folder(_bodies(batches, payload, progress), path, payload)
     except OSError as error:
         advice = "nothing was left there"
         if error.errno == errno.EBUSY:  # a mount point, as /out in a container
@@ -153,9 +155,22 @@ def _bodies(batches: Iterable[Batch], payload: Payload, progress: Progress | Non
             progress("writing payloads", done, total)
 
 
-def _write_object(bodies: Iterator[bytes], file: BinaryFile) -> int:
+def _lines(batches: Iterable[Batch], payload: Payload, progress: Progress | None) -> Iterator[tuple[int, bytes]]:
+    """Payloads a line each, some at a time, and how many they are."""
+    if payload == "xml" or not isinstance(batches, Batches):
+        yield from ((1, body + b"\n") for body in _bodies(batches, payload, progress))
+        return
+    done = 0
+    for lines in batches.lines():
+        yield len(lines), lines.tobytes()
+        done += len(lines)
+        if progress:
+            progress("writing payloads", done, len(batches))
+
+
+def _write_object(lines: Iterator[tuple[int, bytes]], file: BinaryFile) -> int:
     try:
-        count = _write_lines(bodies, file)
+        count = _write_lines(lines, file)
         file.flush()
     except BrokenPipeError:  # the reader has what it wanted: no matter of ours
         raise
@@ -165,18 +180,18 @@ def _write_object(bodies: Iterator[bytes], file: BinaryFile) -> int:
     return count
 
 
-def _write_file(bodies: Iterator[bytes], path: Path) -> int:
+def _write_file(lines: Iterator[tuple[int, bytes]], path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
-        return _write_lines(bodies, file)
+        return _write_lines(lines, file)
 
 
-def _write_lines(bodies: Iterator[bytes], file: BinaryFile) -> int:
-    count = 0
-    for count, body in enumerate(bodies, 1):  # noqa: B007 - it is the result
-        file.write(body)
-        file.write(b"\n")
-    return count
+def _write_lines(lines: Iterator[tuple[int, bytes]], file: BinaryFile) -> int:
+    total = 0
+    for count, text in lines:
+        file.write(text)
+        total += count
+    return total
 
 
 @contextmanager

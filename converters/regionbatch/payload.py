@@ -1,40 +1,53 @@
-"""Regions as the text of a payload, many at once: no Python object a region.
+"""Regions as the text of payloads, many at once: no Python object a region.
 
-Every number is written with nine decimals, so every entry has the same length, and the text of many entries is one
+Every number is written with nine decimals, so every entry has the same length, and the text of many bodies is one
 table of records: the fixed parts once, the ids copied in from tables, the digits four at a time from a table of them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from regionbatch.boxes import QUANTUM
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from regionbatch.dataset import Regions
 
+Entry: TypeAlias = "tuple[str, str, float, float, float, float]"
+"""Image id, tag id, left, top, width and height."""
+
 _ID = "S36"
 _NUMBERS = ("left", "top", "width", "height")
 
 
-def entry(image_id: str, tag_id: str, *box: float) -> str:
-    """The text of one entry, with its comma: what `Entries.text` writes for many."""
+def body(entries: Iterable[Entry]) -> bytes:
+    """The body of a call: what `Bodies.lines` writes for many."""
+    return _BEGIN + ",".join(map(_entry, entries)).encode("ascii") + _END
+
+
+def count(text: bytes) -> int:
+    """How many entries a body has."""
+    return (len(text) - len(_BEGIN) - len(_END) + 1) // _LENGTH
+
+
+def _entry(values: Entry) -> str:
+    image_id, tag_id, *box = values
     left, top, width, height = (f"{number:.9f}" for number in box)
     ids = f'"imageId":"{image_id}","tagId":"{tag_id}"'
-    return f'{{{ids},"left":{left},"top":{top},"width":{width},"height":{height}}},'
+    return f'{{{ids},"left":{left},"top":{top},"width":{width},"height":{height}}}'
 
 
-_TEMPLATE = entry("-" * 36, "-" * 36, 0, 0, 0, 0)
+_BEGIN, _END = b'{"regions":[', b"]}"
+_TEMPLATE = _entry(("-" * 36, "-" * 36, 0, 0, 0, 0))
 """As the reference page of CreateImageRegions has it."""
-
-LENGTH = len(_TEMPLATE)
-"""Bytes of an entry, with its comma."""
+_LENGTH = len(_TEMPLATE) + 1
+"""Bytes of an entry, with the comma or bracket behind."""
 
 
 def _layout() -> np.dtype[np.void]:
@@ -45,7 +58,7 @@ def _layout() -> np.dtype[np.void]:
         fields += [(f"{name}.whole", "u1", at), (f"{name}.first", "u4", at + 2)]
         fields += [(f"{name}.next", "u4", at + 6), (f"{name}.last", "u1", at + 10)]
     names, formats, offsets = zip(*fields, strict=True)
-    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": LENGTH})
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": _LENGTH})
 
 
 _LAYOUT = _layout()
@@ -54,23 +67,26 @@ _FOUR_DIGITS = (np.indices((10,) * 4, np.uint8).reshape(4, -1).T + np.uint8(_ZER
 """From 0000 to 9999, as four characters each."""
 
 
-class Entries:
-    """The texts of entries, for regions whose images and tags have these ids by code."""
+class Bodies:
+    """The texts of bodies, for regions whose images and tags have these ids by code."""
 
     def __init__(self, image_ids: Sequence[str], tag_ids: Sequence[str]) -> None:
         """Ids are UUIDs of 36 characters; those of codes that no region has may be empty."""
         self._images, self._tags = np.array(image_ids, _ID), np.array(tag_ids, _ID)
 
-    def text(self, regions: Regions, start: int, end: int) -> bytes:
-        """The entries of some regions, one after the other, each with a comma behind: `LENGTH` bytes a region."""
-        box = regions.box[start:end]
-        rows = np.frombuffer(bytearray(_TEMPLATE.encode()) * len(box), _LAYOUT)
-        rows["image"] = self._images[regions.image[start:end]]
-        rows["tag"] = self._tags[regions.tag[start:end]]
-        for name, digits in zip(_NUMBERS, zip(*_digits(box), strict=True), strict=True):
+    def lines(self, regions: Regions, start: int, bodies: int, entries: int) -> NDArray[np.uint8]:
+        """Some `bodies` of so many `entries` each, from a region on: a row of characters each, with a line end."""
+        some = slice(start, start + bodies * entries)
+        template = _BEGIN + ",".join([_TEMPLATE] * entries).encode() + _END + b"\n"
+        text = np.tile(np.frombuffer(template, np.uint8), (bodies, 1))
+        rows = text[:, len(_BEGIN) : len(_BEGIN) + entries * _LENGTH].view(_LAYOUT)
+        shape = bodies, entries
+        rows["image"] = self._images[regions.image[some]].reshape(shape)
+        rows["tag"] = self._tags[regions.tag[some]].reshape(shape)
+        for name, digits in zip(_NUMBERS, zip(*_digits(regions.box[some]), strict=True), strict=True):
             for part, column in zip(("whole", "first", "next", "last"), digits, strict=True):
-                rows[f"{name}.{part}"] = column
-        return rows.tobytes()
+                rows[f"{name}.{part}"] = column.reshape(shape)
+        return text
 
 
 def _digits(box: NDArray[np.float64]) -> tuple[NDArray[np.uint32], ...]:

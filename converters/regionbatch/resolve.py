@@ -95,12 +95,12 @@ def resolve(
     if unknown := sorted(set(rename) - set(names)):
         raise ResolveError(f"--map: no such class in the data set, got {', '.join(unknown)}; it has {_some(names)}")
     wanted = [rename.get(name, name) for name in names] if rename else names
-    left: list[int] = []
-    for code in used:
-        found[code] = id_ = ids.get(wanted[code])
-        if id_ is None:
-            left.append(code)
-        if rename and wanted[code] != names[code]:
+    used = list(used)
+    for code, id_ in zip(used, map(ids.get, [wanted[code] for code in used]), strict=True):
+        found[code] = id_
+    left = [code for code in used if found[code] is None]
+    for code in used if rename else ():
+        if wanted[code] != names[code]:
             report.note("mapped", names[code], wanted[code])
     if left:
         own = set(wanted)

@@ -6,8 +6,9 @@
 
 Prints Markdown tables. regionbatch is the one of this checkout; rivals.py says what the others do and how to install
 them, and one that is missing is said so. Every contestant must end with status 0 and see all boxes. Sets are generated
-once and kept under --out: 1.5 GB at scale 1, most of it small files. Peak memory is that of the largest process of a
-contestant as the system counts it (ru_maxrss, which includes pages of mapped files), so this needs Linux or macOS.
+once and kept under --out: 1.5 GB at scale 1, most of it small files. Peak memory is that of a contestant as the system
+counts it (ru_maxrss, which includes pages of mapped files), so this needs Linux or macOS. On Linux the peaks of its
+helpers are added, though they need not be at one time; elsewhere run one-process to compare memory.
 """
 
 # This process stays small: Linux hands a parent's peak memory on to its child (exec keeps the high-water mark), so
@@ -19,9 +20,12 @@ import argparse
 import json
 import os
 import platform
+import re
 import sys
 import tempfile
+import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -37,6 +41,7 @@ ENVIRONMENT = os.environ | {
 SETS = ("coco", "voc", "yolo")
 CONTESTANTS = {
     "regionbatch": ("whole job", SETS),
+    "one-process": ("whole job, no helper", SETS),
     "plain": ("whole job", SETS),
     "plain-gc-off": ("whole job, collector off", SETS),
     "pycocotools": ("load", ("coco",)),
@@ -94,14 +99,31 @@ def measure(command: list[str]) -> Run:
         actions = [(os.POSIX_SPAWN_DUP2, out.fileno(), 1), (os.POSIX_SPAWN_DUP2, err.fileno(), 2)]
         start = time.perf_counter()
         process = os.posix_spawn(command[0], command, ENVIRONMENT, file_actions=actions)
+        helpers: dict[str, int] = {}
+        ended = threading.Event()
+        watcher = threading.Thread(target=watch, args=(process, helpers, ended))
+        watcher.start()
         _, status, used = os.wait4(process, 0)
         wall = time.perf_counter() - start
+        ended.set()
+        watcher.join()
         texts = []
         for file in (out, err):
             file.seek(0)
             texts.append(file.read().decode(errors="replace").strip())
-    peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+    peak = (used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) + sum(helpers.values())) / 1e6
     return Run(wall, used.ru_utime + used.ru_stime, peak, os.waitstatus_to_exitcode(status), texts[0], texts[1])
+
+
+def watch(process: int, peaks: dict[str, int], ended: threading.Event) -> None:
+    """Note the peak memory of a process's children, in bytes, until it has ended: Linux alone tells it."""
+    children = Path(f"/proc/{process}/task/{process}/children")
+    while not ended.wait(0.02):
+        with suppress(OSError):
+            for child in children.read_text(encoding="ascii").split():
+                status = Path(f"/proc/{child}/status").read_text(encoding="utf-8")
+                if found := re.search(r"VmHWM:\s*(\d+) kB", status):
+                    peaks[child] = int(found[1]) * 1024
 
 
 def python(*arguments: object) -> list[str]:
@@ -143,7 +165,9 @@ def competition(kind: str, scale: float, given: argparse.Namespace) -> Heat:
         does = CONTESTANTS[name][0]
         target = given.out / f"{name}.jsonl"
         rival = python(HERE / "rivals.py", name, kind, data, target)
-        entry = Entry(name, does, regionbatch(data, target) if name == "regionbatch" else rival)
+        ours = {"regionbatch": [], "one-process": ["/usr/bin/env", "REGIONBATCH_PROCESSES=1"]}
+        command = [*ours[name], *regionbatch(data, target)] if name in ours else rival
+        entry = Entry(name, does, command)
         entry.boxes = None if name == "touch" else facts["regions"]
         entry.target = None if does == "load" else target
         if name in LIBRARIES and not version(name):

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import re
 from itertools import chain
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec.structs import astuple
 
 from regionbatch.boxes import BoxMode
-from regionbatch.dataset import Images, RawAnnotations, tidy
+from regionbatch.dataset import RawAnnotations, tidy
 from regionbatch.errors import DatasetError, OptionError
 from regionbatch.findings import on_one_line
 from regionbatch.options import CocoOptions
 from regionbatch.readers import segmentation
 from regionbatch.readers.coco_files import coco_files, home_of, of_file, of_folder
-from regionbatch.readers.coco_pictures import Listed, Source, finder, named
+from regionbatch.readers.coco_pictures import Listing, Source, finder
 from regionbatch.readers.coco_units import Evidence, evidence, in_shares
-from regionbatch.readers.files import PictureFinder, leaves, tree_of
-from regionbatch.readers.jsonpieces import Piece, Pieces, document
+from regionbatch.readers.files import PictureFinder, tree_of
+from regionbatch.readers.jsonpieces import Kind, Piece, Pieces, document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -41,8 +41,6 @@ _TEXT_IDS = -(2**62)
 """Ids that are text, or too long, have a number from here on downwards."""
 
 
-_ODD_PATH = re.compile(r"\\|\.\.|^(?:/|\./|.:)", re.MULTILINE)
-"""What is in no plain path, of many on lines of their own: backslashes, `..`, and beginnings of others."""
 _NAME = r"[^./\\\s]"
 """A file name has something of this in it; others, as `./`, name nothing."""
 
@@ -61,15 +59,60 @@ class _Category(msgspec.Struct, gc=False):
     name: str
 
 
-class _Annotation(msgspec.Struct, gc=False):
-    image_id: Id
-    category_id: Id
-    bbox: tuple[float, float, float, float]
-    id: Id = -1
+class _Annotation(msgspec.Struct, gc=False, kw_only=True):
+    # In the order of COCO's own files: a key is looked for first where it is expected.
     iscrowd: Annotated[int, msgspec.Meta(ge=0, le=1)] = 0
+    image_id: Id
+    bbox: tuple[float, float, float, float]
+    category_id: Id
+    id: Id = -1
 
 
-_WANTED: Mapping[str, type[msgspec.Struct]] = {"images": _Image, "categories": _Category, "annotations": _Annotation}
+class _Images(NamedTuple):
+    """Images as columns."""
+
+    id: list[int]
+    file_name: list[str]
+    width: list[int]
+    height: list[int]
+
+
+class _Boxes(NamedTuple):
+    """Annotations as columns; k of them."""
+
+    ids: NDArray[np.int64]
+    """(3, k): annotation, image, category."""
+    box: NDArray[np.float64]
+    """(k, 4)"""
+    crowd: NDArray[np.int64]
+    """The rows that are marked as crowds."""
+
+
+def _columns(records: Sequence[msgspec.Struct]) -> list[tuple[Any, ...]]:
+    """The fields of records as columns; none, if there are no records."""
+    return list(zip(*map(astuple, records), strict=True))
+
+
+def _gather_images(records: list[_Image]) -> _Images:
+    return _Images(*map(list, _columns(records))) if records else _Images([], [], [], [])
+
+
+def _gather_categories(records: list[_Category]) -> list[tuple[int, str]]:
+    return [(record.id, record.name) for record in records]
+
+
+def _gather_annotations(records: list[_Annotation]) -> _Boxes:
+    crowd, image, bbox, category, id_ = _columns(records) or [()] * 5
+    ids = np.fromiter(id_ + image + category, np.int64, 3 * len(records)).reshape(3, -1)
+    box = np.fromiter(chain.from_iterable(bbox), np.float64, 4 * len(records)).reshape(-1, 4)
+    return _Boxes(ids, box, np.flatnonzero(crowd) if any(crowd) else np.empty(0, np.int64))
+
+
+_WANTED = {
+    "images": Kind(_Image, _gather_images),
+    "categories": Kind(_Category, _gather_categories),
+    "annotations": Kind(_Annotation, _gather_annotations),
+}
 _ORDERS = {"": "ltwh", "null": "ltwh", "ltwh": "ltwh", "xywh": "ltwh", "coco": "ltwh", "ltrb": "ltrb", "xyxy": "ltrb"}
 """What `bbox_format` may say in a file."""
 
@@ -99,7 +142,7 @@ class CocoReader:
         for split, (name, prefix) in chosen.items():
             source = Source(name, split, prefix, finder(tree, name, split, chosen, options.image_dir))
             with document(Path(tree.on_disk(name))) as opened:
-                pieces = Pieces(opened, name, _WANTED)
+                pieces = Pieces(opened, name, _WANTED, longest="annotations")
                 collected.add_file(source, pieces, pieces.scalars, len(opened[1]))
                 if pieces.guessed_encoding:
                     report.note("odd_encoding", name)
@@ -122,7 +165,8 @@ class CocoReader:
                 kind = type(content[key]).__name__
                 raise DatasetError(f"COCO: {key} must be a list, got {kind}; load a COCO file into it")
         collected = _Collected(report, options)
-        pieces = [Piece[Any](key, 0, None, list(content.get(key) or ())) for key in _WANTED]
+        arrays = {key: list(content.get(key) or ()) for key in _WANTED}
+        pieces = [Piece(key, 0, len(records), None, records) for key, records in arrays.items()]
         header = {key: _as_scalar(value) for key, value in content.items()}
         pictures = PictureFinder(tree_of(options.image_dir), [""], None) if options.image_dir else None
         collected.add_file(Source("COCO", "", "", pictures), pieces, header)
@@ -136,7 +180,7 @@ class _Columns:
         self._file, self._report = file, report
         self._text_ids: dict[str, int] = {}
         self._no_ids: list[object] = []
-        self.images: list[tuple[int, str, int, int]] = []
+        self.images = _Images([], [], [], [])
         self.categories: list[tuple[int, str]] = []
         self.ids: list[NDArray[np.int64]] = []
         """Per piece (3, k): annotation, image, category."""
@@ -147,32 +191,26 @@ class _Columns:
         self.rows = 0
         self._met = dict.fromkeys(_WANTED, 0)
 
-    def add(self, piece: Piece[Any]) -> None:
+    def add(self, piece: Piece) -> None:
         """Take a piece, typed or plain."""
-        records = piece.plain if piece.typed is None else piece.typed
         if piece.key == "annotations":
             if piece.typed is None:
-                self._add_plain_annotations(records)
+                self._add_plain_annotations(piece.plain)
             else:
-                self._add_typed_annotations(records)
+                self._add_boxes(piece.typed)
         elif piece.key == "images":
-            self._report.read(images=len(records))
-            self.images += map(_image_fields, records) if piece.typed else self._plain_images(records)
+            self._report.read(images=piece.records)
+            self._add_images(self._plain_images(piece.plain) if piece.typed is None else piece.typed)
         else:
-            self.categories += map(_category_fields, records) if piece.typed else self._plain_categories(records)
-        self._met[piece.key] += len(records)
+            self.categories += self._plain_categories(piece.plain) if piece.typed is None else piece.typed
+        self._met[piece.key] += piece.records
 
-    def _add_typed_annotations(self, records: list[_Annotation]) -> None:
-        count = len(records)
-        self._report.read(boxes=count)
-        ids = np.stack([np.fromiter(map(get, records), np.int64, count) for get in _annotation_ids])
-        unnamed = np.flatnonzero(ids[0] < 0)
-        ids[0, unnamed] = -1 - self._met["annotations"] - unnamed
-        if any(map(_annotation_crowd, records)):
-            crowd = np.fromiter(map(_annotation_crowd, records), np.bool_, count)
-            self.marks["crowd"] += (np.flatnonzero(crowd) + self.rows).tolist()
-        flat = chain.from_iterable(map(_annotation_bbox, records))
-        self._append(ids, np.fromiter(flat, np.float64, 4 * count).reshape(-1, 4))
+    def _add_boxes(self, boxes: _Boxes) -> None:
+        self._report.read(boxes=len(boxes.box))
+        unnamed = np.flatnonzero(boxes.ids[0] < 0)
+        boxes.ids[0, unnamed] = -1 - self._met["annotations"] - unnamed
+        self.marks["crowd"] += (boxes.crowd + self.rows).tolist()
+        self._append(boxes.ids, boxes.box)
 
     def _add_plain_annotations(self, records: list[Any]) -> None:
         ids: list[tuple[int, int, int]] = []
@@ -205,14 +243,25 @@ class _Columns:
         self.boxes.append(boxes)
         self.rows += len(boxes)
 
-    def _plain_images(self, records: list[Any]) -> Iterable[tuple[int, str, int, int]]:
+    def _add_images(self, found: _Images) -> None:
+        self.images.id.extend(found.id)
+        self.images.file_name.extend(found.file_name)
+        self.images.width.extend(found.width)
+        self.images.height.extend(found.height)
+
+    def _plain_images(self, records: list[Any]) -> _Images:
+        found = _Images([], [], [], [])
         for number, record in enumerate(records, self._met["images"] + 1):
             id_ = self._id(record.get("id")) if isinstance(record, dict) else None
             name = _name_of(record) if isinstance(record, dict) else ""
             if id_ is None or not name:
                 self._report.add("not_an_image", self._file, -number, [record], place="image")
-            else:
-                yield id_, name, _side(record.get("width")), _side(record.get("height"))
+                continue
+            found.id.append(id_)
+            found.file_name.append(name)
+            found.width.append(_side(record.get("width")))
+            found.height.append(_side(record.get("height")))
+        return found
 
     def _plain_categories(self, records: list[Any]) -> Iterable[tuple[int, str]]:
         for record in records:
@@ -254,12 +303,6 @@ class _Columns:
             yield f"{what}{self._no_ids[odd] if odd < len(self._no_ids) else known}"
 
 
-_annotation_ids = [attrgetter(name) for name in ("id", "image_id", "category_id")]
-_annotation_crowd, _annotation_bbox = attrgetter("iscrowd"), attrgetter("bbox")
-_image_fields = attrgetter("id", "file_name", "width", "height")
-_category_fields = attrgetter("id", "name")
-
-
 class _Read(NamedTuple):
     """What is known of the boxes of a file that was read."""
 
@@ -276,14 +319,14 @@ class _Collected:
 
     def __init__(self, report: Report, options: CocoOptions) -> None:
         self._report, self._options = report, options
-        self._images: list[Listed] = []
+        self._images = Listing(report)
         self._tags: dict[str, int] = {}
         self._files: dict[str, _Read] = {}
         self._rows = 0
         self._columns: dict[str, list[NDArray[Any]]] = {"box": [], "image": [], "tag": [], "file": [], "where": []}
         self._marks: dict[str, list[NDArray[np.int64]]] = {}
 
-    def add_file(self, source: Source, pieces: Iterable[Piece[Any]], header: Mapping[str, str], size: int = 0) -> None:
+    def add_file(self, source: Source, pieces: Iterable[Piece], header: Mapping[str, str], size: int = 0) -> None:
         """Read all pieces of a file and look up its ids.
 
         `header` has the other values of the file; it need not be whole before the pieces are taken.
@@ -383,7 +426,7 @@ class _Collected:
 
     def _side_of(self, image: int, mask: tuple[int, int]) -> tuple[int, int]:
         """Width and height of an image; those of a mask on it, if it declares none."""
-        size = self._images[image].width, self._images[image].height
+        size = self._images.width[image], self._images.height[image]
         return size if all(size) else mask
 
     def annotations(self) -> RawAnnotations:
@@ -410,7 +453,7 @@ class _Collected:
             box=box,
             image=_joined(self._columns["image"], np.empty(0, np.int32)),
             tag=_joined(self._columns["tag"], np.empty(0, np.int32)),
-            images=self._named_images(),
+            images=self._images.images(),
             tags=list(self._tags),
             file=_joined(self._columns["file"], np.empty(0, np.int32)),
             where=_joined(self._columns["where"], np.empty(0, np.int64)),
@@ -428,33 +471,15 @@ class _Collected:
             others = f"; ltwh in {', '.join(rest)}" if rest else ""
             self._report.decide("bbox_format", "ltrb", f"as declared in {', '.join(said)}{others}")
 
-    def _named_images(self) -> Images:
-        names, paths = named(self._images, self._report)
-        outside = [row for row, image in enumerate(self._images) if image.outside]
-        self._report.add("outside_dataset", np.asarray(outside, np.int32), table=names)
-        splits = list(dict.fromkeys(image.source.split for image in self._images if image.source.split))
-        codes = {"": -1, **{split: code for code, split in enumerate(splits)}}
-        split = np.fromiter((codes[image.source.split] for image in self._images), np.int32, len(names))
-        width, height = (
-            np.fromiter(map(side, self._images), np.int32, len(names)) for side in map(attrgetter, ("width", "height"))
-        )
-        return Images(names, width, height, paths, split, splits)
-
-    def _add_images(self, records: Sequence[tuple[int, str, int, int]], source: Source) -> dict[int, int]:
+    def _add_images(self, listed: _Images, source: Source) -> dict[int, int]:
         """Add images to the table; their codes by id, `_AMBIGUOUS` for an id that two different images have."""
-        first, images, prefix = len(self._images), self._images, source.prefix
-        if _ODD_PATH.search("\n".join([listed for _, listed, _, _ in records])):
-            for _, listed, width, height in records:
-                name = listed.replace("\\", "/").removeprefix("./")
-                outside = leaves(name)
-                images.append(Listed(source, name, name if outside else prefix + name, outside, width, height))
-        else:
-            images += [Listed(source, name, prefix + name, False, width, height) for _, name, width, height in records]
-        ids = [id_ for id_, _, _, _ in records]
-        index = dict(zip(reversed(ids), range(len(images) - 1, first - 1, -1), strict=True))  # of twins, the first
+        first, ids = len(self._images), listed.id
+        self._images.add(source, listed.file_name, listed.width, listed.height)
+        names = self._images.names
+        index = dict(zip(reversed(ids), range(len(names) - 1, first - 1, -1), strict=True))  # of twins, the first
         for code, id_ in enumerate(ids if len(index) < len(ids) else (), first):
             twin = index[id_]
-            if twin != _AMBIGUOUS and images[twin].name != images[code].name:
+            if twin != _AMBIGUOUS and names[twin] != names[code]:
                 index[id_] = _AMBIGUOUS
         return index
 

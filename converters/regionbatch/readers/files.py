@@ -1,4 +1,4 @@
-"""The files of a data set: listed once, read safely, decoded.
+"""The files of a data set: listed once, found by their names.
 
 Nothing outside the data set's folder is opened: what is opened comes from the listing, and the listing does not follow
 a link that leads outside.
@@ -6,7 +6,6 @@ a link that leads outside.
 
 from __future__ import annotations
 
-import codecs
 import os
 import re
 import unicodedata
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from regionbatch.errors import DatasetError, DatasetNotFoundError
 from regionbatch.pictures import EXTENSIONS
+from regionbatch.readers.text import UnreadableError, as_utf8, read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -26,21 +26,11 @@ if TYPE_CHECKING:
 
     from regionbatch.findings import Report
 
-LARGEST_LABEL_FILE = 64 * 2**20
-"""Bytes. A label file of one image has no reason to be larger."""
-
 _DEEPEST = 64
 """Folders in a path of a data set, at most."""
 
 _NOT_DATA = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_FIRST_READ = 2**14
-"""Bytes. Nearly every label file is smaller, and asking for more costs more."""
-_OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-
-
-class UnreadableError(Exception):
-    """A file that cannot be read; the text says why. Readers turn it into a finding."""
 
 
 class Folder(NamedTuple):
@@ -322,9 +312,9 @@ class PictureFinder:
             self._stems[key] = folded | stems | {name: name for name in names}
         return self._stems[key]
 
-    def may_find(self, name: str) -> bool:
-        """Whether it is worth looking for a name: told without looking."""
-        return "/" in name or bool(self._with_pictures)
+    def may_find(self, names: Iterable[str]) -> bool:
+        """Whether it is worth looking for any of some names: told without looking."""
+        return bool(self._with_pictures) or any("/" in name for name in names)
 
     def find(self, name: str) -> tuple[str, str]:
         """The picture's path relative to the data set, and the path to open; two empty texts: it is not there."""
@@ -407,50 +397,6 @@ def tree_of(root: Path) -> Tree:
     if root not in known:
         known[root] = Tree(root)
     return known[root]
-
-
-def read_bytes(path: str, *, whole: bool = True) -> bytes:
-    """The bytes of a label file, or the first of them; see `Tree.read`."""
-    try:
-        handle = os.open(path, _OPEN)
-        try:
-            data = os.read(handle, _FIRST_READ)
-            if whole and len(data) == _FIRST_READ:
-                parts = [data]
-                while (part := os.read(handle, 2**20)) and len(parts) * 2**20 <= LARGEST_LABEL_FILE:
-                    parts.append(part)
-                data = b"".join(parts)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        raise UnreadableError(error.strerror or str(error)) from error
-    if len(data) > LARGEST_LABEL_FILE:
-        raise UnreadableError(f"larger than {LARGEST_LABEL_FILE >> 20} MiB")
-    return data
-
-
-def as_utf8(data: bytes) -> tuple[bytes, bool]:
-    """Text as UTF-8 without byte-order mark; and whether some of it is none, which is read as cp1252."""
-    if data.startswith(b"\xef\xbb\xbf"):
-        data = data[3:]
-    elif data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace").encode(), False
-    try:
-        if not data.isascii():
-            data.decode()
-    except UnicodeDecodeError:
-        return data.decode("utf-8", "cp1252").encode(), True
-    return data, False
-
-
-def _in_cp1252(error: UnicodeError) -> tuple[str, int]:
-    """What a decoder puts in place of bytes that are not UTF-8, and where it goes on."""
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
-    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
-
-
-codecs.register_error("cp1252", _in_cp1252)
 
 
 def read_lines(tree: Tree, path: str, report: Report) -> list[str]:

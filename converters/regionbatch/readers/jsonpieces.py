@@ -3,6 +3,9 @@
 A piece is cut where a record seems to end, and is decoded as an array of its own. The text before it is a whole number
 of records, so if the piece decodes, the cut was right: JSON has one reading from left to right. If not, the place is
 found by counting brackets outside strings. So a `},{` in a string or a nested array costs time, never a record.
+
+Of a large document, a helper decodes what stands behind some `},{` in the middle meanwhile. What it made counts only if
+the pieces before it end exactly there.
 """
 
 from __future__ import annotations
@@ -12,24 +15,32 @@ import json
 import mmap
 import os
 import re
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from contextlib import ExitStack, contextmanager, nullcontext
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from regionbatch.errors import DatasetError
-from regionbatch.readers.files import as_utf8
+from regionbatch.readers.helper import Helper
+from regionbatch.readers.text import as_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from io import FileIO
-    from pathlib import Path
 
 PIECE = 2**19
 """Bytes decoded at a time."""
 
 LARGEST_RECORD = 2**24
 """Bytes. One annotation with its polygons has no reason to be larger."""
+
+HELPED = 2**26
+"""Bytes of a document from which on a helper is worth its start."""
+
+_START = 2**25
+"""Bytes that are decoded here until a helper has started."""
 
 _LONG_LINE = 200
 """Bytes. Further on in a line, a place has the column too: many files are one line."""
@@ -45,17 +56,29 @@ _END = re.compile(rb"}[ \t\r\n]*+\][ \t\r\n]*+(?:,[ \t\r\n]*+\"|})")
 _SCALAR = re.compile(rb"[-+.\w]{1,40}")
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)  # a string without end goes to the end
 
-Record = TypeVar("Record", bound=msgspec.Struct)
+
+class Kind(NamedTuple):
+    """The records of an array."""
+
+    record: type[msgspec.Struct]
+    """What each is decoded as."""
+    gather: Callable[[list[Any]], Any] = list
+    """What the records of a piece are turned into at once, as columns: a function of a module."""
 
 
-class Piece(Generic[Record]):
+class Piece(NamedTuple):
     """Some records of one array, in order: typed, or as plain Python values where the types do not fit."""
 
-    __slots__ = ("done", "key", "plain", "typed")
-
-    def __init__(self, key: str, done: int, typed: list[Record] | None, plain: list[Any]) -> None:
-        """`done` is the byte of the document that this piece ends at."""
-        self.key, self.done, self.typed, self.plain = key, done, typed, plain
+    key: str
+    done: int
+    """The byte of the document that this piece ends at."""
+    records: int
+    """How many."""
+    typed: Any
+    """What `Kind.gather` made of them; None: the types do not fit."""
+    plain: list[Any]
+    last: bool = False
+    """Whether the array ends here."""
 
 
 @contextmanager
@@ -95,23 +118,33 @@ class Pieces:
         self,
         opened: tuple[FileIO, mmap.mmap],
         name: str,
-        wanted: Mapping[str, type[msgspec.Struct]],
+        wanted: Mapping[str, Kind],
         size: int = PIECE,
+        *,
+        longest: str = "",
     ) -> None:
-        """`opened` is what `document` gives; `wanted` says what records are decoded as; `name` is for messages."""
+        """`opened` is what `document` gives; `name` is for messages.
+
+        `wanted` are the kinds of records by the keys of their arrays, and `longest` the key that has most of a large
+        document: with it, a helper is asked for.
+        """
         self._file, self._text = opened
         self._name, self._size = name, min(size, len(self._text))
+        self._wanted = wanted
         self._decoders: dict[str, Callable[[memoryview], list[Any]]] = {
-            key: msgspec.json.Decoder(list[record]).decode  # type: ignore[valid-type]
-            for key, record in wanted.items()
+            key: msgspec.json.Decoder(list[kind.record]).decode  # type: ignore[name-defined]
+            for key, kind in wanted.items()
         }
+        self._longest = longest
+        self._helped = len(self._text)
+        """The byte that the first record of a helper begins at; the end: there is no helper, or it has been heard."""
         self._forgotten = 0
         self.scalars: dict[str, str] = {}
         """The keys met at the top level so far, with what stands there if it is short and no array or object."""
         self.guessed_encoding = False
         """Whether a piece was not UTF-8 and was read as cp1252."""
 
-    def __iter__(self) -> Iterator[Piece[Any]]:
+    def __iter__(self) -> Iterator[Piece]:
         """The pieces.
 
         Raises:
@@ -119,13 +152,26 @@ class Pieces:
                 stands in it twice or is no array.
         """
         try:
-            yield from self._walk()
+            with self._helper() as helper:
+                yield from self._walk(helper)
         except RecursionError as error:
             raise DatasetError(
                 f"{self._name}: brackets are nested too deep to be annotations; check what wrote the file"
             ) from error
 
-    def _walk(self) -> Iterator[Piece[Any]]:
+    def _helper(self) -> Helper[Piece] | nullcontext[None]:
+        """Decodes the second half meanwhile, if that is worth it."""
+        path, size = self._file.name, len(self._text)
+        middle = (size + _START) // 2
+        far = self._longest and size >= HELPED and isinstance(path, str)  # what was UTF-16 has no name
+        cut = _CUT.search(self._text, middle, middle + LARGEST_RECORD) if far else None
+        if not cut:
+            return nullcontext()
+        self._helped = cut.end() - 1
+        kind = self._wanted[self._longest]
+        return Helper(_from_middle, Path(path), _state(self._file), self._longest, kind, self._helped, self._size)
+
+    def _walk(self, helper: Helper[Piece] | None) -> Iterator[Piece]:
         at = self._blank(3 if self._text[:3] == b"\xef\xbb\xbf" else 0)
         if self._text[at : at + 1] != b"{":
             raise self._broken(at, "a JSON object is needed")
@@ -139,7 +185,7 @@ class Pieces:
                 raise self._broken(found.start(), f"{key} stands here a second time; keep one")
             self.scalars[key] = ""
             if key in self._decoders and self._text[at : at + 1] == b"[":
-                for piece in self._array(key, at + 1):
+                for piece in self.array(key, at + 1, helper):
                     yield piece
                     at = piece.done
             else:
@@ -165,33 +211,49 @@ class Pieces:
         if behind and behind.end() < len(self._text):
             raise self._broken(behind.end(), "there is more behind the end of the JSON")
 
-    def _array(self, key: str, at: int) -> Iterator[Piece[Any]]:
-        """The pieces of an array that begins before `at`; the last one's `done` is behind its bracket."""
-        decode, finished = self._decoders[key], False
+    def array(self, key: str, at: int, helper: Helper[Piece] | None = None) -> Iterator[Piece]:
+        """The pieces of an array, from the beginning of a record on; the last one's `done` is behind its bracket.
+
+        Raises:
+            DatasetError: As iterating does.
+        """
+        decode, gather, last = self._decoders[key], self._wanted[key].gather, False
         buffer = bytearray(b"[") + bytearray(self._size + 1)  # `[`, records, `]`
-        while not finished:
+        while not last:
             filled = self._fill(buffer, at)
             end, plain = _last_cut(buffer, filled) - 1, []
             typed = _typed(decode, buffer, end) if end > 0 else None
-            if typed is None and (last := _END.search(buffer, 1, filled)):
-                end = last.start()  # behind `[` and up to the last record's `}`
-                del last  # it holds the buffer
+            if typed is None and (found := _END.search(buffer, 1, filled)):
+                end = found.start()  # behind `[` and up to the last record's `}`
+                del found  # it holds the buffer
                 typed = _typed(decode, buffer, end)
-                finished = typed is not None
+                last = typed is not None
             if typed is None:
-                end, finished = self._count_brackets(at)
+                end, last = self._count_brackets(at)
                 records = bytearray(b"[" + self._text[at : at + end] + b"]")
                 typed = _typed(decode, records, end)
                 plain = self._plain(records, at) if typed is None else []
-            at = self._text.find(b"]" if finished else b",", at + end) + 1
+            at = self._text.find(b"]" if last else b",", at + end) + 1
             self._forget(at)
-            yield Piece(key, at, typed, plain)
+            if typed is None:
+                yield Piece(key, at, len(plain), None, plain, last)
+            else:
+                yield Piece(key, at, len(typed), gather(typed), [], last)
+            if (following := self._blank(at)) >= self._helped:
+                reached = key == self._longest and following == self._helped
+                self._helped = len(self._text)
+                for piece in (helper.items() if helper and reached else None) or ():
+                    yield piece
+                    at, last = piece.done, piece.last
 
     def _fill(self, buffer: bytearray, at: int) -> int:
-        """Read the document from `at` on behind the first byte of `buffer`; where it is filled to."""
+        """Read the document from `at` on behind the first byte of `buffer`; where it is filled to.
+
+        Of what a helper decodes, no more than the first bracket.
+        """
         # Read, not copied out of the map: touching each page of that costs more than the parsing saves.
         self._file.seek(at)
-        with memoryview(buffer) as view, view[1:-1] as rest:
+        with memoryview(buffer) as view, view[1:-1] as room, room[: self._helped + 1 - at] as rest:
             return 1 + (self._file.readinto(rest) or 0)
 
     def _plain(self, records: bytearray, at: int) -> list[Any]:
@@ -207,7 +269,7 @@ class Pieces:
 
     def _count_brackets(self, start: int) -> tuple[int, bool]:
         """How many bytes of whole records begin at `start`, as many as a piece may hold; and whether the array ends."""
-        depth, whole, limit = 0, 0, start + self._size
+        depth, whole, limit = 0, 0, min(start + self._size, self._helped)
         for token in _TOKEN.finditer(self._text, start):
             sign = self._text[token.start()]
             if sign in b"[{":
@@ -261,6 +323,20 @@ class Pieces:
         place = f"{line}:{column}" if column > _LONG_LINE else f"{line}"
         near = self._text[at : at + 30].decode("utf-8", "replace").strip() or "the end of the file"
         return DatasetError(f"{self._name}:{place}: {what}, got {near!a}; repair the file or export it again")
+
+
+def _from_middle(path: Path, state: tuple[int, ...], key: str, kind: Kind, at: int, size: int) -> Iterator[Piece]:
+    """What a helper does: the pieces from a record in the middle of an array on, as far as they are typed."""
+    with document(path) as opened:
+        if _state(opened[0]) == state:  # or else another file has this name now
+            pieces = Pieces(opened, path.name, {key: kind}, size)
+            yield from takewhile(lambda piece: piece.typed is not None, pieces.array(key, at))
+
+
+def _state(file: FileIO) -> tuple[int, ...]:
+    """What tells one file, as it is now, from others."""
+    stat = os.fstat(file.fileno())
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def _typed(decode: Callable[[memoryview], list[Any]], buffer: bytearray, end: int) -> list[Any] | None:

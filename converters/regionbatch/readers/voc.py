@@ -7,7 +7,7 @@ write VOC files since, which mean plain edges (see `voc_origin`).
 from __future__ import annotations
 
 from array import array
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -16,20 +16,24 @@ from regionbatch.boxes import BoxMode
 from regionbatch.dataset import Images, RawAnnotations
 from regionbatch.errors import DatasetError
 from regionbatch.options import VocOptions
-from regionbatch.readers.files import UnreadableError, tree_of
+from regionbatch.readers.files import tree_of
+from regionbatch.readers.helper import Helper
 from regionbatch.readers.voc_files import choose_files, is_annotation
 from regionbatch.readers.voc_pictures import Claims, Pictures
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from regionbatch.findings import Report
     from regionbatch.options import ReadOptions
-    from regionbatch.readers.files import Tree
-    from regionbatch.readers.voc_xml import Annotation
+    from regionbatch.readers.voc_xml import Annotation, Trouble
 
 _LOOKED_AT = 1000
 """XML files, until one is an annotation."""
+
+_HELPED = 4000
+"""XML files from which on a helper is worth its start."""
 
 
 class VocReader:
@@ -48,15 +52,20 @@ class VocReader:
 
     def read(self, path: Path, options: VocOptions, report: Report) -> RawAnnotations:
         """Read one file, or all of a folder or split."""
+        from regionbatch.readers.voc_xml import Trouble  # noqa: PLC0415 - lxml, only when XML is read
+
         tree, files = choose_files(path, options.split, report)
         columns = _Columns(report)
         pictures = Pictures(tree, options.image_dir, everywhere=not path.is_file())
-        for done, (name, split) in enumerate(files.items()):
+        paths = [tree.on_disk(name) for name in files]
+        for done, ((name, split), parsed) in enumerate(zip(files.items(), _parsed(paths), strict=True)):
             if done % 500 == 0:
                 report.progress("reading XML files", done, len(files))
             report.read(images=1)
-            if (annotation := _parse(tree, name, report)) is not None:
-                columns.add(name, split, annotation, pictures)
+            if isinstance(parsed, Trouble):
+                report.note(parsed.code, name, parsed.what, parsed.line)
+            else:
+                columns.add(name, split, parsed, pictures)
         if files and not columns:
             first = next(one for one in report.findings() if one.code in ("unreadable_file", "unsafe_xml"))
             raise DatasetError(f"{path}: none of {len(files)} XML files can be read; the first: {first.message}")
@@ -65,23 +74,18 @@ class VocReader:
         return columns.annotations(options)
 
 
-def _parse(tree: Tree, name: str, report: Report) -> Annotation | None:
-    """One file parsed; None: it was reported and dropped."""
-    from regionbatch.readers import voc_xml  # noqa: PLC0415 - lxml, only when XML is read
+def _parsed(paths: Sequence[str]) -> Iterator[Annotation | Trouble]:
+    """What each file says. Of many, a helper parses the second half meanwhile."""
+    from regionbatch.readers.voc_xml import parse_file, parse_packed, unpack  # noqa: PLC0415 - as above
 
-    try:
-        annotation = voc_xml.parse(tree.read(name))
-    except UnreadableError as error:
-        report.note("unreadable_file", name, str(error))
-    except voc_xml.UnsafeError as error:
-        report.note("unsafe_xml", name, str(error))
-    except voc_xml.BrokenError as error:
-        report.note("unreadable_file", name, str(error), error.line)
-    else:
-        if annotation.guessed_encoding:
-            report.note("odd_encoding", name)
-        return annotation
-    return None
+    if len(paths) < _HELPED:
+        yield from map(parse_file, paths)
+        return
+    half = len(paths) // 2
+    with Helper(parse_packed, paths[half:]) as helper:
+        yield from map(parse_file, paths[:half])
+        packed = helper.items()
+        yield from map(parse_file, paths[half:]) if packed is None else chain.from_iterable(map(unpack, packed))
 
 
 class _Columns:
@@ -108,6 +112,8 @@ class _Columns:
     def add(self, xml: str, split: str, annotation: Annotation, pictures: Pictures) -> None:
         """Take one parsed file."""
         report, image, file = self._report, len(self), self._report.file(xml)
+        if annotation.guessed_encoding:
+            report.note("odd_encoding", xml)
         file_name = annotation.file_name.replace("\\", "/")
         self._claims.add(file, file_name, pictures.find(xml, file_name))
         self._sizes.extend((annotation.width, annotation.height))

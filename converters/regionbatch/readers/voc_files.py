@@ -8,15 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regionbatch.errors import DatasetError
-from regionbatch.readers.files import (
-    UnreadableError,
-    is_picture,
-    match_split,
-    read_lines,
-    split_of_folder,
-    tails,
-    tree_of,
-)
+from regionbatch.readers.files import is_picture, match_split, read_lines, split_of_folder, tails, tree_of
+from regionbatch.readers.text import UnreadableError
 from regionbatch.readers.voc_pictures import split_at_annotations
 
 if TYPE_CHECKING:

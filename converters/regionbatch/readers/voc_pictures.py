@@ -75,7 +75,7 @@ class Pictures:
             index = self._index(tree)
             if index and (found := _of_one_folder(_called(index, stem), folder, last)):
                 return _pick(tree, found, stem, last, 2 * rank)
-        name, path = finder.find(file_name) if file_name and finder.may_find(file_name) else ("", "")
+        name, path = finder.find(file_name) if file_name and finder.may_find([file_name]) else ("", "")
         return Picture(name, path, _OF_NEIGHBOUR if path and self._is_of_neighbour(xml, name) else _BY_FILE_NAME)
 
     def _usual_of(self, folder: str) -> tuple[dict[str, Picture], list[Stems], PictureFinder]:

@@ -6,9 +6,15 @@ import math
 import re
 from collections import Counter
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
+import msgspec
 from lxml import etree
+
+from regionbatch.readers.text import UnreadableError, read_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 
 def _safe_parser(encoding: str | None = None) -> etree.XMLParser:
@@ -51,7 +57,7 @@ class BrokenError(Exception):
         self.line = line
 
 
-class Object(NamedTuple):
+class Object(msgspec.Struct, array_like=True, gc=False):
     """One box of an <object>, or what is wrong with it."""
 
     where: int
@@ -64,7 +70,7 @@ class Object(NamedTuple):
     value: str = ""
 
 
-class Annotation(NamedTuple):
+class Annotation(msgspec.Struct, array_like=True, gc=False, tag=True):
     """What a file says. Width and height are 0 where it does not tell them."""
 
     file_name: str
@@ -74,6 +80,38 @@ class Annotation(NamedTuple):
     """Whether its source is the VOC devkit itself."""
     objects: list[Object]
     guessed_encoding: bool
+
+
+class Trouble(msgspec.Struct, array_like=True, gc=False, tag=True):
+    """Why a file is dropped."""
+
+    code: str
+    """The finding."""
+    what: str
+    line: int = 0
+
+
+def parse_file(path: str) -> Annotation | Trouble:
+    """Read and parse a file."""
+    try:
+        return parse(read_bytes(path))
+    except UnreadableError as error:
+        return Trouble("unreadable_file", str(error))
+    except UnsafeError as error:
+        return Trouble("unsafe_xml", str(error))
+    except BrokenError as error:
+        return Trouble("unreadable_file", str(error), error.line)
+
+
+def parse_packed(paths: Sequence[str]) -> Iterator[bytes]:
+    """What `parse_file` makes of many files, some at a time, for `unpack`: small, and quickly made into objects."""
+    for start in range(0, len(paths), _PACKED):
+        yield _pack([*map(parse_file, paths[start : start + _PACKED])])
+
+
+_PACKED = 500
+_pack = msgspec.msgpack.Encoder().encode
+unpack = msgspec.msgpack.Decoder(list[Annotation | Trouble]).decode
 
 
 def parse(data: bytes) -> Annotation:

@@ -18,7 +18,9 @@ from regionbatch.errors import AmbiguousDatasetError, DatasetError
 from regionbatch.findings import as_text
 from regionbatch.options import YoloOptions
 from regionbatch.readers import yolo_rows
-from regionbatch.readers.files import Tree, UnreadableError, as_utf8, match_split, split_of_folder, tails, tree_of
+from regionbatch.readers.files import Tree, match_split, split_of_folder, tails, tree_of
+from regionbatch.readers.helper import Helper
+from regionbatch.readers.text import UnreadableError, as_utf8
 from regionbatch.readers.yolo_config import (
     Config,
     class_names,
@@ -40,7 +42,7 @@ from regionbatch.readers.yolo_pairs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -48,8 +50,8 @@ if TYPE_CHECKING:
     from regionbatch.findings import Report
     from regionbatch.options import ReadOptions
 
-_BLOCK = 2**22
-"""Bytes of label text parsed at a time."""
+_HELPED = 20_000
+"""Label files from which on a helper is worth its start."""
 
 _SAMPLE, _MOST_LOOKED_AT = 20, 1000
 """Label files with something in them that detection looks at, and text files at all; empty ones tell nothing."""
@@ -224,54 +226,43 @@ def _read_rows(
     tree: Tree, pairs: Pairs, kind: str, keypoints: int, report: Report
 ) -> tuple[yolo_rows.Rows, NDArray[np.int32], NDArray[np.int32]]:
     """The rows of all label files, and the image and the file of each. Unreadable files drop their picture."""
+    unreadable = {label: why for label in pairs.label.values() if (why := pairs.blocked.get(label))}
     of_pictures = list(map(pairs.label.get, pairs.pictures))
-    codes = np.asarray([code for code, label in enumerate(of_pictures) if label is not None], np.int32)
-    paths = [label for label in of_pictures if label is not None]
-    files = report.add_files(paths)
+    codes = np.asarray(
+        [code for code, label in enumerate(of_pictures) if label is not None and label not in unreadable], np.int32
+    )
+    labels = [of_pictures[code] or "" for code in codes.tolist()]
+    files = report.add_files(labels)
     parsed: list[yolo_rows.Rows] = []
     image_of: list[NDArray[np.int32]] = []
     file_of: list[NDArray[np.int32]] = []
-    unreadable: set[str] = set()
-    for start, texts in _blocks(tree, paths, pairs.blocked, unreadable, report):
-        block = slice(start, start + len(texts))
-        table = yolo_rows.tabulate(texts, report, files[block])
-        rows = yolo_rows.interpret(table, kind, keypoints, report, files[block])
+    start = 0
+    for block in _blocks(list(map(tree.on_disk, labels))):
+        here = slice(start, start := start + block.files)
+        unreadable |= {labels[here][number]: why for number, why in block.unreadable.items()}
+        for number in block.guessed:
+            report.note("odd_encoding", labels[here][number])
+        table = yolo_rows.tabulate(block, report, files[here])
+        rows = yolo_rows.interpret(table, kind, keypoints, report, files[here])
         parsed.append(rows)
-        image_of.append(codes[block][rows.file])
-        file_of.append(files[block][rows.file])
-        report.progress("reading label files", block.stop, len(paths))
+        image_of.append(codes[here][rows.file])
+        file_of.append(files[here][rows.file])
+        report.progress("reading label files", start, len(labels))
+    for label, why in unreadable.items():
+        report.note("unreadable_file", label, why)
     rows = yolo_rows.Rows(*(np.concatenate(columns) for columns in zip(*parsed, strict=True)))
     return rows, pairs.drop(unreadable)[np.concatenate(image_of)], np.concatenate(file_of)
 
 
-def _blocks(
-    tree: Tree, labels: list[str], blocked: Mapping[str, str], unreadable: set[str], report: Report
-) -> Iterator[tuple[int, list[bytes]]]:
-    """The texts of label files, as many at a time as fit into a block, and the number of the first.
-
-    Those of the `blocked`, and others that cannot be read, are told and become `unreadable`.
-    """
-    texts: list[bytes] = []
-    size, first = 0, 0
-    for number, label in enumerate(labels):
-        try:
-            if label in blocked:
-                raise UnreadableError(blocked[label])  # noqa: TRY301 - told as all others that cannot be read
-            text = tree.read(label)
-            if not text.isascii():
-                text, guessed = as_utf8(text)
-                if guessed:
-                    report.note("odd_encoding", label)
-        except UnreadableError as error:
-            report.note("unreadable_file", label, str(error))
-            unreadable.add(label)
-            text = b""
-        texts.append(text)
-        size += len(text)
-        if size >= _BLOCK:
-            yield first, texts
-            texts, size, first = [], 0, number + 1
-    yield first, texts
+def _blocks(paths: list[str]) -> Iterator[yolo_rows.Block]:
+    """The label files, some at a time. Of many, a helper reads the second half meanwhile."""
+    if len(paths) < _HELPED:
+        yield from yolo_rows.load(paths)
+        return
+    half = len(paths) // 2
+    with Helper(yolo_rows.load, paths[half:]) as helper:
+        yield from yolo_rows.load(paths[:half])
+        yield from helper.items() or yolo_rows.load(paths[half:])
 
 
 def _annotations(

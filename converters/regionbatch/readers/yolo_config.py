@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from regionbatch.errors import AmbiguousDatasetError, DatasetError, DatasetNotFoundError
 from regionbatch.findings import as_text
-from regionbatch.readers.files import Tree, UnreadableError, as_utf8, is_picture, joined, leaves, read_lines, tails
+from regionbatch.readers.files import Tree, is_picture, joined, leaves, read_lines, tails
+from regionbatch.readers.text import UnreadableError, as_utf8
 from regionbatch.readers.yolo_pairs import label_folder
 
 if TYPE_CHECKING:

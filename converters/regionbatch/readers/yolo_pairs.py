@@ -11,8 +11,6 @@ import numpy as np
 from regionbatch.dataset import Images
 from regionbatch.readers.files import (
     PictureFinder,
-    UnreadableError,
-    as_utf8,
     fold,
     joined,
     pictures_of,
@@ -20,6 +18,7 @@ from regionbatch.readers.files import (
     unshared,
     without_ending,
 )
+from regionbatch.readers.text import UnreadableError, as_utf8
 from regionbatch.readers.yolo_rows import NUMBER
 
 if TYPE_CHECKING:

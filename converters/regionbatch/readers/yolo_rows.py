@@ -14,15 +14,18 @@ import numpy as np
 
 from regionbatch import boxes
 from regionbatch.boxes import BoxMode
+from regionbatch.readers.text import UnreadableError, as_utf8, read_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from regionbatch.findings import Report
 
 NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?)", re.IGNORECASE)
+_BLOCK = 2**22
+"""Bytes of label text parsed at a time."""
 _FAR = 2
 """No share that somebody meant is beyond it."""
 _NEWLINE = ord("\n")
@@ -62,20 +65,68 @@ class Rows(NamedTuple):
         return Rows(*(column[mask] for column in self))  # type: ignore[arg-type]
 
 
-def tabulate(texts: Sequence[bytes], report: Report, files: NDArray[np.int32]) -> Table:
-    """The numbers of label files, given as UTF-8; `files` are their codes in the report.
+class Block(NamedTuple):
+    """Some label files, one after the other."""
+
+    files: int
+    """How many."""
+    table: Table | None
+    """Their numbers, if they hold nothing else."""
+    texts: list[bytes]
+    """Otherwise what they hold, as UTF-8."""
+    unreadable: dict[int, str]
+    """Why a file, by its number in the block, cannot be read; it counts as empty."""
+    guessed: list[int]
+    """Those that are no UTF-8."""
+
+
+def load(paths: Sequence[str]) -> Iterator[Block]:
+    """Read label files, as many at a time as fit into a block."""
+    texts: list[bytes] = []
+    unreadable: dict[int, str] = {}
+    guessed: list[int] = []
+    size = 0
+    for path in paths:
+        try:
+            text = read_bytes(path)
+            if not text.isascii():
+                text, odd = as_utf8(text)
+                guessed += [len(texts)] if odd else []
+        except UnreadableError as error:
+            unreadable[len(texts)] = str(error)
+            text = b""
+        texts.append(text)
+        size += len(text)
+        if size >= _BLOCK:
+            yield _block(texts, unreadable, guessed)
+            texts, unreadable, guessed, size = [], {}, [], 0
+    yield _block(texts, unreadable, guessed)
+
+
+def _block(texts: list[bytes], unreadable: dict[int, str], guessed: list[int]) -> Block:
+    table = _plain_numbers(texts)
+    return Block(len(texts), table, texts if table is None else [], unreadable, guessed)
+
+
+def tabulate(block: Block, report: Report, files: NDArray[np.int32]) -> Table:
+    """The numbers of label files; `files` are their codes in the report.
 
     Lines that are no rows of numbers are counted and reported, with their line.
     """
-    table = _plain_numbers(texts)
-    if table is None and len(texts) == 1:
+    return _in_halves(block.texts, report, files) if block.table is None else block.table
+
+
+def _in_halves(texts: Sequence[bytes], report: Report, files: NDArray[np.int32]) -> Table:
+    """Look for the files that have more in them than numbers, which are taken line by line."""
+    if len(texts) == 1:
         return _line_by_line(texts[0], report, int(files[0]))
-    if table is None:  # some file has more in it than numbers: look for it in halves
-        half = len(texts) // 2
-        first, second = tabulate(texts[:half], report, files[:half]), tabulate(texts[half:], report, files[half:])
-        second = second._replace(file=second.file + half)
-        return Table(*(np.concatenate(columns) for columns in zip(first, second, strict=True)))
-    return table
+    half = len(texts) // 2
+    parts: list[Table] = []
+    for part in (slice(half), slice(half, None)):
+        table = _plain_numbers(texts[part])
+        parts.append(_in_halves(texts[part], report, files[part]) if table is None else table)
+    parts[1] = parts[1]._replace(file=parts[1].file + half)
+    return Table(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def _plain_numbers(texts: Sequence[bytes]) -> Table | None:

@@ -1,0 +1,206 @@
+"""The second process: what it does is what would be done here, and without it nothing is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import regionbatch as rb
+from helpers import ROOT, always_helped, process, write_coco
+from regionbatch.readers import helper, jsonpieces
+from regionbatch.readers.coco import _WANTED
+from regionbatch.readers.helper import Helper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+SCENE = ROOT / "fixtures" / "scene"
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on any machine of today: a container with one core has no helper."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0, 1}, raising=False)
+    monkeypatch.delenv(helper.VARIABLE, raising=False)
+
+
+def seen(format: str) -> list[Any]:  # noqa: A002 - the keyword of `read`
+    dataset = rb.read(SCENE / format, format=format)
+    return [list(dataset), dataset.regions.where.tolist(), sorted(dataset.findings), dataset.ledger]
+
+
+def spied(patch: pytest.MonkeyPatch) -> list[Any]:
+    """The items of all helpers from now on, as they are asked for; None for a helper that has none."""
+    items: list[Any] = []
+    asked = Helper.items
+
+    def spy(one: Helper[Any]) -> Iterator[Any] | None:
+        got = asked(one)
+        found = None if got is None else list(got)
+        items.append(found)
+        return None if found is None else iter(found)
+
+    patch.setattr(Helper, "items", spy)
+    return items
+
+
+@pytest.mark.parametrize("format", ["coco", "voc", "yolo"])
+def test_a_helper_reads_the_second_half(monkeypatch: pytest.MonkeyPatch, format: str) -> None:  # noqa: A002
+    expected = seen(format)
+    always_helped(monkeypatch, None)
+    items = spied(monkeypatch)
+    assert seen(format) == expected
+    assert items
+    assert all(items), "a helper failed"
+
+
+def without_a_core(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(os, "sched_getaffinity", lambda _process: {0}, raising=False)
+    patch.setattr(os, "cpu_count", lambda: 1)
+
+
+def forbidden(patch: pytest.MonkeyPatch) -> None:
+    patch.setenv(helper.VARIABLE, "1")
+
+
+def no_such_program(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(sys, "executable", str(ROOT / "python-that-is-not-here"))
+
+
+def a_program_of_its_own(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(sys, "executable", str(ROOT / "annotator.exe"))
+
+
+def nameless_program(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(sys, "executable", None)
+
+
+def full_disk(patch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    patch.setattr(tempfile, "TemporaryFile", refuse)
+
+
+def it_breaks(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(helper, "_CHILD", helper._CHILD + "raise MemoryError")
+
+
+def it_is_killed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(helper, "_CHILD", "import os; os.kill(os.getpid(), 9)")
+
+
+WITHOUT = [
+    without_a_core,
+    forbidden,
+    no_such_program,
+    a_program_of_its_own,
+    nameless_program,
+    full_disk,
+    it_breaks,
+    it_is_killed,
+]
+
+
+@pytest.mark.parametrize("format", ["coco", "voc", "yolo"])
+@pytest.mark.parametrize("without", WITHOUT)
+def test_without_one_all_is_read_here(
+    monkeypatch: pytest.MonkeyPatch,
+    without: Callable[[pytest.MonkeyPatch], None],
+    format: str,  # noqa: A002
+) -> None:
+    expected = seen(format)
+    always_helped(monkeypatch, None)
+    items = spied(monkeypatch)
+    without(monkeypatch)
+    assert seen(format) == expected
+    assert set(map(bool, items)) == {False}
+
+
+def numbers(count: int) -> Iterator[tuple[int, int]]:
+    for number in range(count):
+        yield os.getpid(), number
+
+
+def forever() -> Iterator[int]:
+    while True:
+        yield from range(0)
+
+
+def test_items_come_one_by_one_from_another_process() -> None:
+    with Helper(numbers, 3) as one:
+        items = list(one.items() or ())
+    assert [number for _, number in items] == [0, 1, 2]
+    assert {pid for pid, _ in items} != {os.getpid()}
+    assert len({pid for pid, _ in items}) == 1
+
+
+def test_it_is_gone_behind_its_with() -> None:
+    running: Any = None
+    with suppress(KeyboardInterrupt), Helper(forever) as one:
+        running = one._process
+        assert running.poll() is None
+        raise KeyboardInterrupt
+    assert running.poll() is not None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups are those of POSIX")
+def test_ctrl_c_does_not_reach_it() -> None:
+    with Helper(forever) as one:
+        assert one._process is not None
+        assert os.getpgid(one._process.pid) != os.getpgid(0)
+
+
+def test_nothing_is_imported_from_the_current_folder(tmp_path: Path) -> None:
+    for name in ("gc", "pickle", "regionbatch", "numpy", "msgspec"):
+        (tmp_path / f"{name}.py").write_text("open('imported', 'w')\nraise SystemExit(3)\n", encoding="utf-8")
+    code = (
+        "import os, regionbatch.readers.helper as helper; from test_helper import numbers;"
+        "os.sched_getaffinity = lambda _: {0, 1};"
+        "print(len(list(helper.Helper(numbers, 3).items())))"
+    )
+    run = process("-P", "-c", code, cwd=tmp_path, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
+    assert run.stdout == "3\n", run.stderr
+    assert not (tmp_path / "imported").exists()
+
+
+def test_a_file_that_was_replaced_meanwhile_is_not_mixed_with_the_old_one(tmp_path: Path) -> None:
+    path = write_coco(tmp_path, [("a.jpg", "cat", (1, 2, 3, 4)), ("a.jpg", "cat", (5, 6, 7, 8))])
+    path = path / "annotations.json" if path.is_dir() else path
+    text = path.read_text(encoding="utf-8")
+    at = text.index("}, {", text.index('"annotations"')) + 3
+    with jsonpieces.document(path) as opened:
+        state = jsonpieces._state(opened[0])
+    call = (path, state, "annotations", _WANTED["annotations"], at, 1000)
+    assert [piece.records for piece in jsonpieces._from_middle(*call)] == [1]
+    path.write_text(text + " ", encoding="utf-8")
+    assert list(jsonpieces._from_middle(*call)) == []
+
+
+def test_what_is_wrong_in_the_second_half_is_told_as_in_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the types do not fit, and where the JSON is broken, the helper's part ends."""
+    boxes = [("a.jpg", "cat", (number, 1, 10, 10)) for number in range(40)]
+    path = write_coco(tmp_path, boxes)
+    path = path / "annotations.json" if path.is_dir() else path
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["annotations"][35]["bbox"] = [1, 2, "x", 4]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    monkeypatch.setattr(jsonpieces.Pieces.__init__, "__defaults__", (300,))
+    always_helped(monkeypatch, None)
+    items = spied(monkeypatch)
+    dataset = rb.read(path)
+    assert 0 < sum(piece.records for piece in items[0]) < 15
+    assert len(dataset) == 39
+    assert [finding.code for finding in dataset.findings if finding.place.endswith("annotation 36")] == ["not_a_box"]
+    path.write_text(json.dumps(content)[:-40], encoding="utf-8")
+    with pytest.raises(rb.DatasetError, match="cut off"):
+        rb.read(path)
