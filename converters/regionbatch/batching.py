@@ -261,9 +261,10 @@ def batches(
 
 def _one_code_an_id(ids: Sequence[str | None]) -> NDArray[np.int32]:
     """The code of each name, where names with one id have the code of the first; -1: no id."""
+    has_id = np.fromiter((id_ is not None for id_ in ids), np.bool_, len(ids))
+    if len({*ids} - {None}) == np.count_nonzero(has_id):
+        return np.where(has_id, np.arange(len(ids), dtype=np.int32), np.int32(-1))
     codes = dict(zip(reversed(ids), range(len(ids) - 1, -1, -1), strict=True))
-    if len(codes) == len(ids) and None not in codes:
-        return np.arange(len(ids), dtype=np.int32)
     return np.asarray([-1 if id_ is None else codes[id_] for id_ in ids], np.int32)
 
 

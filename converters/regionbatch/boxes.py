@@ -180,12 +180,14 @@ def first_of_equal(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes)
         mixed[some] = mixed_keys(keys_of(image[some], tag[some], box[some])) >> np.uint64(32)
     order = order_of(mixed)
     alike = np.flatnonzero(np.diff(mixed[order]) == 0)
+    suspect = np.zeros(len(box), np.bool_)
+    suspect[order[alike]] = suspect[order[alike + 1]] = True
+    suspects = np.flatnonzero(suspect)
+    keys = keys_of(image[suspects], tag[suspects], box[suspects])
+    sorted_ = np.lexsort(keys.T)  # those that are equal stay as they were
+    again = (keys[sorted_[1:]] == keys[sorted_[:-1]]).all(axis=1)
     first = np.ones(len(box), np.bool_)
-    if len(alike):
-        suspects = np.unique(order[np.concatenate([alike, alike + 1])])
-        keys = keys_of(image[suspects], tag[suspects], box[suspects])
-        first[suspects] = False
-        first[suspects[np.unique(keys, axis=0, return_index=True)[1]]] = True
+    first[suspects[sorted_[1:][again]]] = False
     return first
 
 

@@ -7,6 +7,7 @@ corner); Microsoft's vision-datasets for `bbox_format` and for boxes that are al
 from __future__ import annotations
 
 import re
+from array import array
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
@@ -182,13 +183,12 @@ class _Columns:
         self._no_ids: list[object] = []
         self.images = _Images([], [], [], [])
         self.categories: list[tuple[int, str]] = []
-        self.ids: list[NDArray[np.int64]] = []
-        """Per piece (3, k): annotation, image, category."""
-        self.boxes: list[NDArray[np.float64]] = []
+        # Arrays that grow in place: joining thousands at the end would need their memory twice.
+        self._ids = array("q"), array("q"), array("q")
+        self._boxes = array("d")
         self.marks: dict[str, list[int]] = {"box_from_segmentation": [], "crowd": []}
         self.masks: dict[int, tuple[int, int]] = {}
         """Width and height of the masks, by the rows that have their boxes."""
-        self.rows = 0
         self._met = dict.fromkeys(_WANTED, 0)
 
     def add(self, piece: Piece) -> None:
@@ -239,9 +239,22 @@ class _Columns:
             self.marks["crowd"].append(row)
 
     def _append(self, ids: NDArray[np.int64], boxes: NDArray[np.float64]) -> None:
-        self.ids.append(ids)
-        self.boxes.append(boxes)
-        self.rows += len(boxes)
+        for column, more in zip(self._ids, ids, strict=True):
+            column.frombytes(more.tobytes())
+        self._boxes.frombytes(boxes.tobytes())
+
+    @property
+    def rows(self) -> int:
+        """How many boxes so far."""
+        return len(self._boxes) // 4
+
+    def ids(self) -> list[NDArray[np.int64]]:
+        """The ids of annotations, images and categories, each (n,); nothing can be added afterwards."""
+        return [np.asarray(column, np.int64) for column in self._ids]
+
+    def boxes(self) -> NDArray[np.float64]:
+        """The boxes, (n, 4); likewise."""
+        return np.asarray(self._boxes, np.float64).reshape(-1, 4)
 
     def _add_images(self, found: _Images) -> None:
         self.images.id.extend(found.id)
@@ -341,8 +354,7 @@ class _Collected:
             self._report.progress(f"reading {source.name}", piece.done, size)
         corners = self._check(source.name, header)
         image_index, tag_index = self._add_images(columns.images, source), self._add_tags(columns.categories)
-        ids = np.concatenate([np.empty((3, 0), np.int64), *columns.ids], axis=1)
-        box = np.concatenate([np.empty((0, 4)), *columns.boxes])
+        ids, box = columns.ids(), columns.boxes()
         where, image, tag = ids[0], _look_up(ids[1], image_index), _look_up(ids[2], tag_index)
         self._report_ids(columns, ids, image, tag, file)
         good = (image >= 0) & (tag >= 0)
@@ -388,7 +400,7 @@ class _Collected:
     def _report_ids(
         self,
         columns: _Columns,
-        ids: NDArray[np.int64],
+        ids: Sequence[NDArray[np.int64]],
         image: NDArray[np.int32],
         tag: NDArray[np.int32],
         file: int,
@@ -403,7 +415,7 @@ class _Collected:
         ):
             if bad.any():
                 told = columns.id_texts(values[bad], what)
-                self._report.add(code, file, ids[0, bad], told, place="annotation")
+                self._report.add(code, file, ids[0][bad], told, place="annotation")
 
     def _fit_masks(
         self,
@@ -510,11 +522,14 @@ def _look_up(ids: NDArray[np.int64], index: Mapping[int, int]) -> NDArray[np.int
         return np.full(len(ids), _UNKNOWN, np.int32)
     keys = np.fromiter(index, np.int64, len(index))
     codes = np.fromiter(index.values(), np.int32, len(index))
-    low, span = int(keys.min()), int(keys.max()) - int(keys.min()) + 1
-    if span <= 16 * (len(keys) + len(ids)):  # ids that lie close together: a table, five times as fast as searching
-        table = np.full(span + 1, _UNKNOWN, np.int32)
-        table[keys - low] = codes
-        return table[np.where((ids >= low) & (ids < low + span), ids - low, span)]
+    low, high = int(keys.min()), int(keys.max())
+    if high - low < 16 * (
+        len(keys) + len(ids)
+    ):  # ids that lie close together: a table, five times as fast as searching
+        table = np.full(high - low + 3, _UNKNOWN, np.int32)  # one more at both ends, for all others
+        table[keys - (low - 1)] = codes
+        found: NDArray[np.int32] = table[np.clip(ids, low - 1, high + 1) - (low - 1)]
+        return found
     order = np.argsort(keys)
     keys, codes = keys[order], codes[order]
     at = np.minimum(np.searchsorted(keys, ids), len(keys) - 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
     from regionbatch.findings import Report
     from regionbatch.readers.files import Tree
 
-_ODD_PATH = re.compile(r"\\|\.\.|^(?:/|\./|.:)", re.MULTILINE)
-"""What is in no plain path, of many on lines of their own: backslashes, `..`, and beginnings of others."""
+_ODD_SIGNS = ("\\", "..", ":", "\n/", "\n./")
+"""One of these is in names, on lines of their own, if a path among them is not plain: leads out, or has `\\`."""
 
 
 class Source(NamedTuple):
@@ -73,7 +72,8 @@ class Listing:
         """Take what a file lists."""
         first = len(self)
         outside: list[int] = []
-        if _ODD_PATH.search("\n".join(names)):
+        lines = "\n" + "\n".join(names)
+        if any(sign in lines for sign in _ODD_SIGNS):
             names = [name.replace("\\", "/").removeprefix("./") for name in names]
             outside = [row for row, name in enumerate(names) if leaves(name)]
         paths = [source.prefix + name for name in names] if source.prefix else [*names]

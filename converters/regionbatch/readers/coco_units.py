@@ -35,6 +35,15 @@ class Evidence(NamedTuple):
 
 def evidence(box: NDArray[np.float64], where: NDArray[np.int64], *, corners: bool) -> Evidence:
     """What boxes tell; `where` has their annotation ids."""
+    told = Evidence(0, 0, 0, 0)
+    for block in boxes.blocks(len(box)):
+        more = _evidence(box[block], where[block], corners=corners)
+        counts = (told.shares + more.shares, told.units + more.units, told.beyond + more.beyond)
+        told = Evidence(*counts, told.first if told.shares else more.first)
+    return told
+
+
+def _evidence(box: NDArray[np.float64], where: NDArray[np.int64], *, corners: bool) -> Evidence:
     near = box[:, :2]
     with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, and what is no number
         far = box[:, 2:] if corners else near + box[:, 2:]

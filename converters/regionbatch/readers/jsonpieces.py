@@ -39,7 +39,7 @@ LARGEST_RECORD = 2**24
 HELPED = 2**26
 """Bytes of a document from which on a helper is worth its start."""
 
-_START = 2**25
+_START = 3 * 2**24
 """Bytes that are decoded here until a helper has started."""
 
 _LONG_LINE = 200
