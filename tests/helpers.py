@@ -18,7 +18,7 @@ from unittest import mock
 
 import regionbatch
 import regionbatch_cli
-from regionbatch.readers import jsonpieces, voc, yolo
+from regionbatch.readers import jsonpieces, voc, voc_xml, yolo
 from regionbatch_cli.main import main
 
 if TYPE_CHECKING:
@@ -219,5 +219,6 @@ def always_helped(patch: pytest.MonkeyPatch, helper: type | None = HelperHere) -
     patch.setattr(jsonpieces, "_START", 0)
     for module in (voc, yolo):
         patch.setattr(module, "_HELPED", 0)
+    patch.setattr(voc_xml, "_PACKED", 2)
     for module in (jsonpieces, voc, yolo) if helper else ():
         patch.setattr(module, "Helper", helper)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import regionbatch as rb
 from helpers import ROOT, always_helped, id_of
 from regionbatch import boxes, ids, payload
-from regionbatch.readers import files, jsonpieces, yolo_pairs, yolo_rows
+from regionbatch.readers import files, jsonpieces, text, yolo_pairs, yolo_rows
 from regionbatch.readers.coco import CocoReader
 from regionbatch.readers.voc import VocReader
 from regionbatch.readers.yolo import YoloReader
@@ -178,3 +178,29 @@ def test_yolo_opens_no_picture() -> None:
     counts, *opened = done.stdout.splitlines()
     assert counts == "12 6", "boxes, and pictures that are there"
     assert {Path(path).suffix for path in opened} == {".txt", ".yaml"}
+
+
+def test_bad_label_files_are_told_wherever_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too large ones, one of them that of two pictures, and others that are no UTF-8: in any block, in both halves."""
+    monkeypatch.setattr(text, "LARGEST_LABEL_FILE", 2**20)
+    row, odd, large = b"0 0.5 0.5 0.25 0.25\n", b"0 0.5 0.5 0.25 0.25 \xe4\n", b"0" * 2**21
+    files = {"a": row, "b": odd, "c": large, "d": row, "e": row, "f": odd, "g": large, "h": row}
+    (tmp_path / "classes.txt").write_text("cat\n", encoding="utf-8")
+    for name, content in files.items():
+        (tmp_path / f"{name}.txt").write_bytes(content)
+        (tmp_path / f"{name}.jpg").touch()
+    (tmp_path / "c.png").touch()
+
+    def told() -> Any:
+        dataset = rb.read(tmp_path, format="yolo")
+        findings = sorted((finding.code, finding.place) for finding in dataset.findings)
+        return [(region.image, region.tag) for region in dataset], findings, dataset.ledger
+
+    expected = told()
+    assert expected[0] == [(f"{name}.jpg", "cat") for name in "adeh"]
+    assert [place for code, place in expected[1] if code == "unreadable_file"] == ["c.txt", "c.txt", "g.txt"]
+    assert [place for code, place in expected[1] if code == "odd_encoding"] == ["b.txt", "f.txt"]
+    file_by_file(monkeypatch)
+    assert told() == expected
+    always_helped(monkeypatch)
+    assert told() == expected

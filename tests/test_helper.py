@@ -97,6 +97,28 @@ def it_is_killed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(helper, "_CHILD", "import os; os.kill(os.getpid(), 9)")
 
 
+def it_ends_well_with_nothing(patch: pytest.MonkeyPatch) -> None:
+    """As it seems where a program ignores SIGCHLD: the status of a killed child is then 0."""
+    patch.setattr(helper, "_CHILD", "")
+
+
+def it_ends_well_before_the_end(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(helper, "_CHILD", helper._CHILD.replace("    count += 1", "    out.flush(); os._exit(0)"))
+
+
+def other_modules(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(helper, "_OURS", "elsewhere")
+
+
+def other_names(patch: pytest.MonkeyPatch) -> None:
+    """Where names of files are bytes in another encoding than there."""
+    patch.setattr(sys, "getfilesystemencoding", lambda: "latin-1")
+
+
+def frozen(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(sys, "frozen", True, raising=False)
+
+
 WITHOUT = [
     without_a_core,
     forbidden,
@@ -106,6 +128,11 @@ WITHOUT = [
     full_disk,
     it_breaks,
     it_is_killed,
+    it_ends_well_with_nothing,
+    it_ends_well_before_the_end,
+    other_modules,
+    other_names,
+    frozen,
 ]
 
 
@@ -129,6 +156,11 @@ def numbers(count: int) -> Iterator[tuple[int, int]]:
         yield os.getpid(), number
 
 
+def endless() -> Iterator[int]:
+    while True:
+        yield 1
+
+
 def forever() -> Iterator[int]:
     while True:
         yield from range(0)
@@ -140,6 +172,28 @@ def test_items_come_one_by_one_from_another_process() -> None:
     assert [number for _, number in items] == [0, 1, 2]
     assert {pid for pid, _ in items} != {os.getpid()}
     assert len({pid for pid, _ in items}) == 1
+
+
+def test_other_output_is_not_mixed_with_the_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a `sitecustomize` that prints."""
+    monkeypatch.setattr(
+        helper, "_CHILD", f"print('hello' * 9999, flush=True)\n{helper._CHILD}\nprint('bye', flush=True)"
+    )
+    with Helper(numbers, 3) as one:
+        assert [number for _, number in one.items() or ()] == [0, 1, 2]
+
+
+def test_what_cannot_be_sent_has_no_helper() -> None:
+    """As a function of a module that was loaded again."""
+    with Helper(lambda: [1]) as one:
+        assert one.items() is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps no account of parents")
+def test_it_ends_when_its_parent_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getpid", lambda: 2**22)  # nobody's
+    with Helper(endless) as one:
+        assert one.items() is None
 
 
 def test_it_is_gone_behind_its_with() -> None:
@@ -158,22 +212,30 @@ def test_ctrl_c_does_not_reach_it() -> None:
         assert os.getpgid(one._process.pid) != os.getpgid(0)
 
 
+NOT_FROM_HERE = """
+import os, sys
+import regionbatch.readers.helper as helper
+from test_helper import numbers
+os.sched_getaffinity = lambda _process: {0, 1}
+os.chdir(sys.argv[1])
+sys.path[:0] = ["", "."]  # as in a notebook that changed its folder
+with helper.Helper(numbers, 3) as one:
+    print(len(list(one.items())))
+"""
+
+
 def test_nothing_is_imported_from_the_current_folder(tmp_path: Path) -> None:
-    for name in ("gc", "pickle", "regionbatch", "numpy", "msgspec"):
+    modules = ("gc", "json", "pickle", "regionbatch", "numpy", "msgspec", "sitecustomize", "usercustomize")
+    for name in modules:
         (tmp_path / f"{name}.py").write_text("open('imported', 'w')\nraise SystemExit(3)\n", encoding="utf-8")
-    code = (
-        "import os, regionbatch.readers.helper as helper; from test_helper import numbers;"
-        "os.sched_getaffinity = lambda _: {0, 1};"
-        "print(len(list(helper.Helper(numbers, 3).items())))"
-    )
-    run = process("-P", "-c", code, cwd=tmp_path, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
+    path = os.pathsep.join([*filter(None, sys.path), "."])
+    run = process("-P", "-c", NOT_FROM_HERE, tmp_path, PYTHONPATH=path)
     assert run.stdout == "3\n", run.stderr
     assert not (tmp_path / "imported").exists()
 
 
 def test_a_file_that_was_replaced_meanwhile_is_not_mixed_with_the_old_one(tmp_path: Path) -> None:
-    path = write_coco(tmp_path, [("a.jpg", "cat", (1, 2, 3, 4)), ("a.jpg", "cat", (5, 6, 7, 8))])
-    path = path / "annotations.json" if path.is_dir() else path
+    path = write_coco(tmp_path, [("a.jpg", "cat", (1, 2, 3, 4)), ("a.jpg", "cat", (5, 6, 7, 8))]) / "annotations.json"
     text = path.read_text(encoding="utf-8")
     at = text.index("}, {", text.index('"annotations"')) + 3
     with jsonpieces.document(path) as opened:
@@ -189,8 +251,7 @@ def test_what_is_wrong_in_the_second_half_is_told_as_in_the_first(
 ) -> None:
     """Where the types do not fit, and where the JSON is broken, the helper's part ends."""
     boxes = [("a.jpg", "cat", (number, 1, 10, 10)) for number in range(40)]
-    path = write_coco(tmp_path, boxes)
-    path = path / "annotations.json" if path.is_dir() else path
+    path = write_coco(tmp_path, boxes) / "annotations.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     content["annotations"][35]["bbox"] = [1, 2, "x", 4]
     path.write_text(json.dumps(content), encoding="utf-8")

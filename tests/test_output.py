@@ -327,6 +327,35 @@ def test_a_file_object_on_a_full_disk(batches: rb.Batches) -> None:
         rb.write(batches, file)
 
 
+class Sip(io.RawIOBase):
+    """A file without buffer: it takes some bytes at a time, as a pipe does, and at some time no more."""
+
+    def __init__(self, most: int) -> None:
+        self.taken = bytearray()
+        self._most = most
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> Any:
+        room = min(self._most - len(self.taken), 100)
+        self.taken += bytes(data)[:room]
+        return min(room, len(data)) or None
+
+
+def test_a_file_without_buffer_gets_all(batches: rb.Batches) -> None:
+    whole = io.BytesIO()
+    rb.write(batches, whole)
+    small = Sip(10**6)
+    assert rb.write(batches, small) == len(batches)
+    assert bytes(small.taken) == whole.getvalue()
+
+
+def test_a_file_without_buffer_that_takes_no_more(batches: rb.Batches) -> None:
+    with pytest.raises(rb.OutputError, match="it is not whole"):
+        rb.write(batches, Sip(150))
+
+
 @posix
 def test_a_folder_that_may_not_be_written_to(home: Path, batches: rb.Batches) -> None:
     """A file stands where its parent folder should be, which refuses also those who may do anything."""

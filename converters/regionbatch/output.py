@@ -6,6 +6,7 @@ What is written appears under its name in one step, when it is complete; a run t
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 from collections.abc import Sized
@@ -189,9 +190,21 @@ def _write_file(lines: Iterator[tuple[int, bytes]], path: Path) -> int:
 def _write_lines(lines: Iterator[tuple[int, bytes]], file: BinaryFile) -> int:
     total = 0
     for count, text in lines:
-        file.write(text)
+        _write_all(text, file)
         total += count
     return total
+
+
+def _write_all(text: bytes, file: BinaryFile) -> None:
+    """Write all of a text, also to a file without buffer, which may take less than it is given."""
+    if not isinstance(getattr(file, "file", file), io.RawIOBase):  # temporary files are wrapped
+        file.write(text)
+        return
+    while text:
+        taken = file.write(text)
+        if not isinstance(taken, int):  # None: it must not wait, and can take nothing now
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        text = text[taken:]
 
 
 @contextmanager

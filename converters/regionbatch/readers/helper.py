@@ -8,78 +8,108 @@ shares no memory, imports nothing of the program that called us, and is gone whe
 from __future__ import annotations
 
 import os
-import pickle
-import subprocess
+import re
+import struct
 import sys
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple
+
+import regionbatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from subprocess import Popen
     from types import TracebackType
-    from typing import IO
 
-Given = ParamSpec("Given")
+Given = TypeVarTuple("Given")
 Item = TypeVar("Item")
 
 VARIABLE = "REGIONBATCH_PROCESSES"
 """The variable of the environment that forbids helpers with the value 1."""
 
-_CHILD = """
-import gc, pickle, sys
-gc.disable()
-sys.path[:] = pickle.load(sys.stdin.buffer)
-work, given, named = pickle.load(sys.stdin.buffer)
-for item in work(*given, **named):
-    pickle.dump(item, sys.stdout.buffer, 5)
-"""
-"""What a helper runs. Our modules are found where they were found here, which need not be where Python looks first."""
+_PYTHON = re.compile(r"(python|pypy)w?[\d._td]*", re.IGNORECASE)
+"""What an interpreter is called. Frozen programs and servers have names of their own, and would start themselves."""
 
-_ALONE: dict[str, Any] = {"process_group": 0}
-"""Keeps Ctrl-C, which is for us, from a helper: we stop it."""
-if sys.platform == "win32":
-    _ALONE = {"creationflags": subprocess.CREATE_NO_WINDOW}
+_OURS = os.path.abspath(regionbatch.__file__)  # noqa: PTH100 - links are kept, as they are in `sys.path`
+_END = struct.Struct("<16sQ")
+_MARK = b"that was all of\n"
+"""Behind the items stand a mark and their number. Where a child was killed, or a disk is full, they do not: the exit
+status alone does not always tell."""
+
+_CHILD = f"""
+import gc, os, pickle, sys
+job = sys.stdin.buffer
+ours, encoding, parent, path, *byte_code = pickle.load(job)
+out = os.fdopen(os.dup(1), "wb")
+os.dup2(2, 1)  # whatever else is printed
+out.seek(0)
+out.truncate()
+sys.path[:] = path
+sys.dont_write_bytecode, sys.pycache_prefix = byte_code
+import regionbatch
+if (regionbatch.__file__, sys.getfilesystemencoding()) != (ours, encoding):
+    sys.exit(1)
+gc.disable()
+count = 0
+work, given = pickle.load(job)
+for item in work(*given):
+    if os.name == "posix" and os.getppid() != parent:
+        sys.exit(1)
+    pickle.dump(item, out, 5)
+    count += 1
+out.write({_MARK!r} + count.to_bytes(8, "little"))
+out.close()
+"""
+"""What a helper runs. Its modules are found where they were found here, but not in the current folder, which may be
+that of the data set. If they are not the same, or names are read in another way, it is no helper."""
 
 
 class Helper(Generic[Item]):
     """A call in a process of its own. Used in a `with`, behind which the process is gone."""
 
-    def __init__(self, work: Callable[Given, Iterable[Item]], /, *given: Given.args, **named: Given.kwargs) -> None:
+    def __init__(self, work: Callable[[*Given], Iterable[Item]], *given: *Given) -> None:
         """Start `work`, a function of a module whose items are wanted, if a helper may be started."""
         self._made: IO[bytes] | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Popen[bytes] | None = None
         if _may_help():
             try:
-                self._start(pickle.dumps([str(part) for part in sys.path]) + pickle.dumps((work, given, named)))
-            except OSError:  # no room, no more processes, a program that cannot be run: no helper
+                self._start(work, given)
+            except Exception:  # noqa: BLE001 - no room, no more processes, a module that was loaded again: no helper
                 self.stop()
+            except BaseException:
+                self.stop()
+                raise
 
-    def _start(self, job: bytes) -> None:
-        import tempfile  # noqa: PLC0415 - it loads much, and few data sets are so large
+    def _start(self, *call: object) -> None:
+        import pickle  # noqa: PLC0415 - as all that follow: they load much, and few data sets are so large
+        import subprocess  # noqa: PLC0415
+        import tempfile  # noqa: PLC0415
 
+        path = [entry for entry in map(str, sys.path) if os.path.isabs(entry)]  # noqa: PTH117 - text
+        told = _OURS, sys.getfilesystemencoding(), os.getpid(), path, sys.dont_write_bytecode, sys.pycache_prefix
+        alone: dict[str, Any] = {"process_group": 0}  # Ctrl-C is for us: we stop the helper
+        if sys.platform == "win32":
+            alone = {"creationflags": subprocess.CREATE_NO_WINDOW}
         # Files, not pipes: nobody waits for the other to read.
         self._made = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
-        with tempfile.TemporaryFile() as stdin:
-            stdin.write(job)
-            stdin.seek(0)
-            # -P: nothing is imported from the current folder, which may be that of the data set.
-            command = [sys.executable, "-P", "-c", _CHILD]
+        with tempfile.TemporaryFile() as job:
+            pickle.dump(told, job)
+            pickle.dump(call, job)
+            job.seek(0)
+            command = [sys.executable, "-I", "-c", _CHILD]
             self._process = subprocess.Popen(  # noqa: S603 - our own text
-                command, stdin=stdin, stdout=self._made, stderr=subprocess.DEVNULL, **_ALONE
+                command, stdin=job, stdout=self._made, stderr=subprocess.DEVNULL, **alone
             )
 
     def items(self) -> Iterator[Item] | None:
         """All that the call gave, once it has; None: there is no helper, or it failed."""
         if self._process is None or self._made is None or self._process.wait() != 0:
             return None
-        self._made.seek(0)
-        return self._loaded(self._made)
-
-    def _loaded(self, made: IO[bytes]) -> Iterator[Item]:
-        with suppress(EOFError):  # one at a time: all of them may be large
-            while True:
-                yield pickle.load(made)  # noqa: S301 - written by our own child into a file without a name
+        made = self._made
+        made.seek(max(0, made.seek(0, os.SEEK_END) - _END.size))
+        end = made.read()
+        made.seek(0)
+        return _loaded(made, _END.unpack(end)[1]) if end.startswith(_MARK) else None
 
     def stop(self) -> None:
         """End the process, whatever it is at."""
@@ -101,8 +131,16 @@ class Helper(Generic[Item]):
         self.stop()
 
 
+def _loaded(made: IO[bytes], count: int) -> Iterator[Any]:
+    """The items that a helper wrote, one at a time: all of them may be large."""
+    import pickle  # noqa: PLC0415 - loaded by now
+
+    for _ in range(count):
+        yield pickle.load(made)  # noqa: S301 - written by our own child into a file without a name
+
+
 def _may_help() -> bool:
     """Whether nobody forbids it, there is a second core, and this Python can be started by its name."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    program = Path(sys.executable or "").stem.lower()  # frozen programs and servers have their own there
-    return os.environ.get(VARIABLE) != "1" and cores > 1 and program.startswith(("python", "pypy"))
+    by_name = not hasattr(sys, "frozen") and _PYTHON.fullmatch(Path(sys.executable or "").stem)
+    return os.environ.get(VARIABLE) != "1" and cores > 1 and bool(by_name)

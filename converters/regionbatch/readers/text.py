@@ -21,7 +21,11 @@ class UnreadableError(Exception):
 
 
 def read_bytes(path: str, *, whole: bool = True) -> bytes:
-    """The bytes of a label file, or the first of them; see `Tree.read`."""
+    """The bytes of a label file, or the first of them.
+
+    Raises:
+        UnreadableError: It is larger than `LARGEST_LABEL_FILE`, or the system refuses.
+    """
     try:
         handle = os.open(path, _OPEN)
         try:

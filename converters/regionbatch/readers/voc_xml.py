@@ -41,6 +41,9 @@ _POINT = re.compile(r"[xy]\d*")
 _BEHIND_THE_REASON = re.compile(r",? (?:line \d|(?:use|try|see) xml)", re.IGNORECASE)
 """Where a message of the parser goes on with its place, which we tell ourselves, or with advice to programmers."""
 
+_PACKED = 500
+"""Files that go from a helper to us together."""
+
 Box = tuple[float, float, float, float]
 NO_BOX: Box = (math.nan, math.nan, math.nan, math.nan)
 
@@ -57,7 +60,7 @@ class BrokenError(Exception):
         self.line = line
 
 
-class Object(msgspec.Struct, array_like=True, gc=False):
+class Object(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One box of an <object>, or what is wrong with it."""
 
     where: int
@@ -70,7 +73,7 @@ class Object(msgspec.Struct, array_like=True, gc=False):
     value: str = ""
 
 
-class Annotation(msgspec.Struct, array_like=True, gc=False, tag=True):
+class Annotation(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=True):
     """What a file says. Width and height are 0 where it does not tell them."""
 
     file_name: str
@@ -82,7 +85,7 @@ class Annotation(msgspec.Struct, array_like=True, gc=False, tag=True):
     guessed_encoding: bool
 
 
-class Trouble(msgspec.Struct, array_like=True, gc=False, tag=True):
+class Trouble(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=True):
     """Why a file is dropped."""
 
     code: str
@@ -106,12 +109,12 @@ def parse_file(path: str) -> Annotation | Trouble:
 def parse_packed(paths: Sequence[str]) -> Iterator[bytes]:
     """What `parse_file` makes of many files, some at a time, for `unpack`: small, and quickly made into objects."""
     for start in range(0, len(paths), _PACKED):
-        yield _pack([*map(parse_file, paths[start : start + _PACKED])])
+        yield msgspec.msgpack.encode([*map(parse_file, paths[start : start + _PACKED])])
 
 
-_PACKED = 500
-_pack = msgspec.msgpack.Encoder().encode
-unpack = msgspec.msgpack.Decoder(list[Annotation | Trouble]).decode
+def unpack(packed: bytes) -> list[Annotation | Trouble]:
+    """What `parse_packed` packed."""
+    return msgspec.msgpack.decode(packed, type=list[Annotation | Trouble])
 
 
 def parse(data: bytes) -> Annotation:

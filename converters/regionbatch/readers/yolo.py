@@ -226,8 +226,11 @@ def _read_rows(
     tree: Tree, pairs: Pairs, kind: str, keypoints: int, report: Report
 ) -> tuple[yolo_rows.Rows, NDArray[np.int32], NDArray[np.int32]]:
     """The rows of all label files, and the image and the file of each. Unreadable files drop their picture."""
-    unreadable = {label: why for label in pairs.label.values() if (why := pairs.blocked.get(label))}
     of_pictures = list(map(pairs.label.get, pairs.pictures))
+    unreadable = {label for label in of_pictures if label in pairs.blocked}
+    for label in of_pictures:
+        if label in unreadable:
+            report.note("unreadable_file", label, pairs.blocked[label])
     codes = np.asarray(
         [code for code, label in enumerate(of_pictures) if label is not None and label not in unreadable], np.int32
     )
@@ -239,17 +242,18 @@ def _read_rows(
     start = 0
     for block in _blocks(list(map(tree.on_disk, labels))):
         here = slice(start, start := start + block.files)
-        unreadable |= {labels[here][number]: why for number, why in block.unreadable.items()}
+        names = labels[here]
+        for number, why in block.unreadable.items():
+            report.note("unreadable_file", names[number], why)
+            unreadable.add(names[number])
         for number in block.guessed:
-            report.note("odd_encoding", labels[here][number])
+            report.note("odd_encoding", names[number])
         table = yolo_rows.tabulate(block, report, files[here])
         rows = yolo_rows.interpret(table, kind, keypoints, report, files[here])
         parsed.append(rows)
         image_of.append(codes[here][rows.file])
         file_of.append(files[here][rows.file])
         report.progress("reading label files", start, len(labels))
-    for label, why in unreadable.items():
-        report.note("unreadable_file", label, why)
     rows = yolo_rows.Rows(*(np.concatenate(columns) for columns in zip(*parsed, strict=True)))
     return rows, pairs.drop(unreadable)[np.concatenate(image_of)], np.concatenate(file_of)
 
@@ -262,7 +266,8 @@ def _blocks(paths: list[str]) -> Iterator[yolo_rows.Block]:
     half = len(paths) // 2
     with Helper(yolo_rows.load, paths[half:]) as helper:
         yield from yolo_rows.load(paths[:half])
-        yield from helper.items() or yolo_rows.load(paths[half:])
+        helped = helper.items()
+        yield from yolo_rows.load(paths[half:]) if helped is None else helped
 
 
 def _annotations(

@@ -1,4 +1,4 @@
-"""The rows of YOLO label files: many files at once, in one pass over their joined text.
+"""The rows of YOLO label files: read and parsed many at once, in one pass over their joined text.
 
 The joined text is parsed as numbers by a JSON parser, the fastest there is here; a file with anything in it that is no
 plain number is parsed line by line instead. Both give the same table of numbers; the rules stand once, on that table.
