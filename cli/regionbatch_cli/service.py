@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from functools import wraps
@@ -36,6 +35,8 @@ class Service:
 
     def journal_of(self, common: Common) -> Path:
         """Where the journal of an upload is, if --journal does not say: one for each data set, and each part of it."""
+        import hashlib  # noqa: PLC0415 - a twentieth of the start-up of every command
+
         project = "".join(filter(str.isalnum, self.project or ""))[:8]
         path = Path(common.dataset).resolve()
         part = [common.reader[name] for name in ("split", "coco_json") if name in common.reader]
