@@ -107,9 +107,9 @@ class Helper(Generic[Item]):
             return None
         made = self._made
         made.seek(max(0, made.seek(0, os.SEEK_END) - _END.size))
-        end = made.read()
+        mark, count = _END.unpack(made.read().rjust(_END.size))
         made.seek(0)
-        return _loaded(made, _END.unpack(end)[1]) if end.startswith(_MARK) else None
+        return _loaded(made, count) if mark == _MARK else None
 
     def stop(self) -> None:
         """End the process, whatever it is at."""
