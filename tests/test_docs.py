@@ -138,7 +138,7 @@ def test_the_readme_begins_with_what_runs() -> None:
     """The command and its output stand near the top, and the two lines that do all the set-up before them."""
     text = text_of("README.md")
     assert re.search(r"^python -m pip install .*&& regionbatch upload fixtures/", text, re.MULTILINE)
-    assert re.search(r"^python -m pip install .*&& python -m pytest$", text, re.MULTILINE)
+    assert re.search(r"^python -m pip install .*&& python -m pytest -n 2$", text, re.MULTILINE)
     [first, *_] = blocks_of(text, "console")
     assert first[0] < 60
     assert list(blocks_of(text, "python"))

@@ -250,6 +250,14 @@ READING: dict[str, Cause] = {
         {**YOLO, "data.yaml": "train: labels\nnames: [cat\x01]"},
         ("data.yaml:2: no YAML, got special char", "correct it"),
     ),
+    "names twice": Cause(
+        {**YOLO, "data.yaml": "train: labels\nnames: [cat]\nnc: 1\nnames: [dog]"},
+        ("data.yaml:4: no YAML, got the key names a second time", "correct it"),
+    ),
+    "a number twice": Cause(
+        {**YOLO, "data.yaml": "names:\n  0: cat\n  1: dog\n  '0': cow\n"},
+        ("data.yaml:4: no YAML, got the key 0 a second time", "correct it"),
+    ),
     "names that are text": Cause({**YOLO, "data.yaml": "names: cat dog"}, ("names must be a list", "got cat dog;")),
     "a huge data.yaml": Cause(
         {"data.yaml": "", **YOLO}, ("data.yaml: cannot be read, got larger than 64 MiB",), sparse=2**26 + 1

@@ -41,7 +41,6 @@ _NO_IDS = -(2**63)
 _TEXT_IDS = -(2**62)
 """Ids that are text, or too long, have a number from here on downwards."""
 
-
 _NAME = r"[^./\\\s]"
 """A file name has something of this in it; others, as `./`, name nothing."""
 
@@ -523,9 +522,7 @@ def _look_up(ids: NDArray[np.int64], index: Mapping[int, int]) -> NDArray[np.int
     keys = np.fromiter(index, np.int64, len(index))
     codes = np.fromiter(index.values(), np.int32, len(index))
     low, high = int(keys.min()), int(keys.max())
-    if high - low < 16 * (
-        len(keys) + len(ids)
-    ):  # ids that lie close together: a table, five times as fast as searching
+    if high - low < 16 * (len(keys) + len(ids)):  # close together: a table is five times as fast as searching
         table = np.full(high - low + 3, _UNKNOWN, np.int32)  # one more at both ends, for all others
         table[keys - (low - 1)] = codes
         found: NDArray[np.int32] = table[np.clip(ids, low - 1, high + 1) - (low - 1)]

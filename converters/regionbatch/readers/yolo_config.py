@@ -90,8 +90,20 @@ def _parsed(name: str, data: bytes, *, must: bool) -> object:
     """The content of a YAML file; None if it cannot be parsed, unless it `must`."""
     import yaml  # noqa: PLC0415 - only where there is a yaml
 
+    class Loader(yaml.BaseLoader):  # the one that makes only text
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            """As always; but of a key that stands there twice, no value is lost unseen (YAML 1.2.2, 3.2.1.3)."""
+            mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+            seen: set[str] = set()
+            for key, _ in node.value if len(mapping) < len(node.value) else ():
+                if key.value in seen:
+                    what = f"the key {as_text(key.value)} a second time"
+                    raise yaml.constructor.ConstructorError(None, None, what, key.start_mark)
+                seen.add(key.value)
+            return mapping
+
     try:
-        return yaml.load(data.decode(), Loader=yaml.BaseLoader)  # noqa: S506 - the one that makes only text
+        return yaml.load(data.decode(), Loader=Loader)  # noqa: S506 - see there
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:  # the last two: "\U7FFFFFFF"
         if not must:
             return None
