@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from regionbatch.options import CocoOptions, ReadOptions, VocOptions, YoloOptions
+from regionbatch.options import CocoOptions, ReadOptions, VocOptions, YoloOptions, is_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -81,7 +81,7 @@ def dataset_options(function: Function) -> Function:
 
 def _reader_option(name: str, field: Any) -> Callable[[Function], Function]:  # noqa: ANN401 - dataclasses.Field
     choices, text = field.metadata["choices"], field.metadata["help"]
-    kind: Any = click.Choice(choices) if choices else click.Path() if "Path" in str(field.type) else str
+    kind: Any = click.Choice(choices) if choices else click.Path() if is_path(field) else str
     metavar = None if choices else "FILE" if name == "names" else "DIR" if name == "image_dir" else "NAME"
     return click.option(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=f"{text[0].upper()}{text[1:]}.")
 

@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from dataclasses import Field
     from pathlib import Path
 
 
 def option(text: str, choices: Sequence[str] = (), *, default: Any = None) -> Any:  # noqa: ANN401 - as dataclasses.field
     """Make a dataclass field with a help text and the values that are allowed; none named: any."""
     return field(default=default, metadata={"help": text, "choices": tuple(choices)})
+
+
+def is_path(option: Field[Any]) -> bool:
+    """Whether the value of an option is a path. Its type may be written as text, and mostly is."""
+    return "Path" in str(option.type)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from regionbatch.codes import CODES
 from regionbatch.dataset import Dataset
 from regionbatch.errors import DatasetNotFoundError, OptionError, StrictError
 from regionbatch.findings import Report
+from regionbatch.options import is_path
 from regionbatch.pictures import measured, report_absent
 from regionbatch.readers.files import one_listing
 
@@ -136,7 +137,7 @@ def _options(reader: Reader, name: str, given: dict[str, Any]) -> Any:  # noqa: 
 def _as_declared(field: Any, value: Any) -> Any:  # noqa: ANN401 - the value of any option
     if value is None:
         return None if field.default is MISSING else field.default
-    return Path(value) if "Path" in str(field.type) else str(value)
+    return Path(value) if is_path(field) else str(value)
 
 
 def refuse_doubt(findings: Findings, place: str | PathLike[str]) -> None:

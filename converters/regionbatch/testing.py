@@ -43,7 +43,7 @@ from regionbatch.codes import CODES
 from regionbatch.dataset import Images, RawAnnotations
 from regionbatch.errors import DatasetError, RegionBatchError
 from regionbatch.findings import Report
-from regionbatch.options import ReadOptions
+from regionbatch.options import ReadOptions, is_path
 from regionbatch.report import summary
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Case:
 
     def options(self, declared: type[ReadOptions]) -> dict[str, Any]:
         """What `regionbatch.read` is given, paths made absolute."""
-        paths = {field.name for field in fields(declared) if "Path" in str(field.type)}
+        paths = {field.name for field in fields(declared) if is_path(field)}
         given: dict[str, Any] = self.expected.get("options", {})
         return {name: self.path / value if name in paths else value for name, value in given.items()}
 
