@@ -25,6 +25,7 @@ SIZES = (8, 64, 1000, 2**21)
 class Record(msgspec.Struct):
     id: int
     bbox: tuple[float, float, float, float] | None = None
+    name: str = ""
 
 
 WANTED = {"images": Kind(Record), "annotations": Kind(Record)}
@@ -34,28 +35,30 @@ SHARES = (0, 0.5, -0.5)
 """By how much of a file the middle, which a helper begins at, is moved."""
 
 
-def pieces_of(path: Path, size: int, helped: float | None = None) -> dict[str, list[tuple[Any, Any]]]:
-    """Id and bbox of all records, by key, typed or plain; `helped`: with a helper, as `SHARES` say."""
-    found: dict[str, list[tuple[Any, Any]]] = {}
+def values(record: Any) -> Any:
+    """What is compared of a record: id, bbox and name."""
+    return (record.get("id"), record.get("bbox"), record.get("name", "")) if isinstance(record, dict) else record
+
+
+def pieces_of(path: Path, size: int, helped: float | None = None) -> dict[str, list[Any]]:
+    """The values of all records, by key, typed or plain; `helped`: with a helper, as `SHARES` say."""
+    found: dict[str, list[Any]] = {}
     longest = "" if helped is None else "annotations"
     with document(path) as opened, pytest.MonkeyPatch.context() as patch:
         if helped is not None:
             always_helped(patch)
             patch.setattr(jsonpieces, "_START", int(helped * path.stat().st_size))
-        for piece in Pieces(opened, path.name, WANTED, size, longest=longest):
-            typed = [(one.id, one.bbox and list(one.bbox)) for one in piece.typed or ()]
-            plain = [(one.get("id"), one.get("bbox")) if isinstance(one, dict) else one for one in piece.plain]
-            found.setdefault(piece.key, []).extend(typed or plain)
+        for number, piece in enumerate(Pieces(opened, path.name, WANTED, size, longest=longest)):
+            assert number < path.stat().st_size, "it goes round in a circle"
+            typed = [(one.id, one.bbox and list(one.bbox), one.name) for one in piece.typed or ()]
+            found.setdefault(piece.key, []).extend(typed or map(values, piece.plain))
     return {key: records for key, records in found.items() if records}
 
 
-def whole(path: Path) -> dict[str, list[tuple[Any, Any]]]:
+def whole(path: Path) -> dict[str, list[Any]]:
     content = json.loads(path.read_text(encoding="utf-8"))
     records = {key: content[key] for key in WANTED if isinstance(content.get(key), list) and content[key]}
-    return {
-        key: [(one.get("id"), one.get("bbox")) if isinstance(one, dict) else one for one in values]
-        for key, values in records.items()
-    }
+    return {key: [*map(values, some)] for key, some in records.items()}
 
 
 def check(path: Path) -> None:
@@ -81,8 +84,9 @@ VALUE = st.recursive(
     max_leaves=10,
 )
 BBOX = st.lists(st.floats(-9, 99), min_size=4, max_size=4) | st.none()
-GOOD = st.fixed_dictionaries({"id": st.integers(0, 99)}, optional={"bbox": BBOX, "x": VALUE, "segmentation": VALUE})
-ODD = st.fixed_dictionaries({"id": st.text(max_size=2)}, optional={"bbox": VALUE, "x": VALUE}) | VALUE
+OTHER = {"name": TEXT, "x": VALUE, "segmentation": VALUE}
+GOOD = st.fixed_dictionaries({"id": st.integers(0, 99)}, optional={"bbox": BBOX, **OTHER})
+ODD = st.fixed_dictionaries({"id": st.text(max_size=2)}, optional={"bbox": VALUE, **OTHER}) | VALUE
 DOCUMENT = st.fixed_dictionaries(
     {},
     optional={
@@ -129,6 +133,8 @@ def test_any_document(
         '{"annotations": [{"id": 1, "x": "' + "a" * 5000 + '"}, {"id": 2}]}',
         '{"a": 1.5e-3, "b": -0, "c": true, "d": null, "annotations": [{"id": 1}], "e": []}',
         '{"annotations": [{"id": 1, "x": "\\\\"}, {"id": 2, "x": "\\\\\\""}, {"id": 3}]}',
+        '{"images": [{"id": 1, "name": "{a},{b}"}]}',
+        '{"annotations": [{"id": 1, "name": "},{"}, {"id": 2, "name": "a},{b"}], "images": [{"id": 3, "name": "},{"}]}',
     ],
 )
 def test_attacks(tmp_path: Path, text: str) -> None:
@@ -167,6 +173,19 @@ def test_broken_documents_are_told_with_their_line(tmp_path: Path, text: str, sa
                 pieces_of(path, size, helped)
             assert "a.json" in str(caught.value)
             assert "a.json:2:" in str(caught.value) or not text
+
+
+def test_a_document_that_is_cut_off_anywhere_is_told(tmp_path: Path) -> None:
+    """Also behind a comma, where a helper's part has an end that was met before."""
+    good, odd = '{"id": 1}', '{"id": "2"}'
+    text = f'{{"images": [{good}], "annotations": [{", ".join([good] * 5)}, {odd}, {good}]}}'
+    path = tmp_path / "a.json"
+    for end in range(1, len(text)):
+        path.write_text(text[:end], encoding="utf-8")
+        for size in SIZES:
+            for helped in (None, *SHARES):
+                with pytest.raises(rb.DatasetError, match=r"^a\.json:1:"):
+                    pieces_of(path, size, helped)
 
 
 def test_a_place_on_a_long_line_has_its_column(tmp_path: Path) -> None:

@@ -248,15 +248,15 @@ READING: dict[str, Cause] = {
     "broken YAML": Cause({**YOLO, "data.yaml": "train: x\nnames: [cat"}, ("data.yaml:2: no YAML", "correct it")),
     "a sign that YAML does not have": Cause(
         {**YOLO, "data.yaml": "train: labels\nnames: [cat\x01]"},
-        ("data.yaml:2: no YAML, got special char", "correct it"),
+        ("data.yaml:2: no YAML (special characters are not allowed), got names: [cat\\x01]", "correct it"),
     ),
     "names twice": Cause(
         {**YOLO, "data.yaml": "train: labels\nnames: [cat]\nnc: 1\nnames: [dog]"},
-        ("data.yaml:4: no YAML, got the key names a second time", "correct it"),
+        ("data.yaml:4: names has a second value, got another in line 2", "keep one"),
     ),
     "a number twice": Cause(
         {**YOLO, "data.yaml": "names:\n  0: cat\n  1: dog\n  '0': cow\n"},
-        ("data.yaml:4: no YAML, got the key 0 a second time", "correct it"),
+        ("data.yaml:4: 0 has a second value, got another in line 2", "keep one"),
     ),
     "names that are text": Cause({**YOLO, "data.yaml": "names: cat dog"}, ("names must be a list", "got cat dog;")),
     "a huge data.yaml": Cause(

@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 import types
 from pathlib import Path
@@ -349,6 +350,29 @@ def test_a_file_without_buffer_gets_all(batches: rb.Batches) -> None:
     small = Sip(10**6)
     assert rb.write(batches, small) == len(batches)
     assert bytes(small.taken) == whole.getvalue()
+
+
+def test_an_object_around_a_file_without_buffer(home: Path, batches: rb.Batches) -> None:
+    """It says in its own way what it took, or nothing."""
+
+    class Counting:
+        def __init__(self, file: io.RawIOBase) -> None:
+            self.file = file
+
+        def write(self, data: bytes) -> None:
+            self.file.write(data)
+
+        def flush(self) -> None: ...
+
+    whole = io.BytesIO()
+    rb.write(batches, whole)
+    with (home / "bodies").open("wb", 0) as file:
+        assert rb.write(batches, Counting(file)) == len(batches)
+    assert (home / "bodies").read_bytes() == whole.getvalue()
+    with tempfile.NamedTemporaryFile(buffering=0) as named:
+        assert rb.write(batches, named) == len(batches)
+        named.seek(0)
+        assert named.read() == whole.getvalue()
 
 
 def test_a_file_without_buffer_that_takes_no_more(batches: rb.Batches) -> None:

@@ -197,7 +197,7 @@ def _write_lines(lines: Iterator[tuple[int, bytes]], file: BinaryFile) -> int:
 
 def _write_all(text: bytes, file: BinaryFile) -> None:
     """Write all of a text, also to a file without buffer, which may take less than it is given."""
-    if not isinstance(getattr(file, "file", file), io.RawIOBase):  # temporary files are wrapped
+    if not isinstance(file, io.RawIOBase) and type(file).__module__ != "tempfile":  # which wraps what it opens
         file.write(text)
         return
     while text:

@@ -2,7 +2,8 @@
 
 A helper is never needed. Where none can be started, where it fails, or where its part turns out to be another's, its
 part is done in this process, by the same functions: so it can change nothing but the time. It is a plain child: it
-shares no memory, imports nothing of the program that called us, and is gone when the job is.
+shares no memory, runs nothing of the program that called us, and is gone when the job is. Where this process is killed,
+it ends with the item it is at.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ for item in work(*given):
 out.write({_MARK!r} + count.to_bytes(8, "little"))
 out.close()
 """
-"""What a helper runs. Its modules are found where they were found here, but not in the current folder, which may be
-that of the data set. If they are not the same, or names are read in another way, it is no helper."""
+"""What a helper runs. Its modules are found by the absolute entries of our path: the current folder may be that of the
+data set. If they are not the same, or names are read in another way, it is no helper."""
 
 
 class Helper(Generic[Item]):

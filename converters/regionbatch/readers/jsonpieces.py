@@ -15,6 +15,7 @@ import json
 import mmap
 import os
 import re
+import sys
 from contextlib import ExitStack, contextmanager, nullcontext
 from itertools import takewhile
 from pathlib import Path
@@ -136,8 +137,8 @@ class Pieces:
             for key, kind in wanted.items()
         }
         self._longest = longest
-        self._helped = len(self._text)
-        """The byte that the first record of a helper begins at; the end: there is no helper, or it has been heard."""
+        self._helped = sys.maxsize
+        """The byte that the first record of a helper begins at; beyond all: none is there, or it has been heard."""
         self._forgotten = 0
         self.scalars: dict[str, str] = {}
         """The keys met at the top level so far, with what stands there if it is short and no array or object."""
@@ -241,7 +242,7 @@ class Pieces:
                 yield Piece(key, at, len(typed), gather(typed), [], last)
             if (following := self._blank(at)) >= self._helped:
                 reached = key == self._longest and following == self._helped
-                self._helped = len(self._text)
+                self._helped = sys.maxsize
                 for piece in (helper.items() if helper and reached else None) or ():
                     yield piece
                     at, last = piece.done, piece.last
@@ -341,21 +342,23 @@ def _state(file: FileIO) -> tuple[int, ...]:
 
 def _typed(decode: Callable[[memoryview], list[Any]], buffer: bytearray, end: int) -> list[Any] | None:
     """The records in the first `end` bytes behind the bracket that `buffer` begins with; None: they do not fit."""
-    buffer[end + 1] = ord("]")
+    comma, buffer[end + 1] = buffer[end + 1], ord("]")
     with memoryview(buffer) as view, view[: end + 2] as records:
         try:
             return decode(records)
         except (msgspec.DecodeError, UnicodeDecodeError):
+            buffer[end + 1] = comma  # it may stand in a string, which is decoded again from here
             return None
 
 
-def _last_cut(buffer: bytearray, end: int) -> int:
-    """Where the last record before `end` seems to end, behind a `}` that `,{` follows; 0: nowhere."""
+def _last_cut(buffer: bytearray, filled: int) -> int:
+    """Where the last record of what is filled seems to end, behind a `}` that `,{` follows; 0: nowhere."""
+    end = filled
     for _ in range(100):  # objects inside the last, incomplete record
         end = buffer.rfind(b"}", 0, end)
         if end < 0:
             break
-        if _CUT.match(buffer, end):
+        if _CUT.match(buffer, end, filled):
             return end + 1
     return 0
 

@@ -158,7 +158,7 @@ def _annotation(data: bytes) -> tuple[etree._Element, bool]:
     # A DOCTYPE begins with these two letters, but in encodings that make something else of them.
     if b"<!" in data or not data.startswith(b"<annotation"):
         _refuse_entities(root)
-    if b"xmlns" in data or str(root.tag)[:1] == "{":
+    if b"xmlns" in data or b"\0" in data or not data.isascii():  # in UTF-16 it is written in another way
         _forget_namespaces(root)
     if root.tag != "annotation":
         raise BrokenError(f"<{root.tag!s}> where <annotation> is needed", root.sourceline or 0)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    import yaml
+
     from regionbatch.findings import Report
 
 _LARGEST_CONFIG = 2**22
@@ -67,9 +69,10 @@ def read_yaml(tree: Tree, name: str, report: Report, *, names: bool = True, aske
     if len(data) > _LARGEST_CONFIG:
         return None
     data, guessed = as_utf8(data)
-    content = _parsed(name, data, must=asked or bool(_OUR_KEY.search(data)))
+    content, node = _parsed(name, data, must=asked or bool(_OUR_KEY.search(data)))
     if not isinstance(content, dict) or not ("names" in content or {"train", "val"} & set(content)):
         return None
+    _refuse_two_values(name, node, names=names)
     if guessed:
         report.note("odd_encoding", name)
     splits: dict[str, list[str]] = {}
@@ -86,38 +89,51 @@ def read_yaml(tree: Tree, name: str, report: Report, *, names: bool = True, aske
     return Config(name, listed, splits, home, _keypoints(content.get("kpt_shape")))
 
 
-def _parsed(name: str, data: bytes, *, must: bool) -> object:
-    """The content of a YAML file; None if it cannot be parsed, unless it `must`."""
+def _parsed(name: str, data: bytes, *, must: bool) -> tuple[object, Any]:
+    """The content of a YAML file, and its node; None if it cannot be parsed, unless it `must`."""
     import yaml  # noqa: PLC0415 - only where there is a yaml
 
-    class Loader(yaml.BaseLoader):  # the one that makes only text
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            """As always; but of a key that stands there twice, no value is lost unseen (YAML 1.2.2, 3.2.1.3)."""
-            mapping: dict[Any, Any] = super().construct_mapping(node, deep)
-            seen: set[str] = set()
-            for key, _ in node.value if len(mapping) < len(node.value) else ():
-                if key.value in seen:
-                    what = f"the key {as_text(key.value)} a second time"
-                    raise yaml.constructor.ConstructorError(None, None, what, key.start_mark)
-                seen.add(key.value)
-            return mapping
-
     try:
-        return yaml.load(data.decode(), Loader=Loader)  # noqa: S506 - see there
+        loader = yaml.BaseLoader(data.decode())  # the one that makes only text
+        node = loader.get_single_node()
+        return None if node is None else loader.construct_document(node), node
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:  # the last two: "\U7FFFFFFF"
         if not must:
-            return None
+            return None, None
         line, what = _yaml_problem(error, data)
-        raise DatasetError(f"{name}{line}: no YAML, got {what}; correct it, or name the labels' folder") from error
+        place = f"{name}:{line}" if line else name
+        near = (
+            as_text(b"".join(data.splitlines()[line - 1 : line]).decode().strip()) if line else "what no parser takes"
+        )
+        near = near or "the end of the file"
+        raise DatasetError(f"{place}: no YAML ({what}), got {near}; correct it, or name the labels' folder") from error
 
 
-def _yaml_problem(error: Exception, data: bytes) -> tuple[str, str]:
-    """Where a YAML file is broken, as `:7` or empty, and what is wrong there."""
+def _refuse_two_values(name: str, content: yaml.MappingNode, *, names: bool) -> None:
+    """Of a key that has two values, YAML takes the last: a split or a class name would be lost unseen.
+
+    Raises:
+        DatasetError: A key that is read has two, or a number among the names.
+    """
+    read = {*_SPLIT_KEYS, "path", "kpt_shape"} | ({"names"} if names else set())
+    values = [(key, value) for key, value in content.value if key.value in read]
+    numbered = [value.value for key, value in values if key.value == "names" and value.id == "mapping"]
+    for pairs in (values, *numbered):
+        first: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        for key, value in pairs:
+            earlier, other = first.setdefault(key.value, (key, value))
+            if other.value != value.value:
+                line, before = key.start_mark.line + 1, earlier.start_mark.line + 1
+                what = f"{as_text(key.value)} has a second value, got another in line {before}"
+                raise DatasetError(f"{name}:{line}: {what}; keep one")
+
+
+def _yaml_problem(error: Exception, data: bytes) -> tuple[int, str]:
+    """The line in which a YAML file is broken, 0 if that is not known, and what is wrong there."""
     mark, position = getattr(error, "problem_mark", None), getattr(error, "position", None)
     if isinstance(position, int):  # a sign that YAML does not allow
-        line = data.decode()[:position].count("\n") + 1
-        return f":{line}", str(getattr(error, "reason", ""))
-    return f":{mark.line + 1}" if mark else "", str(getattr(error, "problem", None) or type(error).__name__)
+        return data.decode()[:position].count("\n") + 1, str(getattr(error, "reason", ""))
+    return mark.line + 1 if mark else 0, str(getattr(error, "problem", None) or type(error).__name__)
 
 
 def _keypoints(shape: object) -> int:
