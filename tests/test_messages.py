@@ -127,7 +127,7 @@ READING: dict[str, Cause] = {
         options={"coco_json": "b.json"},
     ),
     "a panoptic JSON": Cause(
-        {"a.json": COCO.replace('"bbox"', '"segments_info"')},
+        {"a.json": COCO.replace('"bbox"', '"segments_info": [{"id": 1}], "x"')},
         ("got a panoptic COCO file (use the instances_* file)", "needed is"),
         "a.json",
     ),

@@ -27,6 +27,7 @@ from regionbatch.readers.coco_pictures import Listing, Source, finder
 from regionbatch.readers.coco_units import Evidence, evidence, in_shares
 from regionbatch.readers.files import PictureFinder, tree_of
 from regionbatch.readers.jsonpieces import Kind, Piece, Pieces, document
+from regionbatch.readers.text import as_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -577,19 +578,15 @@ def _as_scalar(value: object) -> str:
     """A value of a loaded COCO as `Pieces.scalars` has those of a file."""
     if value is None:
         return "null"
-    return "" if isinstance(value, (list, tuple, dict)) else str(value)
+    return "[…]" if isinstance(value, (list, tuple, dict)) else str(value)
 
 
 def _numbers(bbox: object) -> tuple[float, ...] | None:
     """Four numbers, also where they are written as text."""
-    if (
-        not isinstance(bbox, (list, tuple, np.ndarray))
-        or len(bbox) != 4
-        or any(isinstance(part, bool) for part in bbox)
-    ):
+    if not isinstance(bbox, (list, tuple, np.ndarray)) or len(bbox) != 4:
         return None
     try:
-        return tuple(map(float, bbox))
+        return tuple(map(as_number, bbox))
     except (TypeError, ValueError, OverflowError):
         return None
 
@@ -597,7 +594,7 @@ def _numbers(bbox: object) -> tuple[float, ...] | None:
 def _side(value: Any) -> int:  # noqa: ANN401 - anything may stand in a file
     """A declared width or height; 0 where none can be made out."""
     try:
-        side = float(value)
+        side = as_number(value)
     except (TypeError, ValueError, OverflowError):
         return 0
     return int(side) if 0 < side < 2**31 and side == int(side) else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +24,16 @@ _STRANGERS: tuple[tuple[str, tuple[bytes, ...]], ...] = (
     ("a labelme file (one image)", (b"shapes", b"imagePath")),
     ("a labelme file (one image)", (b"shapes", b"imageData")),
     ("a Pascal VOC file turned into JSON", (b"bndbox",)),
-    ("a panoptic COCO file (use the instances_* file)", (b"segments_info",)),
+    ("a panoptic COCO file (use the instances_* file)", (rb'segments_info"\s*+:\s*+\[\s*+\{\s*+"\w++',)),
 )
-"""Files that are no data set of ours, with the keys in them."""
-_EMPTY, _NOT_JSON, _CLOSED = "empty", "not JSON", "a file that cannot be read"
+"""Files that are no data set of ours, with the keys in them, as patterns. A class may be called like one."""
+_BROKEN = (
+    _EMPTY := "empty",
+    _NOT_JSON := "not JSON",
+    _CUT_OFF := "JSON that is cut off",
+    _CLOSED := "a file that cannot be read",
+)
+_PADDING = b" \t\r\n\0"
 _ANNOTATION_FOLDERS = frozenset({"annotations", "annotation", "labels"})
 """Folders of JSON files only; the names of images are relative to the folder above."""
 
@@ -61,7 +68,7 @@ def what_is(path: Path) -> str:
     start = text.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
 
     def holds(*keys: bytes) -> bool:
-        return all(b'"' + key + b'"' in text for key in keys)
+        return all(re.search(rb'"%s"\s*+:' % key, text) for key in keys)
 
     if start == b"[":
         return "a list of results (detections)" if holds(b"image_id", b"score") else "a list"
@@ -71,7 +78,9 @@ def what_is(path: Path) -> str:
         return strange
     keys = sum(holds(key) for key in (b"images", b"annotations", b"categories"))
     inner = sum(holds(key) for key in (b"file_name", b"image_id", b"category_id"))
-    return "COCO" if keys >= 2 or (keys and inner) else "JSON without images, annotations and categories"
+    if keys >= 2 or (keys and inner):
+        return "COCO"
+    return "JSON without images, annotations and categories" if text.rstrip(_PADDING).endswith(b"}") else _CUT_OFF
 
 
 def home_of(path: Path) -> Path:
@@ -134,7 +143,7 @@ def of_folder(tree: Tree, options: CocoOptions, report: Report) -> dict[str, tup
     if len(chosen) > 1 and "" in chosen:
         raise _ambiguous(list(chosen.values()))
     if not options.coco_json:
-        _report_unreadable(kinds, chosen, options.split, report)
+        _report_lost(kinds, chosen, options.split, report)
     chosen = _only_split(chosen, options.split, str(tree.root))
     passed = {
         split: [name for names in groups[split].values() for name in names if name != chosen[split]] for split in chosen
@@ -146,14 +155,18 @@ def of_folder(tree: Tree, options: CocoOptions, report: Report) -> dict[str, tup
     return {split: (name, prefixes[name]) for split, name in chosen.items()}
 
 
-def _report_unreadable(kinds: Mapping[str, str], chosen: Collection[str], wanted: str | None, report: Report) -> None:
-    """Say which splits are lost, since the one file that is called like them is empty, broken or closed."""
-    for name, kind in kinds.items():
-        split, _ = _split_and_task(name)
-        lost = split and split not in chosen and (wanted is None or match_split(wanted, [split]))
-        if lost and kind.startswith((_EMPTY, _NOT_JSON, _CLOSED)):
+def _report_lost(kinds: Mapping[str, str], chosen: Collection[str], wanted: str | None, report: Report) -> None:
+    """Say which splits are lost, since the one file that is called like them is broken or something else."""
+    splits = {name: _split_and_task(name)[0] for name, kind in kinds.items() if kind != "COCO"}
+    broken = {name: split for name, split in splits.items() if kinds[name].startswith(_BROKEN)}
+    for name, split in splits.items():
+        if split in chosen or not (wanted is None or (split and match_split(wanted, [split]))):
+            continue
+        if split and name in broken:
             report.read(images=1)
-            report.note("unreadable_file", name, kind)
+            report.note("unreadable_file", name, kinds[name])
+        elif name in broken or (split and split not in broken.values()):
+            report.note("unlisted_label", name, kinds[name])
 
 
 def _asked(tree: Tree, found: list[str], wanted: str) -> list[str]:

@@ -361,19 +361,27 @@ def unshared(
 ) -> dict[int, tuple[str, str]]:
     """The pictures found (name and path), by the number of the name that led there, as far as each is one name's.
 
-    One that several names lead to is that of those whose whole path it ends with, both `spelled` alike.
+    One that several names lead to is that of those whose whole path it ends with, both `spelled` alike: letter by
+    letter, if there are such names.
     """
     often = Counter(path for _, path in found.values())
     if len(often) == len(found):
         return dict(found)
+    shared = {row: (spelled(name), spelled(names[row])) for row, (name, path) in found.items() if often[path] > 1}
+    exact = {row for row, (name, listed) in shared.items() if _ends_with(name, listed)}
+    settled = {found[row][1] for row in exact}
     return {
-        row: hit for row, hit in found.items() if often[hit[1]] == 1 or _ends_with(spelled(hit[0]), spelled(names[row]))
+        row: hit
+        for row, hit in found.items()
+        if row not in shared
+        or row in exact
+        or (hit[1] not in settled and _ends_with(*(fold(path) for path in shared[row])))
     }
 
 
 def _ends_with(found: str, name: str) -> bool:
-    """Whether a path ends with the whole of another, whatever their case."""
-    return f"/{fold(found)}".endswith(f"/{fold(next(tails(name), ''))}")
+    """Whether a path ends with the whole of another."""
+    return f"/{found}".endswith(f"/{next(tails(name), '')}")
 
 
 _listings: ContextVar[dict[Path, Tree] | None] = ContextVar("_listings", default=None)

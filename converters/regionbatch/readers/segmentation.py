@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from regionbatch.readers.text import as_number
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -26,7 +28,8 @@ def bbox(segmentation: object) -> tuple[float, float, float, float] | None:
             return _around_mask(segmentation)
         if isinstance(segmentation, _LISTS) and len(segmentation):
             polygons = segmentation if isinstance(segmentation[0], _LISTS) else [segmentation]
-            return _around_polygons([[float(number) for number in polygon] for polygon in polygons])
+            if all(isinstance(polygon, _LISTS) for polygon in polygons):
+                return _around_polygons([[*map(as_number, polygon)] for polygon in polygons])
     except (LookupError, TypeError, ValueError, OverflowError):
         pass
     return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import os
+from typing import Any
 
 LARGEST_LABEL_FILE = 64 * 2**20
 """Bytes. A label file of one image has no reason to be larger."""
@@ -50,12 +51,33 @@ def as_utf8(data: bytes) -> tuple[bytes, bool]:
         data = data[3:]
     elif data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace").encode(), False
+    elif b"\0" in data[:2]:  # the same without a mark: no text begins with NUL, or has it behind one letter
+        return data.decode("utf-16-be" if data[0] == 0 else "utf-16-le", "replace").encode(), False
     try:
         if not data.isascii():
             data.decode()
     except UnicodeDecodeError:
         return data.decode("utf-8", "cp1252").encode(), True
     return data, False
+
+
+def as_number(value: Any) -> float:  # noqa: ANN401 - anything may stand in a file
+    """A number, also as text.
+
+    Raises:
+        TypeError, ValueError, OverflowError: It is none, or `true`, which only Python takes for one.
+    """
+    if isinstance(value, bool):
+        raise TypeError(value)
+    if isinstance(value, str):
+        refuse_odd_digits(value)
+    return float(value)
+
+
+def refuse_odd_digits(text: str) -> None:
+    """Raise ValueError for what Python takes as a number and nobody writes as one: `1_0`, digits of other scripts."""
+    if "_" in text or not text.isascii():
+        raise ValueError(text)
 
 
 def _in_cp1252(error: UnicodeError) -> tuple[str, int]:

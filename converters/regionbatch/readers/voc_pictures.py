@@ -91,7 +91,8 @@ class Pictures:
             for paths in (stems[0].values() if stems else ())
             if len(paths) == 1 and not is_picture(stem := _without_ending(paths[0]))
         }
-        return plain, stems, PictureFinder(self._tree, [*below, home], self._image_dir)
+        above = [folder[:end] for end in range(len(folder), 0, -1) if folder[end : end + 1] == "/"]
+        return plain, stems, PictureFinder(self._tree, [*below, home, *above, ""], self._image_dir)
 
     def _is_of_neighbour(self, xml: str, picture: str) -> bool:
         """Whether another XML file of the folder has the stem of a picture, be it broken or of another split."""

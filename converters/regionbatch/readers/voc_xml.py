@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from lxml import etree
 
-from regionbatch.readers.text import UnreadableError, read_bytes
+from regionbatch.readers.text import UnreadableError, as_number, read_bytes, refuse_odd_digits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,7 +36,15 @@ _FLAGS = {
     spelt: flag for flag in ("difficult", "truncated", "occluded") for spelt in (flag, flag.capitalize(), flag.upper())
 }
 """The marks by the names of elements."""
+_SHAPES = frozenset(("bndbox", "Bndbox", "BndBox", "bndBox", "BNDBOX", "robndbox", "polygon"))
+_BOXES = ("object", "Object", "OBJECT", *_SHAPES)
+"""What boxes are called, in the spellings that are met."""
+_TURNED = ("cx", "cy", "w", "h", "angle")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_LATIN = re.compile(
+    rb"\s*<\?xml[^>]*encoding\s*=\s*[\"'](?:iso-?8859-?15?|latin-?1|(?:windows-|cp)1252)[\"']", re.IGNORECASE
+)
+"""A declaration that any bytes obey. Text that is UTF-8 as well is that: by chance, no word with an umlaut is."""
 _POINT = re.compile(r"[xy]\d*")
 _BEHIND_THE_REASON = re.compile(r",? (?:line \d|(?:use|try|see) xml)", re.IGNORECASE)
 """Where a message of the parser goes on with its place, which we tell ourselves, or with advice to programmers."""
@@ -125,26 +133,40 @@ def parse(data: bytes) -> Annotation:
         BrokenError: It is not XML, has no <annotation>, or keeps its boxes where nobody does.
     """
     root, guessed = _annotation(data)
-    file_name, size, devkit = "", (0, 0), False
+    names, sizes, devkit = set(), set(), False
     things = []
     for child in root:
         tag = child.tag
         if tag == "object":
             things.append(child)
         elif tag == "filename":
-            file_name = _text(child)
+            names.add(_text(child))
         elif tag == "size":
-            sides = {side.tag: side.text for side in child}
-            size = _side(sides.get("width")), _side(sides.get("height"))
+            sizes.add(_size(child))
         elif tag == "source":
             told = {part.tag: part.text for part in child}
             devkit = _is_devkit(told.get("database")) or _is_devkit(told.get("annotation"))
-    if not things:
-        _refuse_hidden_boxes(root)
+    hidden = _hidden_boxes(root, things)
+    if hidden and not things:
+        raise BrokenError(f"boxes {_place_of(hidden[0])}", hidden[0].sourceline or 0)
+    places = iter(_places([*things, *hidden]))
     objects: list[Object] = []
-    for thing, where in zip(things, _places(things), strict=True):
-        objects += _objects(thing, where)
-    return Annotation(file_name, *size, devkit, objects, guessed)
+    for thing in things:
+        objects += _objects(thing, next(places))
+    objects += [Object(next(places), "", NO_BOX, (), "not_a_box", _place_of(box)) for box in hidden]
+    # Of two that differ, none can be believed.
+    file_name = names.pop() if len(names) == 1 else ""
+    width, height = sizes.pop() if len(sizes) == 1 else (0, 0)
+    return Annotation(file_name, width, height, devkit, objects, guessed)
+
+
+def _size(size: etree._Element) -> tuple[int, int]:
+    """Width and height; 0 for one that is missing, or there twice."""
+    sides = {side.tag: side.text for side in size}
+    if len(sides) < len(size):
+        tags = [side.tag for side in size]
+        sides = {tag: text for tag, text in sides.items() if tags.count(tag) == 1}
+    return _side(sides.get("width")), _side(sides.get("height"))
 
 
 def _annotation(data: bytes) -> tuple[etree._Element, bool]:
@@ -168,7 +190,8 @@ def _annotation(data: bytes) -> tuple[etree._Element, bool]:
 def _root(data: bytes) -> tuple[etree._Element, bool]:
     """The root as the file declares its encoding; where that fails, as UTF-8 if it is that, or else as cp1252."""
     try:
-        return etree.fromstring(data, _PARSER), False
+        utf8 = not data.isascii() and _LATIN.match(data) and _is_utf8(data)
+        return etree.fromstring(data, _UTF8 if utf8 else _PARSER), False
     except etree.XMLSyntaxError as error:
         first = error
     guessed = not _is_utf8(data)
@@ -205,13 +228,25 @@ def _refuse_entities(root: etree._Element) -> None:
         raise UnsafeError(str(used.text))
 
 
-def _refuse_hidden_boxes(root: etree._Element) -> None:
-    """A file without an <object> says that there is nothing in the picture, unless its boxes are elsewhere."""
-    for element in root.iter():
-        if str(element.tag).lower() in ("object", "bndbox"):
-            above = element.getparent()
-            path = f"<{root.tag if above is None else above.tag!s}><{element.tag!s}>"
-            raise BrokenError(f"boxes at an unusual place, as {path}", element.sourceline or 0)
+def _hidden_boxes(root: etree._Element, things: list[etree._Element]) -> list[etree._Element]:
+    """The boxes that stand neither in one of the `things` nor in another box; and the <object>s that do."""
+    own = {*things}
+    seen = {*things}
+    hidden = []
+    for element in root.iter(*_BOXES):
+        above = element.getparent()
+        if element in seen or (above in seen and element.tag in _SHAPES):
+            continue
+        nested = {*element.iterancestors()} & seen
+        if not nested or (element.tag not in _SHAPES and nested <= own):
+            seen.add(element)
+            hidden.append(element)
+    return hidden
+
+
+def _place_of(hidden: etree._Element) -> str:
+    above = hidden.getparent()
+    return f"at an unusual place, as <{'' if above is None else above.tag!s}><{hidden.tag!s}>"
 
 
 def _places(things: list[etree._Element]) -> list[int]:
@@ -280,7 +315,7 @@ def _corners(bndbox: etree._Element) -> Box | None:
         return None
     try:
         xmin, ymin, xmax, ymax = texts["xmin"], texts["ymin"], texts["xmax"], texts["ymax"]
-        _refuse_odd_digits(xmin + ymin + xmax + ymax)  # type: ignore[operator]
+        refuse_odd_digits(xmin + ymin + xmax + ymax)  # type: ignore[operator]
         return float(xmin), float(ymin), float(xmax), float(ymax)  # type: ignore[arg-type]
     except (KeyError, TypeError, ValueError):
         return None
@@ -290,13 +325,15 @@ def _around(shape: etree._Element) -> Box | None:
     """The edges of the upright box around a turned box (cx, cy, w, h, angle in radians) or a polygon."""
     try:
         if shape.tag == "robndbox":
-            values = {child.tag: _number(_text(child)) for child in shape}
-            x, y, width, height, angle = (values[key] for key in ("cx", "cy", "w", "h", "angle"))
+            values = {child.tag: as_number(_text(child)) for child in shape if not len(child)}
+            if sum(child.tag in _TURNED for child in shape) != len(_TURNED):
+                return None
+            x, y, width, height, angle = (values[key] for key in _TURNED)
             cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
             half_x, half_y = (width * cos + height * sin) / 2, (width * sin + height * cos) / 2
             return x - half_x, y - half_y, x + half_x, y + half_y
         leaves = [child for child in shape.iter() if not len(child) and _POINT.fullmatch(str(child.tag))]
-        points = [(str(child.tag)[0], _number(_text(child))) for child in leaves if _text(child)]
+        points = [(str(child.tag)[0], as_number(_text(child))) for child in leaves if _text(child)]
     except (KeyError, ValueError):
         return None
     xs, ys = ([value for axis, value in points if axis == wanted] for wanted in "xy")
@@ -306,24 +343,14 @@ def _around(shape: etree._Element) -> Box | None:
 
 
 def _text(element: etree._Element) -> str:
-    return (element.text or "").strip()
-
-
-def _refuse_odd_digits(text: str) -> None:
-    """Raise ValueError for what Python takes as a number and nobody writes as one: `1_0`, digits of other scripts."""
-    if "_" in text or not text.isascii():
-        raise ValueError(text)
-
-
-def _number(text: str) -> float:
-    _refuse_odd_digits(text)
-    return float(text)
+    text = "".join(element.itertext()) if len(element) else element.text
+    return (text or "").strip()
 
 
 def _is_yes(text: str) -> bool:
     """`1`, `true`, `yes`; any number but 0."""
     try:
-        return text.lower() in _YES or _number(text) != 0
+        return text.lower() in _YES or as_number(text) != 0
     except ValueError:
         return False
 
@@ -331,7 +358,7 @@ def _is_yes(text: str) -> bool:
 @lru_cache(1024)  # a data set has few sizes, and fewer sources
 def _side(text: str | None) -> int:
     try:
-        side = _number(text or "")
+        side = as_number(text or "")
     except ValueError:
         return 0
     return int(side) if 0 < side < 2**31 and side == int(side) else 0

@@ -82,7 +82,8 @@ class YoloReader:
         pairs = Pairs(tree, report)
         _collect(tree, configs, options, pairs, report)
         report.read(images=len(pairs.pictures))
-        keypoints = next((config.keypoints for config in configs if config.keypoints), 0)
+        counting = next((config for config in configs if config.splits), None)
+        keypoints = next((config.keypoints for config in ([counting] if counting else configs) if config.keypoints), 0)
         rows, image, file = _read_rows(tree, pairs, options.yolo_rows, keypoints, report)
         tree.report_strays(report, ".txt", told=pairs.told)
         how = "by their length" if options.yolo_rows == "auto" else "as asked"
@@ -189,7 +190,7 @@ def _tell_others(tree: Tree, config: Config, others: list[Config], report: Repor
 
 
 def _meant(config: Config) -> tuple[object, ...]:
-    return config.file.rpartition("/")[0], config.home, config.splits
+    return config.file.rpartition("/")[0], config.home, config.splits, config.keypoints
 
 
 def _wanted(split: str, known: Collection[str], place: str) -> list[str]:
@@ -314,7 +315,7 @@ def _annotations(
 def _refuse_tracks(rows: yolo_rows.Rows, file: NDArray[np.int32], report: Report) -> None:
     """Raise AmbiguousDatasetError if all rows of seven end as track ids do: what the seven are cannot be known."""
     last = rows.last[~np.isnan(rows.last)]
-    if len(last) and bool(np.all((last >= 1) & (last == np.floor(last)))) and last.max() >= 2:
+    if len(last) and bool(np.all(last == np.floor(last))) and last.max() >= 2:
         at = int(np.argmax(rows.last >= 2))
         raise AmbiguousDatasetError(
             f"{report.files[file[at]]}:{rows.line[at]}: rows of 7 numbers may be points, or a box, its confidence and "

@@ -177,12 +177,19 @@ def _shape_of(names: object) -> str:
 def _by_number(names: Mapping[Any, str]) -> list[str] | None:
     """Names by their numbers as a list, empty in the gaps; None if the keys are no such numbers."""
     try:
-        numbered = {int(key): name for key, name in names.items()}
+        numbered = {_whole(key): name for key, name in names.items()}
     except (TypeError, ValueError):
         return None
     if not numbered or len(numbered) < len(names) or min(numbered) < 0 or max(numbered) >= _MOST_CLASSES:
         return None
     return [numbered.get(number, "") for number in range(max(numbered) + 1)]
+
+
+def _whole(key: object) -> int:
+    """A number of a class. Python would also take `1_0`."""
+    if isinstance(key, str) and not re.fullmatch(r"\s*[+-]?[0-9]+\s*", key):
+        raise ValueError(key)
+    return int(key)  # type: ignore[call-overload, no-any-return]
 
 
 def read_darknet(tree: Tree, name: str, report: Report) -> Config | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from regionbatch.readers.text import UnreadableError, as_utf8
 from regionbatch.readers.yolo_rows import NUMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -36,6 +37,8 @@ _SELDOM_LABELS = frozenset(
 )
 _FEW = 20
 """Lists and notes are fewer in one folder; where more text files have no picture, they are label files."""
+_COMMAS = bytes.maketrans(b",;\0", b"   ")
+"""Rows of others have these between their numbers, and UTF-16 without a mark has NUL: label files, and told as such."""
 
 
 class Pairs:
@@ -269,26 +272,32 @@ class Pairs:
 
 
 def may_be_label(tree: Tree, file: str) -> bool:
-    """Whether a text file may be a label file; one that is called as lists and notes are must begin with a row."""
+    """Whether a text file may be a label file; one that is called as lists and notes are must have a row."""
     name = file.rpartition("/")[2].lower()
     if name in _SELDOM_LABELS or name.startswith("readme"):
-        return begins_with_row(tree, file)
+        return any(map(_is_row, _lines(tree, file)))
     return name.endswith(".txt") and "imagesets/" not in file.lower()
 
 
 def begins_with_row(tree: Tree, file: str) -> bool:
     """Whether the first line of a file that says something is a class and four numbers, or begins so."""
-    first = first_row(tree, file)
-    return len(first) > 4 and all(map(NUMBER.fullmatch, first[1:5]))
+    return _is_row(first_row(tree, file))
 
 
 def first_row(tree: Tree, file: str) -> list[bytes]:
     """The words of the first line of a text file that is neither blank nor a comment."""
-    try:
+    return next(_lines(tree, file), [])
+
+
+def _is_row(words: list[bytes]) -> bool:
+    return len(words) > 4 and all(map(NUMBER.fullmatch, words[1:5]))
+
+
+def _lines(tree: Tree, file: str) -> Iterator[list[bytes]]:
+    """The words of each line at the beginning of a text file that is neither blank nor a comment."""
+    with suppress(UnreadableError):
         lines = as_utf8(tree.beginning(file))[0].splitlines()
-    except UnreadableError:
-        return []
-    return next((words for line in lines if (words := line.split()) and not words[0].startswith(b"#")), [])
+        yield from (words for line in lines if (words := line.split()) and not words[0].startswith(b"#"))
 
 
 def labels_among(tree: Tree, files: Iterable[str]) -> list[str]:
@@ -301,7 +310,7 @@ def labels_among(tree: Tree, files: Iterable[str]) -> list[str]:
 def _has_rows(tree: Tree, label: str) -> bool:
     """Whether there is a number in a file, or nothing at all."""
     try:
-        words = as_utf8(tree.read(label))[0].split()
+        words = as_utf8(tree.read(label))[0].translate(_COMMAS).split()
     except UnreadableError:  # told when it is read
         return True
     return not words or any(map(NUMBER.fullmatch, words))

@@ -58,7 +58,7 @@ class Rows(NamedTuple):
     extra: NDArray[np.bool_]
     """Whether columns behind the box were left out."""
     last: NDArray[np.float64]
-    """Of a row of seven that is read as points, the last number: a track id, or 0 if it cannot be. NaN: other rows."""
+    """Of a row of seven that is read as points, the last number: a track id, or 0.5 if none. NaN: other rows."""
 
     def take(self, mask: NDArray[np.bool_]) -> Rows:
         """Some of the rows."""
@@ -135,12 +135,14 @@ def _plain_numbers(texts: Sequence[bytes]) -> Table | None:
     if b"\r" in joined:
         texts = [text.replace(b"\r\n", b"\n") for text in texts]
         joined = b"".join(texts)
+        if b"\r" in joined:  # a line end of its own
+            return None
     signs = np.frombuffer(joined, np.uint8)
     sizes = np.fromiter(map(len, texts), np.int64, len(texts))
     text_ends = np.cumsum(sizes)
     if (signs[text_ends[sizes > 0] - 1] != _NEWLINE).any():
         return _plain_numbers([text if text.endswith(b"\n") or not text else text + b"\n" for text in texts])
-    values = _numbers(joined) if b"\r" not in joined and b"," not in joined else None
+    values = None if b"," in joined else _numbers(joined)
     if values is None:
         return None
     blank = signs <= ord(" ")
@@ -241,7 +243,7 @@ def _last_of_seven(
     seven = is_shape & (count == 7)
     if seven.any():
         numbers = values[start[seven][:, None] + np.arange(1, 7)]
-        last[seven] = np.where((np.abs(numbers[:, :5]) <= _FAR).all(axis=1), numbers[:, 5], 0)
+        last[seven] = np.where((np.abs(numbers[:, :5]) <= _FAR).all(axis=1), numbers[:, 5], 0.5)
     return last
 
 
