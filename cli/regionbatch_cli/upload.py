@@ -172,7 +172,9 @@ def _print(common: Common, result: UploadResult, journal: str | Path | None) -> 
 
 
 def _print_plan(common: Common, plan: Plan) -> None:
-    named = [*plan.new_tags[:_SHOWN], *(["…"] if len(plan.new_tags) > _SHOWN else [])]
+    from regionbatch.findings import as_text  # noqa: PLC0415 - as above
+
+    named = [*map(as_text, plan.new_tags[:_SHOWN]), *(["…"] if len(plan.new_tags) > _SHOWN else [])]
     tags = f"{len(plan.new_tags)} tags" + (f" ({', '.join(named)})" if named else "")
     say(common, f"plan:   {tags} to create, {plan.new_images} pictures to upload, {plan.regions} regions to send")
     say(

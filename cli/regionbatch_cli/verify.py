@@ -48,13 +48,14 @@ def verify(
             tier=tier,
             progress=progress,
         )
-    findings = dataset.findings + result.findings
     if common.as_json:
         from regionbatch.report import summary  # noqa: PLC0415 - as above
 
-        print_json({**summary(dataset), "verification": result.summary(), "findings": findings.counts()})
+        told = {"verification": result.summary(), "findings": result.findings.counts()}
+        print_json({**summary(dataset, result.batches), **told})
     else:
-        print_account(common, dataset.ledger, findings)
+        print_account(common, result.batches.ledger, result.findings)
         say(common, f"proof:  {result}")
     lost = result.missing + result.moved + result.extra
-    return finish(common, dataset, findings=findings, more={"verification": result.summary()}, lost=lost)
+    more = {"verification": result.summary()}
+    return finish(common, dataset, result.batches, findings=result.findings, more=more, lost=lost)

@@ -208,6 +208,7 @@ def test_answers_that_make_no_sense(canned: Canned, body: str) -> None:
         ("", "Please retry after 12 second(s)", 12),
         ("3", "Please retry after 12 second(s)", 3),
         ("soon", "", 0),
+        ("Mon, 01 Jan 2024 00:00:00 +99999999999999", "", 0),
         ("", "", 0),
     ],
 )
@@ -217,6 +218,14 @@ def test_how_long_a_429_asks_to_wait(canned: Canned, header: str, said: str, sec
     with pytest.raises(rb.LimitError) as caught:
         rb.TrainingClient(canned.endpoint, KEY).domains()
     assert caught.value.retry_after == seconds
+
+
+@pytest.mark.parametrize("status", [200, 502])
+def test_answers_that_are_nested_deep(canned: Canned, status: int) -> None:
+    deep = '{"id": "x", "zz": ' + "[" * 100_000
+    canned.answer(status, f"[{deep}" if status == 200 else deep)
+    with pytest.raises(rb.TransportError, match="no sense" if status == 200 else "got 502"):
+        rb.TrainingClient(canned.endpoint, KEY).domains()
 
 
 def test_a_429_that_names_a_date(canned: Canned) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import random
+import shutil
 import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -117,6 +119,53 @@ def test_regions_that_appear_after_the_project_was_read(tmp_path: Path, on_exist
         else:
             assert (result.created, result.duplicated, result.lost) == (0, len(gone), 0)
             assert_exact(dataset, result, service, project)
+
+
+def test_pictures_that_appear_after_the_project_was_read(tmp_path: Path) -> None:
+    """The answer to a picture names an image that was in no listing: its regions are read before any is sent."""
+    dataset = rb.read(write_set(tmp_path, images=5))
+    with rehearsal(Settings(on_existing="twice")) as (service, project, client):
+
+        def faster(_plan: object) -> None:
+            upload(dataset, client, project)
+
+        result = upload(dataset, client, project, planned=faster)
+        assert (result.created, result.lost) == (0, 0)
+        assert_exact(dataset, result, service, project)
+
+
+def test_a_second_run_for_what_is_refused_ends_as_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing goes in the second time, since all that can is there: that is no reason to end without a proof."""
+    dataset = rb.read(write_set(tmp_path, images=8, boxes=60))
+    with rehearsal() as (_, project, client):
+        sizes = refusing(client, set(dataset.regions.box[20:, 0].tolist()), monkeypatch)
+        first = upload(dataset, client, project)
+        assert (first.created, first.failed) == (20, 400)
+        before = len(sizes)
+        second = upload(dataset, client, project, in_flight=2)
+        assert (second.already, second.created, second.failed, second.lost) == (20, 0, 400, 400)
+        assert str(second.verification) == str(first.verification)
+        messages = [finding.message for finding in second.findings if finding.code == "region_failed"]
+        assert len(messages) == 400
+        assert sum("not sent after others failed" in message for message in messages) >= 80
+        assert len(sizes) - before < 6 * 127, "those behind the first are not asked for one by one"
+
+
+def test_a_copy_of_a_picture_that_went_up_before_is_seen_in_the_plan(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set", images=2)
+    with rehearsal() as (service, project, client):
+        upload(rb.read(folder), client, project, journal=tmp_path / "j")
+        file = next(folder.rglob("*.json"))
+        content = json.loads(file.read_text(encoding="utf-8"))
+        image = content["images"][0]
+        content["images"].append({**image, "id": 77, "file_name": "copy.png"})
+        content["annotations"].append({**content["annotations"][0], "id": 777, "image_id": 77})
+        file.write_text(json.dumps(content), encoding="utf-8")
+        shutil.copy(folder / image["file_name"], folder / "copy.png")
+        before = service.calls.copy()
+        with pytest.raises(rb.StrictError, match="duplicate"):
+            upload(rb.read(folder), client, project, journal=tmp_path / "j", strict=True)
+        assert service.calls["CreateImagesFromFiles"] == before["CreateImagesFromFiles"], "before the first write"
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:

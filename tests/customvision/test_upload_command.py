@@ -16,8 +16,9 @@ from unittest import mock
 
 import pytest
 from customvision.rehearsal import Clock, rehearsal, write_set
+from PIL import Image
 
-from helpers import Result, command, environment, write_json
+from helpers import Result, command, environment, write_coco, write_json
 from regionbatch.local import Fault, Settings
 from regionbatch_cli.shared import Bar
 
@@ -102,6 +103,27 @@ def test_a_dry_run(place: Place) -> None:
     assert result.stdout.endswith("nothing was written (--dry-run)\n")
     assert not [*place.folder.glob("*.sqlite")]
     assert not place.service.calls["CreateTag"]
+
+
+def test_a_proof_hides_no_box(place: Place) -> None:
+    """Two images with one id in a table: what both have is there once, and the second is told."""
+    place.set = write_coco(place.folder / "twins", [("a.png", "cat", (1, 2, 30, 40)), ("b.png", "cat", (1, 2, 30, 40))])
+    Image.new("RGB", (200, 100)).save(place.folder / "twins" / "a.png")
+    assert place.run("upload", "--create-tags", "--skip-unresolved", "--accept-drops").status == 0
+    [id_] = {row.image_id for row in place.service.regions(place.project)}
+    ids = write_json(place.folder / "ids.json", {"a.png": id_, "b.png": id_})
+    result = place.run("verify", "--images", ids)
+    assert (result.status, "1 verified, 0 missing" in result.stdout) == (3, True)
+    assert "boxes:  2 read = 1 kept + 0 adjusted + 1 dropped" in result.stdout
+    assert "duplicate" in result.stdout + result.stderr
+
+
+def test_a_class_name_writes_no_line_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = command("upload", write_set(tmp_path / "set", images=2, tags=["a\nproof:  999 verified"]), "--local").stdout
+    assert [line for line in lines.splitlines() if line.startswith("proof:")] == [
+        "proof:  30 verified, 0 missing, 0 moved, 0 extra"
+    ]
 
 
 def test_json_and_report(place: Place) -> None:

@@ -11,6 +11,7 @@ from customvision.rehearsal import Clock, rehearsal, write_set
 import regionbatch as rb
 from helpers import ROOT, id_of, write_json
 from regionbatch.batching import Batch, Entry
+from regionbatch.customvision.client import Tag
 from regionbatch.local import Settings
 
 if TYPE_CHECKING:
@@ -95,6 +96,33 @@ def test_each_difference_has_its_place(uploaded: Uploaded, known: dict[str, Any]
         "00002.png: the project has a region that the data set does not have, got emu 0.5 0.25 0.125 0.0625; "
         "remove it there if it is wrong"
     )
+
+
+def test_what_two_images_of_one_id_both_have_is_told(uploaded: Uploaded) -> None:
+    """A slip in a table: the box of the second image is nowhere, and no proof may hide that."""
+    first, second = uploaded.dataset.images.names[:2]
+    ids = {**uploaded.result.image_ids, second: uploaded.result.image_ids[first]}
+    dataset = uploaded.dataset
+    twins = rb.verify(dataset, uploaded.client, uploaded.project, image_ids=ids, pace=Clock().pace())
+    assert twins.findings.counts()["same_picture"] == 1
+    assert twins.batches.ledger == rb.batches(dataset, tag_ids=uploaded.tags, image_ids=ids).ledger
+    assert not twins.good
+
+
+def test_an_id_found_by_a_loose_match_is_told(uploaded: Uploaded) -> None:
+    ids = {f"zz/{name.upper()}": id_ for name, id_ in uploaded.result.image_ids.items()}
+    found = uploaded.verify(image_ids=ids)
+    assert found.good
+    assert found.findings.counts()["matched_loosely"] == len(ids)
+
+
+def test_a_tag_that_is_not_for_boxes_is_no_tag_of_a_class(uploaded: Uploaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an upload takes it: `Cat` is found as `cat`, since a Negative tag has no regions."""
+    negative = Tag(id=id_of("t"), name="Cat", type="Negative")
+    tags = [*uploaded.client.tags(uploaded.project), negative]
+    monkeypatch.setattr(uploaded.client, "tags", lambda _project: tags)
+    found = uploaded.verify(journal=uploaded.journal, rename={"cat": "Cat"})
+    assert found.good
 
 
 def test_a_region_that_is_there_twice_is_one_too_many(tmp_path: Path) -> None:

@@ -292,7 +292,7 @@ class TrainingClient:
             raise self._refusal(operation, response)
         try:
             return msgspec.json.decode(response.content or b"null", type=answer)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise TransportError(
                 f"{operation}: an answer that makes no sense, got {self._clean(error)}; "
                 "check the endpoint, and run it again",
@@ -305,7 +305,7 @@ class TrainingClient:
         status = response.status_code
         try:
             outer = msgspec.json.decode(response.content, type=_Refusal)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             outer = _Refusal()
         inner = outer.error or outer
         code, said = self._clean(inner.code or ""), self._clean(inner.message or response.reason or "")
@@ -346,7 +346,7 @@ def _wait(header: str, said: str) -> float:
             moment = parsedate_to_datetime(header)
             moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # as -0000 means
             return max(0.0, (moment - datetime.now(UTC)).total_seconds())
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     named = _WAIT.search(said)
     return float(named[1]) if named else 0.0

@@ -208,6 +208,8 @@ class Uploader:
         """The id of each image that went up, or was there."""
         self.refused: dict[int, tuple[str, str]] = {}
         """Images that the service refused, with code and message."""
+        self.there: set[int] = set()
+        """Images whose picture the project had already."""
 
     def upload(self, progress: Progress | None = None) -> None:
         """Upload all pictures; returns when each has an id or was refused.
@@ -282,6 +284,8 @@ class Uploader:
                 continue
             if result.image is not None:
                 found[row] = result.image.id.lower()
+                if result.status == "OKDuplicate":
+                    self.there.add(row)
             elif result.status in _TRANSIENT:
                 trouble = result.status, "the service could not store the picture"
             elif not result.status.startswith("OK"):

@@ -128,7 +128,8 @@ def make_plan(
     known, gone, present = _known_images(dataset, client, project_id, pace, given, uploaded, present)
     rows = [row for row, path in enumerate(dataset.images.paths) if path and row not in known]
     pictures = look(dataset.images, rows, report, shrink=shrink)
-    ids = {names[row]: id_ for row, id_ in {**known, **pictures.stand_ins}.items()}
+    stand_ins = pictures.stand_ins | _of_known_pictures(names, known, pictures, journal)
+    ids = {names[row]: id_ for row, id_ in {**known, **stand_ins}.items()}
     if not skip_unresolved:
         _refuse_lost(dataset, ids)
     planned = batches(dataset, tag_ids=tag_ids, image_ids=ids, rename=rename, skip_unresolved=skip_unresolved)
@@ -263,6 +264,16 @@ def _known_images(
     again = {row for row in gone if row not in given and dataset.images.paths[row]}
     known = {row: id_ for row, id_ in ids.items() if row not in again}
     return known, sorted(gone - again), present
+
+
+def _of_known_pictures(
+    names: Sequence[str], known: Mapping[int, str], pictures: Pictures, journal: Journal
+) -> dict[int, str]:
+    """The ids of images whose picture went up under another name, so that the plan sees what both have."""
+    went_up = journal.images()
+    listed = [(went_up[names[row]], id_) for row, id_ in known.items() if names[row] in went_up]
+    ids = {image.file.digest: id_ for image, id_ in listed if image.id == id_}
+    return {row: ids[file.digest] for row, file in pictures.files.items() if file.digest in ids}
 
 
 def _doubtful(planned: Batches, present: Present, journal: Journal) -> Batches:

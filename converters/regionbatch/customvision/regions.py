@@ -98,15 +98,17 @@ class Sender:
         """`outcomes` has a row for each region of `batches`, and takes what becomes of it."""
         self._client, self._project_id, self._pace, self._journal = client, project_id, pace, journal
         self._batches, self._outcomes = batches, outcomes
-        self._refusal, self._went_in = _UNCONFIRMED, False
+        self._refusal, self._went_in, self._hopeless = _UNCONFIRMED, False, False
         self._halving = threading.RLock()
 
-    def send(self, rows: Rows, *, most: int, progress: Progress | None = None) -> None:
+    def send(self, rows: Rows, *, most: int, give_up: bool = True, progress: Progress | None = None) -> None:
         """Send regions, by their numbers, `most` batches at a time; returns when each has its outcome.
 
+        If everything is refused for one reason, no more is sent: with `give_up`, that is an error, and otherwise the
+        rest fails.
+
         Raises:
-            ServiceError: Going on is of no use: no access, no answer, or everything is refused for one reason. What was
-                sent has its outcome.
+            ServiceError: Going on is of no use: no access, no answer, or as told above. What was sent has its outcome.
         """
         done: list[Rows] = []
         sent = 0
@@ -120,10 +122,19 @@ class Sender:
             if len(done) < _ENOUGH:
                 done.append(batch)
                 if len(done) == min(_ENOUGH, len(starts)) > 1 and self._is_hopeless(np.concatenate(done)):
-                    raise self._refusal
+                    if give_up:
+                        raise self._refusal
+                    self._hopeless = True
 
         chunks = (rows[start : start + REGIONS_PER_BATCH] for start in starts)
-        in_flight(self._deliver, chunks, most=most, pace=self._pace, done=tell)
+        in_flight(self._take, chunks, most=most, pace=self._pace, done=tell)
+
+    def _take(self, rows: Rows) -> None:
+        if self._hopeless:
+            code, said = self._outcomes.reasons[-1]
+            self._outcomes.fail(rows, code, f"not sent after others failed: {said}")
+        else:
+            self._deliver(rows)
 
     def _is_hopeless(self, rows: Rows) -> bool:
         """Whether the service took nothing so far, and refused all of these regions with one code."""

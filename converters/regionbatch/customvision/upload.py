@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from regionbatch.batching import Batches
     from regionbatch.customvision.client import TrainingClient
+    from regionbatch.customvision.present import Present
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Findings, Progress
     from regionbatch.ids import Ids
@@ -188,18 +189,22 @@ def upload(
         if dry_run:
             return _nothing_done(plan, pace)
         log.begin(set_now, plan.uploaded)
-        uploaded, refused = _upload_pictures(dataset, client, project_id, plan, pace, log, progress)
+        uploaded, refused, there_before = _upload_pictures(dataset, client, project_id, plan, pace, log, progress)
         ids = {**plan.image_ids, **uploaded}
         wanted = batches(dataset, tag_ids=plan.tag_ids, image_ids=ids, rename=rename, skip_unresolved=skip_unresolved)
+        unread = [row for row in there_before if uploaded[dataset.images.names[row]] not in plan.present.images]
+        of_unread = np.flatnonzero(np.isin(wanted.regions.image, unread))
+        present = read_again(client, project_id, pace, plan.present, wanted.take(of_unread))
         outcomes = Outcomes(len(wanted.regions))
-        rows = _to_send(wanted, plan, outcomes, refused)
+        rows = _to_send(wanted, present, outcomes, refused)
         used = {wanted.tag_ids[code] for code in np.unique(wanted.regions.tag[rows]).tolist()}
         new_tags = _create_tags(client, project_id, plan, used, pace, log)
         wanted = wanted.with_tags(new_tags)
+        if unread:  # whoever put the pictures there may have made the tags too
+            rows = rows[match(present.codes(wanted.take(rows)), present.regions) < 0]
         already = len(outcomes.of) - len(rows) - outcomes.count(Outcome.FAILED)
-        Sender(client, project_id, wanted, outcomes, pace=pace, journal=log).send(
-            rows, most=in_flight, progress=progress
-        )
+        sender = Sender(client, project_id, wanted, outcomes, pace=pace, journal=log)
+        sender.send(rows, most=in_flight, give_up=not already, progress=progress)
         there = read_project(client, project_id, pace, untagged=False, progress=progress)
         former = log.names()
     told = np.isin(outcomes.of, (Outcome.EXCEEDED, Outcome.FAILED))
@@ -285,22 +290,22 @@ def _upload_pictures(
     pace: Pace,
     journal: Journal,
     progress: Progress | None,
-) -> tuple[dict[str, str], dict[int, tuple[str, str]]]:
-    """Upload what the plan says: ids by name, and the images that no region can be sent to."""
+) -> tuple[dict[str, str], dict[int, tuple[str, str]], set[int]]:
+    """Upload what the plan says: ids by name, the images that no region can be sent to, and those that were there."""
     pictures, names = plan.pictures, dataset.images.names
     uploader = Uploader(client, project_id, dataset.images, pictures, pace=pace, journal=journal)
     uploader.upload(progress)
     uploader.remember({row: uploader.ids[twin] for row, twin in pictures.twins.items() if twin in uploader.ids})
     refused = {**plan.refused, **uploader.refused}
     refused |= {row: refused[twin] for row, twin in pictures.twins.items() if twin in refused}
-    return {names[row]: id_ for row, id_ in uploader.ids.items()}, refused
+    return {names[row]: id_ for row, id_ in uploader.ids.items()}, refused, uploader.there
 
 
 def _to_send(
-    wanted: Batches, plan: Plan, outcomes: Outcomes, refused: Mapping[int, tuple[str, str]]
+    wanted: Batches, present: Present, outcomes: Outcomes, refused: Mapping[int, tuple[str, str]]
 ) -> NDArray[np.int64]:
     """The regions to send: those that the project does not have, and whose picture is there."""
-    waiting = match(plan.present.codes(wanted), plan.present.regions) < 0
+    waiting = match(present.codes(wanted), present.regions) < 0
     hit = np.flatnonzero(waiting & np.isin(wanted.regions.image, [*refused]))
     waiting[hit] = False
     hit = hit[np.argsort(wanted.regions.image[hit], kind="stable")]

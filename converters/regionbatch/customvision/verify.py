@@ -56,7 +56,11 @@ class Verification:
     elsewhere: int
     """Regions on other images, which are nobody's business here."""
     findings: Findings
-    """Each missing, moved and extra region with its place; pictures that are no longer those that went up."""
+    """Those of the data set, each missing, moved and extra region with its place, and pictures that are no longer those
+    that went up."""
+    batches: Batches
+    """What was compared, with the ledger of the data set: what two images or classes with one id have both is there
+    once."""
 
     @property
     def good(self) -> bool:
@@ -125,7 +129,7 @@ def verify(
     present = read_again(client, project_id, pace, present, wanted.take(np.flatnonzero(lacking)))
     tag_names = {tag.id.lower(): tag.name for tag in tags}
     found = compare(wanted, present, dataset, ids, former=former, tag_names=tag_names)
-    return replace(found, findings=report.findings() + found.findings)
+    return replace(found, findings=wanted.findings + report.findings() + found.findings)
 
 
 def compare(
@@ -163,6 +167,7 @@ def compare(
         moved=len(moved),
         extra=len(extra),
         elsewhere=elsewhere,
+        batches=wanted,
         findings=_findings(
             wanted,
             present,
@@ -226,7 +231,7 @@ def _known(
     names = dataset.images.names
     given: dict[int, str] = {}
     if image_ids is not None:
-        found = resolve("image", names, range(len(names)), table_of(image_ids, "image_ids"), Report(), skip=True)
+        found = resolve("image", names, range(len(names)), table_of(image_ids, "image_ids"), report, skip=True)
         given = {row: id_.lower() for row, id_ in enumerate(found) if id_}
     uploaded: dict[int, str] = {}
     changed: dict[int, str] = {}
@@ -244,7 +249,7 @@ def _known(
 
 def _tag_ids(dataset: Dataset, tags: Sequence[Tag], rename: Mapping[str, str] | None) -> dict[str, str]:
     """Tag ids by name, found as an upload finds them; a class without a tag gets one that the project cannot have."""
-    ids = {tag.name: tag.id.lower() for tag in tags}
+    ids = {tag.name: tag.id.lower() for tag in tags if tag.type == "Regular"}
     used = np.unique(dataset.regions.tag).tolist()
     found = resolve("tag", dataset.tags, used, ids, Report(), rename=rename, skip=True)
     names = [(rename or {}).get(name, name) for name in dataset.tags]
