@@ -37,8 +37,9 @@ _FLAGS = {
 }
 """The marks by the names of elements."""
 _SHAPES = frozenset(("bndbox", "Bndbox", "BndBox", "bndBox", "BNDBOX", "robndbox", "polygon"))
-_BOXES = ("object", "Object", "OBJECT", *_SHAPES)
+_BOXES = frozenset(("object", "Object", "OBJECT", *_SHAPES))
 """What boxes are called, in the spellings that are met."""
+_NOWHERE, _IN_OWN, _IN_HIDDEN = range(3)
 _TURNED = ("cx", "cy", "w", "h", "angle")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _LATIN = re.compile(
@@ -155,6 +156,8 @@ def parse(data: bytes) -> Annotation:
         objects += _objects(thing, next(places))
     objects += [Object(next(places), "", NO_BOX, (), "not_a_box", _place_of(box)) for box in hidden]
     # Of two that differ, none can be believed.
+    names.discard("")
+    sizes.discard((0, 0))
     file_name = names.pop() if len(names) == 1 else ""
     width, height = sizes.pop() if len(sizes) == 1 else (0, 0)
     return Annotation(file_name, width, height, devkit, objects, guessed)
@@ -231,16 +234,19 @@ def _refuse_entities(root: etree._Element) -> None:
 def _hidden_boxes(root: etree._Element, things: list[etree._Element]) -> list[etree._Element]:
     """The boxes that stand neither in one of the `things` nor in another box; and the <object>s that do."""
     own = {*things}
-    seen = {*things}
-    hidden = []
-    for element in root.iter(*_BOXES):
-        above = element.getparent()
-        if element in seen or (above in seen and element.tag in _SHAPES):
-            continue
-        nested = {*element.iterancestors()} & seen
-        if not nested or (element.tag not in _SHAPES and nested <= own):
-            seen.add(element)
+    if all(box in own or (box.tag in _SHAPES and box.getparent() in own) for box in root.iter(*_BOXES)):
+        return []
+    hidden: list[etree._Element] = []
+    place: dict[etree._Element | None, int] = {None: _NOWHERE}
+    for element in root.iter():
+        above = place[element.getparent()]
+        if element in own:
+            place[element] = _IN_OWN
+        elif element.tag in _BOXES and (above == _NOWHERE or (above == _IN_OWN and element.tag not in _SHAPES)):
+            place[element] = _IN_HIDDEN
             hidden.append(element)
+        else:
+            place[element] = above
     return hidden
 
 
