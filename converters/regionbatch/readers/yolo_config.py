@@ -178,7 +178,7 @@ def _by_number(names: Mapping[Any, str]) -> list[str] | None:
     """Names by their numbers as a list, empty in the gaps; None if the keys are no such numbers."""
     try:
         numbered = {_whole(key): name for key, name in names.items()}
-    except (TypeError, ValueError):
+    except ValueError:
         return None
     if not numbered or len(numbered) < len(names) or min(numbered) < 0 or max(numbered) >= _MOST_CLASSES:
         return None
@@ -186,10 +186,10 @@ def _by_number(names: Mapping[Any, str]) -> list[str] | None:
 
 
 def _whole(key: object) -> int:
-    """A number of a class. Python would also take `1_0`."""
-    if isinstance(key, str) and not re.fullmatch(r"\s*[+-]?[0-9]+\s*", key):
-        raise ValueError(key)
-    return int(key)  # type: ignore[call-overload, no-any-return]
+    """The number of a class. Python would also take `1_0`, and make 1 of 1.5."""
+    if isinstance(key, int) or (isinstance(key, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,9}\s*", key)):
+        return int(key)
+    raise ValueError(key)
 
 
 def read_darknet(tree: Tree, name: str, report: Report) -> Config | None:
