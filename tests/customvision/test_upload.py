@@ -148,6 +148,7 @@ def test_a_second_run_for_what_is_refused_ends_as_the_first(tmp_path: Path, monk
         messages = [finding.message for finding in second.findings if finding.code == "region_failed"]
         assert len(messages) == 400
         assert sum("not sent after others failed" in message for message in messages) >= 80
+        assert len({message.partition("(")[2] for message in messages}) == 2, "one reason for all that were not sent"
         assert len(sizes) - before < 6 * 127, "those behind the first are not asked for one by one"
 
 

@@ -101,7 +101,7 @@ class Sender:
         self._refusal, self._went_in, self._hopeless = _UNCONFIRMED, False, False
         self._halving = threading.RLock()
 
-    def send(self, rows: Rows, *, most: int, give_up: bool = True, progress: Progress | None = None) -> None:
+    def send(self, rows: Rows, *, most: int, give_up: bool, progress: Progress | None = None) -> None:
         """Send regions, by their numbers, `most` batches at a time; returns when each has its outcome.
 
         If everything is refused for one reason, no more is sent: with `give_up`, that is an error, and otherwise the
@@ -131,8 +131,7 @@ class Sender:
 
     def _take(self, rows: Rows) -> None:
         if self._hopeless:
-            code, said = self._outcomes.reasons[-1]
-            self._outcomes.fail(rows, code, f"not sent after others failed: {said}")
+            self._fail(rows, self._refusal, "not sent after others failed: ")
         else:
             self._deliver(rows)
 
@@ -193,9 +192,9 @@ class Sender:
             for half in np.array_split(rows, 2):
                 self._deliver(half)
 
-    def _fail(self, rows: Rows, error: ServiceError) -> None:
+    def _fail(self, rows: Rows, error: ServiceError, why: str = "") -> None:
         self._refusal = error
-        self._outcomes.fail(rows, error.code or str(error.status or "NoAnswer"), error.said or str(error))
+        self._outcomes.fail(rows, error.code or str(error.status or "NoAnswer"), why + (error.said or str(error)))
 
     def _account(self, rows: Rows, answer: RegionsAnswer) -> Rows:
         """Note what an answer says; the regions that it does not name."""
