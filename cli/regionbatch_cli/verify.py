@@ -48,14 +48,13 @@ def verify(
             tier=tier,
             progress=progress,
         )
+    more = {"verification": result.summary()}
     if common.as_json:
         from regionbatch.report import summary  # noqa: PLC0415 - as above
 
-        told = {"verification": result.summary(), "findings": result.findings.counts()}
-        print_json({**summary(dataset, result.batches), **told})
+        print_json({**summary(dataset, result.batches), **more, "findings": result.findings.counts()})
     else:
         print_account(common, result.batches.ledger, result.findings)
         say(common, f"proof:  {result}")
     lost = result.missing + result.moved + result.extra
-    more = {"verification": result.summary()}
     return finish(common, dataset, result.batches, findings=result.findings, more=more, lost=lost)

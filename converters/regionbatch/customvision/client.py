@@ -46,6 +46,7 @@ SCOPE = "https://cognitiveservices.azure.com/.default"
 CONNECT_SECONDS = 15.0
 # azure-core warns of what it raises as well; without a handler, Python would print that.
 logging.getLogger("azure").addHandler(logging.NullHandler())
+_NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _WAIT = re.compile(r"retry after (\d+) second", re.IGNORECASE)
 
 
@@ -292,7 +293,7 @@ class TrainingClient:
             raise self._refusal(operation, response)
         try:
             return msgspec.json.decode(response.content or b"null", type=answer)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except _NO_JSON as error:
             raise TransportError(
                 f"{operation}: an answer that makes no sense, got {self._clean(error)}; "
                 "check the endpoint, and run it again",
@@ -305,7 +306,7 @@ class TrainingClient:
         status = response.status_code
         try:
             outer = msgspec.json.decode(response.content, type=_Refusal)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except _NO_JSON:
             outer = _Refusal()
         inner = outer.error or outer
         code, said = self._clean(inner.code or ""), self._clean(inner.message or response.reason or "")

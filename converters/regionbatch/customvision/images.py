@@ -131,14 +131,14 @@ def is_still(path: Path, file: Stamp) -> bool:
 
 
 def uploaded_before(
-    images: Images, journal: Journal, given: Container[int], report: Report, *, same_set: bool
+    images: Images, uploaded: Mapping[str, Uploaded], given: Container[int], report: Report, *, same_set: bool
 ) -> tuple[dict[int, str], dict[int, str]]:
     """Ids of images that went up before, by number: those that still have that picture, and those that have another.
 
-    A picture that is not on disk is believed to be that one, unless the data set is not the one that the journal was
-    begun with: then another may have its name. Nothing is said of images whose id is `given`.
+    `uploaded` is what the journal has of them. A picture that is not on disk is believed to be that one, unless the
+    data set is not the one that the journal was begun with: then another may have its name. Nothing is said of images
+    whose id is `given`.
     """
-    uploaded = journal.images()
     rows = {row: uploaded[name] for row, name in enumerate(images.names) if name in uploaded}
     paths = {row: Path(images.paths[row]) for row in rows if images.paths[row]}
     changed = {row: rows[row].id for row, path in paths.items() if not is_still(path, rows[row].file)}

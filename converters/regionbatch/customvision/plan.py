@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from regionbatch.batching import Batches
     from regionbatch.customvision.client import TrainingClient
-    from regionbatch.customvision.journal import Journal
+    from regionbatch.customvision.journal import Journal, Uploaded
     from regionbatch.customvision.present import Present
     from regionbatch.customvision.rate import Pace
     from regionbatch.dataset import Dataset
@@ -124,11 +124,12 @@ def make_plan(
     present = read_project(client, project_id, pace, progress=report.progress)
     names = dataset.images.names
     given = _given(names, image_ids, report)
-    uploaded, _ = uploaded_before(dataset.images, journal, given, report, same_set=same_set)
+    went_up = journal.images()
+    uploaded, _ = uploaded_before(dataset.images, went_up, given, report, same_set=same_set)
     known, gone, present = _known_images(dataset, client, project_id, pace, given, uploaded, present)
     rows = [row for row, path in enumerate(dataset.images.paths) if path and row not in known]
     pictures = look(dataset.images, rows, report, shrink=shrink)
-    stand_ins = pictures.stand_ins | _of_known_pictures(names, known, pictures, journal)
+    stand_ins = pictures.stand_ins | _of_known_pictures(names, known, pictures, went_up)
     ids = {names[row]: id_ for row, id_ in {**known, **stand_ins}.items()}
     if not skip_unresolved:
         _refuse_lost(dataset, ids)
@@ -267,10 +268,9 @@ def _known_images(
 
 
 def _of_known_pictures(
-    names: Sequence[str], known: Mapping[int, str], pictures: Pictures, journal: Journal
+    names: Sequence[str], known: Mapping[int, str], pictures: Pictures, went_up: Mapping[str, Uploaded]
 ) -> dict[int, str]:
     """The ids of images whose picture went up under another name, so that the plan sees what both have."""
-    went_up = journal.images()
     listed = [(went_up[names[row]], id_) for row, id_ in known.items() if names[row] in went_up]
     ids = {image.file.digest: id_ for image, id_ in listed if image.id == id_}
     return {row: ids[file.digest] for row, file in pictures.files.items() if file.digest in ids}

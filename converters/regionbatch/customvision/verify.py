@@ -241,7 +241,7 @@ def _known(
             raise JournalError(f"{journal}: there is no such journal; check the path, or do without")
         with Journal(journal, project_id, read_only=True) as log:
             same_set = log.is_of(fingerprint(dataset, rename))
-            uploaded, changed = uploaded_before(dataset.images, log, given, report, same_set=same_set)
+            uploaded, changed = uploaded_before(dataset.images, log.images(), given, report, same_set=same_set)
             former = log.names()
     known = {names[row]: id_ for row, id_ in {**uploaded, **given}.items()}
     return known, {*changed.values()}, former

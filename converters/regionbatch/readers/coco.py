@@ -26,7 +26,7 @@ from regionbatch.readers.coco_files import coco_files, home_of, of_file, of_fold
 from regionbatch.readers.coco_pictures import Listing, Source, finder
 from regionbatch.readers.coco_units import Evidence, evidence, in_shares
 from regionbatch.readers.files import PictureFinder, tree_of
-from regionbatch.readers.jsonpieces import Kind, Piece, Pieces, document
+from regionbatch.readers.jsonpieces import NESTED, Kind, Piece, Pieces, document
 from regionbatch.readers.text import as_number
 
 if TYPE_CHECKING:
@@ -578,7 +578,7 @@ def _as_scalar(value: object) -> str:
     """A value of a loaded COCO as `Pieces.scalars` has those of a file."""
     if value is None:
         return "null"
-    return "[…]" if isinstance(value, (list, tuple, dict)) else str(value)
+    return NESTED if isinstance(value, (list, tuple, dict)) else str(value)
 
 
 def _numbers(bbox: object) -> tuple[float, ...] | None:

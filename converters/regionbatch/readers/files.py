@@ -255,6 +255,13 @@ def joined(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
 
+def ways_up(path: str) -> Iterator[str]:
+    """A path and all folders above it, but not the data set's own."""
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
+
+
 def without_ending(name: str) -> str:
     """A name without the ending of a picture, if it has one."""
     return name[: name.rfind(".")] if is_picture(name) else name

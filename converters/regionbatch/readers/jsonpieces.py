@@ -37,6 +37,9 @@ PIECE = 2**19
 LARGEST_RECORD = 2**24
 """Bytes. One annotation with its polygons has no reason to be larger."""
 
+NESTED = "[…]"
+"""What an array or an object that nobody reads is told as."""
+
 HELPED = 2**26
 """Bytes of a document from which on a helper is worth its start."""
 
@@ -141,7 +144,7 @@ class Pieces:
         """The byte that the first record of a helper begins at; beyond all: none is there, or it has been heard."""
         self._forgotten = 0
         self.scalars: dict[str, str] = {}
-        """The keys met at the top level so far, with the beginning of what stands there; `[…]`: an array or object."""
+        """The keys met at the top level so far, with the beginning of what stands there, or `NESTED`."""
         self.guessed_encoding = False
         """Whether a piece was not UTF-8 and was read as cp1252."""
 
@@ -201,8 +204,9 @@ class Pieces:
     def _other(self, key: str, at: int) -> int:
         """The byte behind a value that is no array of ours, of which a short one is kept."""
         end = self._skip(at)
-        short = self._text[at : min(end, at + 80)] if self._text[at] not in b"[{" else "[…]".encode()
-        self.scalars[key] = short.decode("utf-8", "replace").strip('"')
+        self.scalars[key] = NESTED
+        if self._text[at] not in b"[{":
+            self.scalars[key] = self._text[at : min(end, at + 80)].decode("utf-8", "replace").strip('"')
         if key in self._decoders and self.scalars[key] != "null":
             raise self._broken(at, f"{key} must be an array")
         return end

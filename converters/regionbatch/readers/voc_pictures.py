@@ -10,7 +10,7 @@ from array import array
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from regionbatch.readers.files import PictureFinder, fold, is_picture, leaves, pictures_of, tree_of
+from regionbatch.readers.files import PictureFinder, fold, is_picture, leaves, pictures_of, tree_of, ways_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -91,8 +91,7 @@ class Pictures:
             for paths in (stems[0].values() if stems else ())
             if len(paths) == 1 and not is_picture(stem := _without_ending(paths[0]))
         }
-        above = [folder[:end] for end in range(len(folder), 0, -1) if folder[end : end + 1] == "/"]
-        return plain, stems, PictureFinder(self._tree, [*below, home, *above, ""], self._image_dir)
+        return plain, stems, PictureFinder(self._tree, [*below, home, *ways_up(folder), ""], self._image_dir)
 
     def _is_of_neighbour(self, xml: str, picture: str) -> bool:
         """Whether another XML file of the folder has the stem of a picture, be it broken or of another split."""

@@ -183,7 +183,8 @@ def _annotation(data: bytes) -> tuple[etree._Element, bool]:
     # A DOCTYPE begins with these two letters, but in encodings that make something else of them.
     if b"<!" in data or not data.startswith(b"<annotation"):
         _refuse_entities(root)
-    if b"xmlns" in data or b"\0" in data or not data.isascii():  # in UTF-16 it is written in another way
+    # In UTF-16, and where a file does not begin with this sign, the word is written with other bytes.
+    if b"xmlns" in data or b"\0" in data or not data.startswith((b"<", b"\xef\xbb\xbf<")):
         _forget_namespaces(root)
     if root.tag != "annotation":
         raise BrokenError(f"<{root.tag!s}> where <annotation> is needed", root.sourceline or 0)

@@ -82,8 +82,8 @@ class YoloReader:
         pairs = Pairs(tree, report)
         _collect(tree, configs, options, pairs, report)
         report.read(images=len(pairs.pictures))
-        counting = next((config for config in configs if config.splits), None)
-        keypoints = next((config.keypoints for config in ([counting] if counting else configs) if config.keypoints), 0)
+        counting = [config for config in configs if config.splits][:1] or configs
+        keypoints = next((config.keypoints for config in counting if config.keypoints), 0)
         rows, image, file = _read_rows(tree, pairs, options.yolo_rows, keypoints, report)
         tree.report_strays(report, ".txt", told=pairs.told)
         how = "by their length" if options.yolo_rows == "auto" else "as asked"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from regionbatch.errors import AmbiguousDatasetError, DatasetError, DatasetNotFoundError
 from regionbatch.findings import as_text
-from regionbatch.readers.files import Tree, is_picture, joined, leaves, read_lines, tails
+from regionbatch.readers.files import Tree, is_picture, joined, leaves, read_lines, tails, ways_up
 from regionbatch.readers.text import UnreadableError, as_utf8
 from regionbatch.readers.yolo_pairs import label_folder
 
@@ -100,13 +100,9 @@ def _parsed(name: str, data: bytes, *, must: bool) -> tuple[object, Any]:
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:  # the last two: "\U7FFFFFFF"
         if not must:
             return None, None
-        line, what = _yaml_problem(error, data)
-        place = f"{name}:{line}" if line else name
-        near = (
-            as_text(b"".join(data.splitlines()[line - 1 : line]).decode().strip()) if line else "what no parser takes"
-        )
-        near = near or "the end of the file"
-        raise DatasetError(f"{place}: no YAML ({what}), got {near}; correct it, or name the labels' folder") from error
+        line, what, near = _yaml_problem(error, data)
+        advice = "correct it, or name the labels' folder"
+        raise DatasetError(f"{name}{line}: no YAML ({what}), got {near}; {advice}") from error
 
 
 def _refuse_two_values(name: str, content: yaml.MappingNode, *, names: bool) -> None:
@@ -128,12 +124,18 @@ def _refuse_two_values(name: str, content: yaml.MappingNode, *, names: bool) -> 
                 raise DatasetError(f"{name}:{line}: {what}; keep one")
 
 
-def _yaml_problem(error: Exception, data: bytes) -> tuple[int, str]:
-    """The line in which a YAML file is broken, 0 if that is not known, and what is wrong there."""
+def _yaml_problem(error: Exception, data: bytes) -> tuple[str, str, str]:
+    """Where a YAML file is broken, as `:7` or empty; what is wrong there; and what stands there."""
     mark, position = getattr(error, "problem_mark", None), getattr(error, "position", None)
+    what = str(getattr(error, "problem", None) or type(error).__name__)
     if isinstance(position, int):  # a sign that YAML does not allow
-        return data.decode()[:position].count("\n") + 1, str(getattr(error, "reason", ""))
-    return mark.line + 1 if mark else 0, str(getattr(error, "problem", None) or type(error).__name__)
+        line, what = data.decode()[:position].count("\n"), str(getattr(error, "reason", ""))
+    elif mark:
+        line = mark.line
+    else:
+        return "", what, "what no parser takes"
+    near = b"".join(data.splitlines()[line : line + 1]).decode().strip()
+    return f":{line + 1}", what, as_text(near) or "the end of the file"
 
 
 def _keypoints(shape: object) -> int:
@@ -187,8 +189,9 @@ def _by_number(names: Mapping[Any, str]) -> list[str] | None:
 
 def _whole(key: object) -> int:
     """The number of a class. Python would also take `1_0`, and make 1 of 1.5."""
-    if isinstance(key, int) or (isinstance(key, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,9}\s*", key)):
-        return int(key)
+    whole = isinstance(key, int) or (isinstance(key, float) and key.is_integer())
+    if whole or (isinstance(key, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,9}\s*", key)):
+        return int(key)  # type: ignore[call-overload, no-any-return]
     raise ValueError(key)
 
 
@@ -212,13 +215,8 @@ def read_darknet(tree: Tree, name: str, report: Report) -> Config | None:
 
 def _beside(tree: Tree, file: str, path: str) -> str | None:
     """A file that another one names: beside it, or further up."""
-    folder = file.rpartition("/")[0]
-    while True:
-        if found := tree.find(f"{folder}/{path}" if folder else path):
-            return found
-        if not folder:
-            return None
-        folder = folder.rpartition("/")[0]
+    folders = (*ways_up(file.rpartition("/")[0]), "")
+    return next((found for folder in folders if (found := tree.find(joined(folder, path)))), None)
 
 
 def class_names(tree: Tree, configs: list[Config], given: Path | None, report: Report) -> list[str]:

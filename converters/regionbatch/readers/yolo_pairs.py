@@ -17,6 +17,7 @@ from regionbatch.readers.files import (
     pictures_of,
     split_of_folder,
     unshared,
+    ways_up,
     without_ending,
 )
 from regionbatch.readers.text import UnreadableError, as_utf8
@@ -176,7 +177,7 @@ class Pairs:
         for picture in lonely if why else ():
             folder, _, name = picture.rpartition("/")
             labels = [joined(place, form) + ".txt" for place in self.places(folder) for form in _forms(name)]
-            ways = ((label, way) for label in labels for way in _ways(fold(label)) if way in why)
+            ways = ((label, way) for label in labels for way in ways_up(fold(label)) if way in why)
             label, way = next(ways, ("", ""))
             if label and picture not in self.label:
                 self.label[picture], self.blocked[label] = label, why[way]
@@ -358,13 +359,6 @@ def _labels_there(pictures: list[str], names: list[str], top: str, there: Folder
             if picture not in found and f"{name}.txt" in files:
                 found[picture] = f"{top}{name}.txt"
     return found
-
-
-def _ways(path: str) -> Iterable[str]:
-    """A path and all folders above it."""
-    while path:
-        yield path
-        path = path.rpartition("/")[0]
 
 
 def _by_stem(paths: Iterable[str]) -> dict[str, list[str]]:
