@@ -353,11 +353,17 @@ def run_atheris(run: Run, inputs: list[bytes], seed: int, folder: Path, found: P
     atheris.Fuzz()
 
 
+OTHERS = ("association", "clean", "files", "image_candidates", "image_reports", "image_scope", "image_table")
+"""Modules and packages whose branches depend on what is in the files, besides the readers."""
+
+
 def instrument() -> None:
     """Load the readers so that atheris sees which of their branches are taken."""
     atheris: Any = importlib.import_module("atheris")
-    with atheris.instrument_imports(include=["regionbatch.readers", "regionbatch.clean", "yaml"]):
-        for name in ("readers.coco", "readers.voc", "readers.voc_xml", "readers.yolo", "clean"):
+    with atheris.instrument_imports(
+        include=["regionbatch.readers", *(f"regionbatch.{name}" for name in OTHERS), "yaml"]
+    ):
+        for name in ("readers.coco.reader", "readers.voc.reader", "readers.voc.xml", "readers.yolo.reader", *OTHERS):
             importlib.import_module(f"regionbatch.{name}")
         importlib.import_module("yaml")
 

@@ -7,24 +7,28 @@ import io
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import uuid
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from unittest import mock
 
+import pytest
+
 import regionbatch
 import regionbatch_cli
-from regionbatch.readers import jsonpieces, voc, voc_xml, yolo
+from regionbatch.readers.coco import jsonpieces
+from regionbatch.readers.voc import reader as voc
+from regionbatch.readers.voc import xml
+from regionbatch.readers.yolo import reader as yolo
 from regionbatch_cli.main import main
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    import pytest
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 ROOT = Path(__file__).parents[1]
 """The top of the repository."""
@@ -131,6 +135,30 @@ def write_id_files(folder: Path, dataset: regionbatch.Dataset) -> list[str]:
     return ["--tags", str(tags), "--images", str(images)]
 
 
+def mentions(said: object, *tokens: object) -> bool:
+    """Check that a message contains all tokens, each as a whole: `a.txt:1` is not in `a.txt:12`.
+
+    Tokens are options, places, names and values, never words of a sentence: only `test_messages.py` reviews wording.
+    An option is found in the command's spelling and in Python's: `--coco-boxes` also as `coco_boxes`.
+    """
+    text = str(said)
+    for token in map(str, tokens):
+        spellings = [token]
+        if token.startswith("--"):
+            spellings.append(token[2:].replace("-", "_"))
+        if not any(re.search(rf"(?<!\w){re.escape(spelling)}(?!\w)", text) for spelling in spellings):
+            return False
+    return True
+
+
+@contextmanager
+def raises_mentioning(error: type[Exception], *tokens: object) -> Iterator[pytest.ExceptionInfo[Exception]]:
+    """Expect an error whose message `mentions` all tokens."""
+    with pytest.raises(error) as caught:
+        yield caught
+    assert mentions(caught.value, *tokens), f"{tokens} are not all in: {caught.value}"
+
+
 class Result(NamedTuple):
     """What a run of the command left."""
 
@@ -219,6 +247,6 @@ def always_helped(patch: pytest.MonkeyPatch, helper: type | None = HelperHere) -
     patch.setattr(jsonpieces, "_START", 0)
     for module in (voc, yolo):
         patch.setattr(module, "_HELPED", 0)
-    patch.setattr(voc_xml, "_PACKED", 2)
+    patch.setattr(xml, "_PACKED", 2)
     for module in (jsonpieces, voc, yolo) if helper else ():
         patch.setattr(module, "Helper", helper)

@@ -17,13 +17,24 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import regionbatch as rb
-from helpers import SIZE, Box, batches_of, ids_of, write_coco, write_json, write_voc, write_yolo
+from helpers import (
+    SIZE,
+    Box,
+    batches_of,
+    ids_of,
+    mentions,
+    raises_mentioning,
+    write_coco,
+    write_json,
+    write_voc,
+    write_yolo,
+)
 from regionbatch.boxes import BoxMode
 from regionbatch.clean import clean
 from regionbatch.codes import CODES
-from regionbatch.dataset import Images, RawAnnotations
+from regionbatch.dataset import Images, PlacedAnnotations
 from regionbatch.errors import AmbiguousDatasetError, OptionError, PluginError, StrictError
-from regionbatch.findings import Report
+from regionbatch.findings import FindingLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,8 +137,7 @@ def test_what_becomes_of_a_box(tmp_path: Path, case: Case) -> None:
     if case.code:
         [finding] = dataset.findings.first(case.code)
         assert finding.severity == {"adjusted": "warning", "dropped": "error"}[effect]
-        assert finding.message.startswith(f"{finding.place}: {CODES[case.code].what}")
-        assert finding.message.endswith(CODES[case.code].advice)
+        assert finding.message.startswith(f"{finding.place}: ")
         assert finding.where == (2 if case.format == "voc" else 1)
 
 
@@ -214,19 +224,19 @@ def test_one_image_listed_twice_has_the_boxes_of_both(tmp_path: Path) -> None:
     assert (images.read, images.kept, dict(images.adjusted)) == (3, 2, {"merged_image": 1})
 
 
-def images_of(*listed: tuple[str, int, str]) -> RawAnnotations:
+def images_of(*listed: tuple[str, int, str]) -> PlacedAnnotations:
     """Images without boxes: name, width, path."""
     names, widths, paths = zip(*listed, strict=True)
     sizes = np.array(widths, np.int32)
     nothing = np.zeros(0, np.int32)
     images = Images(names, sizes, sizes, paths, sizes * 0 - 1)
-    return RawAnnotations(
+    return PlacedAnnotations(
         BoxMode.XYWH_ABS, np.zeros((0, 4)), nothing, nothing, images, [], nothing, np.zeros(0, np.int64)
     )
 
 
 def test_one_image_with_two_sizes_is_told() -> None:
-    report = Report()
+    report = FindingLog()
     report.read(images=3)
     clean(images_of(("a.jpg", 200, "x/a.jpg"), ("a.jpg", 100, "x/a.jpg"), ("a.jpg", 0, "")), report)
     (told,) = report.findings().first("size_mismatch")
@@ -236,7 +246,7 @@ def test_one_image_with_two_sizes_is_told() -> None:
 def test_a_merged_image_keeps_its_own_split() -> None:
     raw = images_of(("a.jpg", 9, ""), ("a.jpg", 9, ""), ("b.jpg", 9, ""))
     images = replace(raw.images, split=np.array([1, 1, 0], np.int32), splits=("train", "val"))
-    report = Report()
+    report = FindingLog()
     report.read(images=3)
     merged = clean(replace(raw, images=images), report)[0]
     assert [(name, merged.splits[code]) for name, code in zip(merged.names, merged.split, strict=True)] == [
@@ -246,11 +256,9 @@ def test_a_merged_image_keeps_its_own_split() -> None:
 
 
 def test_two_pictures_of_one_name_are_never_made_one() -> None:
-    report = Report()
+    report = FindingLog()
     report.read(images=2)
-    with pytest.raises(
-        AmbiguousDatasetError, match=r"a\.jpg: two pictures have this name, got x/a\.jpg and y/a\.jpg; "
-    ):
+    with raises_mentioning(AmbiguousDatasetError, "a.jpg", "x/a.jpg", "y/a.jpg"):
         clean(images_of(("a.jpg", 200, "x/a.jpg"), ("a.jpg", 200, "y/a.jpg")), report)
 
 
@@ -280,7 +288,7 @@ def test_a_missing_size_is_the_picture_s(tmp_path: Path) -> None:
     assert region[2:] == (0.1, 0.1, 0.4, 0.6)
 
 
-@pytest.mark.parametrize(("size", "code"), [(SIZE, ""), ((100, 200), "size_transposed"), ((400, 200), "size_mismatch")])
+@pytest.mark.parametrize(("size", "code"), [(SIZE, ""), ((100, 200), "size_mismatch"), ((400, 200), "size_mismatch")])
 def test_a_declared_size_wins_but_is_compared(tmp_path: Path, size: tuple[int, int], code: str) -> None:
     write_coco(tmp_path, [("a.png", "cat", GOOD["coco"])])
     Image.new("L", size).save(tmp_path / "a.png")
@@ -288,7 +296,7 @@ def test_a_declared_size_wins_but_is_compared(tmp_path: Path, size: tuple[int, i
     assert next(iter(dataset))[2:] == (0.1, 0.1, 0.4, 0.6)
     assert dataset.findings.counts() == ({code: 1} if code else {})
     if code:
-        assert f"{size[0]} x {size[1]} in the picture" in dataset.findings.first(code)[0].value
+        assert mentions(dataset.findings.first(code)[0].value, *size)
 
 
 @pytest.mark.parametrize("mark", ["difficult", "truncated", "occluded"])
@@ -298,7 +306,8 @@ def test_marked_objects_are_kept_unless_asked(tmp_path: Path, mark: str) -> None
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("<name>dog", f"<{mark}>1</{mark}><name>dog"), encoding="utf-8")
     kept = rb.read(tmp_path)
-    assert (len(kept), kept.findings.counts()[mark], kept.ledger.kept) == (2, 1, 2)
+    assert (len(kept), kept.findings.counts()["marked"], kept.ledger.kept) == (2, 1, 2)
+    assert [one.value for one in kept.findings.first("marked")] == [mark]
     less = rb.read(tmp_path, drop=[mark])
     assert [region.tag for region in less] == ["cat"]
     assert dict(less.ledger.dropped) == {"left_out": 1}
@@ -308,7 +317,8 @@ def test_marked_objects_are_kept_unless_asked(tmp_path: Path, mark: str) -> None
 def test_crowds_are_kept_unless_asked(tmp_path: Path) -> None:
     write_coco(tmp_path, [("a.jpg", "cat", GOOD["coco"])], iscrowd=1)
     kept = rb.read(tmp_path)
-    assert (kept.findings.counts()["crowd"], kept.ledger.kept) == (1, 1)
+    assert (kept.findings.counts()["marked"], kept.ledger.kept) == (1, 1)
+    assert [one.value for one in kept.findings.first("marked")] == ["crowd"]
     assert dict(rb.read(tmp_path, drop=["crowd"]).ledger.dropped) == {"left_out": 1}
 
 
@@ -338,27 +348,28 @@ def test_only_some_classes(tmp_path: Path) -> None:
 def test_a_class_that_does_not_exist_is_an_option_error(tmp_path: Path) -> None:
     """A slip of the pen must not end in an empty result."""
     write_coco(tmp_path, [("a.jpg", "cat", GOOD["coco"]), ("a.jpg", "dog", GOOD["coco"])])
-    with pytest.raises(OptionError, match="only: no such class, got Cat, cow; the data set has cat, dog"):
+    with raises_mentioning(OptionError, "--only", "Cat", "cow", "cat", "dog"):
         rb.read(tmp_path, only=["Cat", "dog", "cow"])
 
 
 def test_a_mark_that_does_not_exist_is_an_option_error(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="drop: no such mark, got blurred; known: crowd, difficult"):
+    with raises_mentioning(OptionError, "--drop", "blurred", "crowd", "difficult"):
         rb.read(tmp_path, drop=["blurred"])
 
 
 STRICT = {
-    "a dropped box": ((20, 10, 0, 5), True),
-    "an adjusted box": ((-20, 10, 60, 5), True),
-    "rounding noise": ((150, 10, 50.0001, 50), False),
+    "a dropped box": ((20, 10, 0, 5), "empty_box"),
+    "an adjusted box": ((-20, 10, 60, 5), "clipped"),
+    "rounding noise": ((150, 10, 50.0001, 50), ""),
 }
 
 
-@pytest.mark.parametrize(("numbers", "raises"), STRICT.values(), ids=STRICT)
-def test_strict(tmp_path: Path, numbers: tuple[float, ...], raises: bool) -> None:
+@pytest.mark.parametrize(("numbers", "code"), STRICT.values(), ids=STRICT)
+def test_strict(tmp_path: Path, numbers: tuple[float, ...], code: str) -> None:
     write_coco(tmp_path, [("a.jpg", "cat", numbers), ("b.jpg", "cat", GOOD["coco"])])
-    if raises:
-        with pytest.raises(StrictError, match=r"strict reading found 1 (empty_box|clipped)(.|\n)*annotation 1"):
+    if code:
+        [finding] = rb.read(tmp_path).findings.first(code)
+        with raises_mentioning(StrictError, code, 1, finding.place):
             rb.read(tmp_path, strict=True)
     else:
         rb.read(tmp_path, strict=True)
@@ -514,7 +525,7 @@ def test_voc_ledger_adds_up(objects: list[tuple[str, str, list[Any]]]) -> None:
 # --- a reader that counts wrong
 
 
-def raw_annotations(**changes: Any) -> RawAnnotations:
+def raw_annotations(**changes: Any) -> PlacedAnnotations:
     fields: dict[str, Any] = {
         "mode": BoxMode.XYWH_REL,
         "box": np.array([[0.1, 0.1, 0.4, 0.6]]),
@@ -525,20 +536,20 @@ def raw_annotations(**changes: Any) -> RawAnnotations:
         "file": np.zeros(1, np.int32),
         "where": np.ones(1, np.int64),
     }
-    return RawAnnotations(**{**fields, **changes})
+    return PlacedAnnotations(**{**fields, **changes})
 
 
 @pytest.mark.parametrize(("boxes", "images", "what"), [(2, 1, "boxes"), (0, 1, "boxes"), (1, 2, "images")])
 def test_a_reader_that_counts_wrong_is_a_plugin_error(boxes: int, images: int, what: str) -> None:
-    report = Report()
+    report = FindingLog()
     report.file("a.txt")
     report.read(boxes=boxes, images=images)
-    with pytest.raises(PluginError, match=f"the ledger of {what} does not add up: .* defect of the reader"):
+    with raises_mentioning(PluginError, what):
         clean(raw_annotations(), report)
 
 
 def test_a_reader_that_counts_right_passes() -> None:
-    report = Report()
+    report = FindingLog()
     report.file("a.txt")
     report.read(boxes=1, images=1)
     *_, regions, ledger = clean(raw_annotations(), report)
@@ -546,18 +557,17 @@ def test_a_reader_that_counts_right_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "tokens"),
     [
-        ({"box": np.zeros((1, 5))}, "RawAnnotations.box: shape (1, 4) is needed, got (1, 5)"),
-        ({"image": np.zeros(2, np.int32)}, "RawAnnotations.image: shape (1,) is needed, got (2,)"),
-        ({"image": np.ones(1, np.int32)}, "RawAnnotations.image: codes from 0 to 0 are needed, got 1 to 1"),
-        ({"tag": -np.ones(1, np.int32)}, "RawAnnotations.tag: codes from 0 to 0 are needed, got -1 to -1"),
+        ({"box": np.zeros((1, 5))}, ["PlacedAnnotations.box", (1, 4), (1, 5)]),
+        ({"image": np.zeros(2, np.int32)}, ["PlacedAnnotations.image", (1,), (2,)]),
+        ({"image": np.ones(1, np.int32)}, ["PlacedAnnotations.image", 0, 1]),
+        ({"tag": -np.ones(1, np.int32)}, ["PlacedAnnotations.tag", 0, -1]),
     ],
 )
-def test_columns_of_wrong_shape_are_refused(changes: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError) as caught:
+def test_columns_of_wrong_shape_are_refused(changes: dict[str, Any], tokens: list[object]) -> None:
+    with raises_mentioning(ValueError, *tokens):
         raw_annotations(**changes)
-    assert str(caught.value) == told
 
 
 def test_columns_cannot_be_written_to(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -14,7 +15,18 @@ import click
 import pytest
 
 import regionbatch as rb
-from helpers import Box, Result, command, environment, ids_of, process, write_coco, write_id_files, write_json
+from helpers import (
+    Box,
+    Result,
+    command,
+    environment,
+    ids_of,
+    mentions,
+    process,
+    write_coco,
+    write_id_files,
+    write_json,
+)
 from regionbatch_cli.main import commands
 
 if TYPE_CHECKING:
@@ -58,28 +70,25 @@ def lossy(tmp_path: Path) -> Place:
 
 def test_what_was_left_out_as_asked_is_told_too(lossy: Place) -> None:
     result = command("inspect", lossy.data, "--only", "猫")
-    assert "left_out (dropped): left out; as --drop or --only asked" in result.stdout
+    assert mentions(result.stdout, 2, "left_out")
 
 
 def test_a_report_never_replaces_the_data(lossy: Place) -> None:
     labels = next(path for path in lossy.data.rglob("*") if path.is_file())
     content = labels.read_bytes()
     result = command("inspect", lossy.data, "--report", labels)
-    assert (result.status, "no place for a report" in result.stderr) == (1, True)
+    assert (result.status, mentions(result.stderr, labels)) == (1, True)
     assert labels.read_bytes() == content
     both = lossy.folder / "o.jsonl"
     result = lossy.convert("--report", both, to=both)
-    assert (result.status, "o.jsonl is in the output" in result.stderr) == (2, True)
+    assert (result.status, mentions(result.stderr, "--report", both)) == (2, True)
     result = lossy.convert("--report", lossy.folder / "o" / "r.json", to=lossy.folder / "o")
-    assert (result.status, "r.json is in the output" in result.stderr) == (2, True)
+    assert (result.status, mentions(result.stderr, "--report", "r.json")) == (2, True)
 
 
 def test_an_empty_name_is_not_this_folder() -> None:
     result = command("inspect", "")
-    assert (result.status, result.stderr) == (
-        2,
-        "Error: DATASET: an empty name; name a folder or a file, or . for this folder\n",
-    )
+    assert (result.status, mentions(result.stderr, "DATASET"), result.stderr.count("\n")) == (2, True, 1)
 
 
 @pytest.mark.parametrize("target", [".", ".."])
@@ -87,17 +96,20 @@ def test_the_output_cannot_be_this_folder(
     lossy: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
     """It would be replaced, and whoever is in it would be nowhere."""
-    (tmp_path / "empty").mkdir()
-    monkeypatch.chdir(tmp_path / "empty")
-    result = lossy.convert(to=target)
-    assert (result.status, "the current folder cannot be replaced; name a folder in it" in result.stderr) == (1, True)
+    (tmp_path / "empty" / "here").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "empty" / "here")
+    before = sorted(tmp_path.rglob("*"))
+    result = lossy.convert("--overwrite", to=target)
+    assert (result.status, result.stderr.count("\n")) == (1, 1)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "empty" / "here").samefile(".")
 
 
 def test_a_folder_called_like_markup(tmp_path: Path) -> None:
     folder = write_coco(tmp_path / "set [/b] [v1]", [("a.jpg", "cat", (1, 2, 30, 4))])
     result = command("inspect", folder)
     assert (result.status, result.stderr) == (0, "")
-    assert result.stdout.startswith(f"{folder}: coco (annotations.json)\n")
+    assert mentions(result.stdout.splitlines()[0], folder, "coco", "annotations.json")
 
 
 def test_names_tell_the_terminal_nothing(tmp_path: Path) -> None:
@@ -110,8 +122,8 @@ def test_names_tell_the_terminal_nothing(tmp_path: Path) -> None:
 def test_inspect_tells_what_is_there(lossy: Place) -> None:
     run = command("inspect", lossy.data)
     assert run.stderr == ""
-    for text in ("coco", "猫", "big cat", "3 read = 1 kept + 1 adjusted + 1 dropped", "clipped", "annotation 3"):
-        assert text in run.stdout
+    assert mentions(run.stdout, "coco", "猫", "big cat", "clipped", "empty_box", "instances 1.json: annotation 3")
+    assert re.search(r"\b3\b.*\b1\b.*\b1\b.*\b1\b", run.stdout), "what became of the boxes"
     assert sorted(path.name for path in lossy.data.iterdir()) == ["instances 1.json"], "it changes nothing"
 
 
@@ -121,8 +133,7 @@ def test_convert_writes_what_the_library_makes(place: Place) -> None:
     batches = rb.batches(dataset, tag_ids=place.ids[1], image_ids=place.ids[3])
     assert run.status == 0
     assert place.written() == {"batch-00001.json": batches[0].to_json()}
-    assert f"wrote 2 regions in 1 batch to {place.out}" in run.stdout
-    assert "2 read = 2 kept + 0 adjusted + 0 dropped" in run.stdout
+    assert mentions(run.stdout, 2, 1, place.out)
 
 
 @pytest.mark.parametrize("subcommand", ["inspect", "convert"])
@@ -147,13 +158,11 @@ def test_statuses(place: Place, subcommand: str) -> None:
 def test_strict_writes_nothing(lossy: Place) -> None:
     run = lossy.convert("--strict")
     assert run.status == 1
-    assert "strict reading found" in run.stderr
+    assert mentions(run.stderr, "1 empty_box", "1 clipped")
     assert not lossy.out.exists()
     report = lossy.folder / "why.json"
     assert lossy.convert("--strict", "--report", report).status == 1
     assert json.loads(report.read_bytes())["counts"] == command("inspect", lossy.data, "--json").json["findings"]
-    assert "1 empty_box" in run.stderr
-    assert "1 clipped" in run.stderr
     assert not lossy.out.exists()
     assert command("convert", lossy.data, "-o", lossy.folder / "o.jsonl", *lossy.ids, "--strict").status == 1
     assert not (lossy.folder / "o.jsonl").exists()
@@ -166,7 +175,7 @@ def test_strict_stops_at_what_the_ids_bring_about(place: Place) -> None:
     options: list[str | Path] = ["--tags", tags, *place.ids[2:]]
     strict = command("convert", place.data, "-o", place.out, *options, "--strict")
     assert strict.status == 1
-    assert "strict reading found 1 duplicate" in strict.stderr
+    assert mentions(strict.stderr, 1, "duplicate")
     assert not place.out.exists()
     assert command("convert", place.data, "-o", place.out, *options).status == 3
 
@@ -188,8 +197,7 @@ def test_formats() -> None:
     listed = command("formats", "--json").json
     assert {"coco", "voc", "yolo"} <= set(listed)
     for name, one in listed.items():
-        assert f"{name} (" in run.stdout
-        assert all(option in run.stdout for option in one["options"])
+        assert mentions(run.stdout, name, *one["options"])
     assert listed["voc"]["options"] == ["split", "image_dir", "voc_origin"]
 
 
@@ -198,8 +206,7 @@ def test_payloads_on_standard_output_are_alone_there(place: Place) -> None:
     assert run.status == 0
     assert [json.loads(line) for line in run.stdout.splitlines()]
     assert len(run.stdout.splitlines()) == 1
-    assert "2 read = 2 kept" in run.stderr
-    assert "wrote 2 regions in 1 batch to standard output" in run.stderr
+    assert mentions(run.stderr, 2, 1)
     assert place.convert("-q", to="-") == (0, run.stdout, "")
     xml = place.convert("--payload", "xml", to="-")
     assert xml.stdout.startswith("<ImageRegionCreateBatch>")
@@ -209,17 +216,17 @@ def test_quiet_prints_errors_only(lossy: Place) -> None:
     assert lossy.convert("-q") == (3, "", "")
     assert command("inspect", "-q", lossy.data) == (3, "", "")
     again = lossy.convert("-q")
-    assert again.stdout == ""
-    assert "exists already" in again.stderr
+    assert (again.status, again.stdout) == (1, "")
+    assert mentions(again.stderr, lossy.out, "--overwrite")
 
 
 def test_verbose_tells_more(tmp_path: Path) -> None:
     place = Place(tmp_path, *[("a.jpg", "cat", (number, 5, 0, 5)) for number in range(9)])
     brief, long = command("inspect", place.data), command("inspect", "-v", place.data)
-    assert "annotation 3" in brief.stdout
-    assert "annotation 4" not in brief.stdout
-    assert "… and 6 more; --report FILE has them all" in brief.stdout
-    assert "annotation 9" in long.stdout
+    place_of = "instances 1.json: annotation {}".format
+    assert mentions(brief.stdout, place_of(3), 6, "--report")
+    assert not mentions(brief.stdout, place_of(4))
+    assert mentions(long.stdout, place_of(9))
 
 
 def test_a_report_has_every_finding(lossy: Place) -> None:
@@ -235,7 +242,8 @@ def test_a_report_that_cannot_be_written_is_an_error(lossy: Place) -> None:
     (lossy.folder / "file").touch()
     run = command("inspect", lossy.data, "--report", lossy.folder / "file" / "r.json", "--accept-drops")
     assert run.status == 1
-    assert re.search(r"^Error: .*r\.json: the report cannot be written, got .*; choose another path\n$", run.stderr)
+    assert mentions(run.stderr, lossy.folder / "file" / "r.json")
+    assert run.stderr.count("\n") == 1
 
 
 def test_classes_are_renamed(place: Place) -> None:
@@ -253,11 +261,11 @@ def test_what_has_no_id_can_be_left_out(place: Place) -> None:
     options: list[str | Path] = ["--tags", tags, *place.ids[2:]]
     run = command("convert", place.data, "-o", place.out, *options)
     assert run.status == 1
-    assert "tag names: 1 with 1 boxes have no id, got big cat (1 boxes)" in run.stderr
+    assert mentions(run.stderr, 1, "big cat")
     assert not place.out.exists()
-    run = command("convert", place.data, "-o", place.out, *options, "--skip-unresolved")
+    run = command("convert", place.data, "-o", place.out, *options, "--skip-unresolved", "--json")
     assert run.status == 0
-    assert "2 read = 1 kept + 0 adjusted + 1 dropped" in run.stdout
+    assert run.json["boxes"] == {"read": 2, "kept": 1, "adjusted": {}, "dropped": {"unresolved": 1}}
 
 
 def test_a_second_run_is_refused_and_an_overwriting_one_is_the_same(place: Place) -> None:
@@ -265,7 +273,8 @@ def test_a_second_run_is_refused_and_an_overwriting_one_is_the_same(place: Place
     first = place.written()
     again = place.convert()
     assert again.status == 1
-    assert again.stderr == f"Error: {place.out}: exists already; choose another name, or replace it with --overwrite\n"
+    assert mentions(again.stderr, place.out, "--overwrite")
+    assert again.stderr.count("\n") == 1
     assert place.convert("--overwrite").status == 0
     assert place.written() == first
 
@@ -273,106 +282,66 @@ def test_a_second_run_is_refused_and_an_overwriting_one_is_the_same(place: Place
 def test_an_output_that_exists_is_told_before_the_work(place: Place) -> None:
     place.convert()
     run = command("convert", place.folder / "nothing", "-o", place.out, *place.ids)
-    assert "exists already" in run.stderr
+    assert (run.status, mentions(run.stderr, place.out, "--overwrite")) == (1, True)
 
 
 def test_an_option_of_another_format_is_wrong_usage(place: Place) -> None:
     run = command("inspect", place.data, "--voc-origin", "1")
     assert run.status == 2
-    assert "the coco reader has no such option" in run.stderr
+    assert mentions(run.stderr, "--voc-origin", "coco")
 
 
 # --- mistakes
 
-MISTAKES: dict[str, tuple[str, int, str]] = {
-    "no such path": ("inspect {here}/nothing", 1, r"nothing: there is no such file or folder; check the path"),
-    "no such format": ("inspect {data} --format cooc", 1, r"--format: .*got cooc; did you mean coco\?"),
-    "no such format at all": ("inspect {data} --format x", 1, r"got x; known formats: coco, voc, yolo"),
-    "another format": ("inspect {data} --format voc", 1, r": no XML file here; "),
-    "no data set": ("inspect {empty}", 1, r"empty: no data set that a reader knows; .*--format"),
-    "a picture": ("inspect {here}/a.png", 1, r"a\.png: no data set that a reader knows"),
-    "no such split": ("inspect {data} --split night", 1, r"no such split, got --split night; .* has no splits"),
-    "no such folder of pictures": (
-        "inspect {data} --image-dir {here}/none",
-        2,
-        r"--image-dir: there is no such folder, got .*none; check the path",
-    ),
-    "no such mark": ("inspect {data} --drop blurred", 2, r"drop: no such mark, got blurred; known: crowd"),
-    "no such class": ("inspect {data} --only dog", 2, r"only: no such class, got dog; the data set has 猫, big cat"),
-    "no such choice": ("inspect {data} --coco-boxes inches", 2, r"'inches' is not one of 'auto', 'pixels'"),
-    "no such option": ("inspect {data} --colour", 2, r"No such option.*--colour"),
-    "an option of a plugin without a value": ("inspect {data} -O colour", 2, r"--option: NAME=VALUE is needed, got"),
-    "an option of a plugin that is none": ("inspect {data} -O strict=1", 2, r"--option: strict is no option of a plug"),
+MISTAKES: dict[str, tuple[str, int, list[str]]] = {
+    "no such path": ("inspect {here}/nothing", 1, ["nothing"]),
+    "no such format": ("inspect {data} --format cooc", 1, ["--format", "cooc", "coco"]),
+    "no such format at all": ("inspect {data} --format x", 1, ["--format", "x", "coco", "voc", "yolo"]),
+    "another format": ("inspect {data} --format voc", 1, ["XML"]),
+    "no data set": ("inspect {empty}", 1, ["empty", "--format"]),
+    "a picture": ("inspect {here}/a.png", 1, ["a.png", "--format"]),
+    "no such split": ("inspect {data} --split night", 1, ["--split", "night"]),
+    "no such folder of pictures": ("inspect {data} --image-dir {here}/none", 2, ["--image-dir", "none"]),
+    "no such mark": ("inspect {data} --drop blurred", 2, ["--drop", "blurred", "crowd"]),
+    "no such class": ("inspect {data} --only dog", 2, ["--only", "dog", "猫", "big cat"]),
+    "no such choice": ("inspect {data} --coco-boxes inches", 2, ["--coco-boxes", "inches", "auto", "pixels"]),
+    "no such option": ("inspect {data} --colour", 2, ["--colour"]),
+    "an option of a plugin without a value": ("inspect {data} -O colour", 2, ["--option", "NAME=VALUE", "colour"]),
+    "an option of a plugin that is none": ("inspect {data} -O strict=1", 2, ["--option", "strict"]),
     "an option of a plugin that is given otherwise": (
         "inspect {data} -O split=x --split y",
         2,
-        r"--option: split is no option of a plugged-in reader; see regionbatch --help",
+        ["--option", "split"],
     ),
-    "an option that no reader has": (
-        "inspect {data} -O colour=red",
-        2,
-        r"--colour: the coco reader has no such option; ",
-    ),
-    "no argument": ("inspect", 2, r"Missing argument 'DATASET'"),
-    "no such command": ("inpsect {data}", 2, r"No such command 'inpsect'"),
-    "broken JSON": ("inspect {here}/broken.json", 1, r"broken\.json:\d+: .*; repair the file"),
-    "other JSON": ("inspect {here}/tags.json", 1, r"tags\.json: not a COCO data set, got .*; needed is"),
-    "an empty JSON": ("inspect {here}/empty.json", 1, r"empty\.json: .*empty"),
-    "no ids": ("convert {data} -o {out}", 2, r"Missing option '--tags'"),
-    "no output": ("convert {data} {ids}", 2, r"Missing option '-o' / '--output'"),
-    "no such ids": (
-        "convert {data} -o {out} --tags {here}/x.json {images}",
-        1,
-        r"x\.json: cannot be read, got No such",
-    ),
-    "ids that are no JSON": (
-        "convert {data} -o {out} --tags {here}/broken.json {images}",
-        1,
-        r"broken\.json:\d+: not JSON",
-    ),
-    "ids that are none": (
-        "convert {data} -o {out} --tags {here}/bad.json {images}",
-        1,
-        r"the id of 猫 is no UUID, got '7'; ",
-    ),
-    "ids of other names": (
-        "convert {data} -o {out} --tags {here}/images.json {images}",
-        1,
-        r"tag names: 2 .* have no id, got 猫",
-    ),
-    "images as tags": ("convert {data} -o {out} {ids} --images {here}/tags.json", 1, r"image names: 2 .* have no id"),
-    "a map without =": ("convert {data} -o {out} {ids} --map 猫", 2, r"--map: OLD=NEW is needed, got 猫; as"),
-    "a map of nothing": (
-        "convert {data} -o {out} {ids} --map dog=cat",
-        1,
-        r"--map: no such class .* got dog; it has 猫",
-    ),
-    "no such map": ("convert {data} -o {out} {ids} --map-file {here}/x.json", 1, r"x\.json: cannot be read, .*; check"),
-    "XML lines": (
-        "convert {data} -o {here}/o.jsonl {ids} --payload xml",
-        2,
-        r"o\.jsonl: a \.jsonl file takes JSON, got",
-    ),
-    "JSON twice": ("convert {data} -o - {ids} --json", 2, r"--json and -o - both want standard output; "),
-    "an output in a file": ("convert {data} -o {here}/a.png/out {ids}", 1, r"a\.png.out: cannot be written, got .*; "),
-    "an output that is a file": ("convert {data} -o {here}/a.png {ids}", 1, r"a file of that name is there; choose"),
-    "an output of something else": (
-        "convert {data} -o {data} {ids} --overwrite",
-        1,
-        r"holds other files than payloads, got",
-    ),
-    "a report on a folder": ("inspect {data} --report {data}", 2, r"'--report': File .* is a directory"),
-    "names of classes nowhere": (
-        "inspect {yolo} --names {here}/x.txt",
-        1,
-        r"--names: there is no such file, got .*x\.txt; ",
-    ),
-    "no names of classes": ("inspect {yolo}", 1, r": no class names, got .*; name a list with --names"),
+    "an option that no reader has": ("inspect {data} -O colour=red", 2, ["colour", "coco"]),
+    "no argument": ("inspect", 2, ["DATASET"]),
+    "no such command": ("inpsect {data}", 2, ["inpsect"]),
+    "broken JSON": ("inspect {here}/broken.json", 1, ["broken.json:2"]),
+    "other JSON": ("inspect {here}/tags.json", 1, ["tags.json"]),
+    "an empty JSON": ("inspect {here}/empty.json", 1, ["empty.json"]),
+    "no ids": ("convert {data} -o {out}", 2, ["--tags"]),
+    "no output": ("convert {data} {ids}", 2, ["--output"]),
+    "no such ids": ("convert {data} -o {out} --tags {here}/x.json {images}", 1, ["x.json"]),
+    "ids that are no JSON": ("convert {data} -o {out} --tags {here}/broken.json {images}", 1, ["broken.json:2"]),
+    "ids that are none": ("convert {data} -o {out} --tags {here}/bad.json {images}", 1, ["bad.json", "猫", "7"]),
+    "ids of other names": ("convert {data} -o {out} --tags {here}/images.json {images}", 1, ["2", "猫", "--map"]),
+    "images as tags": ("convert {data} -o {out} {ids} --images {here}/tags.json", 1, ["2", "b.jpg"]),
+    "a map without =": ("convert {data} -o {out} {ids} --map 猫", 2, ["--map", "OLD=NEW", "猫"]),
+    "a map of nothing": ("convert {data} -o {out} {ids} --map dog=cat", 1, ["--map", "dog", "猫"]),
+    "no such map": ("convert {data} -o {out} {ids} --map-file {here}/x.json", 1, ["x.json"]),
+    "XML lines": ("convert {data} -o {here}/o.jsonl {ids} --payload xml", 2, ["o.jsonl", "--payload", "xml"]),
+    "JSON twice": ("convert {data} -o - {ids} --json", 2, ["--json", "-o"]),
+    "an output in a file": ("convert {data} -o {here}/a.png/out {ids}", 1, ["a.png"]),
+    "an output that is a file": ("convert {data} -o {here}/a.png {ids}", 1, ["a.png"]),
+    "an output of something else": ("convert {data} -o {data} {ids} --overwrite", 1, ["instances 1.json"]),
+    "a report on a folder": ("inspect {data} --report {data}", 2, ["--report"]),
+    "names of classes nowhere": ("inspect {yolo} --names {here}/x.txt", 1, ["--names", "x.txt"]),
+    "no names of classes": ("inspect {yolo}", 1, ["--names"]),
 }
 
 
-@pytest.mark.parametrize(("line", "status", "told"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_answered_with_what_to_do(place: Place, line: str, status: int, told: str) -> None:
+@pytest.mark.parametrize(("line", "status", "tokens"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_answered_with_what_to_do(place: Place, line: str, status: int, tokens: list[str]) -> None:
     """One line on standard error, nothing on standard output, nothing written, and never a traceback."""
     here = place.folder
     (here / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
@@ -394,12 +363,10 @@ def test_a_mistake_is_answered_with_what_to_do(place: Place, line: str, status: 
     run = command(*words)
     assert run.status == status, run
     assert run.stdout == ""
-    assert re.search(told, run.stderr), run.stderr
+    assert mentions(run.stderr, *tokens)
     message = run.stderr[run.stderr.index("Error: ") :]
     assert message.count("\n") == 1, "one line"
     assert "Traceback" not in run.stderr
-    if not run.stderr.startswith("Usage:"):
-        assert re.fullmatch(r"Error: .+: .+; .+\n", message), "PLACE: WHAT; NEXT STEP"
     assert sorted(here.rglob("*")) == before
 
 
@@ -429,7 +396,7 @@ def test_the_module_is_the_command(place: Place) -> None:
     assert (run.returncode, run.stderr) == (0, "")
     assert len(place.written()) == 1
     version = process("-m", "regionbatch_cli", "--version", cwd=place.folder)
-    assert version.stdout == f"regionbatch, version {rb.__version__}\n"
+    assert mentions(version.stdout, "regionbatch", rb.__version__)
 
 
 def test_a_relative_path_will_do(place: Place) -> None:
@@ -469,7 +436,7 @@ def test_standard_output_on_a_full_disk_is_an_error(place: Place, words: str) ->
         run = start(*line, stdout=full)
     status, stderr = wait_for(run)
     assert status == 1
-    assert re.search(r"Error: .*: cannot be written, got No space left on device; .+", stderr), stderr
+    assert mentions(stderr, os.strerror(errno.ENOSPC)), stderr
     assert "Traceback" not in stderr
     assert "Exception ignored" not in stderr
 
@@ -490,7 +457,8 @@ def test_ctrl_c_stops_and_leaves_nothing_half_written(place: Place, overwrite: b
     status, stderr = wait_for(run)
     os.close(writer)
     assert status == 130
-    assert stderr.strip() == "Stopped. Nothing was left half written."
+    assert len(stderr.strip().splitlines()) == 1
+    assert "Traceback" not in stderr
     assert (place.written() if place.out.exists() else None) == before
 
 
@@ -510,7 +478,7 @@ def test_a_terminal_has_a_progress_bar(large: Place) -> None:
     shown = b"".join(read_terminal(ours))
     stdout, _ = run.communicate(timeout=60)
     assert b"\x1b[" in shown
-    assert b"writing payloads" in shown
+    assert b"100%" in shown
     assert b"\x1b[" not in stdout
 
 
@@ -546,8 +514,8 @@ def test_help_of_all() -> None:
     run = command("--help")
     assert run.status == 0
     assert all(name in run.stdout for name in COMMANDS)
-    assert "Exit status" in run.stdout
-    assert "Example" in run.stdout
+    assert mentions(run.stdout, 0, 1, 2, 3), "the exit statuses"
+    assert re.search(r"^ +regionbatch inspect ", run.stdout, re.MULTILINE), "an example"
     assert command("-h").stdout == run.stdout
 
 
@@ -555,14 +523,14 @@ def test_help_of_all() -> None:
 def test_help_of_each_command(name: str) -> None:
     run = command(name, "--help")
     assert run.status == 0
-    assert re.search(rf"Examples?:\n +regionbatch {name}", run.stdout), "it has an example"
+    assert re.search(rf"^ +regionbatch {name}\b", run.stdout, re.MULTILINE), "it has an example"
     one = commands.commands[name]
     assert one.help
     for parameter in one.params:
         if isinstance(parameter, click.Option):
             assert parameter.help, f"{parameter.name} has no help"
-            assert parameter.help.endswith("."), f"{parameter.name}: a sentence"
-            assert all(spelling in run.stdout for spelling in parameter.opts)
+            assert re.search(r"\.( \[default: .*\])?$", parameter.help), f"{parameter.name}: a sentence"
+            assert parameter.hidden or all(spelling in run.stdout for spelling in parameter.opts)
 
 
 def test_an_option_means_the_same_wherever_it_stands() -> None:

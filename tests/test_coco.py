@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import regionbatch as rb
-from helpers import ROOT
+from helpers import ROOT, mentions, raises_mentioning
 from regionbatch.errors import DatasetError, UnknownFormatError
 
 CATEGORIES = [{"id": 1, "name": "cat"}]
@@ -71,15 +71,15 @@ def test_results_that_pycocotools_loaded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("record", "code", "value"),
     [
-        ({"image_id": None}, "unknown_image", "got None;"),
-        ({"image_id": [1]}, "unknown_image", "got [1];"),
-        ({"category_id": 1.5}, "unknown_category", "got 1.5;"),
-        ({"category_id": "two"}, "unknown_category", "got two;"),
-        ({"image_id": 2**65}, "unknown_image", f"got {2**65};"),
-        ({"image_id": 2}, "ambiguous_id", "got image 2;"),
-        ({"category_id": 2}, "ambiguous_id", "got category 2;"),
-        ({"category_id": 3}, "unknown_class", "got category 3;"),
-        ({"bbox": None, "segmentation": [[1, 2, 3]]}, "not_a_box", "got segmentation [[1, 2, 3]];"),
+        ({"image_id": None}, "unknown_image", "None"),
+        ({"image_id": [1]}, "unknown_image", "[1]"),
+        ({"category_id": 1.5}, "unknown_category", "1.5"),
+        ({"category_id": "two"}, "unknown_category", "two"),
+        ({"image_id": 2**65}, "unknown_image", str(2**65)),
+        ({"image_id": 2}, "ambiguous_id", "image 2"),
+        ({"category_id": 2}, "ambiguous_id", "category 2"),
+        ({"category_id": 3}, "unknown_class", "category 3"),
+        ({"bbox": None, "segmentation": [[1, 2, 3]]}, "not_a_box", "segmentation [[1, 2, 3]]"),
     ],
 )
 def test_findings_show_what_stands_there(tmp_path: Path, record: dict[str, Any], code: str, value: str) -> None:
@@ -87,7 +87,7 @@ def test_findings_show_what_stands_there(tmp_path: Path, record: dict[str, Any],
     categories = [*CATEGORIES, {"id": 2, "name": "dog"}, {"id": 2, "name": "cow"}, {"id": 3, "name": None}]
     path = write(tmp_path / "a.json", coco({**RECORD, **record}, images=images, categories=categories))
     dataset = rb.read(path)
-    assert value in dataset.findings.first(code, 1)[0].message
+    assert dataset.findings.first(code, 1)[0].value == value
     assert not len(dataset)
 
 
@@ -119,7 +119,7 @@ def test_a_data_set_behind_six_hundred_other_files(tmp_path: Path) -> None:
 
 def test_what_is_no_data_set_is_named(tmp_path: Path) -> None:
     write(tmp_path / "set" / "a.json", {"shapes": [], "imagePath": "a.jpg"})
-    with pytest.raises(UnknownFormatError, match="the JSON files here are a labelme file"):
+    with raises_mentioning(UnknownFormatError, tmp_path / "set", "labelme"):
         rb.read(tmp_path / "set")
 
 
@@ -128,7 +128,7 @@ def test_links_that_lead_out_are_named(tmp_path: Path) -> None:
     path = write(tmp_path / "elsewhere" / "a.json", coco(RECORD))
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "train.json").symlink_to(path)
-    with pytest.raises(UnknownFormatError, match=r"links that lead out of it are not followed: train\.json"):
+    with raises_mentioning(UnknownFormatError, tmp_path / "set", "train.json"):
         rb.read(tmp_path / "set")
 
 
@@ -138,12 +138,13 @@ def test_the_decisions_of_all_splits_are_told(tmp_path: Path) -> None:
         write(tmp_path / f"captions_{split}.json", coco({"id": 1, "image_id": 1, "caption": "A cat."}))
     decisions = rb.read(tmp_path).decisions
     assert decisions["coco_json"].startswith("instances_train.json, instances_val.json (")
-    assert decisions["bbox_format"] == "ltrb (as declared in instances_train.json, instances_val.json)"
+    assert decisions["bbox_format"].startswith("ltrb ")
+    assert mentions(decisions["bbox_format"], "instances_train.json", "instances_val.json")
 
 
 def test_no_boxes_decide_nothing(tmp_path: Path) -> None:
     assert "coco_boxes" not in rb.read(write(tmp_path / "a.json", coco())).decisions
-    with pytest.raises(DatasetError, match="the data set has no splits, leave the option out"):
+    with raises_mentioning(DatasetError, "--split", "val"):
         rb.read(tmp_path, split="val")
 
 

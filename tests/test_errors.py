@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import copy
 import inspect
 import pickle
 import re
@@ -50,6 +51,15 @@ def test_a_message_stays_as_it_is(error: type[Exception]) -> None:
     assert str(error("a.xml:3: what, got 5; do this")) == "a.xml:3: what, got 5; do this"
     copy = pickle.loads(pickle.dumps(error("a: b, got c; d")))
     assert (type(copy), str(copy)) == (error, "a: b, got c; d")
+
+
+@pytest.mark.parametrize("error", CLASSES.values(), ids=CLASSES)
+def test_an_error_carries_its_place_and_the_option_that_decides(error: type[errors.RegionBatchError]) -> None:
+    assert (error("a").place, error("a").option) == ("", "")
+    made = error("a: b", place="data.yaml:3", option="names")
+    for one in (made, copy.copy(made), pickle.loads(pickle.dumps(made))):
+        assert (type(one), str(one), one.args) == (error, "a: b", ("a: b",))
+        assert (one.place, one.option) == ("data.yaml:3", "names")
 
 
 def test_service_errors_carry_the_code_and_the_status() -> None:

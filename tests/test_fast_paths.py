@@ -18,18 +18,20 @@ from hypothesis import strategies as st
 
 import regionbatch as rb
 from helpers import ROOT, always_helped, id_of
-from regionbatch import boxes, ids, payload
-from regionbatch.readers import files, jsonpieces, text, yolo_pairs, yolo_rows
-from regionbatch.readers.coco import CocoReader
-from regionbatch.readers.voc import VocReader
-from regionbatch.readers.yolo import YoloReader
+from regionbatch import association, boxes, ids, payload
+from regionbatch.files import image_index, text
+from regionbatch.readers.coco import jsonpieces
+from regionbatch.readers.coco.reader import CocoReader
+from regionbatch.readers.voc.reader import VocReader
+from regionbatch.readers.yolo import rows as yolo_rows
+from regionbatch.readers.yolo.reader import YoloReader
 from regionbatch.testing import cases_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from regionbatch.files.image_index import ImageFolder
     from regionbatch.plugins import Reader
-    from regionbatch.readers.files import Folder
     from regionbatch.testing import Case
 
     Patch = Callable[[pytest.MonkeyPatch], None]
@@ -57,16 +59,16 @@ def file_by_file(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(yolo_rows, "_BLOCK", 1)
 
 
-def picture_by_picture(patch: pytest.MonkeyPatch) -> None:
-    """Each picture looked up by itself, and each text file asked whether it is known."""
+def image_by_image(patch: pytest.MonkeyPatch) -> None:
+    """Each image looked up by itself among all, never a whole folder as a set of names."""
 
-    def add_each(pairs: Any, folder: str, listing: Folder, split: str | None) -> None:
-        prefix = f"{folder}/" if folder else ""
-        for name in files.pictures_of(listing):
-            pairs.add_picture(prefix + name, files.split_of_folder(prefix) if split is None else split)
+    def match_all(folder: ImageFolder, wanted: set[str]) -> Iterator[tuple[int, str]]:
+        for image, name in enumerate(folder.names, folder.first):
+            if not wanted.isdisjoint(image_index._names(name)):
+                yield image, name
 
-    patch.setattr(yolo_pairs.Pairs, "_add_listed", add_each)
-    patch.setattr(yolo_pairs.Pairs, "has_all", lambda _pairs, _tree: False)
+    patch.setattr(association._Matching, "_match_folder", lambda *_: None)
+    patch.setattr(image_index, "_matching", match_all)
 
 
 def row_by_row(patch: pytest.MonkeyPatch) -> None:
@@ -81,9 +83,9 @@ def in_two_halves(patch: pytest.MonkeyPatch) -> None:
 
 
 WAYS: dict[str, list[Patch]] = {
-    "coco": [plain_records, pieces_of_64_bytes, row_by_row, in_two_halves],
-    "voc": [row_by_row, in_two_halves],
-    "yolo": [line_by_line, file_by_file, picture_by_picture, row_by_row, in_two_halves],
+    "coco": [plain_records, pieces_of_64_bytes, image_by_image, row_by_row, in_two_halves],
+    "voc": [image_by_image, row_by_row, in_two_halves],
+    "yolo": [line_by_line, file_by_file, image_by_image, row_by_row, in_two_halves],
 }
 SCENE = ROOT / "fixtures" / "scene" / "yolo"
 CASES = {
@@ -100,13 +102,18 @@ def seen(case: Case) -> list[Any]:
     try:
         dataset = rb.read(case.input, format=format, **case.options(READERS[format].options))
     except rb.RegionBatchError as error:
-        return [type(error), str(error)]
+        return [type(error), str(error), error.place, error.option]
     images, regions = dataset.images, dataset.regions
     return [
         list(dataset),
         [dataset.findings.files[file] for file in regions.file],
         [column.tolist() for column in (regions.where, regions.adjusted, images.width, images.height)],
-        [images.names, images.paths, [images.splits[split] if split >= 0 else "" for split in images.split]],
+        [
+            images.names,
+            images.paths,
+            images.exact.tolist(),
+            [images.splits[split] if split >= 0 else "" for split in images.split],
+        ],
         dataset.tags,
         sorted(dataset.findings),
         [dataset.ledger, dict(dataset.decisions)],

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import regionbatch as rb
-from helpers import ROOT, always_helped, process, write_coco
-from regionbatch.readers import helper, jsonpieces
-from regionbatch.readers.coco import _WANTED
+from helpers import ROOT, always_helped, process, raises_mentioning, write_coco
+from regionbatch.readers import helper
+from regionbatch.readers.coco import jsonpieces
+from regionbatch.readers.coco.records import WANTED
 from regionbatch.readers.helper import Helper
 
 if TYPE_CHECKING:
@@ -240,7 +241,7 @@ def test_a_file_that_was_replaced_meanwhile_is_not_mixed_with_the_old_one(tmp_pa
     at = text.index("}, {", text.index('"annotations"')) + 3
     with jsonpieces.document(path) as opened:
         state = jsonpieces._state(opened[0])
-    call = (path, state, "annotations", _WANTED["annotations"], at, 1000)
+    call = (path, state, "annotations", WANTED["annotations"], at, 1000)
     assert [piece.records for piece in jsonpieces._from_middle(*call)] == [1]
     path.write_text(text + " ", encoding="utf-8")
     assert list(jsonpieces._from_middle(*call)) == []
@@ -263,5 +264,5 @@ def test_what_is_wrong_in_the_second_half_is_told_as_in_the_first(
     assert len(dataset) == 39
     assert [finding.code for finding in dataset.findings if finding.place.endswith("annotation 36")] == ["not_a_box"]
     path.write_text(json.dumps(content)[:-40], encoding="utf-8")
-    with pytest.raises(rb.DatasetError, match="cut off"):
+    with raises_mentioning(rb.DatasetError, "annotations.json:1"):
         rb.read(path)

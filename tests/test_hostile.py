@@ -7,14 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 import regionbatch as rb
-from helpers import ROOT, write_yolo
+from helpers import ROOT, mentions, raises_mentioning, write_yolo
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 POSIX = os.name == "posix"
@@ -22,23 +23,34 @@ SECONDS = 20
 MEBIBYTES = 700
 
 
-def run_bounded(path: Path, format: str) -> str:  # noqa: A002 - the keyword of `read`
-    """Read in a process of its own, with a limit on time and memory; what it printed."""
+class Outcome(NamedTuple):
+    """What reading came to: the account of the boxes and the findings by code, or an error."""
+
+    read: int = 0
+    kept: int = 0
+    dropped: int = 0
+    findings: Mapping[str, int] = {}
+    error: str = ""
+
+
+def run_bounded(path: Path, format: str) -> Outcome:  # noqa: A002 - the keyword of `read`
+    """Read in a process of its own, with a limit on time and memory."""
     code = (
-        "import resource, sys, regionbatch as rb\n"
+        "import json, resource, sys, regionbatch as rb\n"
         f"resource.setrlimit(resource.RLIMIT_AS, ({MEBIBYTES} << 20,) * 2)\n"
         "try:\n"
         "    dataset = rb.read(sys.argv[1], format=sys.argv[2])\n"
-        "    print('read', dataset.ledger, dataset.findings.counts())\n"
+        "    ledger, counts = dataset.ledger, dataset.findings.counts()\n"
+        "    print(json.dumps([ledger.read, ledger.kept, sum(ledger.dropped.values()), counts]))\n"
         "except rb.RegionBatchError as error:\n"
-        "    print('error', str(error)[:2000])\n"
+        "    print(json.dumps([0, 0, 0, {}, str(error)[:2000]]))\n"
     )
     # Fewer threads, so that their stacks do not count against the limit.
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-c", code, str(path), format]
     done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False, env=environment)
     assert done.returncode == 0, done.stderr.decode()[-2000:]
-    return done.stdout.decode()
+    return Outcome(*json.loads(done.stdout))
 
 
 needs_posix = pytest.mark.skipif(not POSIX, reason="limits on memory, pipes and links need POSIX")
@@ -60,10 +72,10 @@ def test_json_nested_a_hundred_thousand_deep(tmp_path: Path, where: str) -> None
     path = tmp_path / "deep.json"
     if where == "in a record":
         path.write_text(coco(GOOD[:-1] + f', "x": {deep}}}'), encoding="utf-8")
-        assert "nested too deep" in run_bounded(path, "coco")
+        assert mentions(run_bounded(path, "coco").error, "deep.json")
     else:
         path.write_text(coco(GOOD, after=f', "x": {deep}'), encoding="utf-8")
-        assert "1 read = 1 kept" in run_bounded(path, "coco")
+        assert run_bounded(path, "coco")[:2] == (1, 1)
 
 
 @needs_posix
@@ -73,9 +85,8 @@ def test_number_with_a_million_digits(tmp_path: Path) -> None:
     records = [GOOD, GOOD.replace("[10,", f"[{number},"), GOOD.replace('"image_id": 1', f'"image_id": {number}')]
     path.write_text(coco(", ".join(records)), encoding="utf-8")
     told = run_bounded(path, "coco")
-    assert "3 read = 1 kept" in told
-    assert "'not_a_box': 1" in told
-    assert "'unknown_image': 1" in told
+    assert told[:2] == (3, 1)
+    assert (told.findings["not_a_box"], told.findings["unknown_image"]) == (1, 1)
 
 
 @needs_posix
@@ -92,8 +103,7 @@ def test_two_gigabyte_line(tmp_path: Path, content: str) -> None:
             file.seek(2 * 2**30)
             file.write(b'"}]}' if content == "one long string" else b"x")
     told = run_bounded(path, "coco")
-    assert told.startswith("error")
-    assert "huge.json" in told
+    assert mentions(told.error, "huge.json")
 
 
 @needs_posix
@@ -107,8 +117,8 @@ def test_label_file_of_two_gigabytes(tmp_path: Path, format: str, name: str) -> 
         file.seek(2 * 2**30)
         file.write(b"x")
     told = run_bounded(tmp_path, format)
-    assert "1 read = 1 kept" in told
-    assert "'unreadable_file': 1" in told
+    assert told[:2] == (1, 1)
+    assert told.findings["unreadable_file"] == 1
 
 
 VOC = """<annotation><filename>b.jpg</filename><size><width>100</width><height>100</height></size>
@@ -128,8 +138,8 @@ def test_billion_laughs(tmp_path: Path) -> None:
     bomb = f"<!DOCTYPE annotation [{entities}]>{VOC.replace('cat', '&a11;')}"
     (voc_folder(tmp_path) / "bomb.xml").write_text(bomb, encoding="utf-8")
     told = run_bounded(tmp_path, "voc")
-    assert "1 read = 1 kept" in told
-    assert "'unsafe_xml': 1" in told
+    assert told[:2] == (1, 1)
+    assert told.findings["unsafe_xml"] == 1
 
 
 def test_external_entity_is_never_fetched(tmp_path: Path) -> None:
@@ -169,9 +179,9 @@ def test_label_file_that_is_no_file(tmp_path: Path, format: str, name: str, kind
     else:
         odd.symlink_to(odd)
     told = run_bounded(tmp_path, format)
-    assert "1 read = 1 kept" in told
+    assert told[:2] == (1, 1)
     if kind != "folder":  # a folder called a.txt is a folder, and may hold labels itself
-        assert "'unreadable_file': 1" in told
+        assert told.findings["unreadable_file"] == 1
 
 
 @needs_posix
@@ -228,9 +238,8 @@ def test_a_folder_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(os, "scandir", refuse)
     dataset = rb.read(folder)
-    told = [(one.code, one.file, one.value) for one in dataset.findings if one.code == "unreadable_file"]
-    what = "a folder that may not be opened; whatever is in it was not read"
-    assert told == [("unreadable_file", f"{closed.name}/private", what)]
+    [finding] = dataset.findings.first("unreadable_file")
+    assert (finding.file, bool(finding.value)) == (f"{closed.name}/private", True)
     assert dataset.ledger.images.lost == 1
 
 
@@ -240,8 +249,7 @@ def test_folders_that_link_in_a_circle(tmp_path: Path) -> None:
     (tmp_path / "labels" / "b.txt").write_text("0 .5 .5 .2 .2\n", encoding="utf-8")
     (tmp_path / "labels" / "again").symlink_to(tmp_path)
     (tmp_path / "other").symlink_to(tmp_path / "labels")
-    told = run_bounded(tmp_path, "yolo")
-    assert told.startswith("read")
+    assert not run_bounded(tmp_path, "yolo").error
 
 
 @needs_posix
@@ -249,12 +257,12 @@ def test_folders_without_end(tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*["a"] * 90)
     deep.mkdir(parents=True)
     (deep / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n", encoding="utf-8")
-    with pytest.raises(rb.DatasetError, match=r"^a/a: folders too deep, got more than 64; name a folder further down"):
+    with raises_mentioning(rb.DatasetError, "a/a", 64):
         rb.read(tmp_path)
 
 
 def test_a_name_that_is_too_long() -> None:
-    with pytest.raises(rb.DatasetNotFoundError, match="there is no such file or folder"):
+    with pytest.raises(rb.DatasetNotFoundError):
         rb.read("a" * 5_000)
 
 
@@ -313,8 +321,7 @@ def test_mask_that_lies_about_its_size(tmp_path: Path) -> None:
     ]
     path = tmp_path / "masks.json"
     path.write_text(coco(", ".join([GOOD, *records])), encoding="utf-8")
-    told = run_bounded(path, "coco")
-    assert "11 read = 1 kept + 0 adjusted + 10 dropped" in told
+    assert run_bounded(path, "coco")[:3] == (11, 1, 10)
 
 
 @needs_posix
@@ -325,13 +332,13 @@ def test_yaml_that_grows(tmp_path: Path) -> None:
     (tmp_path / "labels" / "b.txt").write_text("0 .5 .5 .2 .2\n", encoding="utf-8")
     (tmp_path / "data.yaml").write_text("\n".join([*lines, "names: *a9"]), encoding="utf-8")
     told = run_bounded(tmp_path, "yolo")
-    assert told.startswith(("read", "error"))
+    assert told.error or told.read
 
 
 @needs_posix
 def test_yaml_nested_deep(tmp_path: Path) -> None:
     (tmp_path / "data.yaml").write_text("names: " + "[" * 50_000, encoding="utf-8")
-    assert run_bounded(tmp_path, "yolo").startswith("error")
+    assert run_bounded(tmp_path, "yolo").error
 
 
 @needs_posix
@@ -343,7 +350,7 @@ def test_picture_that_is_a_bomb(tmp_path: Path) -> None:
     path.write_text(
         coco(GOOD).replace("a.jpg", "a.png").replace('"width": 100, "height": 100', '"x": 1'), encoding="utf-8"
     )
-    assert run_bounded(path, "coco").startswith("read")
+    assert not run_bounded(path, "coco").error
 
 
 @needs_posix
@@ -354,7 +361,7 @@ def test_links_that_branch(tmp_path: Path) -> None:
         for name in "ab":
             (tmp_path / "set" / str(depth) / name).symlink_to(tmp_path / "set" / str(depth + 1))
     write_yolo(tmp_path / "set" / "30", [("a.jpg", "cat", (0.5, 0.5, 0.2, 0.2))])
-    assert "2 read = 2 kept" in run_bounded(tmp_path / "set", "yolo"), "its own way, and that by one link"
+    assert run_bounded(tmp_path / "set", "yolo")[:2] == (2, 2), "its own way, and that by one link"
 
 
 @needs_posix
@@ -363,7 +370,8 @@ def test_names_that_lead_to_folders_that_are_not_there(tmp_path: Path) -> None:
     images = [{"id": n, "file_name": f"{n}/{deep}/{n}.jpg", "width": 9, "height": 9} for n in range(20_000)]
     content = {"images": images, "categories": [], "annotations": []}
     (tmp_path / "a.json").write_text(json.dumps(content), encoding="utf-8")
-    assert "0 read" in run_bounded(tmp_path / "a.json", "coco")
+    told = run_bounded(tmp_path / "a.json", "coco")
+    assert (told.read, told.error) == (0, "")
 
 
 @needs_posix
@@ -373,4 +381,4 @@ def test_counts_of_a_mask_that_are_a_number(tmp_path: Path) -> None:
     path.write_text(
         coco(f'{GOOD}, {{"id": 8, "image_id": 1, "category_id": 1, "segmentation": {shape}}}'), encoding="utf-8"
     )
-    assert "2 read = 1 kept + 0 adjusted + 1 dropped" in run_bounded(path, "coco")
+    assert run_bounded(path, "coco")[:3] == (2, 1, 1)

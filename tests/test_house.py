@@ -11,7 +11,17 @@ from pathlib import Path
 import pytest
 
 import regionbatch
-from helpers import ROOT, imports_of, process, write_coco, write_id_files, write_voc, write_yolo
+from helpers import (
+    ROOT,
+    imports_of,
+    mentions,
+    process,
+    raises_mentioning,
+    write_coco,
+    write_id_files,
+    write_voc,
+    write_yolo,
+)
 
 LIBRARY = ROOT / "converters" / "regionbatch"
 COMMAND = ROOT / "cli" / "regionbatch_cli"
@@ -76,8 +86,18 @@ def test_the_type_checker_sees_the_same_public_names() -> None:
 
 
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="module 'regionbatch' has no attribute 'reed'"):
+    with raises_mentioning(AttributeError, "regionbatch", "reed"):
         _ = regionbatch.reed
+
+
+def test_the_helper_for_messages_takes_tokens_as_wholes() -> None:
+    message = "a.txt:12: coco_boxes, got 'x 5'"
+    assert mentions(message, "a.txt:12", "--coco-boxes", "x", 5)
+    for token in ("a.txt:1", "txt:1", "--names", "boxes", "x 6"):
+        assert not mentions(message, token)
+    for error in (ValueError("a.txt:2"), KeyError("a.txt:1")):
+        with pytest.raises((AssertionError, KeyError)), raises_mentioning(ValueError, "a.txt:1"):
+            raise error
 
 
 HEAVY = {"numpy", "lxml", "azure", "click", "rich", "msgspec", "yaml", "pycocotools", "imagesize", "sqlite3"}
@@ -111,25 +131,85 @@ def test_the_library_never_imports_the_command() -> None:
     assert not {name.partition(".")[0] for name in loaded} & {"regionbatch_cli", "click", "rich"}
 
 
-@pytest.mark.parametrize(
-    ("room", "later"),
-    [
-        ("readers/", ("customvision", "local", "batching", "resolve", "ids", "output", "report", "clean", "reading")),
-        ("boxes.py", ("readers", "batching", "clean", "reading", "dataset", "findings", "customvision", "local")),
-        ("dataset.py", ("readers", "batching", "clean", "reading", "customvision", "local")),
-        ("clean.py", ("readers", "batching", "resolve", "reading", "customvision", "local")),
-        ("reading.py", ("batching", "resolve", "ids", "output", "customvision", "local")),
-        ("batching.py", ("readers", "reading", "output", "customvision", "local")),
-        ("output.py", ("readers", "reading", "clean", "customvision", "local")),
-    ],
+LAYERS = (
+    {"boxes", "codes", "databases", "errors", "installed", "options"},
+    {"csvrows", "findings", "limits"},
+    {"dataset", "files"},
+    {"readers"},
+    {"association", "image_candidates", "image_names", "image_sizes", "matches", "plugins"},
+    {"image_reports", "image_scope"},
+    {"image_table"},
+    {"clean"},
+    {"reading"},
+    {"ids", "renaming", "resolve"},
+    {"batching", "payload"},
+    {"output", "report"},
+    {"customvision", "local"},
+    {"__init__", "__main__", "cases", "recording", "testing"},
 )
-def test_no_room_knows_a_later_one(room: str, later: tuple[str, ...]) -> None:
-    """Data flows one way: path, reader, clean, resolve, batches, output or upload."""
-    allowed_for_types = {"regionbatch.batching.Batch"} if room == "output.py" else set()
-    for name, tree in modules_of(f"converters/regionbatch/{room}").items():
-        for imported in imports_of(tree) - allowed_for_types:
-            inner = imported.removeprefix("regionbatch.").partition(".")[0]
-            assert not (imported.startswith("regionbatch.") and inner in later), f"{name} imports {imported}"
+"""Modules and packages of the library; none imports one of a later layer."""
+
+NEVER = [
+    ("readers/", "association"),
+    ("readers/", "image_"),
+    ("readers/", "matches"),
+    ("readers/", "plugins"),
+    ("readers/", "customvision"),
+    ("readers/", "local"),
+    ("files/", "readers"),
+    ("files/", "association"),
+    ("files/", "image_table"),
+    ("files/", "dataset"),
+    ("resolve.py", "readers"),
+    ("resolve.py", "association"),
+    ("resolve.py", "files.tree"),
+    ("association.py", "readers"),
+    ("image_", "readers"),
+    ("clean.py", "files"),
+    ("clean.py", "readers"),
+    ("batching.py", "reading"),
+    ("output.py", "reading"),
+    ("local/", "customvision"),
+]
+"""A module, or what its path begins with, and what it does not import: also within a layer, and on lower ones."""
+
+
+def inner_imports_of(tree: ast.Module) -> set[str]:
+    """Return what a file imports of the library, without its name: `files.paths.fold`."""
+    return {name.removeprefix("regionbatch.") for name in imports_of(tree) if name.startswith("regionbatch.")}
+
+
+def test_no_module_imports_one_of_a_later_layer() -> None:
+    """Data flows one way: path, reader, image files, clean, resolve, batches, output or upload."""
+    layer_of = {name: number for number, layer in enumerate(LAYERS) for name in layer}
+    assert len(layer_of) == sum(map(len, LAYERS))
+    allowed_for_types = {"converters/regionbatch/output.py": {"batching.Batch"}}
+    seen: set[str] = set()
+    for name, tree in modules_of("converters/regionbatch/").items():
+        own = name.split("/")[2].removesuffix(".py")
+        seen.add(own)
+        for imported in inner_imports_of(tree) - allowed_for_types.get(name, {"__version__"}):
+            assert layer_of[imported.partition(".")[0]] <= layer_of[own], f"{name} imports {imported}"
+    assert seen | {"__main__"} == {*layer_of} | {"__main__"}, "a module without a layer, or a layer without a module"
+
+
+@pytest.mark.parametrize(("module", "never"), NEVER)
+def test_what_a_module_never_imports(module: str, never: str) -> None:
+    for name, tree in modules_of(f"converters/regionbatch/{module}").items():
+        for imported in inner_imports_of(tree):
+            prefix = never if never.endswith("_") else f"{never}."
+            assert not f"{imported}.".startswith(prefix), f"{name} imports {imported}"
+
+
+SHARED_BY_READERS = ("readers.helper", "readers.builder", "readers.safe_xml", "readers.xml_start")
+
+
+@pytest.mark.parametrize("format", ["coco", "voc", "yolo", "cvat", "vott"])
+def test_a_reader_imports_no_other(format: str) -> None:  # noqa: A002 - the keyword of `read`
+    for name, tree in modules_of(f"converters/regionbatch/readers/{format}").items():
+        for imported in inner_imports_of(tree):
+            shared = imported.startswith((*SHARED_BY_READERS, f"readers.{format}"))
+            assert shared or not imported.startswith("readers."), f"{name} imports {imported}"
 
 
 def test_the_service_knows_no_format() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 
 import regionbatch as rb
-from helpers import id_of, write_coco
+from helpers import id_of, raises_mentioning, write_coco
 from regionbatch.errors import ResolveError
 
 if TYPE_CHECKING:
@@ -123,51 +125,47 @@ def test_tags_called_like_the_keys_of_an_answer(tmp_path: Path) -> None:
     assert rb.read_ids(tmp_path / "ids.json") == table
 
 
-MISTAKES: dict[str, tuple[str, bytes, str]] = {
+MISTAKES: dict[str, tuple[str, bytes, list[str]]] = {
     "two ids": (
         "i.csv",
         f"cat,{CAT}\ncat,{DOG}\n".encode(),
-        f"cat has two ids, got {CAT} and {DOG}; keep one",
+        ["cat", CAT, DOG],
     ),
-    "two ids in an object": ("i.json", f'{{"cat": "{CAT}", "cat": "{DOG}"}}'.encode(), "cat has two ids"),
-    "no UUID": (
-        "i.json",
-        b'{"cat": "17"}',
-        r"i\.json: the id of cat is no UUID, got '17'; copy it from the service, as 8-4-4-4-12 digits",
-    ),
-    "a number": ("i.json", b'{"cat": 17}', r"the id of cat is no UUID, got 17; copy"),
-    "a null": ("i.json", b'{"cat": null}', r"the id of cat is no UUID, got None"),
-    "no id in CSV": ("i.csv", f"cat,{CAT}\ndog\n".encode(), "the id of dog is no UUID, got None"),
+    "two ids in an object": ("i.json", f'{{"cat": "{CAT}", "cat": "{DOG}"}}'.encode(), ["cat", CAT, DOG]),
+    "no UUID": ("i.json", b'{"cat": "17"}', ["cat", "17", "UUID"]),
+    "a number": ("i.json", b'{"cat": 17}', ["cat", "17", "UUID"]),
+    "a null": ("i.json", b'{"cat": null}', ["cat", "UUID"]),
+    "no id in CSV": ("i.csv", f"cat,{CAT}\ndog\n".encode(), ["dog", "UUID"]),
     "a bad id in the second row": (
         "i.csv",
         f"name,id\ncat,{CAT}\ndog,x\n".encode(),
-        "the id of dog is no UUID, got 'x'",
+        ["dog", "x", "UUID"],
     ),
-    "no CSV": ("i.csv", b"x" * 200_000, r"i\.csv: not CSV, got field larger than .*; needed are two columns"),
-    "not JSON": ("i.json", b'{\n"cat": \n', r"i\.json:\d: not JSON, got .*; needed is an object"),
-    "empty": ("i.json", b"", r"i\.json:1: not JSON"),
-    "a text": ("i.json", b'"cat"', r'i\.json: no table of ids, got "cat"; needed is an object'),
-    "an entry without a name": ("i.json", f'[{{"id": "{CAT}"}}]'.encode(), r"entry 1 has no name or no id, got"),
+    "no CSV": ("i.csv", b"x" * 200_000, ["CSV"]),
+    "not JSON": ("i.json", b'{\n"cat": \n', ["i.json:3", "JSON"]),
+    "empty": ("i.json", b"", ["i.json:1", "JSON"]),
+    "a text": ("i.json", b'"cat"', ["cat"]),
+    "an entry without a name": ("i.json", f'[{{"id": "{CAT}"}}]'.encode(), ["1", CAT]),
     "an entry without an image": (
         "i.json",
         b'{"images": [{"sourceUrl": "cat", "status": "OK"}]}',
-        r"entry 1 has no name or no id, got .*cat",
+        ["1", "cat"],
     ),
-    "a list of texts": ("i.json", b'["cat"]', r"entry 1 has no name or no id"),
-    "nested too deep": ("i.json", b"[" * 100_000, r"i\.json: not JSON"),
-    "not UTF-8": ("i.csv", "größe,x".encode("cp1252"), r"i\.csv: not UTF-8 text; save it as UTF-8"),
+    "a list of texts": ("i.json", b'["cat"]', ["1"]),
+    "nested too deep": ("i.json", b"[" * 100_000, ["JSON"]),
+    "not UTF-8": ("i.csv", "größe,x".encode("cp1252"), ["UTF-8"]),
 }
 
 
-@pytest.mark.parametrize(("name", "content", "told"), MISTAKES.values(), ids=MISTAKES)
-def test_what_is_wrong_with_a_table_is_said(tmp_path: Path, name: str, content: bytes, told: str) -> None:
+@pytest.mark.parametrize(("name", "content", "tokens"), MISTAKES.values(), ids=MISTAKES)
+def test_what_is_wrong_with_a_table_is_said(tmp_path: Path, name: str, content: bytes, tokens: list[str]) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ResolveError, match=told):
+    with raises_mentioning(ResolveError, name, *tokens):
         rb.read_ids(tmp_path / name)
 
 
 def test_a_table_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ResolveError, match=r"nothing\.json: cannot be read, got No such file.*; check the path"):
+    with raises_mentioning(ResolveError, tmp_path / "nothing.json", os.strerror(errno.ENOENT)):
         rb.read_ids(tmp_path / "nothing.json")
-    with pytest.raises(ResolveError, match="cannot be read"):
+    with raises_mentioning(ResolveError, tmp_path):
         rb.read_ids(tmp_path)

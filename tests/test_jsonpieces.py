@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import regionbatch as rb
-from helpers import always_helped
-from regionbatch.readers import jsonpieces
-from regionbatch.readers.jsonpieces import Kind, Pieces, document
+from helpers import always_helped, mentions, raises_mentioning
+from regionbatch.readers.coco import jsonpieces
+from regionbatch.readers.coco.jsonpieces import Kind, Pieces, document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,7 @@ def whole(path: Path) -> dict[str, list[Any]]:
 def check(path: Path) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
     if any(not isinstance(content.get(key), (list, type(None))) for key in WANTED):
-        with pytest.raises(rb.DatasetError, match=r"annotations must be an array"):
+        with raises_mentioning(rb.DatasetError, path.name, "annotations"):
             pieces_of(path, SIZES[0])
         return
     wanted = whole(path)
@@ -144,35 +144,38 @@ def test_attacks(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "token"),
     [
-        ("", "the file is empty"),
-        ("[]", "a JSON object is needed"),
-        ('{"annotations": [{"id": 1}', "cut off"),
-        ('{"annotations": [{"id": 1}]', "a comma or the closing } is needed"),
-        ('{"annotations": [{"id": 1},]}', "JSON that cannot be read"),
-        ('{"annotations": [{"id": 1}] "images": []}', "a comma or the closing } is needed"),
-        ('{"annotations": [{"id": 1}], "annotations": [{"id": 2}]}', "stands here a second time"),
-        ('{"annotations": [{"id": 01}]}', "JSON that cannot be read"),
-        ('{"annotations": [{"id": 1 "x": 2}]}', "JSON that cannot be read"),
-        ('{"x": "never ends', "got 'the end of the file'"),
-        ('{"x": {"y": [1, 2}', "cut off"),
-        ("{annotations: []}", "a key as"),
-        ('{"annotations": {"1": {"id": 1}}}', "annotations must be an array, got '{"),
-        ('{"annotations": "none"}', "annotations must be an array"),
-        ('{"annotations": [{"id": 1}]}{"annotations": [{"id": 2}]}', "there is more behind the end of the JSON"),
-        ('{"annotations": [{"id": 1}]},', "there is more behind the end"),
+        ("", ""),
+        ("[]", ""),
+        ('{"annotations": [{"id": 1}', ""),
+        ('{"annotations": [{"id": 1}]', ""),
+        ('{"annotations": [{"id": 1},]}', ""),
+        ('{"annotations": [{"id": 1}] "images": []}', "images"),
+        ('{"annotations": [{"id": 1}], "annotations": [{"id": 2}]}', "annotations"),
+        ('{"annotations": [{"id": 01}]}', ""),
+        ('{"annotations": [{"id": 1 "x": 2}]}', ""),
+        ('{"x": "never ends', ""),
+        ('{"x": {"y": [1, 2}', ""),
+        ("{annotations: []}", "annotations"),
+        ('{"annotations": {"1": {"id": 1}}}', "annotations"),
+        ('{"annotations": "none"}', "annotations"),
+        ('{"annotations": [{"id": 1}]}{"annotations": [{"id": 2}]}', ""),
+        ('{"annotations": [{"id": 1}]},', ""),
     ],
 )
-def test_broken_documents_are_told_with_their_line(tmp_path: Path, text: str, says: str) -> None:
+def test_broken_documents_are_told_with_their_line(tmp_path: Path, text: str, token: str) -> None:
+    """And with the key, where one is at fault."""
     path = tmp_path / "a.json"
     path.write_text(text and "\n" + text, encoding="utf-8")
     for size in SIZES:
         for helped in (None, *SHARES):
-            with pytest.raises(rb.DatasetError, match=says) as caught:
+            with pytest.raises(rb.DatasetError) as caught:
                 pieces_of(path, size, helped)
-            assert "a.json" in str(caught.value)
-            assert "a.json:2:" in str(caught.value) or not text
+            place = "a.json:2" if text else "a.json"
+            assert caught.value.place == place
+            assert mentions(caught.value, place)
+            assert token in str(caught.value)
 
 
 def test_a_document_that_is_cut_off_anywhere_is_told(tmp_path: Path) -> None:
@@ -194,8 +197,26 @@ def test_a_place_on_a_long_line_has_its_column(tmp_path: Path) -> None:
     path.write_text(f'{{\n"annotations": [{good}, {{"id": oops}}]}}', encoding="utf-8")
     at = path.read_bytes().splitlines()[1].index(b"oops") + 1
     for size in SIZES:
-        with pytest.raises(rb.DatasetError, match=rf"^a\.json:2:{at}: JSON that cannot be read .* got 'oops"):
+        with raises_mentioning(rb.DatasetError, f"a.json:2:{at}", "oops") as caught:
             pieces_of(path, size)
+        assert getattr(caught.value, "place", "") == f"a.json:2:{at}"
+
+
+def test_a_document_that_cannot_be_opened_has_the_place_that_is_given(tmp_path: Path) -> None:
+    (tmp_path / "a.json").touch()
+    for name in ("a.json", "gone.json"):
+        for told, place in (("", name), (f"annotations/{name}", f"annotations/{name}")):
+            with pytest.raises(rb.DatasetError) as caught, document(tmp_path / name, told):
+                pass
+            assert caught.value.place == place
+
+
+def test_brackets_nested_too_deep_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(f'{{"annotations": [{{"id": "1", "x": {"[" * 100_000}{"]" * 100_000}}}]}}', encoding="utf-8")
+    with pytest.raises(rb.DatasetError) as caught:
+        pieces_of(path, SIZES[-1])
+    assert caught.value.place.startswith("a.json")
 
 
 def test_only_what_is_no_utf8_is_read_as_cp1252(tmp_path: Path) -> None:

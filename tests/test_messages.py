@@ -10,8 +10,8 @@ import io
 import os
 import re
 import traceback
+from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -24,25 +24,31 @@ from helpers import ROOT, batches_of, id_of, ids_of, write_json
 from regionbatch import errors, plugins
 from regionbatch.batching import Batch, Entry
 from regionbatch.boxes import BoxMode
+from regionbatch.clean import clean
 from regionbatch.codes import CODES
-from regionbatch.dataset import Images, RawAnnotations
-from regionbatch.findings import Report
+from regionbatch.dataset import ImageReferences, Images, PlacedAnnotations, RawAnnotations, References
+from regionbatch.findings import FindingLog
+from regionbatch.installed import EntryPoint
 from regionbatch.options import ReadOptions
-from regionbatch.readers.jsonpieces import Pieces, document
+from regionbatch.readers.coco.jsonpieces import Pieces, document
 from regionbatch.renaming import read_renames
 from regionbatch.testing import cases_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from regionbatch.files.tree import Tree
 
 LIBRARY = Path(regionbatch.__path__[0])
 MODULES = [
-    *sorted((LIBRARY / "readers").glob("*.py")),
+    *sorted((LIBRARY / "readers").rglob("*.py")),
+    *sorted((LIBRARY / "files").glob("*.py")),
+    *(LIBRARY / f"{name}.py" for name in ("image_scope", "image_table")),
     *(LIBRARY / f"{name}.py" for name in ("batching", "clean", "ids", "options", "output", "plugins")),
     *(LIBRARY / f"{name}.py" for name in ("reading", "renaming", "report", "resolve")),
 ]
-FORM = re.compile(r"\S.*: \S.*; \S.*")
-"""`PLACE: WHAT, got VALUE; NEXT STEP`, on one line."""
+FORM = re.compile(r"\S.*: \S.*(; \S.*|\. [A-Z].*\.)")
+"""`PLACE: what: 'value'. What to do.`, or as it was before: `PLACE: WHAT, got VALUE; NEXT STEP`. On one line."""
 
 Files = dict[str, str | bytes]
 IMAGES = '"images": [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 80}]'
@@ -74,10 +80,32 @@ def coco(annotations: str) -> Files:
 READING: dict[str, Cause] = {
     "nothing there": Cause({}, ("nowhere: there is no such file or folder", "check the path"), "nowhere"),
     "folders without end": Cause(
-        {"/".join(["a"] * 70) + "/a.txt": ""}, ("a/a: folders too deep, got more than 64", "further down")
+        {"/".join(["a"] * 70) + "/a.txt": ""}, ("a/a: folders are more than 64 deep", "further down")
     ),
     "an unknown format": Cause(YOLO, ("--format", "got yola", "did you mean yolo?"), options={"format": "yola"}),
-    "no format at all": Cause({"a.doc": ""}, ("no data set that a reader knows", "coco: a COCO JSON", "--format")),
+    "no format at all": Cause({"a.doc": ""}, ("no dataset that a reader knows", "coco: a COCO JSON", "--format")),
+    "no CVAT": Cause({"a.txt": "x"}, ("no CVAT XML here", "Name the folder"), options={"format": "cvat"}),
+    "tracks of CVAT": Cause(
+        {"a.xml": "<annotations><version>1.1</version>\n<track/></annotations>"},
+        ("a.xml:2: tracks of CVAT for video are not supported", "Export the task as CVAT for images"),
+        options={"format": "cvat"},
+    ),
+    "a broken CVAT file": Cause(
+        {"a.xml": "<annotations><version>1.1</version><image"},
+        ("no XML file can be read (a.xml", "Repair it"),
+        options={"format": "cvat"},
+    ),
+    "a split that CVAT does not have": Cause(
+        {"a.xml": '<annotations><image name="a.jpg" subset="val" width="9" height="9"/></annotations>'},
+        ("no such split: 'test'", "Choose one of: val"),
+        options={"format": "cvat", "split": "test"},
+    ),
+    "no VoTT": Cause({"a.txt": "x"}, ("no VoTT export", "Name an exported JSON"), options={"format": "vott"}),
+    "broken VoTT files": Cause(
+        {"a.json": '{"assets": {"1": {"asset": {"name": "a.jpg"}'},
+        ("nothing can be read", "Repair it"),
+        options={"format": "vott"},
+    ),
     "two formats": Cause({**YOLO, "a.json": COCO}, ("more than one format", "coco: a.json", "--format")),
     "an option of another format": Cause(
         YOLO, ("--voc-origin: the yolo reader has no such option", "yolo_rows"), options={"voc_origin": "1"}
@@ -128,8 +156,14 @@ READING: dict[str, Cause] = {
     ),
     "a panoptic JSON": Cause(
         {"a.json": COCO.replace('"bbox"', '"segments_info": [{"id": 1}], "x"')},
+        ("a.json: no dataset that a reader knows", "a panoptic COCO file (use the instances_* file)"),
+        "a.json",
+    ),
+    "a panoptic JSON, read as COCO": Cause(
+        {"a.json": COCO.replace('"bbox"', '"segments_info": [{"id": 1}], "x"')},
         ("got a panoptic COCO file (use the instances_* file)", "needed is"),
         "a.json",
+        {"format": "coco"},
     ),
     "a split of one JSON": Cause(
         {"a.json": COCO},
@@ -138,8 +172,14 @@ READING: dict[str, Cause] = {
     ),
     "results for a data set": Cause(
         {"a.json": '[{"image_id": 1, "score": 0.5}]'},
+        ("a.json: no dataset that a reader knows", "a list of results"),
+        "a.json",
+    ),
+    "results for a data set, read as COCO": Cause(
+        {"a.json": '[{"image_id": 1, "score": 0.5}]'},
         ("not a COCO data set, got a list of results", "needed is"),
         "a.json",
+        {"format": "coco"},
     ),
     "a folder without COCO": Cause(
         {"a.json": '{"shapes": [], "imagePath": ""}'},
@@ -156,7 +196,12 @@ READING: dict[str, Cause] = {
     "no such split of COCO": Cause(
         {"train.json": COCO}, ("got --split test; here is train",), options={"split": "test"}
     ),
-    "an empty JSON": Cause({"a.json": "", "b.json": COCO}, ("not a COCO data set, got empty", "needed is"), "a.json"),
+    "an empty JSON": Cause(
+        {"a.json": "", "b.json": COCO}, ("a.json: no dataset that a reader knows", "empty"), "a.json"
+    ),
+    "an empty JSON, read as COCO": Cause(
+        {"a.json": ""}, ("not a COCO data set, got empty", "needed is"), "a.json", {"format": "coco"}
+    ),
     "no key": Cause({"a.json": COCO[:-1] + "\n, 5}"}, ("a.json:2: a key as", "repair the file")),
     "no value": Cause({"a.json": COCO[:-1] + ',"x": }'}, ("a.json:1:206: a value is needed", "got '}'", "repair")),
     "no comma": Cause({"a.json": COCO[:-1] + '"x": 1}'}, ("a.json:1: a comma or the closing }", "repair the file")),
@@ -198,10 +243,16 @@ READING: dict[str, Cause] = {
     ),
     # YOLO
     "no data file": Cause(
-        {**YOLO, "a.yaml": "x: 1"}, ("a.yaml: no YOLO data set; name the folder, its data.yaml",), "a.yaml"
+        {**YOLO, "a.yaml": "x: 1"},
+        ("a.yaml: no YOLO data set; name the folder, its data.yaml",),
+        "a.yaml",
+        {"format": "yolo"},
+    ),
+    "a file of no format": Cause(
+        {**YOLO, "a.yaml": "x: 1"}, ("a.yaml: no dataset that a reader knows", "or name --format"), "a.yaml"
     ),
     "no labels": Cause(
-        {"classes.txt": "cat"}, ("no pictures and no label files", "check the folder"), "", {"format": "yolo"}
+        {"classes.txt": "cat"}, ("no images and no label files", "check the folder"), "", {"format": "yolo"}
     ),
     "no such split of YOLO": Cause(
         {**YOLO, "data.yaml": "train: labels\nnames: [cat]"},
@@ -223,7 +274,8 @@ READING: dict[str, Cause] = {
         {**YOLO, "data.yaml": "names: a.names"}, ("names is a file that is not here, got a.names", "--names")
     ),
     "labels of other pictures": Cause(
-        {**YOLO, "images/b.jpg": ""}, ("images/b.jpg: no label file belongs", "got labels/a.txt", "pictures' names")
+        {**YOLO, "images/b.jpg": ""},
+        ("images/b.jpg: no label file matches an image", "labels/a.txt", "needs its image's name"),
     ),
     "one folder for two splits": Cause(
         {**YOLO, "data.yaml": "train: x/labels\nval: y/labels\nnames: [cat]"},
@@ -242,7 +294,7 @@ READING: dict[str, Cause] = {
         {"empty.txt": "", **YOLO}, ("--names: no class names in it", "one name a line"), options={"names": "empty.txt"}
     ),
     "folders that are not here": Cause(
-        {**YOLO, "data.yaml": "train: x/y\nnames: [cat]"},
+        {"data.yaml": "train: x/y\nnames: [cat]"},
         ("data.yaml: none of its folders is here, got x/y", "correct the paths"),
     ),
     "broken YAML": Cause({**YOLO, "data.yaml": "train: x\nnames: [cat"}, ("data.yaml:2: no YAML", "correct it")),
@@ -289,36 +341,94 @@ class Counting:
     title: ClassVar[str] = "counts wrong"
     options: ClassVar[type[ReadOptions]] = ReadOptions
 
-    def claims(self, path: Path) -> str | None:
-        return str(path)
+    def detect(self, tree: Tree) -> str | None:
+        return tree.source
 
-    def read(self, _path: Path, _options: ReadOptions, report: Report) -> RawAnnotations:
-        report.read(boxes=1)
+    def references(self, _tree: Tree, _options: ReadOptions, _log: FindingLog) -> References:
+        return References({})
+
+    def read(self, _tree: Tree, _files: Sequence[str], _options: ReadOptions, log: FindingLog) -> RawAnnotations:
+        log.read(boxes=1)
         return without_boxes([])
+
+
+@dataclass(frozen=True, kw_only=True)
+class OddOptions(ReadOptions):
+    """An option without a default."""
+
+    needed: str
+
+
+class WithOddOptions(Counting):
+    """A reader with an option that has no default."""
+
+    options = OddOptions
 
 
 class Raising(Counting):
     """A reader that lets out what it should not."""
 
-    def read(self, _path: Path, _options: ReadOptions, _report: Report) -> RawAnnotations:
+    def read(self, _tree: Tree, _files: Sequence[str], _options: ReadOptions, _log: FindingLog) -> RawAnnotations:
         raise KeyError("a")
 
 
-class Naming(Counting):
-    """A reader that gives two pictures one name."""
+class Outside(Counting):
+    """A reader that refers to a file outside the dataset."""
 
-    def read(self, _path: Path, _options: ReadOptions, report: Report) -> RawAnnotations:
-        report.read(images=2)
-        return without_boxes(["x/a.jpg", "y/a.jpg"])
+    def references(self, _tree: Tree, _options: ReadOptions, _log: FindingLog) -> References:
+        return References({"../a.txt": ""})
 
 
-def without_boxes(paths: list[str]) -> RawAnnotations:
-    """Images called a.jpg, whose pictures have these paths."""
-    nothing, sizes = np.empty(0, np.int32), np.zeros(len(paths), np.int32)
-    images = Images(["a.jpg"] * len(paths), sizes, sizes, paths, sizes - 1)
+class Foreign(Counting):
+    """A reader that returns the image of a file that it was not to read."""
+
+    def references(self, _tree: Tree, _options: ReadOptions, _log: FindingLog) -> References:
+        return References({"a.txt": ""}, one_image_each=True)
+
+    def read(self, _tree: Tree, _files: Sequence[str], _options: ReadOptions, log: FindingLog) -> RawAnnotations:
+        log.read(images=1)
+        return without_boxes([log.file("b.txt")])
+
+
+class Disordered(Counting):
+    """A reader that returns the images of label files in another order than the files."""
+
+    def references(self, _tree: Tree, _options: ReadOptions, _log: FindingLog) -> References:
+        return References({"a.txt": "", "b.txt": ""}, one_image_each=True, declares_names=False)
+
+    def read(self, _tree: Tree, files: Sequence[str], _options: ReadOptions, log: FindingLog) -> RawAnnotations:
+        log.read(images=len(files))
+        return without_boxes(log.add_files(files)[::-1].tolist())
+
+
+def two_labels(reader: Counting) -> Callable[[Path], object]:
+    """Read a folder with two label files."""
+
+    def run(folder: Path) -> object:
+        for name in ("a.txt", "b.txt"):
+            (folder / name).touch()
+        return regionbatch.read(folder, format=reader)
+
+    return run
+
+
+def without_boxes(files: list[int]) -> RawAnnotations:
+    """An image for each of some files, by their codes, and no box."""
+    nothing, sizes = np.empty(0, np.int32), np.zeros(len(files), np.int32)
+    images = ImageReferences([""] * len(files), np.asarray(files, np.int32), sizes, sizes)
     return RawAnnotations(
         BoxMode.XYWH_REL, np.empty((0, 4)), nothing, nothing, images, [], nothing, np.empty(0, np.int64)
     )
+
+
+def cleaned(*paths: str) -> Callable[[Path], object]:
+    """Clean annotations of images called a.jpg that have these paths."""
+    nothing, sizes = np.empty(0, np.int32), np.zeros(len(paths), np.int32)
+    images = Images(["a.jpg"] * len(paths), sizes, sizes, paths, sizes - 1)
+    placed = PlacedAnnotations(
+        BoxMode.XYWH_REL, np.empty((0, 4)), nothing, nothing, images, [], nothing, np.empty(0, np.int64)
+    )
+    return lambda _: clean(placed, FindingLog())
 
 
 class Full(io.BytesIO):
@@ -379,11 +489,12 @@ def written(target: str, *, before: str = "", content: str = "", **more: Any) ->
     return run
 
 
-def plugged(format: str, *values: str) -> Callable[[Path], object]:  # noqa: A002 - the keyword of `read`
+def plugged(format: str, *values: str, options: str = "") -> Callable[[Path], object]:  # noqa: A002 - as in `read`
     def run(folder: Path) -> object:
-        points = [EntryPoint(format, value, plugins.GROUP) for value in values]
+        points = [EntryPoint(plugins.GROUP, format, value, value) for value in values]
+        declared = [EntryPoint(plugins.OPTIONS_GROUP, format, options, value) for value in values if options]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(plugins, "_plugins", lambda: points)
+            patch.setattr(plugins, "entry_points", lambda group: points if group == plugins.GROUP else declared)
             return regionbatch.read(folder, format=format)
 
     return run
@@ -553,13 +664,33 @@ DOING: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         lambda folder: regionbatch.read(folder, format=Counting()),
         ("the ledger of boxes does not add up: 1 read = 0 kept", "defect of the reader"),
     ),
+    "a reader whose options are none": (
+        plugged("odd", f"{__name__}:WithOddOptions"),
+        ("odd: the options of the reader of", "which has no default", "Update or uninstall"),
+    ),
+    "a reader whose options are declared otherwise": (
+        plugged("raising", f"{__name__}:Raising", options="regionbatch.options:CocoOptions"),
+        ("raising: the options of the reader of", "are not the class", "Update or uninstall"),
+    ),
     "a reader that raises": (
         plugged("raising", f"{__name__}:Raising"),
         ("raising: the reader is broken, it raised KeyError: 'a'", "update the package"),
     ),
-    "two pictures of one name": (
-        lambda folder: regionbatch.read(folder, format=Naming()),
+    "two images of one name": (
+        cleaned("x/a.jpg", "y/a.jpg"),
         ("a.jpg: two pictures have this name, got x/a.jpg and y/a.jpg", "rename one"),
+    ),
+    "a reader that refers to a file outside": (
+        two_labels(Outside()),
+        ("../a.txt: the reader refers to a file that is not in the dataset", "Update its package."),
+    ),
+    "a reader that returns the image of another file": (
+        two_labels(Foreign()),
+        ("ImageReferences.file: 0 is not the code of a file to read", "Update the reader"),
+    ),
+    "a reader that returns images in another order": (
+        two_labels(Disordered()),
+        ("the reader must return one image for each file, in the order of the files",),
     ),
 }
 
@@ -640,25 +771,21 @@ ADVICE = {
     "reordered": "check the file",
     "box_from_segmentation": "the box around its segmentation was taken",
     "box_from_shape": "the box around it was taken",
-    "crowd": "--drop crowd",
-    "difficult": "--drop difficult",
-    "truncated": "--drop truncated",
-    "occluded": "--drop occluded",
+    "marked": "drop its mark",
+    "ambiguous_image": "name the folder with image_dir",
+    "ignored_file": "see what it is",
     "extra_column": "they were ignored",
     "unreadable_file": "repair or remove it",
     "unsafe_xml": "remove its <!ENTITY",
     "not_an_image": "correct or remove it",
     "merged_image": "its boxes were put together",
-    "image_not_on_disk": "the service may have it",
-    "size_mismatch": "check it",
-    "size_transposed": "check that the boxes fit",
+    "image_not_on_disk": "the project may have it",
+    "size_mismatch": "check that the boxes fit the image",
     "outside_dataset": "never opened",
     "over_region_limit": "remove some",
-    "stale_filename": "the XML's own name was taken",
-    "picture_chosen": "remove the others",
+    "stale_filename": "the label file's own name was used",
     "shared_label": "both got its boxes",
-    "paired_by_name": "check it",
-    "second_label": "remove one",
+    "second_label": "remove the wrong one",
     "odd_encoding": "check the names",
     "region_failed": "see its message",
     "region_exceeded": "remove some",
@@ -673,15 +800,14 @@ ADVICE = {
     "picture_refused": "--shrink",
     "tag_renamed": "trimmed, NFC",
     "tag_merged": "it became one tag",
-    "matched_loosely": "the nearest name was taken",
-    "matched_elsewhere": "give the ids by their paths",
+    "matched_loosely": "check it",
     "shared_tag": "correct the table",
     "mapped": "--map",
     "class_count_mismatch": "the names win",
     "no_box": "it is no box",
     "no_annotations": "its images have no boxes",
     "missing_label": "not read",
-    "unlisted_label": "add it",
+    "unlisted_label": "add it to them",
     "missing_split": "not read",
     "doubtful_decision": "decide with this option",
 }
@@ -694,7 +820,7 @@ def test_every_code_has_its_advice() -> None:
 
 @pytest.mark.parametrize("code", CODES)
 def test_a_finding_says_where_and_what_to_do(code: str) -> None:
-    report = Report()
+    report = FindingLog()
     report.note(code, "labels/a\x1b.txt", "a\nvalue", 7)
     [finding] = report.findings()
     check(finding.message, (", got a\\nvalue; ", CODES[code].what))

@@ -24,10 +24,11 @@ from lxml import etree
 import regionbatch
 from helpers import ROOT, write_coco, write_json, write_voc, write_yolo
 from regionbatch.errors import DatasetError
-from regionbatch.findings import Report
-from regionbatch.readers import yolo_rows
-from regionbatch.readers.coco import _WANTED, CocoReader
-from regionbatch.readers.jsonpieces import Kind, Pieces, document
+from regionbatch.findings import FindingLog
+from regionbatch.readers.coco.jsonpieces import Kind, Pieces, document
+from regionbatch.readers.coco.reader import CocoReader
+from regionbatch.readers.coco.records import WANTED
+from regionbatch.readers.yolo import rows as yolo_rows
 from regionbatch.testing import cases_in
 
 if TYPE_CHECKING:
@@ -369,7 +370,7 @@ def test_records_of_no_type_do_what_the_test_above_needs(tmp_path: Path) -> None
     for data, typed in ((text, True), (with_records_of_no_type(text), False)):
         path.write_bytes(data)
         with document(path) as opened:
-            assert [piece.typed is not None for piece in Pieces(opened, "a.json", _WANTED)] == [typed] * 3
+            assert [piece.typed is not None for piece in Pieces(opened, "a.json", WANTED)] == [typed] * 3
 
 
 # Rows of YOLO: all at once, or line by line.
@@ -385,8 +386,8 @@ row_texts = st.tuples(st.lists(lines, max_size=6), st.sampled_from(["\n", "\r\n"
 )
 
 
-def patiently(texts: list[bytes], report: Report) -> yolo_rows.Table:
-    tables = [yolo_rows._line_by_line(text, report, 0) for text in texts]
+def patiently(texts: list[bytes], log: FindingLog) -> yolo_rows.Table:
+    tables = [yolo_rows._line_by_line(text, log, 0) for text in texts]
     tables = [table._replace(file=table.file + number) for number, table in enumerate(tables)]
     return yolo_rows.Table(*(np.concatenate(columns) for columns in zip(*tables, strict=True)))
 
@@ -397,15 +398,15 @@ def patiently(texts: list[bytes], report: Report) -> yolo_rows.Table:
 @example([b"0\x0b1\x0c2 3\n", b" \t\n 4\n"])
 @settings(max_examples=150)
 def test_rows_at_once_are_the_rows_line_by_line(texts: list[bytes]) -> None:
-    report = Report()
-    slow = patiently(texts, report)
-    assert not len(report.findings())
+    log = FindingLog()
+    slow = patiently(texts, log)
+    assert not len(log.findings())
     fast = yolo_rows._plain_numbers(texts)
     if fast is not None:
         for column, wanted in zip(fast, slow, strict=True):
             assert column.dtype == wanted.dtype
             assert column.tolist() == wanted.tolist()
-    all_of_it = yolo_rows.tabulate(yolo_rows._block(texts, {}, []), Report(), np.arange(len(texts), dtype=np.int32))
+    all_of_it = yolo_rows.tabulate(yolo_rows._block(texts, {}, []), FindingLog(), np.arange(len(texts), dtype=np.int32))
     assert [column.tolist() for column in all_of_it] == [column.tolist() for column in slow]
 
 
@@ -414,9 +415,9 @@ def test_rows_at_once_are_the_rows_line_by_line(texts: list[bytes]) -> None:
 def test_the_fast_way_takes_nothing_that_the_patient_way_refuses(texts: list[bytes]) -> None:
     fast = yolo_rows._plain_numbers(texts)
     if fast is not None:
-        report = Report()
-        slow = patiently(texts, report)
-        assert not len(report.findings())
+        log = FindingLog()
+        slow = patiently(texts, log)
+        assert not len(log.findings())
         assert [column.tolist() for column in fast] == [column.tolist() for column in slow]
 
 

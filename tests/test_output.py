@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import regionbatch as rb
-from helpers import Box, batches_of, environment, process, write_coco
+from helpers import Box, batches_of, environment, mentions, process, raises_mentioning, write_coco
 from regionbatch.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -90,11 +90,12 @@ def test_nothing_to_write(home: Path, batches: rb.Batches) -> None:
 def test_progress_is_told(home: Path, batches: rb.Batches) -> None:
     told: list[tuple[str, int, int]] = []
     rb.write(batches, home / "out", progress=lambda *what: told.append(what))
-    assert told[-1] == ("writing payloads", COUNT, COUNT)
+    assert told[-1][1:] == (COUNT, COUNT)
+    assert len({what for what, _, _ in told}) == 1
 
 
 def test_xml_does_not_go_into_a_jsonl_file(home: Path, batches: rb.Batches) -> None:
-    with pytest.raises(OptionError, match=r"a \.jsonl file takes JSON, got --payload xml"):
+    with raises_mentioning(OptionError, home / "out.jsonl", "--payload", "xml"):
         rb.write(batches, home / "out.jsonl", payload="xml")
     assert everything_below(home) == {}
 
@@ -119,7 +120,7 @@ TARGETS = ["out", "out.jsonl"]
 def test_an_output_that_exists_is_refused(home: Path, batches: rb.Batches, target: str) -> None:
     rb.write(batches[:1], home / target)
     before = everything_below(home)
-    with pytest.raises(OutputError, match="exists already; choose another name, or replace it with --overwrite"):
+    with raises_mentioning(OutputError, home / target, "--overwrite"):
         rb.write(batches, home / target)
     assert everything_below(home) == before
 
@@ -146,7 +147,7 @@ def test_a_folder_with_other_things_is_never_replaced(home: Path, batches: rb.Ba
     (home / "out" / other).parent.mkdir(exist_ok=True)
     (home / "out" / other).write_text("mine", encoding="utf-8")
     before = everything_below(home)
-    with pytest.raises(OutputError, match=rf"holds other files than payloads, got {other.partition('/')[0]}; choose"):
+    with raises_mentioning(OutputError, home / "out", other.partition("/")[0]):
         rb.write(batches, home / "out", overwrite=True)
     assert everything_below(home) == before
 
@@ -155,7 +156,7 @@ def test_a_folder_called_like_a_payload_is_not_deleted(home: Path, batches: rb.B
     """Only files of ours are; a folder is somebody's."""
     (home / "out" / "batch-00001.json").mkdir(parents=True)
     (home / "out" / "batch-00001.json" / "notes.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(OutputError, match="holds other files than payloads"):
+    with raises_mentioning(OutputError, home / "out", "batch-00001.json"):
         rb.write(batches, home / "out", overwrite=True)
     assert everything_below(home) == {"out/batch-00001.json/notes.txt": b"mine"}
 
@@ -166,9 +167,9 @@ def test_a_file_where_a_folder_is_to_be_and_the_other_way_round(
 ) -> None:
     (home / "out").write_text("mine", encoding="utf-8")
     (home / "out.jsonl").mkdir()
-    with pytest.raises(OutputError, match="a folder is to be written, but a file of that name is there"):
+    with raises_mentioning(OutputError, home / "out"):
         rb.write(batches, home / "out", overwrite=overwrite)
-    with pytest.raises(OutputError, match="a file is to be written, but a folder of that name is there"):
+    with raises_mentioning(OutputError, home / "out.jsonl"):
         rb.write(batches, home / "out.jsonl", overwrite=overwrite)
     assert everything_below(home) == {"out": b"mine"}
 
@@ -180,7 +181,7 @@ def test_a_link_is_followed(home: Path, batches: rb.Batches, target: str) -> Non
     rb.write(batches[:1], home / "other" / target)
     (home / target).symlink_to(home / "other" / target)
     names = sorted(path.name for path in home.iterdir())
-    with pytest.raises(OutputError, match="exists already"):
+    with raises_mentioning(OutputError, "--overwrite"):
         rb.write(batches, home / target)
     rb.write(batches, home / target, overwrite=True)
     assert (home / target).is_symlink()
@@ -191,7 +192,7 @@ def test_a_link_is_followed(home: Path, batches: rb.Batches, target: str) -> Non
 
 def test_a_file_of_something_else_is_not_replaced(home: Path, batches: rb.Batches) -> None:
     (home / "mine.jsonl").write_text('{"a": 1}\n', encoding="utf-8")
-    with pytest.raises(OutputError, match="holds something else than payloads; choose another name"):
+    with raises_mentioning(OutputError, home / "mine.jsonl"):
         rb.write(batches, home / "mine.jsonl", overwrite=True)
     (home / "empty.jsonl").touch()
     assert rb.write(batches, home / "empty.jsonl", overwrite=True) == len(batches)
@@ -199,13 +200,13 @@ def test_a_file_of_something_else_is_not_replaced(home: Path, batches: rb.Batche
 
 @pytest.mark.parametrize("target", [io.StringIO(), None, 3])
 def test_what_is_neither_a_path_nor_a_binary_file(batches: rb.Batches, target: Any) -> None:
-    with pytest.raises(OptionError, match="target: a path or a binary file is needed, got"):
+    with raises_mentioning(OptionError, "target"):
         rb.write(batches, target)
 
 
 def test_a_form_that_is_none(home: Path, batches: rb.Batches) -> None:
     form: Any = "yaml"
-    with pytest.raises(OptionError, match="--payload: no such form, got yaml; known: json, xml"):
+    with raises_mentioning(OptionError, "--payload", "yaml", "json", "xml"):
         rb.write(batches, home / "out", payload=form)
 
 
@@ -249,7 +250,7 @@ def test_a_swap_of_folders_that_fails_is_taken_back(
         return replace(path, target)
 
     monkeypatch.setattr(Path, "replace", refuse_the_new)
-    with pytest.raises(OutputError, match="cannot be written, got in use; nothing was left there"):
+    with raises_mentioning(OutputError, home / "out", "in use"):
         rb.write(batches, home / "out", overwrite=True)
     assert everything_below(home) == before
 
@@ -317,14 +318,15 @@ def test_a_full_disk_is_told_and_leaves_everything_as_it_was(
     before = everything_below(home)
     run = process("-c", FULL_DISK, home / target)
     assert run.stderr == ""
-    assert run.stdout == f"{home / target}: cannot be written, got File too large; nothing was left there\n"
+    assert mentions(run.stdout, home / target, os.strerror(errno.EFBIG))
+    assert run.stdout.count("\n") == 1
     assert everything_below(home) == before
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the device that is always full is Linux's")
 def test_a_file_object_on_a_full_disk(batches: rb.Batches) -> None:
-    told = "/dev/full: cannot be written, got No space left"
-    with Path("/dev/full").open("wb", 0) as file, pytest.raises(OutputError, match=told):
+    tokens = "/dev/full", os.strerror(errno.ENOSPC)
+    with Path("/dev/full").open("wb", 0) as file, raises_mentioning(OutputError, *tokens):
         rb.write(batches, file)
 
 
@@ -376,7 +378,7 @@ def test_an_object_around_a_file_without_buffer(home: Path, batches: rb.Batches)
 
 
 def test_a_file_without_buffer_that_takes_no_more(batches: rb.Batches) -> None:
-    with pytest.raises(rb.OutputError, match="it is not whole"):
+    with pytest.raises(rb.OutputError):
         rb.write(batches, Sip(150))
 
 
@@ -385,7 +387,7 @@ def test_a_folder_that_may_not_be_written_to(home: Path, batches: rb.Batches) ->
     """A file stands where its parent folder should be, which refuses also those who may do anything."""
     (home / "file").write_text("mine", encoding="utf-8")
     for target in TARGETS:
-        with pytest.raises(OutputError, match=r"cannot be written, got (Not a directory|File exists)"):
+        with raises_mentioning(OutputError, home / "file"):
             rb.write(batches, home / "file" / target)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from helpers import raises_mentioning
 from regionbatch.errors import OptionError, ResolveError
 from regionbatch.renaming import read_renames
 
@@ -38,25 +39,25 @@ def test_nothing_is_renamed_unless_asked() -> None:
 
 @pytest.mark.parametrize("pair", ["cat", "cat=", "=feline", "", " = "])
 def test_a_text_that_is_no_pair(pair: str) -> None:
-    with pytest.raises(OptionError, match=f"--map: OLD=NEW is needed, got {pair}; as --map cat=feline"):
+    with raises_mentioning(OptionError, "--map", "OLD=NEW", *([pair] if pair.strip() else [])):
         read_renames([pair])
 
 
-MISTAKES: dict[str, tuple[str, bytes, str]] = {
-    "not JSON": ("m.json", b"cat=feline", r"m\.json: not JSON, got .*; needed is"),
-    "a list": ("m.json", b'["cat"]', r"m\.json: pairs of names are needed, got \(\)"),
-    "a number": ("m.json", b'{"cat": 5}', r"m\.json: pairs of names are needed, got \('cat', 5\)"),
-    "an empty name": ("m.csv", b"cat, \n", r"m\.csv: pairs of names are needed"),
-    "three columns": ("m.csv", b"cat,feline,x\n", r"m\.csv: pairs of names are needed, got \('cat', 'feline', 'x'\)"),
-    "not UTF-8": ("m.csv", "größe,x".encode("cp1252"), r"m\.csv: cannot be read, got .*save it as UTF-8"),
-    "nested too deep": ("m.json", b"[" * 100_000, r"m\.json: not JSON"),
+MISTAKES: dict[str, tuple[str, bytes, list[str]]] = {
+    "not JSON": ("m.json", b"cat=feline", ["JSON"]),
+    "a list": ("m.json", b'["cat"]', []),
+    "a number": ("m.json", b'{"cat": 5}', ["cat", "5"]),
+    "an empty name": ("m.csv", b"cat, \n", ["cat"]),
+    "three columns": ("m.csv", b"cat,feline,x\n", ["cat", "feline", "x"]),
+    "not UTF-8": ("m.csv", "größe,x".encode("cp1252"), ["UTF-8"]),
+    "nested too deep": ("m.json", b"[" * 100_000, ["JSON"]),
 }
 
 
-@pytest.mark.parametrize(("name", "content", "told"), MISTAKES.values(), ids=MISTAKES)
-def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, name: str, content: bytes, told: str) -> None:
+@pytest.mark.parametrize(("name", "content", "tokens"), MISTAKES.values(), ids=MISTAKES)
+def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, name: str, content: bytes, tokens: list[str]) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ResolveError, match=told):
+    with raises_mentioning(ResolveError, tmp_path / name, *tokens):
         read_renames(file=tmp_path / name)
 
 
@@ -64,13 +65,13 @@ def test_a_name_that_is_renamed_twice(tmp_path: Path) -> None:
     """Which of the two is meant would be a guess."""
     for name, text in (("m.csv", "cat,feline\ncat,tiger\n"), ("m.json", '{"cat": "feline", "cat": "tiger"}')):
         (tmp_path / name).write_text(text, encoding="utf-8")
-        with pytest.raises(ResolveError, match="cat has two new names, got feline and tiger; keep one"):
+        with raises_mentioning(ResolveError, tmp_path / name, "cat", "feline", "tiger"):
             read_renames(file=tmp_path / name)
-    with pytest.raises(ResolveError, match="--map: cat has two new names"):
+    with raises_mentioning(ResolveError, "--map", "cat", "feline", "tiger"):
         read_renames(["cat=feline", "cat=tiger"])
     assert read_renames(["cat=feline", "cat = feline"]) == {"cat": "feline"}
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ResolveError, match=r"m\.json: cannot be read, got .*; check the path"):
+    with raises_mentioning(ResolveError, tmp_path / "m.json"):
         read_renames(file=tmp_path / "m.json")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import regionbatch as rb
-from helpers import Box, ids_of, write_coco
+from helpers import Box, ids_of, raises_mentioning, write_coco
 from regionbatch.errors import OutputError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def test_splits_are_counted(tmp_path: Path) -> None:
 def test_a_report_replaces_nothing_but_a_report(tmp_path: Path, dataset: rb.Dataset) -> None:
     labels = next(path for path in dataset.root.iterdir() if path.suffix == ".json")
     content = labels.read_bytes()
-    with pytest.raises(OutputError, match="no place for a report, got a file of something else there"):
+    with raises_mentioning(OutputError, labels):
         rb.write_report(labels, dataset)
     assert labels.read_bytes() == content
     (tmp_path / "r.json").touch()
@@ -117,11 +117,11 @@ def test_a_report_to_a_pipe_is_written_there(tmp_path: Path, dataset: rb.Dataset
 
 def test_a_report_that_cannot_be_written(tmp_path: Path, dataset: rb.Dataset) -> None:
     (tmp_path / "file").write_text("mine", encoding="utf-8")
-    with pytest.raises(OutputError, match="the report cannot be written, got"):
+    with raises_mentioning(OutputError, tmp_path / "file" / "report.json"):
         rb.write_report(tmp_path / "file" / "report.json", dataset)
     (tmp_path / "folder").mkdir()
     for mine in ("file", "folder"):
-        with pytest.raises(OutputError, match="choose another name"):
+        with raises_mentioning(OutputError, tmp_path / mine):
             rb.write_report(tmp_path / mine, dataset)
     assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "file", "folder"], "no temporary file is left"

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 import regionbatch as rb
 from helpers import Box, id_of, ids_of, write_coco
 from regionbatch.errors import ResolveError
+from regionbatch.findings import FindingLog
 from regionbatch.reading import refuse_doubt
+from regionbatch.resolve import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +60,19 @@ IMAGES = {
     "the base name": ("in/a.jpg", ["a.jpg", "b.jpg"], "a.jpg", 0),
     "the base name in another case": ("in/a.jpg", ["A.jpg"], "A.jpg", 1),
     "the stem": ("in/a.jpg", ["a"], "a", 0),
-    "the stem with another extension": ("in/a.jpg", ["a.png"], "a.png", 1),
+    "the whole path without the extension": ("in/a.jpg", ["in/a"], "in/a", 0),
+    "an extension that only the table has": ("in/a", ["in/a.jpg"], "in/a.jpg", 0),
+    "an extension that only the table has, of a shorter path": ("in/a", ["a.jpg"], "a.jpg", 0),
+    "an extension in another case": ("in/a.jpg", ["a.JPG"], "a.JPG", 1),
+    "a stem in another case": ("in/a.jpg", ["A"], "A", 1),
+    "a folder in another case": ("x/In/a.jpg", ["in/a.jpg"], "in/a.jpg", 1),
+    "another Unicode form": ("in/caf\u00e9.jpg", ["cafe\u0301.jpg"], "cafe\u0301.jpg", 1),
+    "a folder in another Unicode form": ("x/caf\u00e9/a.jpg", ["cafe\u0301/a.jpg"], "cafe\u0301/a.jpg", 1),
+    "case of other scripts": ("in/Straße.jpg", ["STRASSE.jpg"], "STRASSE.jpg", 1),
+    "a leading ./": ("in/a.jpg", ["./in/a.jpg"], "./in/a.jpg", 0),
+    "a path of another machine": ("in/a.jpg", ["C:\\sets\\in\\a.jpg"], "C:\\sets\\in\\a.jpg", 0),
+    "the path that is the dataset's before another's": ("in/a.jpg", ["out/a.jpg", "x/in/a.jpg"], "x/in/a.jpg", 0),
+    "percent signs, exactly": ("in/a%20b.jpg", ["a%20b.jpg", "c.jpg"], "a%20b.jpg", 0),
     "the base name before the stem": ("in/a.jpg", ["a.png", "a.jpg"], "a.jpg", 0),
     "the stem of a path before another's": ("in/a.jpg", ["a.jpg", "x/a"], "a.jpg", 0),
     "a longer path": ("a.jpg", ["out/a.jpg"], "out/a.jpg", 0),
@@ -87,13 +102,65 @@ def test_a_tag_that_another_class_is_called_is_that_class_s(tmp_path: Path) -> N
     assert found == [id_of(name) for name in ("Kitten", "cat", "dog")]
 
 
-def test_an_image_found_in_another_folder_is_a_doubt(tmp_path: Path) -> None:
-    dataset = dataset_of(tmp_path, "cat", images=("train/a.jpg",))
-    batches = rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids=ids_of(["val/a.jpg"]))
-    assert [(one.file, one.value) for one in batches.findings.first("matched_elsewhere")] == [
-        ("train/a.jpg", "val/a.jpg")
-    ]
-    with pytest.raises(rb.StrictError, match="1 matched_elsewhere"):
+NOT_FOUND = {
+    "a folder that contradicts": ("train/a.jpg", ["val/a.jpg"]),
+    "two folders that contradict": ("in/a.jpg", ["out/a.jpg", "off/a.jpg"]),
+    "a folder above that contradicts": ("x/in/a.jpg", ["y/in/a.jpg"]),
+    "a folder that contradicts, without extension": ("train/a.jpg", ["val/a"]),
+    "another extension": ("in/a.jpg", ["a.png"]),
+    "two other extensions": ("a.jpg", ["a.png", "a.bmp"]),
+    "another extension of the whole path": ("in/a.jpg", ["in/a.png"]),
+    "the end of a name": ("in/aa.jpg", ["a.jpg"]),
+    "the end of a folder's name": ("train/a.jpg", ["rain/a.jpg"]),
+    "the folder alone": ("in/a.jpg", ["in"]),
+    "the extension alone": ("in/a.jpg", [".jpg", "jpg"]),
+    "the beginning of a path": ("in/a.jpg", ["in/a.jpg/b"]),
+    "a percent form": ("in/a b.jpg", ["in/a%20b.jpg"]),
+    "a percent form that is the dataset's": ("in/a%20b.jpg", ["in/a b.jpg"]),
+}
+"""A name of the dataset, and names of which none is that of its image."""
+
+
+@pytest.mark.parametrize(("name", "table"), NOT_FOUND.values(), ids=NOT_FOUND)
+def test_what_is_no_name_of_an_image(tmp_path: Path, name: str, table: list[str]) -> None:
+    dataset = dataset_of(tmp_path, "cat", images=(name,))
+    with pytest.raises(ResolveError, match="image names: 1 with 1 boxes have no id") as caught:
+        rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids=ids_of(table))
+    assert name in str(caught.value)
+    skipped = rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids=ids_of(table), skip_unresolved=True)
+    assert dict(skipped.ledger.dropped) == {"unresolved": 1}
+    assert len(skipped) == 0
+
+
+@pytest.mark.parametrize(
+    ("table", "found"),
+    [(["x/a.jpg"], "x/a.jpg"), (["a.jpg"], ""), (["x/a"], ""), (["x/A.jpg"], ""), (["y/x/a.jpg"], "")],
+)
+def test_a_name_that_could_not_be_decided_is_found_exactly_or_not_at_all(table: list[str], found: str) -> None:
+    """Which image file is meant is not known, so that nothing like its name is its ID."""
+    log = FindingLog()
+    ids = resolve("image", ["x/a.jpg"], [0], ids_of(table), log, exact=[0], skip=True)
+    assert ids == [id_of(found) if found else None]
+    assert resolve("image", ["x/a.jpg"], [0], ids_of(table), log, skip=True) == [id_of(table[0])]
+    if not found:
+        with pytest.raises(ResolveError, match=r"1 with 0 boxes have no id, got x/a\.jpg"):
+            resolve("image", ["x/a.jpg"], [0], ids_of(table), log, exact=[0])
+
+
+def test_an_image_of_a_dataset_that_could_not_be_decided(tmp_path: Path) -> None:
+    """Two image files may be meant by one name; the ID of either by its path is not taken."""
+    for name in ("one/a.jpg", "two/a.jpg"):
+        (tmp_path / name).parent.mkdir()
+        Image.new("L", (200, 100)).save(tmp_path / name)
+    dataset = dataset_of(tmp_path, "cat", images=("a.jpg",))
+    assert dataset.findings.counts() == {"ambiguous_image": 1}
+    assert dataset.images.exact.tolist() == [True]
+    for table in (["one/a.jpg"], ["one/a.jpg", "two/a.jpg"], ["A.jpg"]):
+        with pytest.raises(ResolveError, match=r"have no id, got a\.jpg"):
+            rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids=ids_of(table))
+    batches = rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids=ids_of(["a.jpg", "one/a.jpg"]))
+    assert [entry.image_id for entry in batches[0]] == [id_of("a.jpg")]
+    with pytest.raises(rb.StrictError, match="1 ambiguous_image"):
         refuse_doubt(batches.findings, tmp_path)
 
 
@@ -144,12 +211,13 @@ def test_a_name_that_another_image_has_is_that_image_s(tmp_path: Path) -> None:
     ("images", "table", "told"),
     [
         (
-            ("in/a.jpg",),
+            ("a.jpg",),
             ["out/a.jpg", "off/a.jpg"],
-            "in/a.jpg: several images could be meant, got out/a.jpg, off/a.jpg",
+            "a.jpg: several images could be meant, got out/a.jpg, off/a.jpg",
         ),
         (("a.jpg",), ["A.jpg", "a.JPG"], "a.jpg: several images could be meant, got A.jpg, a.JPG"),
-        (("a.jpg",), ["a.png", "a.bmp"], "a.jpg: several images could be meant, got a.png, a.bmp"),
+        (("a",), ["a.png", "a.bmp"], "a: several images could be meant, got a.png, a.bmp"),
+        (("in/a.jpg",), ["x/in/a.jpg", "a"], "in/a.jpg: several images could be meant, got x/in/a.jpg, a"),
         (("in/a.jpg", "out/a.jpg"), ["a.jpg"], "out/a.jpg: it and in/a.jpg would both be"),
         (("a.jpg", "a.png"), ["a"], "a.png: it and a.jpg would both be"),
     ],

@@ -188,6 +188,6 @@ def test_same_rows_after(variant: str, change: Callable[[Path], None], tmp_path:
     dataset = regionbatch.read(tmp_path / "scene")
     assert_same(rows_of(dataset), expected())
     assert not dataset.ledger.dropped
-    # Darknet's lists do not name the new one, which is told.
-    met = len(dataset.images) + dataset.findings.counts().get("unlisted_label", 0)
+    # Darknet's lists do not name the new one, which is reported.
+    met = len(dataset.images) + dataset.findings.counts().get("ignored_file", 0)
     assert (met > len(SIZES)) == (change is with_another_image)

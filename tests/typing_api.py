@@ -20,7 +20,8 @@ def tell(what: str, done: int, total: int) -> None:
 def read_in_every_way() -> rb.Dataset:
     dataset = rb.read("bccd")
     rb.read(Path("bccd"), format="voc", split="train", voc_origin=0)
-    rb.read("bccd", drop=["difficult"], only={"cat"}, strict=True, image_dir=Path("pictures"))
+    rb.read("bccd", drop=["difficult"], only={"cat"}, strict=True, image_dir=Path("images"))
+    rb.read("bccd", image_dir=[Path("images"), "more"])
     rb.read("bccd", progress=tell)
     return dataset
 
@@ -29,6 +30,8 @@ def look_at(dataset: rb.Dataset) -> None:
     assert_type(dataset.regions.box, NDArray[np.float64])
     assert_type(dataset.regions.image, NDArray[np.int32])
     assert_type(dataset.images.width, NDArray[np.int32])
+    assert_type(dataset.images.exact, NDArray[np.bool_])
+    assert_type(dataset.findings.doubtful(), dict[str, int])
     assert_type(dataset.findings.counts(), dict[str, int])
     assert_type(len(dataset), int)
     name: str = dataset.images.names[0]

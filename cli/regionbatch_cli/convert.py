@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from regionbatch_cli.help_groups import IDS, OUTPUT, option
+from regionbatch_cli.reader_options import DatasetCommand
 from regionbatch_cli.shared import (
     Common,
     dataset_options,
@@ -21,16 +23,46 @@ from regionbatch_cli.shared import (
 )
 
 
-@click.command()
-@click.option("-o", "--output", required=True, metavar="OUT", help="A folder, a .jsonl file, or - for standard output.")
-@click.option("--tags", required=True, type=click.Path(), metavar="FILE", help="Tag ids by class name: JSON or CSV.")
-@click.option(
-    "--images", required=True, type=click.Path(), metavar="FILE", help="Image ids by image name: JSON or CSV."
+@click.command(cls=DatasetCommand, options_metavar="-o OUT --tags FILE --images FILE [OPTIONS]")
+@option(
+    OUTPUT,
+    "-o",
+    "--output",
+    required=True,
+    metavar="OUT",
+    help="Folder, .jsonl file, or - for standard output.",
+)
+@option(
+    IDS,
+    "--tags",
+    required=True,
+    type=click.Path(),
+    metavar="FILE",
+    help="Tag IDs by class name: JSON or CSV.",
+)
+@option(
+    IDS,
+    "--images",
+    required=True,
+    type=click.Path(),
+    metavar="FILE",
+    help="Image IDs by image name: JSON or CSV.",
 )
 @map_options
-@click.option("--skip-unresolved", is_flag=True, help="Leave out boxes whose class or image has no id.")
-@click.option("--payload", type=click.Choice(["json", "xml"]), default="json", help="What the payloads are written as.")
-@click.option("--overwrite", is_flag=True, help="Replace what an earlier run wrote.")
+@option(
+    IDS,
+    "--skip-unresolved",
+    is_flag=True,
+    help="Leave out boxes whose class or image has no ID.",
+)
+@option(
+    OUTPUT,
+    "--payload",
+    type=click.Choice(["json", "xml"]),
+    default="json",
+    help="Format of the payloads.",
+)
+@option(OUTPUT, "--overwrite", is_flag=True, help="Replace the output of an earlier run.")
 @dataset_options
 def convert(
     common: Common,
@@ -43,17 +75,17 @@ def convert(
     payload: str,
     overwrite: bool,
 ) -> int:
-    """Write a data set as ImageRegionCreateBatch payloads of at most 64 regions.
+    """Write a dataset as ImageRegionCreateBatch payloads.
 
-    \b
-    TAGS and IMAGES hold ids by name: {"name": "id"}, a GetTags answer, an
-    image-upload answer, a list of images, or CSV with name,id.
+    A payload has at most 64 regions. The files of --tags and --images contain IDs by name:
+    {"name": "id"}, a response of GetTags or of an image upload, a list of images, or CSV with
+    name,id.
 
     \b
     Examples:
       regionbatch convert mydata -o out --tags tags.json --images images.csv
-      regionbatch convert mydata -o out.jsonl --tags tags.json --images images.json --map cat=feline
-      regionbatch convert mydata -o - --tags tags.json --images images.json | head -n 1
+      regionbatch convert mydata -o out.jsonl --tags tags.csv --images ids.csv
+      regionbatch convert mydata -o - --tags tags.csv --images ids.csv | head -n 1
     """
     from regionbatch.batching import batches as make_batches  # noqa: PLC0415 - NumPy: only when there is work
     from regionbatch.errors import OptionError  # noqa: PLC0415

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from regionbatch_cli.reader_options import DatasetCommand
 from regionbatch_cli.shared import Common, dataset_options, finish, print_account, print_json, progress_bar, read
 
 if TYPE_CHECKING:
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
 _WIDE = 10_000
 
 
-@click.command()
+@click.command(cls=DatasetCommand)
 @dataset_options
 def inspect(common: Common) -> int:
-    """Tell what a data set is, what is in it and what is wrong with it; change nothing.
+    """Show what a dataset contains and what is wrong with it.
+
+    Changes nothing.
 
     \b
     Examples:

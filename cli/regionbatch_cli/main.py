@@ -31,11 +31,12 @@ CANNOT, USAGE, STOPPED = 1, 2, 130
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(regionbatch.__version__, prog_name="regionbatch")
 def commands() -> None:
-    """COCO, Pascal VOC and YOLO boxes become Azure Custom Vision regions. Every box is accounted for.
+    """Send boxes in COCO, Pascal VOC or YOLO format to Azure Custom Vision.
 
-    \b
-    Exit status: 0 all that was read is in; 1 it cannot be done; 2 wrong usage;
-    3 finished, but records were dropped or not confirmed (--accept-drops makes that 0).
+    Every box is accounted for.
+
+    Exit status: 0 success; 1 error; 2 usage error; 3 finished, but some records were dropped or not
+    confirmed (0 with --accept-drops).
 
     \b
     Examples:

@@ -30,7 +30,12 @@ if TYPE_CHECKING:
     help="The project's name; it is made if it is not there.",
 )
 @click.option("--key", metavar="KEY", help="Ask for this key; without it any will do.")
-@click.option("--tier", type=click.Choice(["F0", "S0"]), default="S0", show_default=True, help="Whose limits hold.")
+@click.option(
+    "--tier",
+    type=click.Choice(["F0", "S0"]),
+    default="S0",
+    help="Pricing tier whose limits and call rate apply. [default: S0]",
+)
 @click.option(
     "--on-existing",
     type=click.Choice(["duplicated", "refuse", "twice"]),
@@ -72,14 +77,15 @@ def serve(
     latency: float,
     as_json: bool,
 ) -> int:
-    """Run a training service on this machine, with the API and the rules of Custom Vision, until Ctrl-C.
+    """Run a local training service with the API of Custom Vision.
 
-    What is unknown about the real service is a switch.
+    It keeps the rules of Custom Vision and runs until Ctrl-C. What is unknown about the real
+    service is an option.
 
     \b
     Examples:
       regionbatch serve
-      regionbatch serve --port 8080 --database rehearsal.sqlite --on-existing refuse
+      regionbatch serve --port 8080 --database local.sqlite
     """
     from regionbatch.local import TIERS, Settings, run_service  # noqa: PLC0415 - an extra
 

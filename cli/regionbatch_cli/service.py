@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from regionbatch_cli.help_groups import IDS, SERVICE, option
 from regionbatch_cli.shared import map_options
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class Service:
 
         project = "".join(filter(str.isalnum, self.project or ""))[:8]
         path = Path(common.dataset).resolve()
-        part = [common.reader[name] for name in ("split", "coco_json") if name in common.reader]
+        given = common.reader
+        part = [given[name].value for name in ("split", "coco_json") if name in given]
         whose = hashlib.sha256("\0".join([str(path), *part]).encode(errors="surrogateescape")).hexdigest()[:6]
         return Path(f"{path.name}-{project}-{whose}.regionbatch.sqlite")
 
@@ -80,6 +82,60 @@ def _signed_in() -> TokenCredential:
     return credential
 
 
+_SERVICE_OPTIONS = (
+    option(
+        SERVICE,
+        "--project",
+        metavar="ID",
+        help="Project ID, from the settings of the project.",
+    ),
+    option(
+        SERVICE,
+        "--endpoint",
+        envvar=ENDPOINT,
+        metavar="URL",
+        help=f"Training endpoint. [default: ${ENDPOINT}]",
+    ),
+    option(
+        SERVICE,
+        "--key-file",
+        type=click.Path(),
+        metavar="FILE",
+        help=f"File containing the training key. [default: ${KEY}, or prompt]",
+    ),
+    option(SERVICE, "--entra", is_flag=True, help="Sign in with Entra ID instead of a key."),
+    option(
+        SERVICE,
+        "--api-version",
+        default="3.2",
+        metavar="N",
+        help="Training API version. [default: 3.2]",
+    ),
+    map_options,
+    option(
+        IDS,
+        "--images",
+        type=click.Path(),
+        metavar="FILE",
+        help="Image IDs by image name: JSON or CSV.",
+    ),
+    option(
+        SERVICE,
+        "--journal",
+        type=click.Path(dir_okay=False),
+        metavar="FILE",
+        help="Journal file used to resume. [default: NAME-PROJECT-HASH.regionbatch.sqlite]",
+    ),
+    option(
+        SERVICE,
+        "--tier",
+        type=click.Choice(["F0", "S0"]),
+        default="S0",
+        help="Pricing tier whose limits and call rate apply. [default: S0]",
+    ),
+)
+
+
 def service_options(function: Callable[..., int]) -> Callable[..., int]:
     """Give a command the options for reaching the service, as one argument `service`."""
 
@@ -88,26 +144,6 @@ def service_options(function: Callable[..., int]) -> Callable[..., int]:
         own = {name: given.pop(name) for name in ("project", "endpoint", "key_file", "entra", "api_version")}
         return function(service=Service(**own), **given)
 
-    options = [
-        click.option("--project", metavar="ID", help="The project's id."),
-        click.option("--endpoint", envvar=ENDPOINT, metavar="URL", help=f"The training endpoint; else {ENDPOINT}."),
-        click.option(
-            "--key-file", type=click.Path(), metavar="FILE", help=f"A file with the key; else {KEY}, or asked."
-        ),
-        click.option("--entra", is_flag=True, help="Sign in with Entra ID instead of a key, as az login has."),
-        click.option("--api-version", default="3.2", show_default=True, metavar="N", help="Of the training API."),
-        map_options,
-        click.option("--images", type=click.Path(), metavar="FILE", help="Image ids by image name: JSON or CSV."),
-        click.option(
-            "--journal",
-            type=click.Path(dir_okay=False),
-            metavar="FILE",
-            help="Where an upload remembers what it did; else a file here.",
-        ),
-        click.option(
-            "--tier", type=click.Choice(["F0", "S0"]), default="S0", show_default=True, help="Whose limits hold."
-        ),
-    ]
-    for option in reversed(options):
-        run = option(run)
+    for each in reversed(_SERVICE_OPTIONS):
+        run = each(run)
     return run

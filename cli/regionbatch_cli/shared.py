@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from regionbatch.options import CocoOptions, ReadOptions, VocOptions, YoloOptions, is_path
+from regionbatch.errors import OptionError
+from regionbatch.plugins import BUILT_IN
+from regionbatch_cli.help_groups import GENERAL, IDS, INPUT, OUTPUT, option
+from regionbatch_cli.reader_options import in_words_of_the_command, keywords_of, take_reader_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from regionbatch.batching import Batches
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Findings, Ledger, Progress
+    from regionbatch.options import GivenAs
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
@@ -41,64 +45,100 @@ class Common:
     verbose: bool
     quiet: bool
     option: tuple[str, ...]
-    reader: dict[str, Any]
-    """The reader's own options, as far as given."""
+    reader: dict[str, GivenAs]
+    """The options of readers, as far as given, by the name of the field."""
 
 
-def _reader_fields() -> dict[str, Any]:
-    return {field.name: field for kind in (ReadOptions, CocoOptions, VocOptions, YoloOptions) for field in fields(kind)}
+_DATASET_OPTIONS = (
+    click.argument("dataset", type=click.Path()),
+    option(
+        INPUT,
+        "--format",
+        metavar="NAME",
+        help=f"Format: {', '.join(BUILT_IN)} or a plugin's name; detected if not given.",
+    ),
+    option(
+        INPUT,
+        "--drop",
+        metavar="MARK,…",
+        help="Leave out boxes marked crowd, difficult, truncated or occluded.",
+    ),
+    option(
+        INPUT,
+        "--only",
+        "--keep",
+        multiple=True,
+        metavar="CLASS",
+        help="Keep only this class (repeatable).",
+    ),
+    option(
+        OUTPUT,
+        "--report",
+        type=click.Path(dir_okay=False),
+        metavar="FILE",
+        help="Write every finding as JSON.",
+    ),
+    option(OUTPUT, "--json", "as_json", is_flag=True, help="Print the result as JSON."),
+    option(
+        GENERAL,
+        "--strict",
+        is_flag=True,
+        help="Fail, with nothing written, if a box is dropped or adjusted.",
+    ),
+    option(
+        GENERAL,
+        "--accept-drops",
+        is_flag=True,
+        help="Exit with status 0 even if records were dropped.",
+    ),
+    option(GENERAL, "-v", "--verbose", is_flag=True, help="Print more places of each finding."),
+    option(GENERAL, "-q", "--quiet", is_flag=True, help="Print errors only."),
+    option(
+        INPUT,
+        "-O",
+        "--option",
+        multiple=True,
+        hidden=True,
+        metavar="NAME=VALUE",
+        help="Option of a reader, by its name in Python.",
+    ),
+)
 
 
 def dataset_options(function: Function) -> Function:
-    """Give a command the data set and the options for reading it, as one argument `common`."""
+    """Give a command the dataset and the options for reading it, as one argument `common`.
+
+    The options of the readers come with the class of the command.
+    """
 
     @wraps(function)
     def run(**given: Any) -> Any:  # noqa: ANN401 - whatever the options are
-        reader = {name: value for name in _reader_fields() if (value := given.pop(name)) is not None}
+        reader = take_reader_options(given)
         own = {field.name: given.pop(field.name) for field in fields(Common) if field.name != "reader"}
         return function(common=Common(**own, reader=reader), **given)
 
-    options = [
-        click.argument("dataset", type=click.Path()),
-        click.option("--format", metavar="NAME", help="coco, voc, yolo or a plugin's name; found out if not given."),
-        *(_reader_option(name, field) for name, field in _reader_fields().items()),
-        click.option("-O", "--option", multiple=True, metavar="NAME=VALUE", help="Option of a plugged-in reader."),
-        click.option(
-            "--drop", metavar="MARK,…", help="Leave out boxes marked crowd, difficult, truncated or occluded."
-        ),
-        click.option("--only", "--keep", multiple=True, metavar="CLASS", help="Keep this class only; may be repeated."),
-        click.option("--strict", is_flag=True, help="Stop, with nothing written, if a box is dropped or adjusted."),
-        click.option("--accept-drops", is_flag=True, help="Exit with 0 though records were dropped."),
-        click.option("--report", type=click.Path(dir_okay=False), metavar="FILE", help="Write every finding as JSON."),
-        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for programs."),
-        click.option("-v", "--verbose", is_flag=True, help="Print more places of each finding."),
-        click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
-    ]
-    for option in reversed(options):
-        run = option(run)
+    for each in reversed(_DATASET_OPTIONS):
+        run = each(run)
     return run  # type: ignore[return-value]
 
 
-def _reader_option(name: str, field: Any) -> Callable[[Function], Function]:  # noqa: ANN401 - dataclasses.Field
-    choices, text = field.metadata["choices"], field.metadata["help"]
-    kind: Any = click.Choice(choices) if choices else click.Path() if is_path(field) else str
-    metavar = None if choices else "FILE" if name == "names" else "DIR" if name == "image_dir" else "NAME"
-    return click.option(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=f"{text[0].upper()}{text[1:]}.")
-
-
 def map_options(function: Function) -> Function:
-    """Give a command the options that name the classes of a data set otherwise, `mapped` and `map_file`."""
-    pairs = click.option(
-        "--map", "mapped", multiple=True, metavar="OLD=NEW", help="The tag of class OLD is called NEW."
+    """Give a command the options that map classes to other tags, `mapped` and `map_file`."""
+    pairs = option(
+        IDS,
+        "--map",
+        "mapped",
+        multiple=True,
+        metavar="OLD=NEW",
+        help="Map dataset class OLD to project tag NEW (repeatable).",
     )
-    file_help = 'Many such: JSON {"old": "new"} or CSV old,new.'
-    file = click.option("--map-file", type=click.Path(), metavar="FILE", help=file_help)
+    file_help = 'Read mappings from FILE: JSON {"old": "new"} or CSV old,new.'
+    file = option(IDS, "--map-file", type=click.Path(), metavar="FILE", help=file_help)
     return pairs(file(function))
 
 
 def read(common: Common, progress: Progress | None) -> Dataset:
-    """Read the data set as the options say."""
-    from regionbatch.errors import OptionError  # noqa: PLC0415 - as below
+    """Read the dataset as the options say."""
     from regionbatch.reading import read as read_dataset  # noqa: PLC0415 - NumPy: only when there is work
 
     if common.report is not None:
@@ -113,11 +153,14 @@ def read(common: Common, progress: Progress | None) -> Dataset:
         "drop": [mark.strip() for mark in (common.drop or "").split(",") if mark.strip()],
         "only": common.only or None,
         "progress": progress,
-        **common.reader,
+        **keywords_of(common.reader),
     }
     if twice := sorted({"source", "strict", *given} & set(plugged)):
         raise OptionError(f"--option: {twice[0]} is no option of a plugged-in reader; see regionbatch --help")
-    dataset = read_dataset(common.dataset, **given, **plugged)
+    try:
+        dataset = read_dataset(common.dataset, **given, **plugged)
+    except OptionError as error:
+        raise in_words_of_the_command(error, common.reader) from error
     refuse_doubt(common, dataset)
     return dataset
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from regionbatch_cli.help_groups import IDS, UPLOAD, option
+from regionbatch_cli.reader_options import DatasetCommand
 from regionbatch_cli.service import Service, service_options
 from regionbatch_cli.shared import (
     Common,
@@ -30,12 +32,27 @@ STOPPED = 130
 _SHOWN = 10
 
 
-@click.command()
-@click.option("--local", is_flag=True, help="Rehearse on a training service on this machine, in memory; no account.")
-@click.option("--create-tags", is_flag=True, help="Create the tags that the project lacks.")
-@click.option("--skip-unresolved", is_flag=True, help="Leave out boxes whose class or image has no id.")
-@click.option("--shrink", is_flag=True, help="Encode pictures again that are too large or of another format.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.command(cls=DatasetCommand)
+@option(
+    UPLOAD,
+    "--local",
+    is_flag=True,
+    help="Upload to a temporary training service on this machine; no account.",
+)
+@option(UPLOAD, "--create-tags", is_flag=True, help="Create the tags that the project lacks.")
+@option(
+    IDS,
+    "--skip-unresolved",
+    is_flag=True,
+    help="Leave out boxes whose class or image has no ID.",
+)
+@option(
+    UPLOAD,
+    "--shrink",
+    is_flag=True,
+    help="Re-encode images that are too large or in another format.",
+)
+@option(UPLOAD, "--dry-run", is_flag=True, help="Print what would be done, without doing it.")
 @service_options
 @dataset_options
 def upload(
@@ -52,11 +69,11 @@ def upload(
     shrink: bool,
     dry_run: bool,
 ) -> int:
-    """Put a data set on a project: pictures, tags, regions; then read it back and compare.
+    """Upload a dataset to a Custom Vision project, then verify it.
 
-    Nothing is sent twice. What was done is remembered in a journal, so that the same command goes on
-    with a run that was stopped. Keys come from VISION_TRAINING_KEY, --key-file or a prompt;
-    --entra does without one.
+    Uploads images, tags and regions. Nothing is sent twice: a journal records what was done, so
+    that the same command resumes a run that was stopped. The key is read from VISION_TRAINING_KEY,
+    --key-file or a prompt; --entra needs none.
 
     \b
     Examples:

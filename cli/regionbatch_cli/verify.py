@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from regionbatch_cli.reader_options import DatasetCommand
 from regionbatch_cli.service import Service, service_options
 from regionbatch_cli.shared import Common, dataset_options, finish, print_account, print_json, progress_bar, read, say
 
 
-@click.command()
+@click.command(cls=DatasetCommand)
 @service_options
 @dataset_options
 def verify(
@@ -20,15 +21,16 @@ def verify(
     journal: str | None,
     tier: str,
 ) -> int:
-    """Read a project back and list the regions that are missing, moved or more than the data set has.
+    """Compare a Custom Vision project with a dataset.
 
-    The service keeps no names of images: their ids come from --images, from the journal of the upload, or, where there
-    is neither, images are recognised by their regions.
+    Lists the regions that are missing from the project, have moved, or are not in the dataset.
+    The service keeps no image names: image IDs are read from --images or from the journal of the
+    upload; without them, images are recognised by their regions.
 
     \b
     Examples:
       regionbatch verify mydata --project ID
-      regionbatch verify mydata --project ID --images images.json --report differences.json
+      regionbatch verify mydata --project ID --report differences.json
     """
     from regionbatch.customvision.verify import verify as verify_dataset  # noqa: PLC0415 - only when there is work
     from regionbatch.renaming import read_renames  # noqa: PLC0415

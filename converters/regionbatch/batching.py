@@ -14,7 +14,7 @@ from regionbatch import payload
 from regionbatch.boxes import first_of_equal, order_of
 from regionbatch.clean import ledger_of
 from regionbatch.errors import OptionError
-from regionbatch.findings import Findings, Ledger, Report
+from regionbatch.findings import FindingLog, Findings, Ledger
 from regionbatch.ids import table_of
 from regionbatch.limits import REGIONS_PER_BATCH, REGIONS_PER_IMAGE
 from regionbatch.renaming import tidied
@@ -214,7 +214,7 @@ def batches(
     Raises:
         ResolveError: A name has no id, or more than one; or a table cannot be used.
     """
-    report, rename = Report(), tidied(rename)
+    report, rename = FindingLog(), tidied(rename)
     regions = dataset.regions
     tag_counts = np.bincount(regions.tag, minlength=len(dataset.tags))
     tags = resolve(
@@ -235,6 +235,8 @@ def batches(
         table_of(image_ids, "image_ids"),
         report,
         counts=image_counts.tolist(),
+        exact=np.flatnonzero(dataset.images.exact).tolist(),
+        splits=dataset.images.split_names(),
         skip=skip_unresolved,
     )
     tag_code, image_code = _one_code_an_id(tags), _one_code_an_id(images)
@@ -280,7 +282,7 @@ def _is_shared(codes: NDArray[np.int32]) -> NDArray[np.bool_]:
 
 
 def _report_shared_tags(
-    codes: NDArray[np.int32], names: Sequence[str], rename: Mapping[str, str], report: Report
+    codes: NDArray[np.int32], names: Sequence[str], rename: Mapping[str, str], report: FindingLog
 ) -> None:
     """Say which classes get the tag of another: a slip in the table, unless they are spelt alike or mapped to one."""
     twins = {row: codes[row] for row in np.flatnonzero(_is_shared(codes)).tolist()}
@@ -291,7 +293,7 @@ def _report_shared_tags(
 
 
 def _report_shared_images(
-    codes: NDArray[np.int32], counts: NDArray[np.int64], names: Sequence[str], report: Report
+    codes: NDArray[np.int32], counts: NDArray[np.int64], names: Sequence[str], report: FindingLog
 ) -> None:
     """Say which images are that of another for the service, and which have too many regions only together."""
     twins = np.flatnonzero(_is_shared(codes))
@@ -302,7 +304,7 @@ def _report_shared_images(
         report.add("over_region_limit", full.astype(np.int32), value=together[full].tolist(), table=names)
 
 
-def _drop(code: str, rows: NDArray[np.int64], dataset: Dataset, report: Report) -> None:
+def _drop(code: str, rows: NDArray[np.int64], dataset: Dataset, report: FindingLog) -> None:
     if len(rows):
         regions = dataset.regions
         values = (f"{dataset.tags[regions.tag[row]]} in {dataset.images.names[regions.image[row]]}" for row in rows)

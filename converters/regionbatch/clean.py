@@ -13,9 +13,9 @@ import numpy as np
 
 from regionbatch import boxes
 from regionbatch.codes import ADJUSTING, CODES
-from regionbatch.dataset import Images, RawAnnotations, Regions, tidy
+from regionbatch.dataset import MARKS, Images, PlacedAnnotations, Regions, tidy
 from regionbatch.errors import AmbiguousDatasetError, OptionError, PluginError
-from regionbatch.findings import Account, Ledger, Report, on_one_line
+from regionbatch.findings import Account, FindingLog, Ledger, on_one_line
 from regionbatch.limits import REGIONS_PER_IMAGE
 
 if TYPE_CHECKING:
@@ -29,23 +29,28 @@ if TYPE_CHECKING:
 class Fates:
     """What becomes of each row: it is kept until a rule adjusts or drops it. The first rule that drops a row has it."""
 
-    def __init__(self, raw: RawAnnotations, report: Report) -> None:
+    def __init__(self, raw: PlacedAnnotations, report: FindingLog) -> None:
         """Begin with every row kept."""
         self._raw, self._report = raw, report
         self.alive = np.ones(len(raw), np.bool_)
         self.adjusted = np.zeros(len(raw), np.int8)
         """The first code that adjusted each row, as its number in `codes.ADJUSTING`."""
 
-    def rule(self, code: str, rows: Mask, block: slice = slice(None)) -> None:
+    def rule(self, code: str, rows: Mask, block: slice = slice(None), *, value: str = "") -> None:
         """Apply a code to the rows that are still alive: report them, and drop or adjust them as the code says.
 
-        `rows` are those of a `block` only, if one is given.
+        Args:
+            code: The finding.
+            rows: A mask of all rows, or of those of the block.
+            block: The rows that the mask is about.
+            value: What is reported as the value; empty: the box.
         """
         hit = np.flatnonzero(rows & self.alive[block])
         if not len(hit):
             return
         raw, hit = self._raw, hit + (block.start or 0)
-        self._report.add(code, raw.file[hit], raw.where[hit], raw.box[hit], place=raw.place)
+        values = [value] * len(hit) if value else raw.box[hit]
+        self._report.add(code, raw.file[hit], raw.where[hit], values, place=raw.place)
         if CODES[code].effect == "dropped":
             self.alive[hit] = False
         elif CODES[code].effect == "adjusted":
@@ -53,7 +58,7 @@ class Fates:
 
 
 def clean(
-    raw: RawAnnotations, report: Report, drop: Collection[str] = (), only: Collection[str] | None = None
+    raw: PlacedAnnotations, report: FindingLog, drop: Collection[str] = (), only: Collection[str] | None = None
 ) -> tuple[Images, list[str], Regions, Ledger]:
     """Scale, judge and account for annotations: the images, the tag names, the regions and the ledger.
 
@@ -69,10 +74,13 @@ def clean(
     images, image_code = _merge_images(raw.images, report)
     tag, image = tag_code[raw.tag], image_code[raw.image]
 
-    for code, rows in raw.marks.items():
+    for mark, rows in raw.marks.items():
         mask = np.zeros(len(raw), np.bool_)
         mask[rows] = True
-        fates.rule("left_out" if code in drop else code, mask)
+        if mark in MARKS:
+            fates.rule("left_out" if mark in drop else "marked", mask, value=mark)
+        else:
+            fates.rule(mark, mask)
     if only is not None:
         only = {*map(tidy, only)}
         if unknown := sorted(only.difference(tags)):
@@ -104,7 +112,7 @@ def clean(
     return images, tags, regions, ledger
 
 
-def _judge(raw: RawAnnotations, block: slice, fates: Fates, judged: boxes.Boxes) -> None:
+def _judge(raw: PlacedAnnotations, block: slice, fates: Fates, judged: boxes.Boxes) -> None:
     """Apply the rules on coordinates to a block of rows; the boxes of those alive afterwards, writable, in `judged`."""
     box, size = raw.box[block], None
     fates.rule("not_a_box", ~boxes.finite(box), block)
@@ -141,7 +149,7 @@ def _either(mask: Any) -> Mask:  # noqa: ANN401 - NumPy types a comparison as an
     return either
 
 
-def _merge_tags(names: Sequence[str], report: Report) -> tuple[list[str], NDArray[np.int32]]:
+def _merge_tags(names: Sequence[str], report: FindingLog) -> tuple[list[str], NDArray[np.int32]]:
     """Class names trimmed, in NFC, each once; and the new code of each old one, -1 for a class without a name."""
     codes: dict[str, int] = {}
     new = np.full(len(names), -1, np.int32)
@@ -156,7 +164,7 @@ def _merge_tags(names: Sequence[str], report: Report) -> tuple[list[str], NDArra
     return list(codes), new
 
 
-def _merge_images(images: Images, report: Report) -> tuple[Images, NDArray[np.int32]]:
+def _merge_images(images: Images, report: FindingLog) -> tuple[Images, NDArray[np.int32]]:
     """Images of one name made one; and the new code of each old one."""
     codes = dict(zip(reversed(images.names), range(len(images) - 1, -1, -1), strict=True))
     if len(codes) == len(images):
@@ -176,6 +184,7 @@ def _merge_images(images: Images, report: Report) -> tuple[Images, NDArray[np.in
         [images.paths[row] for row in kept.tolist()],
         images.split[kept],
         images.splits,
+        images.exact[kept],
     )
     return merged, new[first]
 
@@ -191,7 +200,7 @@ def _refuse_two_pictures(images: Images, twins: NDArray[np.int64], first: NDArra
             )
 
 
-def _report_two_sizes(images: Images, twins: NDArray[np.int64], first: NDArray[np.int32], report: Report) -> None:
+def _report_two_sizes(images: Images, twins: NDArray[np.int64], first: NDArray[np.int32], report: FindingLog) -> None:
     """One image that is listed with two sizes: its boxes are shares of the one that they came with."""
     size = np.stack([images.width, images.height], axis=1)
     differ = (
@@ -202,7 +211,7 @@ def _report_two_sizes(images: Images, twins: NDArray[np.int64], first: NDArray[n
     report.add("size_mismatch", twins[differ].astype(np.int32), value=values, table=images.names)
 
 
-def _report_full_images(regions: Regions, images: Images, report: Report) -> None:
+def _report_full_images(regions: Regions, images: Images, report: FindingLog) -> None:
     counts = np.bincount(regions.image, minlength=len(images))
     full = np.flatnonzero(counts > REGIONS_PER_IMAGE)
     report.add("over_region_limit", full.astype(np.int32), value=counts[full].tolist(), table=images.names)

@@ -19,6 +19,7 @@
 
 A faulty record is not an exception but a `Finding`; an exception means that nothing can be done.
 Messages have the form `PLACE: WHAT, got VALUE; NEXT STEP`, with the place first so that an editor can jump there.
+Programs find the place in the attribute `place`, and the option that decides in `option`, where there is one.
 """
 
 from __future__ import annotations
@@ -26,6 +27,20 @@ from __future__ import annotations
 
 class RegionBatchError(Exception):
     """The root of all errors of this library."""
+
+    def __init__(self, message: str = "", *, place: str = "", option: str = "") -> None:
+        """Keep the message, and what a program needs to know about it.
+
+        Args:
+            message: The text for people.
+            place: See the attribute.
+            option: See the attribute.
+        """
+        super().__init__(message)
+        self.place = place
+        """The file in the dataset, with a line where there is one (`data.yaml:3`); empty if there is none."""
+        self.option = option
+        """The keyword argument that decides or is wrong (`coco_boxes`); empty if there is none."""
 
 
 class DatasetError(RegionBatchError, ValueError):
@@ -72,10 +87,18 @@ class ServiceError(RegionBatchError):
     """Custom Vision refused a call, or could not be asked; the attributes keep what it said."""
 
     def __init__(
-        self, message: str, *, code: str = "", said: str = "", status: int = 0, retry_after: float = 0.0
+        self,
+        message: str,
+        *,
+        code: str = "",
+        said: str = "",
+        status: int = 0,
+        retry_after: float = 0.0,
+        place: str = "",
+        option: str = "",
     ) -> None:
         """Keep what the service said beside the message."""
-        super().__init__(message)
+        super().__init__(message, place=place, option=option)
         self.code = code
         """The service's own code."""
         self.said = said

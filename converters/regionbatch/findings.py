@@ -74,6 +74,7 @@ class _Group:
     where: NDArray[np.int64] | array[int]
     value: _Texts | NDArray[np.float64] | NDArray[np.int64] | None
     place: Place
+    doubtful: bool = False
 
     def __len__(self) -> int:
         return len(self.file)
@@ -89,7 +90,8 @@ class _Group:
         value = "" if self.value is None else as_text(self.value[row])
         got = f", got {value}" if value else ""
         message = f"{place}: {rule.what}{got}; {rule.advice}"
-        return Finding(self.code, rule.severity, place, message, file, where, value)
+        severity = "warning" if self.doubtful and rule.severity == "info" else rule.severity
+        return Finding(self.code, severity, place, message, file, where, value)
 
 
 class Findings:
@@ -118,6 +120,14 @@ class Findings:
         counted: Counter[str] = Counter()
         for group in self._groups:
             counted[group.code] += len(group)
+        return {code: counted[code] for code in CODES if counted[code]}
+
+    def doubtful(self) -> dict[str, int]:
+        """Return how many findings of each code say that something may be wrong, though nothing was changed."""
+        counted: Counter[str] = Counter()
+        for group in self._groups:
+            if group.doubtful or CODES[group.code].doubtful:
+                counted[group.code] += len(group)
         return {code: counted[code] for code in CODES if counted[code]}
 
     def first(self, code: str, most: int = 3) -> list[Finding]:
@@ -168,7 +178,7 @@ class Ledger(Account):
     images: Account = field(default_factory=lambda: Account(0, 0, {}, {}))
 
 
-class Report:
+class FindingLog:
     """What readers and rules report to while a data set is read."""
 
     def __init__(self, progress: Progress | None = None) -> None:
@@ -179,7 +189,7 @@ class Report:
         self.images_read = 0
         self.progress: Progress = progress or (lambda _what, _done, _all: None)
         self._groups: list[_Group] = []
-        self._growing: dict[tuple[str, int, Place], tuple[array[int], array[int], _Texts]] = {}
+        self._growing: dict[tuple[str, int, Place, bool], tuple[array[int], array[int], _Texts]] = {}
         """Files, places and values of the findings that come one by one, by code, table and kind of place."""
         self._names: dict[str, list[str]] = {}
         """What `note` was told of, by code."""
@@ -209,21 +219,29 @@ class Report:
         *,
         place: Place = "line",
         table: Sequence[str] | None = None,
+        doubtful: bool = False,
     ) -> None:
         """Report one finding, or a column of them: `file` and `where` are numbers or columns, `value` a column.
 
-        `file` points into `files`, or into `table` where one is given (image names, for example).
+        Args:
+            code: One of `codes.CODES`.
+            file: Codes into `files`, or into `table` where one is given (image names, for example).
+            where: The place in the file; see `place`.
+            value: What is there; any iterable of values.
+            place: What `where` counts.
+            table: What `file` points into.
+            doubtful: Whether strict mode fails on it, though nothing was dropped or adjusted.
         """
         table = self.files if table is None else table
         if isinstance(file, int) and isinstance(where, int):
-            self._add_one(code, file, where, "" if value is None else next(iter(value)), place, table)
+            self._add_one(code, file, where, "" if value is None else next(iter(value)), place, table, doubtful)
             return
         wheres = np.atleast_1d(np.asarray(where, np.int64))
         files = np.broadcast_to(np.asarray(file, np.int32), np.broadcast_shapes(wheres.shape, np.shape(file)))
         wheres = np.broadcast_to(wheres, files.shape)
         if len(files):
             values = value if value is None or isinstance(value, np.ndarray) else _Texts(value)
-            self._groups.append(_Group(CODES[code].name, table, files, wheres, values, place))
+            self._groups.append(_Group(CODES[code].name, table, files, wheres, values, place, doubtful))
 
     def note(self, code: str, name: str, value: object = "", where: int = 0) -> None:
         """Report one finding about something that no table has, by its name: a file that is no label file, a class."""
@@ -232,12 +250,21 @@ class Report:
             names.append(name)
         self._add_one(code, len(names) - 1, where, value, "line", names)
 
-    def _add_one(self, code: str, file: int, where: int, value: object, place: Place, table: Sequence[str]) -> None:
+    def _add_one(
+        self,
+        code: str,
+        file: int,
+        where: int,
+        value: object,
+        place: Place,
+        table: Sequence[str],
+        doubtful: bool = False,
+    ) -> None:
         """Put a finding behind those of its kind, so that a million that come one by one are a few columns too."""
-        key = code, id(table), place  # the group keeps the table, so that no other gets its number
+        key = code, id(table), place, doubtful  # the group keeps the table, so that no other gets its number
         if key not in self._growing:
             self._growing[key] = array("i"), array("q"), _Texts()
-            self._groups.append(_Group(CODES[code].name, table, *self._growing[key], place))
+            self._groups.append(_Group(CODES[code].name, table, *self._growing[key], place, doubtful))
         files, wheres, values = self._growing[key]
         files.append(file)
         wheres.append(where)
@@ -254,6 +281,12 @@ class Report:
         if doubtful:
             text = f"{value}, because {evidence}"
             self.note("doubtful_decision", f"--{option.replace('_', '-')}", text)
+
+    def names(self, code: str) -> Iterator[str]:
+        """Yield the names of the files or images that have a finding."""
+        for group in self._groups:
+            if group.code == code:
+                yield from (group.table[file] for file in group.file)
 
     def findings(self) -> Findings:
         """What was reported so far."""

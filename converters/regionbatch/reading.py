@@ -8,28 +8,31 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from regionbatch import plugins
 from regionbatch.clean import clean
 from regionbatch.codes import CODES
-from regionbatch.dataset import Dataset
-from regionbatch.errors import DatasetNotFoundError, OptionError, StrictError
-from regionbatch.findings import Report
-from regionbatch.options import is_path
-from regionbatch.pictures import measured, report_absent
-from regionbatch.readers.files import one_listing
+from regionbatch.dataset import MARKS, Dataset, PlacedAnnotations, References
+from regionbatch.errors import DatasetError, DatasetNotFoundError, OptionError, PluginError, StrictError
+from regionbatch.files.tree import Tree
+from regionbatch.findings import FindingLog
+from regionbatch.image_sizes import measured, report_absent
+from regionbatch.image_table import ImageTable
+from regionbatch.options import GivenAs, choices_of, is_path, is_repeatable, means_the_same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
+    from dataclasses import Field
     from os import PathLike
 
     from pycocotools.coco import COCO
 
     from regionbatch.dataset import RawAnnotations
     from regionbatch.findings import Findings, Progress
+    from regionbatch.image_table import Rejected
+    from regionbatch.options import ReadOptions
     from regionbatch.plugins import Reader
-
-MARKS = ("crowd", "difficult", "truncated", "occluded")
-"""What `drop` can leave out."""
 
 
 def read(
@@ -63,81 +66,214 @@ def read(
     for mark in drop:
         if mark not in MARKS:
             raise OptionError(f"--drop: no such mark, got {mark}; known: {', '.join(MARKS)}")
-    report = Report(progress)
+    log = FindingLog(progress)
     if isinstance(source, (str, Path)) or hasattr(source, "__fspath__"):
-        looked = True
-        with one_listing():
-            name, raw = _read_path(source, format, options, report)
+        name, placed = _read_path(source, format, options, log)
         root = path if (path := Path(source)).is_dir() else path.parent
+        images_sought = True
     else:
-        name, root, looked = "coco", Path(), bool(options.get("image_dir"))
-        raw = _read_loaded(source, format, options, report)
-    if raw.mode.absolute:
-        raw = measured(raw, report)
-    images, tags, regions, ledger = clean(raw, report, drop, only)
-    if looked:
-        report_absent(images, report)
-    dataset = Dataset(name, root, images, tags, regions, report.findings(), ledger, report.decisions)
+        name, root = "coco", Path()
+        placed = _read_loaded(source, format, options, log)
+        images_sought = bool(options.get("image_dir"))
+    if placed.mode.absolute:
+        placed = measured(placed, log)
+    images, tags, regions, ledger = clean(placed, log, drop, only)
+    if images_sought:
+        report_absent(images, log)
+    dataset = Dataset(name, root, images, tags, regions, log.findings(), ledger, log.decisions)
     if strict:
         refuse_doubt(dataset.findings, dataset.root)
     return dataset
 
 
 def _read_path(
-    given: str | PathLike[str], format_: str | Reader | None, options: dict[str, Any], report: Report
-) -> tuple[str, RawAnnotations]:
-    """The name of the format of a path, and what its reader returns."""
+    given: str | PathLike[str], format_: str | Reader | None, options: dict[str, Any], log: FindingLog
+) -> tuple[str, PlacedAnnotations]:
+    """Return the name of the format of a path, and its annotations."""
     if not os.fspath(given):
         raise OptionError("DATASET: an empty name; name a folder or a file, or . for this folder")
     path = Path(given)
     if not os.path.exists(path):  # noqa: PTH110 - pathlib's raises where a name is too long
         raise DatasetNotFoundError(f"{path}: there is no such file or folder; check the path")
+    tree = Tree.at(path)
     if format_ is None:
-        name, reader, why = plugins.detect(path)
-        report.decide("format", name, why)
+        name, reader, why = plugins.detect(tree)
+        log.decide("format", name, why)
     elif isinstance(format_, str):
         name, reader = format_, plugins.get(format_)
     else:
         name, reader = type(format_).__name__, format_
-    declared = _options(reader, name, options)
+    declared = make_options(reader, name, options)
     with nullcontext() if reader is format_ else plugins.named_if_broken(name):
-        raw = reader.read(path, declared, report)
+        placed = _read_tree(tree, reader, declared, log)
     asked = options.get("split")
-    if asked and raw.images.splits and raw.images.splits != [asked]:
-        report.decide("split", ", ".join(raw.images.splits), f"the nearest to {asked}")
-    return name, raw
+    if asked and placed.images.splits and placed.images.splits != [asked]:
+        log.decide("split", ", ".join(placed.images.splits), f"the nearest to {asked}")
+    return name, placed
 
 
-def _read_loaded(source: COCO, format_: str | Reader | None, options: dict[str, Any], report: Report) -> RawAnnotations:
-    """What the COCO reader makes of a loaded COCO."""
-    from regionbatch.readers.coco import CocoReader  # noqa: PLC0415 - NumPy and pycocotools, only where needed
+def _read_tree(tree: Tree, reader: Reader, options: Any, log: FindingLog) -> PlacedAnnotations:  # noqa: ANN401 - its own
+    """Read the annotations of a tree and find their images."""
+    references = reader.references(tree, options, log)
+    outside = tree.missing((*references.files, *references.others))
+    if outside is not None:
+        raise PluginError(f"{outside}: the reader refers to a file that is not in the dataset. Update its package.")
+    table = ImageTable(tree, options.image_dir, references, log)
+    _count_rejected(tree, reader, table.rejected, options, log)
+    placed = _placed(reader.read(tree, table.accepted, options, log), table, log)
+    if not tree.named:
+        tree.report_strays(log, *references.extensions, reported=table.blocked)
+    return placed
+
+
+def _placed(raw: RawAnnotations, table: ImageTable, log: FindingLog) -> PlacedAnnotations:
+    """Return annotations with the images that their references are about.
+
+    Boxes of label files that turned out not to be part of the dataset are dropped.
+    """
+    images, rows = table.finish(raw.images)
+    for reference, lost in table.lost.items():
+        boxes = np.flatnonzero(raw.image == reference)
+        values = [lost.reason] * len(boxes) if lost.reason else None
+        log.add(lost.code, raw.file[boxes], raw.where[boxes], values, place=raw.place)
+    image = rows[raw.image]
+    if not table.lost:
+        return PlacedAnnotations(
+            raw.mode, raw.box, image, raw.tag, images, raw.tags, raw.file, raw.where, raw.place, raw.marks
+        )
+    kept = ~np.isin(raw.image, [*table.lost])
+    now = np.cumsum(kept) - 1
+    marks = {mark: now[found[kept[found]]] for mark, found in raw.marks.items()}
+    return PlacedAnnotations(
+        raw.mode,
+        raw.box[kept],
+        image[kept],
+        raw.tag[kept],
+        images,
+        raw.tags,
+        raw.file[kept],
+        raw.where[kept],
+        raw.place,
+        marks,
+    )
+
+
+def _count_rejected(
+    tree: Tree,
+    reader: Reader,
+    rejected: Sequence[Rejected],
+    options: Any,  # noqa: ANN401 - the reader's own dataclass
+    log: FindingLog,
+) -> None:
+    """Count the boxes of label files that are not part of the dataset as dropped, each with its place."""
+    boxes = _boxes_in(tree, reader, [each.file for each in rejected], options) if rejected else {}
+    for each in rejected:
+        where = boxes.get(each.file)
+        if not where:
+            # None: it is not known what would have been in it.
+            log.add("ignored_file", log.file(each.file), value=[each.reason], doubtful=where is None)
+            continue
+        log.read(boxes=len(where))
+        values = [each.reason] * len(where) if each.reason else None
+        log.add(each.code, log.file(each.file), where, values)
+
+
+def _boxes_in(tree: Tree, reader: Reader, files: list[str], options: Any) -> dict[str, list[int]]:  # noqa: ANN401
+    """Return where the boxes of some files are, by file; 0 where only their number is known.
+
+    Files that cannot be read are missing.
+
+    They are read together. If that ends in an error about them as a whole, halves of them are.
+    """
+    aside = FindingLog()
+    found: dict[str, list[int]] = {}
+    try:
+        raw = reader.read(tree, files, options, aside)
+    except DatasetError:
+        if len(files) > 1:
+            half = len(files) // 2
+            parts = (_boxes_in(tree, reader, part, options) for part in (files[:half], files[half:]))
+            return {file: where for part in parts for file, where in part.items()}
+        return {files[0]: [0] * aside.boxes_read} if aside.boxes_read else {}
+    found.update((aside.files[code], []) for code in raw.images.file.tolist())
+    for file, where in zip(raw.file.tolist(), raw.where.tolist(), strict=True):
+        found.setdefault(aside.files[file], []).append(where)
+    for finding in aside.findings():
+        if (CODES[finding.code].effect, CODES[finding.code].unit) == ("dropped", "box"):
+            found.setdefault(finding.file, []).append(finding.where)
+    return {file: sorted(where) for file, where in found.items()}
+
+
+def _read_loaded(
+    source: COCO, format_: str | Reader | None, options: dict[str, Any], log: FindingLog
+) -> PlacedAnnotations:
+    """Return the annotations of a loaded COCO."""
+    from regionbatch.readers.coco.reader import CocoReader  # noqa: PLC0415 - NumPy and pycocotools, only where needed
 
     if not isinstance(getattr(source, "dataset", None), dict):
         raise OptionError(f"source: a path or a loaded COCO is needed, got {type(source).__name__}; give one of them")
     if not (format_ in (None, "coco") or isinstance(format_, CocoReader)):
-        raise OptionError(f"format: a loaded COCO is read as coco, got {format_}; leave it out")
+        raise OptionError(f"format: a loaded COCO is read as coco, got {format_}; leave it out", option="format")
     coco = CocoReader()
-    return coco.read_loaded(source.dataset, _options(coco, "coco", options), report)
+    declared = make_options(coco, "coco", options)
+    raw = coco.read_loaded(source.dataset, declared, log)
+    return _placed(raw, ImageTable(Tree.empty(), declared.image_dir, References({log.files[0]: ""}), log), log)
 
 
-def _options(reader: Reader, name: str, given: dict[str, Any]) -> Any:  # noqa: ANN401 - the reader's own dataclass
+def make_options(reader: Reader, name: str, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the reader's own dataclass
+    """Return the options of a reader, made of keyword arguments.
+
+    Raises:
+        OptionError: An option is unknown, or has a value that is not allowed.
+    """
     known = {field.name: field for field in fields(reader.options)}
+    plain: dict[str, Any] = {}
     for key, value in given.items():
-        shown = f"--{key.replace('_', '-')}"
-        if key not in known:
-            raise OptionError(f"{shown}: the {name} reader has no such option; it has {', '.join(known)}")
-        choices = known[key].metadata.get("choices")
-        if choices and str(value) not in choices:
-            raise OptionError(f"{shown}: no such choice, got {value}; known: {', '.join(choices)}")
-    if (folder := given.get("image_dir")) and not os.path.isdir(folder):  # noqa: PTH112 - as above
-        raise OptionError(f"--image-dir: there is no such folder, got {folder}; check the path")
-    return reader.options(**{key: _as_declared(known[key], value) for key, value in given.items()})
+        as_option, plain[key] = value if isinstance(value, GivenAs) else (known.get(key), value)
+        if as_option is None or key not in known or not means_the_same(as_option, known[key]):
+            raise _not_taken(name, key, known, as_option)
+        _check_choices(key, plain[key], choices_of(known[key]))
+    declared = reader.options(**{key: _as_declared(known[key], plain[key]) for key in plain})
+    for folder in declared.image_dir:
+        if not os.path.isdir(folder):  # noqa: PTH112 - as above
+            raise OptionError(f"--image-dir: there is no such folder, got {folder}; check the path", option="image_dir")
+    return declared
+
+
+def _check_choices(
+    key: str,
+    value: Any,  # noqa: ANN401 - the value of any option
+    choices: Sequence[str],
+) -> None:
+    values = value if isinstance(value, (tuple, list)) else [value]
+    for one in values if choices else ():
+        if str(one) not in choices:
+            told = f"no such choice, got {one}; known: {', '.join(choices)}"
+            raise OptionError(f"--{key.replace('_', '-')}: {told}", option=key)
+
+
+def _not_taken(name: str, key: str, known: Iterable[str], as_option: Field[Any] | None) -> OptionError:
+    """Return the error for an option that a reader does not take; it names the readers that do."""
+    takers = [one.name for one in plugins.option_classes() if _takes(one.options, key, as_option)]
+    belongs = f"it is an option of {' and '.join(takers)}; " if takers else ""
+    told = f"the {name} reader has no such option; {belongs}{name} takes {', '.join(known)}"
+    return OptionError(f"--{key.replace('_', '-')}: {told}", option=key)
+
+
+def _takes(options: type[ReadOptions] | None, key: str, as_option: Field[Any] | None) -> bool:
+    """Return whether options include one of a name that means what was asked for."""
+    own = next((field for field in fields(options) if field.name == key), None) if options else None
+    return own is not None and (as_option is None or means_the_same(own, as_option))
 
 
 def _as_declared(field: Any, value: Any) -> Any:  # noqa: ANN401 - the value of any option
     if value is None:
         return None if field.default is MISSING else field.default
-    return Path(value) if is_path(field) else str(value)
+    convert = Path if is_path(field) else str
+    if not is_repeatable(field):
+        return convert(value)
+    one = isinstance(value, (str, os.PathLike))
+    return tuple(map(convert, [value] if one else value))
 
 
 def refuse_doubt(findings: Findings, place: str | PathLike[str]) -> None:
@@ -146,13 +282,14 @@ def refuse_doubt(findings: Findings, place: str | PathLike[str]) -> None:
     Raises:
         StrictError: It names the codes, with the first place of each.
     """
-    counts = {code: count for code, count in findings.counts().items() if _doubtful(code)}
+    doubtful = findings.doubtful()
+    counts = {code: count for code, count in findings.counts().items() if code in doubtful or _is_loss(code)}
     if counts:
         firsts = "\n".join(f"  {findings.first(code, 1)[0].message}" for code in counts)
         told = ", ".join(f"{count} {code}" for code, count in counts.items())
         raise StrictError(f"{place}: strict reading found {told}; correct the files, or do without --strict\n{firsts}")
 
 
-def _doubtful(code: str) -> bool:
+def _is_loss(code: str) -> bool:
     rule = CODES[code]
-    return rule.doubtful or (rule.effect != "noted" and not rule.asked)
+    return rule.effect != "noted" and not rule.asked

@@ -7,65 +7,82 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from regionbatch.errors import ResolveError
+from regionbatch.files.paths import ends_with, fold, folder_key, image_stem, is_image, path_parts
 from regionbatch.findings import on_one_line
-from regionbatch.readers.files import fold, is_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from regionbatch.findings import Report
+    from regionbatch.findings import FindingLog
 
 _SHOWN = 10
 
 
-Step: TypeAlias = "Callable[[str], str]"
-"""One way of comparing names: two are the same if their keys are."""
-
-
-def _base(name: str) -> str:
-    return name.replace("\\", "/").rpartition("/")[2]
-
-
-def _stem(name: str) -> str:
-    """The base without the ending of a picture; other points are part of the name."""
-    base = _base(name)
-    return base.rpartition(".")[0] if is_picture(base) else base
+Finder: TypeAlias = "Callable[[str], list[str]]"
+"""One way of finding the names of a table that a name may mean."""
 
 
 def loose(name: str) -> str:
-    """A name without regard to case, outer blanks and Unicode form."""
+    """Return a name without regard to case, outer whitespace and Unicode form."""
     return fold(name.strip())
 
 
-def _loose_path(name: str) -> str:
-    return loose(name.replace("\\", "/"))
+def _by_case(ids: Mapping[str, str]) -> Finder:
+    """Find names that differ in case, outer whitespace or Unicode form only."""
+    table: dict[str, list[str]] = {}
+    for name in ids:
+        table.setdefault(loose(name), []).append(name)
+    return lambda name: table.get(loose(name), [])
 
 
-TAG_STEPS: tuple[Step, ...] = (loose,)
-IMAGE_STEPS: tuple[Step, ...] = (
-    _loose_path,
-    _base,
-    lambda name: loose(_base(name)),
-    _stem,
-    lambda name: loose(_stem(name)),
-)
-"""What is tried after the name letter by letter: an image is found by its path, then by the last part of it, then by
-that without its extension."""
+def _by_path(ids: Mapping[str, str]) -> Finder:
+    """Find names of images of which one path ends the other; an extension may be missing on one side.
+
+    Never across folders or splits that contradict each other: that is how association matches names too.
+    """
+    whole: dict[str, list[str]] = {}
+    ends: dict[str, list[str]] = {}
+    for name in ids:
+        for form in _forms(name):
+            whole.setdefault(form, []).append(name)
+            parts = form.split("/")
+            for start in range(1, len(parts)):
+                ends.setdefault("/".join(parts[start:]), []).append(name)
+
+    def find(name: str) -> list[str]:
+        found: dict[str, None] = {}
+        for form in _forms(name):
+            parts = form.split("/")
+            found.update(dict.fromkeys(ends.get(form, ())))
+            for start in range(len(parts)):
+                found.update(dict.fromkeys(whole.get("/".join(parts[start:]), ())))
+        return [other for other in found if is_image(name) != is_image(other) or _extension(name) == _extension(other)]
+
+    return find
 
 
-def _is_sure(name: str, match: str) -> bool:
-    """Whether one name of an image is the end of the other, but for the ending of a picture that only one has."""
-    name, match = name.replace("\\", "/"), match.replace("\\", "/")
-    if is_picture(name) != is_picture(match):
-        name, match = (text.rpartition(".")[0] if is_picture(text) else text for text in (name, match))
-    short, long = sorted((name, match), key=len)
-    return short == long or long.endswith("/" + short)
+def _names_other_split(match: str, name: str, split: str) -> bool:
+    """Return whether the folders of a match name another split than those of an image, or than its own split."""
+    own = folder_key(name.replace("\\", "/").rpartition("/")[0]).splits or folder_key(split).splits
+    return folder_key(match.replace("\\", "/").rpartition("/")[0]).splits.differs(own)
 
 
-def _is_elsewhere(name: str, match: str) -> bool:
-    """Whether two names of an image name folders that contradict each other."""
-    short, long = sorted((_loose_path(text).rpartition("/")[0] for text in (name, match)), key=len)
-    return bool(short) and not f"/{long}".endswith(f"/{short}")
+def _forms(name: str) -> set[str]:
+    """Return the folded paths by which an image is compared: whole, and without the extension."""
+    path = fold("/".join(path_parts(name)))
+    return {path, image_stem(path)}
+
+
+def _extension(name: str) -> str:
+    return fold(name[name.rfind(".") :]) if is_image(name) else ""
+
+
+def _is_exact(name: str, match: str) -> bool:
+    """Return whether one name of an image ends the other exactly, but for an extension that only one has."""
+    name, match = ("/".join(path_parts(text)) for text in (name, match))
+    if is_image(name) != is_image(match):
+        name, match = image_stem(name), image_stem(match)
+    return ends_with(name, match) or ends_with(match, name)
 
 
 def resolve(
@@ -73,22 +90,33 @@ def resolve(
     names: Sequence[str],
     used: Iterable[int],
     table: Mapping[str, str],
-    report: Report,
+    report: FindingLog,
     *,
     rename: Mapping[str, str] | None = None,
     counts: Sequence[int] = (),
+    exact: Collection[int] = (),
+    splits: Sequence[str] = (),
     skip: bool = False,
 ) -> list[str | None]:
-    """The id in `table` of each name that is used; None for the others.
+    """Return the ID in `table` of each name that is used; None for the others.
 
-    A match that is not letter by letter is told, unless one name is the end of the other. `rename` maps names of the
-    data set to names of the table and goes first, since somebody asked for it. `counts` has the boxes of each name, for
-    messages. With `skip`, names that stay without an id are left None.
+    A match that is not exact is reported, unless one path ends the other.
+
+    Args:
+        kind: What the names are of.
+        names: The names of the dataset.
+        used: Codes of the names that need an ID.
+        table: IDs by name.
+        report: Where matches are reported.
+        rename: Names of the table by names of the dataset; goes first, since somebody asked for it.
+        counts: The boxes of each name, for messages.
+        exact: Codes of names that are matched exactly or not at all: which image they are could not be decided.
+        splits: The split of each image; empty: none.
+        skip: Whether names without an ID are left None.
 
     Raises:
-        ResolveError: Names without an id (unless `skip`), or with several; all are told at once.
+        ResolveError: Names without an ID (unless `skip`), or with several; all are reported at once.
     """
-    steps = TAG_STEPS if kind == "tag" else IMAGE_STEPS
     found: list[str | None] = [None] * len(names)
     ids = table
     rename = rename or {}
@@ -105,8 +133,11 @@ def resolve(
     if left:
         own = set(wanted)
         ids = {name: id_ for name, id_ in ids.items() if name not in own}  # those are the ids of others here
-    for step in steps:
-        left = _match(step, left, wanted, ids, found, kind, report)
+    loosely = [code for code in left if code not in exact]
+    if loosely:
+        finder = _by_case(ids) if kind == "tag" else _by_path(ids)
+        matched = _match(finder, loosely, wanted, ids, found, kind, splits, report)
+        left = [code for code in left if code not in matched]
     if left and not skip:
         raise _unresolved(kind, left, names, wanted, table, counts)
     if kind == "image":
@@ -115,42 +146,33 @@ def resolve(
 
 
 def _match(
-    step: Step,
-    left: list[int],
+    find: Finder,
+    codes: Sequence[int],
     names: Sequence[str],
     ids: Mapping[str, str],
     found: list[str | None],
     kind: str,
-    report: Report,
-) -> list[int]:
-    """Match what is left by one way of comparing; what is left after it."""
-    if not left:
-        return left
-    table: dict[str, str] = {}
-    several: dict[str, list[str]] = {}
-    for name in ids:
-        key = step(name)
-        twin = table.setdefault(key, name)
-        if twin is not name and ids[twin] != ids[name]:
-            several.setdefault(key, [twin]).append(name)
-    still: list[int] = []
-    for code in left:
-        key = step(names[code])
-        match = table.get(key)
-        if match is None:
-            still.append(code)
-            continue
-        if key in several:
+    splits: Sequence[str],
+    report: FindingLog,
+) -> set[int]:
+    """Find the IDs of names, and return those that were found."""
+    matched: set[int] = set()
+    for code in codes:
+        matches = find(names[code])
+        if kind == "image":
+            split = splits[code] if splits else ""
+            matches = [match for match in matches if not _names_other_split(match, names[code], split)]
+        if len({ids[match] for match in matches}) > 1:
             raise ResolveError(
-                f"{on_one_line(names[code])}: several {kind}s could be meant, got {_some(several[key])}; "
+                f"{on_one_line(names[code])}: several {kind}s could be meant, got {_some(matches)}; "
                 + ("say which with --map" if kind == "tag" else "give the ids by their paths")
             )
-        found[code] = ids[match]
-        if kind == "image" and _is_elsewhere(names[code], match):
-            report.note("matched_elsewhere", names[code], match)
-        elif kind == "tag" or not _is_sure(names[code], match):
-            report.note("matched_loosely", names[code], match)
-    return still
+        if matches:
+            found[code] = ids[matches[0]]
+            matched.add(code)
+            if kind == "tag" or not _is_exact(names[code], matches[0]):
+                report.note("matched_loosely", names[code], matches[0])
+    return matched
 
 
 def _refuse_shared(found: Sequence[str | None], names: Sequence[str], ids: Mapping[str, str]) -> None:

@@ -1,7 +1,12 @@
 """The conformance kit: what every reader must do, as pytest tests for yours. Our own readers pass it first.
 
-A plugin's tests are three lines (and the imports of what they name: `from regionbatch.testing import ReaderTests`);
-`pytest` runs every test below over every case in the folder:
+The tests of a plugin are one class. `pytest` runs every test of the kit over every case in the folder:
+
+    from pathlib import Path
+
+    from mypackage import MyReader
+    from regionbatch.testing import ReaderTests
+
 
     class TestMyReader(ReaderTests):
         reader = MyReader
@@ -10,27 +15,60 @@ A plugin's tests are three lines (and the imports of what they name: `from regio
 A case is a folder named after what is special about it:
 
     cases/short-row/
-    ├── input/              the data set
-    ├── expected.jsonl      a region a line: {"image", "tag", "left", "top", "width", "height"}, shares to 1e-6
-    └── findings.json       what is told about it
+    ├── input/              the dataset
+    └── case.toml           what is expected of it
 
-`findings.json` has the accounts and counts as `regionbatch inspect --json` prints them, so a new case begins with its
-output (and a hand that checks it):
+Put the dataset into `input` and let the kit write `case.toml` from what your reader does now. READER is the name of a
+registered format or `module:Class`:
 
-    boxes, images    {"read", "kept", "adjusted": {code: n}, "dropped": {code: n}}
-    findings         {code: n}, all of them
-    places           {code: place of the first}; optional, as the rest
-    decisions        {option: how the decision begins}
+    python -m regionbatch.testing record mypackage:MyReader cases/short-row
+
+Then check the file by hand: it is recorded, not proven. For a table with two bad rows it may be:
+
+    regions = [
+      ["a.jpg", "cat", 0.1, 0.1, 0.2, 0.3],
+    ]
+
+    [boxes]
+    dropped = {not_a_box = 2}
+
+    [findings]
+    image_not_on_disk = 1
+
+    [places]
+    not_a_box = "boxes.csv:3"
+    image_not_on_disk = "a.jpg"
+
+Everything is optional:
+
+    about            a sentence for people
+    read             the file in `input` to read; default: the folder `input`
     tags             the class names, in any order
-    options          what `regionbatch.read` is given; a path is relative to the case's folder
-    read             the file of the input to read, if it is not the folder
-    error            {"type": name of the class, "says": [parts of its text]}: the case is refused, and has no rows
+    regions          image, tag, left, top, width, height; from 0 to 1, compared to 1e-6
+    [options]        keyword arguments for `regionbatch.read`; paths are relative to the folder of the case
+    [boxes]          read, kept, adjusted = {code = n}, dropped = {code = n}
+    [images]         the same for images
+    [findings]       code = n; n is the number of all findings of the code
+    [places]         code = place of its first finding
+    [decisions]      option = value decided
+    [error]          type, the class name of the error; option and place, attributes of the error
+    [draw]           images that a script draws (see fixtures/draw.py); the kit ignores it
+
+Regions, accounts and findings are always compared exactly. A count that is left out is derived: `boxes.read` is the
+number of regions and dropped boxes, `images.read` that of images with regions and dropped images, `kept` is what was
+neither adjusted nor dropped, and each record adjusted or dropped is a finding. `tags`, `[places]`, `[decisions]`,
+`error.option` and `error.place` are compared only where they are given. A case with `[error]` has no regions, accounts
+or findings.
+
+`record` replaces an existing `case.toml` only with `--force`, and then keeps `about`, `read`, `[options]` and `[draw]`.
+To record a case with options, write these first, and use `--force`.
 """
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
+import sys
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -39,11 +77,14 @@ import numpy as np
 
 import regionbatch
 from regionbatch.boxes import BoxMode
+from regionbatch.cases import Case, CaseError, cases_in
 from regionbatch.codes import CODES
-from regionbatch.dataset import Images, RawAnnotations
+from regionbatch.dataset import MARKS, ImageReferences, RawAnnotations, References
 from regionbatch.errors import DatasetError, RegionBatchError
-from regionbatch.findings import Report
-from regionbatch.options import ReadOptions, is_path
+from regionbatch.files.tree import Tree
+from regionbatch.findings import FindingLog
+from regionbatch.options import ReadOptions
+from regionbatch.reading import make_options
 from regionbatch.report import summary
 
 if TYPE_CHECKING:
@@ -51,6 +92,8 @@ if TYPE_CHECKING:
 
     from regionbatch.dataset import Dataset
     from regionbatch.plugins import Reader
+
+__all__ = ["REWRITTEN", "TOLERANCE", "Case", "CaseError", "ReaderTests", "cases_in"]
 
 TOLERANCE = 1e-6
 """How far a number of a region may be from the expected one."""
@@ -81,53 +124,6 @@ _STRANGERS: Mapping[str, bytes] = {
     "bytes": bytes(range(256)),
 }
 """Files that a reader meets when somebody names the wrong one."""
-
-
-class Case:
-    """One case: a folder with `input`, `expected.jsonl` and `findings.json`."""
-
-    def __init__(self, path: Path, name: str) -> None:
-        """`name` is what the test is called by."""
-        self.path, self.name = path, name
-        self.expected: dict[str, Any] = json.loads((path / "findings.json").read_text(encoding="utf-8"))
-
-    @property
-    def input(self) -> Path:
-        """What is read: the folder, or a file in it."""
-        return self.path / "input" / str(self.expected.get("read", ""))
-
-    @property
-    def refused(self) -> bool:
-        """Whether reading must end in an error."""
-        return "error" in self.expected
-
-    def rows(self) -> list[tuple[Any, ...]]:
-        """The expected regions: image, tag, left, top, width, height."""
-        lines = (self.path / "expected.jsonl").read_text(encoding="utf-8").splitlines()
-        return [tuple(json.loads(line)[key] for key in _ROW) for line in lines]
-
-    def options(self, declared: type[ReadOptions]) -> dict[str, Any]:
-        """What `regionbatch.read` is given, paths made absolute."""
-        paths = {field.name for field in fields(declared) if is_path(field)}
-        given: dict[str, Any] = self.expected.get("options", {})
-        return {name: self.path / value if name in paths else value for name, value in given.items()}
-
-
-_ROW = ("image", "tag", "left", "top", "width", "height")
-
-
-def cases_in(folder: Path) -> list[Case]:
-    """All cases below a folder, sorted, named by their paths from it (`coco/crowd-rle`).
-
-    Raises:
-        FileNotFoundError: There is none.
-    """
-    found = sorted(
-        path.parent for path in folder.rglob("findings.json") if "input" not in path.relative_to(folder).parts
-    )
-    if not found:
-        raise FileNotFoundError(f"{folder}: no case here; needed are folders with input and findings.json")
-    return [Case(path, f"{folder.name}/{path.relative_to(folder).as_posix()}") for path in found]
 
 
 class ReaderTests:
@@ -174,50 +170,65 @@ class ReaderTests:
                 f"{place}.{field.name}: the default must be among the choices {choices}, got {default!r}",
             )
 
-    def test_claims_never_raises(self, tmp_path: Path) -> None:
-        """`claims` says why or None, whatever it is shown; nothing is claimed where there is nothing."""
+    def test_detect_never_raises(self, tmp_path: Path) -> None:
+        """`detect` says why or None, whatever it is shown; nothing is found where there is nothing."""
         reader = self.reader()
         for path in (*_strangers(tmp_path), tmp_path):
-            claim = reader.claims(path)
-            _expect(claim is None or (isinstance(claim, str) and claim), f"{path.name}: claims returned {claim!r}")
+            why = reader.detect(Tree.at(path))
+            _expect(why is None or (isinstance(why, str) and why), f"{path.name}: detect returned {why!r}")
         nothing = tmp_path / "nothing"
         nothing.mkdir()
-        for path in (nothing, tmp_path / "missing", tmp_path / "missing.json"):
-            claim = reader.claims(path)
-            _expect(claim is None, f"{path.name}: there is nothing to claim, got {claim!r}")
+        why = reader.detect(Tree.at(nothing))
+        _expect(why is None, f"an empty folder: detect must return None, not {why!r}")
 
     def test_strangers_are_refused_in_words(self, tmp_path: Path) -> None:
-        """The wrong file ends in a `RegionBatchError`, or in a data set; nothing else escapes."""
+        """The wrong file ends in a `RegionBatchError`, or in a dataset; nothing else escapes."""
         for path in (*_strangers(tmp_path), tmp_path):
             try:
                 regionbatch.read(path, format=self.reader())
             except RegionBatchError as error:
                 _expect(str(error).strip(), f"{path.name}: {type(error).__name__} says nothing")
 
-    def test_claims_its_cases(self, readable: Case) -> None:
-        """What can be read is claimed."""
-        _expect(self.reader().claims(readable.input), f"{readable.input}: claims returned nothing")
+    def test_detects_its_cases(self, readable: Case) -> None:
+        """What can be read is detected."""
+        _expect(self.reader().detect(Tree.at(readable.input)), f"{readable.input}: detect returned nothing")
+
+    def test_refers_to_files_of_the_dataset(self, readable: Case) -> None:
+        """`references` names files that are in the dataset; images are opened nowhere else."""
+        tree, options = Tree.at(readable.input), self._options(readable)
+        references = self.reader().references(tree, options, FindingLog())
+        _expect(isinstance(references, References), f"{readable.path}: references returned {type(references).__name__}")
+        for file in (*references.files, *references.others):
+            _expect(file in tree, f"{readable.path}: references names a file that is not in the dataset: {file!r}")
+        given = readable.options(self.reader.options)
+        dataset = regionbatch.read(readable.input, format=self.reader(), **given)
+        roots = [Path(os.path.realpath(root)) for root in (tree.root, *options.image_dir)]
+        for path in filter(None, dataset.images.paths):
+            inside = any(Path(os.path.realpath(path)).is_relative_to(root) for root in roots)
+            _expect(inside, f"{readable.path}: an image outside the dataset was opened: {path!r}")
 
     def test_returns_columns(self, readable: Case) -> None:
         """`read` returns arrays of the declared types, with codes that point into the tables."""
-        report = Report()
-        options, given = self.reader.options, readable.options(self.reader.options)
-        known = {field.name for field in fields(options)}
-        raw = self.reader().read(
-            readable.input, options(**{name: value for name, value in given.items() if name in known}), report
-        )
+        log, tree, options = FindingLog(), Tree.at(readable.input), self._options(readable)
+        reader = self.reader()
+        references = reader.references(tree, options, log)
+        raw = reader.read(tree, [*references.files], options, log)
         _expect(isinstance(raw, RawAnnotations), f"{readable.path}: read returned {type(raw).__name__}")
         _expect(isinstance(raw.mode, BoxMode), f"{readable.path}: mode is {raw.mode!r}")
         _check_types(readable, raw, {"box": "f8", "image": "i4", "tag": "i4", "file": "i4", "where": "i8"})
-        _check_types(readable, raw.images, {"width": "i4", "height": "i4", "split": "i4"})
-        _check_codes(readable, "file", raw.file, len(report.files))
+        _check_types(readable, raw.images, {"file": "i4", "width": "i4", "height": "i4", "split": "i4"})
+        _check_codes(readable, "file", raw.file, len(log.files))
+        _check_codes(readable, "images.file", raw.images.file, len(log.files))
         _check_codes(readable, "images.split", raw.images.split + 1, len(raw.images.splits) + 1)
+        for code in raw.images.file.tolist():
+            known = log.files[code] in references.files
+            _expect(known, f"{readable.path}: images.file names a file that was not to be read: {log.files[code]!r}")
         for code, rows in raw.marks.items():
-            _expect(code in CODES, f"{readable.path}: marks has {code!r}, which is no finding code")
+            _expect(code in {*CODES, *MARKS}, f"{readable.path}: marks has {code!r}, which is no finding code or mark")
             _check_codes(readable, f"marks[{code!r}]", np.asarray(rows), len(raw))
-        for name, path in zip(raw.images.names, raw.images.paths, strict=True):
-            _expect("\\" not in name, f"{readable.path}: images.names must have /, got {name}")
-            _expect(not path or Path(path).is_file(), f"{readable.path}: images.paths has no file {path}")
+
+    def _options(self, case: Case) -> Any:  # noqa: ANN401 - the reader's own dataclass
+        return make_options(self.reader(), self.reader.__name__, _own(self.reader, case.options(self.reader.options)))
 
     def test_refuses_a_split_that_is_not_there(self, readable: Case) -> None:
         """`split` is obeyed or refused; to read everything in its place would be silent."""
@@ -231,7 +242,7 @@ class ReaderTests:
     # The cases.
 
     def test_case(self, case: Case) -> None:
-        """Regions, accounts, findings and their places are as written down beside the case."""
+        """Regions, accounts, findings and their places are as the case expects."""
         self._check(case, case.input)
 
     def test_reads_the_same_twice(self, readable: Case) -> None:
@@ -269,24 +280,21 @@ class ReaderTests:
 
     def _check(self, case: Case, path: Path) -> None:
         """Compare what comes of reading a path with what is expected of a case."""
-        outcome, wanted = self._outcome(case, path), case.expected
+        outcome = self._outcome(case, path)
         if isinstance(outcome, RegionBatchError):
-            _equal(case, "error", type(outcome).__name__, wanted["error"]["type"])
-            for part in wanted["error"]["says"]:
-                _expect(part in str(outcome), f"{case.path}: the error must say {part!r}, got {outcome}")
+            _compare_error(case, outcome)
             return
         _expect(not case.refused, f"{case.path}: it must be refused, got {outcome.ledger}")
         _compare_rows(case, [tuple(row) for row in outcome], case.rows())
-        told = summary(outcome)
-        for key in ("findings", "boxes", "images"):
-            _equal(case, key, told[key], wanted[key])
-        for code, place in wanted.get("places", {}).items():
-            _equal(case, f"place of the first {code}", outcome.findings.first(code, 1)[0].place, place)
-        for option, start in wanted.get("decisions", {}).items():
-            decision = outcome.decisions.get(option, "")
-            _expect(decision.startswith(start), f"{case.path}: {option} must be decided as {start!r}, got {decision!r}")
-        if "tags" in wanted:
-            _equal(case, "tags", sorted(outcome.tags), sorted(wanted["tags"]))
+        found = summary(outcome)
+        for key in ("boxes", "images", "findings"):
+            _equal(case, key, found[key], case.expected[key])
+        _compare_details(case, outcome)
+
+
+def _own(reader: type[Reader], given: dict[str, Any]) -> dict[str, Any]:
+    known = {field.name for field in fields(reader.options)}
+    return {name: value for name, value in given.items() if name in known}
 
 
 def _strangers(folder: Path) -> list[Path]:
@@ -316,7 +324,7 @@ def _is_plain_text(data: bytes) -> bool:
     return not (data.startswith(b"\xef\xbb\xbf") or b"\r" in data or b"\0" in data)
 
 
-def _check_types(case: Case, columns: RawAnnotations | Images, types: Mapping[str, str]) -> None:
+def _check_types(case: Case, columns: RawAnnotations | ImageReferences, types: Mapping[str, str]) -> None:
     for name, wanted in types.items():
         got = getattr(columns, name).dtype
         _expect(got == np.dtype(wanted), f"{case.path}: {name} must be {np.dtype(wanted)}, got {got}")
@@ -325,6 +333,27 @@ def _check_types(case: Case, columns: RawAnnotations | Images, types: Mapping[st
 def _check_codes(case: Case, name: str, codes: np.ndarray[Any, Any], count: int) -> None:
     inside = not len(codes) or (codes.min() >= 0 and codes.max() < count)
     _expect(inside, f"{case.path}: {name} must point into a table of {count}, got {codes}")
+
+
+def _compare_error(case: Case, error: RegionBatchError) -> None:
+    wanted = case.expected["error"]
+    _equal(case, "type of the error", type(error).__name__, wanted["type"])
+    for attribute in ("option", "place"):
+        if attribute in wanted:
+            _equal(case, f"{attribute} of the error", getattr(error, attribute), wanted[attribute])
+
+
+def _compare_details(case: Case, dataset: Dataset) -> None:
+    """Compare what a case may expect besides regions, accounts and findings."""
+    for code, place in case.expected.get("places", {}).items():
+        places = [finding.place for finding in dataset.findings.first(code, 1)]
+        _equal(case, f"place of the first {code}", places, [place])
+    for option, value in case.expected.get("decisions", {}).items():
+        decision = dataset.decisions.get(option, "")
+        same = decision == value or decision.startswith(f"{value} (")
+        _expect(same, f"{case.path}: {option} must be decided as {value!r}, got {decision!r}")
+    if "tags" in case.expected:
+        _equal(case, "tags", sorted(dataset.tags), sorted(case.expected["tags"]))
 
 
 def _compare_rows(case: Case, got: list[tuple[Any, ...]], wanted: list[tuple[Any, ...]]) -> None:
@@ -347,3 +376,9 @@ def _expect(condition: object, message: str) -> None:
     """Fail a test. An assertion would be gone under `python -O`."""
     if not condition:
         raise AssertionError(message)
+
+
+if __name__ == "__main__":
+    from regionbatch.recording import main
+
+    sys.exit(main())

@@ -197,6 +197,7 @@ def start_up(given: argparse.Namespace) -> Heat:
         Entry("`import click`", "", python("-c", "import click")),
         Entry("`import regionbatch`", "", python("-c", "import regionbatch")),
         Entry("`regionbatch --help`", "", python("-m", "regionbatch_cli", "--help")),
+        Entry("`regionbatch inspect --help`", "", python("-m", "regionbatch_cli", "inspect", "--help")),
         Entry("tiny conversion", f"{facts['regions']} boxes", regionbatch(data, target), facts["regions"], target),
     ]
     return Heat("start-up", "`import click`", entries)

@@ -6,15 +6,28 @@ import _thread
 import json
 import os
 import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from customvision import soak
-from customvision.rehearsal import Clock, delete_images, expected, rehearsal, stored, write_set
+from customvision.rehearsal import (
+    LOOKING,
+    READING,
+    SENDING,
+    UPLOADING,
+    Clock,
+    delete_images,
+    expected,
+    proof,
+    rehearsal,
+    stored,
+    write_set,
+)
 
 import regionbatch as rb
-from helpers import write_json
+from helpers import raises_mentioning, write_json
 from regionbatch.customvision.journal import Journal, Stamp, Uploaded
 from regionbatch.local import Settings
 
@@ -41,7 +54,7 @@ def test_a_second_run_sends_nothing_at_all(tmp_path: Path) -> None:
         assert (again.sent, again.already, again.new_images) == (0, 330, 0)
         assert again.calls == again.plan.calls
         assert again.image_ids == first.image_ids
-        assert str(again.verification) == str(first.verification)
+        assert proof(again) == proof(first)
 
 
 def test_a_listing_that_is_behind_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +72,7 @@ def test_a_listing_that_is_behind_is_not_believed(tmp_path: Path, monkeypatch: p
             return images
 
         monkeypatch.setattr(client, "tagged_images", stale)
-        progress = lambda what, _done, _total: behind.clear() if what == "reading the project" else None  # noqa: E731
+        progress = lambda what, _done, _total: behind.clear() if what == READING else None  # noqa: E731
         again = upload(dataset, client, project, journal=tmp_path / "journal.sqlite", progress=progress)
         assert (again.sent, again.already, again.plan.regions, again.plan.already) == (0, 330, 0, 330)
         assert again.calls["GetImagesByIds"] == 1
@@ -112,7 +125,7 @@ def test_ids_that_were_wrong_are_made_good(tmp_path: Path) -> None:
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
-    with Journal(path, PROJECT), pytest.raises(rb.JournalError, match="another run has this journal"):
+    with Journal(path, PROJECT), raises_mentioning(rb.JournalError, path):
         Journal(path, PROJECT)
     Journal(path, PROJECT).close()
 
@@ -129,7 +142,7 @@ def test_one_run_at_a_time_also_from_another_process(tmp_path: Path) -> None:
 def test_another_project_is_noticed(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.sqlite", PROJECT) as journal:
         journal.before("CreateTag")
-    with pytest.raises(rb.JournalError, match="belongs to another upload, got another project"):
+    with raises_mentioning(rb.JournalError, "journal.sqlite"):
         Journal(tmp_path / "journal.sqlite", "x")
     Journal(tmp_path / "journal.sqlite", f" {PROJECT.upper()}").close()
 
@@ -139,7 +152,7 @@ def test_a_run_that_did_nothing_binds_nobody(tmp_path: Path) -> None:
     dataset = rb.read(write_set(tmp_path / "set", images=3))
     journal = tmp_path / "journal.sqlite"
     with rehearsal() as (_, project, client):
-        with pytest.raises(rb.ResolveError, match="name others with --map"):
+        with raises_mentioning(rb.ResolveError, "--map"):
             upload(dataset, client, project, journal=journal, create_tags=False)
         assert upload(dataset, client, project, journal=journal, rename={"cat": "lion", "dog": "wolf"}).lost == 0
         again = upload(dataset, client, project, journal=journal, rename={"dog": "wolf", "cat": "lion"})
@@ -196,6 +209,37 @@ def test_a_changed_data_set_is_noticed_and_gone_on_with(
         assert (result.verification.missing + result.verification.moved, result.verification.extra) == (0, extra)
         again = upload(rb.read(folder), client, project, journal=tmp_path / "journal.sqlite")
         assert (again.sent, {"set_changed", "picture_changed"} & {*again.findings.counts()}) == (0, set())
+
+
+def test_a_journal_of_the_previous_version_is_resumed(tmp_path: Path) -> None:
+    """The schema is the same, but images were named in another way, so that the dataset seems another."""
+    path = tmp_path / "journal.sqlite"
+    folder = write_set(tmp_path / "set", images=3)
+    with rehearsal() as (_, project, client):
+        upload(rb.read(folder), client, project, journal=path)
+        with closing(sqlite3.connect(path)) as db, db:
+            changed = db.execute("UPDATE upload SET value = 'x' WHERE key NOT IN ('format', 'project')").rowcount
+            assert changed == 1, "the fingerprint"
+            assert db.execute("UPDATE images SET name = CAST('old/' || name AS BLOB)").rowcount == 3
+        result = upload(rb.read(folder), client, project, journal=path)
+        assert result.findings.counts()["set_changed"] == 1
+        assert result.verification is not None
+        assert result.verification.good
+        assert result.created == 0
+        again = upload(rb.read(folder), client, project, journal=path)
+        assert (again.sent, "set_changed" in again.findings.counts()) == (0, False)
+
+
+@pytest.mark.parametrize("version", ["2", "4"])
+def test_a_journal_of_another_schema_is_refused(tmp_path: Path, version: str) -> None:
+    path = tmp_path / "journal.sqlite"
+    folder = write_set(tmp_path / "set", images=1)
+    with rehearsal() as (_, project, client):
+        upload(rb.read(folder), client, project, journal=path)
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("UPDATE upload SET value = ? WHERE key = 'format'", [version])
+        with raises_mentioning(rb.JournalError, path, "format", "--journal"):
+            upload(rb.read(folder), client, project, journal=path)
 
 
 def test_a_changed_picture_goes_up_again(tmp_path: Path) -> None:
@@ -278,7 +322,7 @@ def test_another_data_set_with_the_same_names_is_not_taken_for_the_first(tmp_pat
     with rehearsal() as (service, project, client):
         upload(one, client, project, journal=journal)
         for _ in range(2):
-            with pytest.raises(rb.ResolveError, match="have neither a picture on disk nor an id"):
+            with raises_mentioning(rb.ResolveError, 60):
                 upload(two, client, project, journal=journal)
         for _ in range(2):
             result = upload(two, client, project, journal=journal, skip_unresolved=True)
@@ -300,7 +344,7 @@ def test_looking_at_a_changed_data_set_changes_nothing(tmp_path: Path) -> None:
         upload(rb.read(folder), client, project, journal=journal, dry_run=True)
         rb.verify(rb.read(folder), client, project, journal=journal, pace=Clock().pace())
         assert (journal.read_bytes(), [*tmp_path.glob("journal*")]) == (content, [journal])
-        with pytest.raises(rb.ResolveError, match="name others with --map"):
+        with raises_mentioning(rb.ResolveError, "--map"):
             upload(rb.read(folder), client, project, journal=journal, create_tags=False)
         result = upload(rb.read(folder), client, project, journal=journal)
         assert result.findings.counts()["set_changed"] == 1
@@ -315,14 +359,14 @@ def test_a_journal_is_read_where_it_cannot_be_written(tmp_path: Path) -> None:
         journal.before("CreateTag")
         for name in (path, tmp_path / "journal.sqlite-wal"):
             (tmp_path / f"killed-{name.name}").write_bytes(name.read_bytes())
-        with pytest.raises(rb.JournalError, match=r"another run has this journal, got .*; wait for it$"):
+        with raises_mentioning(rb.JournalError, path):
             Journal(path, PROJECT, read_only=True)
     for one in (path, tmp_path / "killed-journal.sqlite"):
         with Journal(one, PROJECT, read_only=True) as journal:
             assert journal.unfinished() is not None
-            with pytest.raises(rb.JournalError, match="the journal cannot be written"):
+            with raises_mentioning(rb.JournalError, one):
                 journal.before("CreateTag")
-        with pytest.raises(rb.JournalError, match="another project"):
+        with raises_mentioning(rb.JournalError, one):
             Journal(one, "x", read_only=True)
     with Journal(tmp_path / "nowhere.sqlite", PROJECT, read_only=True) as journal:
         assert journal.images() == {}
@@ -354,7 +398,7 @@ def test_a_changed_name_of_a_class_in_the_project_is_noticed(tmp_path: Path) -> 
 def test_a_file_that_is_no_journal(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "journal.sqlite"
     path.write_bytes(content)
-    with pytest.raises(rb.JournalError, match=str(path)):
+    with raises_mentioning(rb.JournalError, path):
         Journal(path, PROJECT)
     assert path.read_bytes() == content
 
@@ -365,20 +409,20 @@ def test_a_database_of_something_else_is_not_touched(tmp_path: Path) -> None:
         db.execute("CREATE TABLE images (theirs TEXT)")
     db.close()
     content = path.read_bytes()
-    with pytest.raises(rb.JournalError, match=r"theirs\.sqlite: no journal, but a database of something else; name an"):
+    with raises_mentioning(rb.JournalError, path):
         Journal(path, PROJECT)
     assert path.read_bytes() == content
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(rb.JournalError, match=r"cannot be opened, got .*; name another --journal"):
+    with raises_mentioning(rb.JournalError, tmp_path / "nowhere" / "journal.sqlite", "--journal"):
         Journal(tmp_path / "nowhere" / "journal.sqlite", PROJECT)
 
 
 def test_a_journal_that_can_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Journal(tmp_path / "journal.sqlite", PROJECT).close()
     monkeypatch.setattr(os, "access", lambda *_arguments: False)  # as on a disk that can only be read
-    with pytest.raises(rb.JournalError, match=r"cannot be written, got one that can only be read; name another"):
+    with raises_mentioning(rb.JournalError, tmp_path / "journal.sqlite", "--journal"):
         Journal(tmp_path / "journal.sqlite", PROJECT)
     Journal(tmp_path / "journal.sqlite", PROJECT, read_only=True).close()
 
@@ -389,14 +433,14 @@ def test_a_damaged_journal(tmp_path: Path) -> None:
         journal.before("CreateTag")
     content = path.read_bytes()
     path.write_bytes(content[:100] + bytes(len(content) - 100))
-    with pytest.raises(rb.JournalError, match=r"no journal, or a damaged one, got .*; name another --journal"):
+    with raises_mentioning(rb.JournalError, path, "--journal"):
         Journal(path, PROJECT)
 
 
 def test_a_full_disk_is_an_error_with_a_next_step(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.sqlite", PROJECT) as journal:
         journal._db.execute("PRAGMA max_page_count = 8")
-        with pytest.raises(rb.JournalError, match=r"cannot be written, got .*make room"):
+        with raises_mentioning(rb.JournalError, tmp_path / "journal.sqlite"):
             journal.before("CreateImageRegions", np.arange(100_000))
         journal.after(journal.before("CreateTag"))
         assert journal.unfinished() is None, "what did not fit is taken back"
@@ -418,7 +462,7 @@ def test_a_full_disk_ends_the_run_at_once(tmp_path: Path, monkeypatch: pytest.Mo
     with rehearsal() as (service, project, client):
         with monkeypatch.context() as patch:
             patch.setattr(Journal, "before", full)
-            with pytest.raises(rb.JournalError, match="make room, and run it again"):
+            with raises_mentioning(rb.JournalError, tmp_path / "journal.sqlite"):
                 upload(dataset, client, project, journal=tmp_path / "journal.sqlite")
         assert not service.calls[operation]
         assert upload(dataset, client, project, journal=tmp_path / "journal.sqlite").lost == 0
@@ -471,7 +515,7 @@ def test_a_call_of_a_killed_run_is_given_time_to_end(tmp_path: Path) -> None:
         read_at: list[float] = []
 
         def progress(what: str, _done: int, _total: int) -> None:
-            if what == "reading the project":
+            if what == READING:
                 read_at.append(clock.time)
 
         begun = clock.time
@@ -482,7 +526,7 @@ def test_a_call_of_a_killed_run_is_given_time_to_end(tmp_path: Path) -> None:
         assert clock.time - begun < 30, "once"
 
 
-@pytest.mark.parametrize("moment", ["looking at pictures", "uploading pictures", "sending regions"])
+@pytest.mark.parametrize("moment", [LOOKING, UPLOADING, SENDING])
 def test_ctrl_c(tmp_path: Path, moment: str) -> None:
     dataset = rb.read(write_set(tmp_path / "set", boxes=100))
     path = tmp_path / "journal.sqlite"
@@ -498,7 +542,7 @@ def test_ctrl_c(tmp_path: Path, moment: str) -> None:
         result = upload(dataset, client, project, journal=path)
         assert stored(service, project) == expected(dataset, result)
         assert result.lost == 0
-        if moment == "sending regions":
+        if moment == SENDING:
             assert result.already > 0
 
 

@@ -9,6 +9,7 @@ import pytest
 from customvision.rehearsal import Clock
 
 import regionbatch as rb
+from helpers import mentions
 from regionbatch.customvision.rate import FIRST_TRIES, PATIENCE, TRIES, StoppedError, in_flight
 
 
@@ -174,10 +175,12 @@ def test_a_long_wait_is_told_once_and_a_short_one_not() -> None:
     assert told == []
     pace.call("a", Script(clock, throttled(40)), repeat=True)
     pace.call("a", Script(clock, rb.TransportError("a: no answer, got x; c", retry_after=20)), repeat=True)
-    assert told == ["a: b; it goes on in 40 seconds", "a: no answer, got x; it goes on in 20 seconds"]
+    for line, seconds in zip(told, (40, 20), strict=True):
+        assert mentions(line, "a", seconds)
     for _ in range(3):
         pace._tell(throttled(), 60)  # as threads do that wait at the same time
-    assert told[2:] == ["a: b; it goes on in 60 seconds"]
+    [line] = told[2:]
+    assert mentions(line, "a", 60)
 
 
 def test_ctrl_c_tells_of_calls_under_way() -> None:
@@ -201,7 +204,8 @@ def test_ctrl_c_tells_of_calls_under_way() -> None:
     pace.notice = notice
     with pytest.raises(KeyboardInterrupt):
         in_flight(work, items(), most=4, pace=pace)
-    assert told == ["stopping: 1 calls are under way, and what they do is waited for"]
+    [line] = told
+    assert mentions(line, 1)
 
 
 @pytest.mark.parametrize("error", [rb.ServiceError, rb.AccessError, rb.LimitError])

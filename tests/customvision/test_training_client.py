@@ -14,7 +14,7 @@ from azure.core.credentials import AccessToken
 from customvision.rehearsal import rehearsal
 
 import regionbatch as rb
-from helpers import id_of
+from helpers import id_of, mentions, raises_mentioning
 from regionbatch.batching import Batch, Entry
 from regionbatch.customvision.client import Picture
 from regionbatch.local import Settings
@@ -51,7 +51,7 @@ def test_endpoints_as_people_paste_them(given: str, kept: str) -> None:
     ["", "   ", "https://", "ftp://name.example", "https://user:word@name.example", "http://[::1", "https://a:b"],
 )
 def test_what_is_no_endpoint(given: str) -> None:
-    with pytest.raises(rb.OptionError, match="endpoint: not an address") as caught:
+    with raises_mentioning(rb.OptionError, "endpoint") as caught:
         rb.TrainingClient(given, KEY)
     assert "word" not in str(caught.value)
 
@@ -60,20 +60,20 @@ def test_what_is_no_endpoint(given: str) -> None:
     "host", ["name.cognitiveservices.azure.com", "10.0.0.1", "127.0.0.1.example", "localhost.example"]
 )
 def test_http_only_to_this_machine(host: str) -> None:
-    with pytest.raises(rb.OptionError, match="use https"):
+    with raises_mentioning(rb.OptionError, "endpoint", "https", host):
         rb.TrainingClient(f"http://{host}/", KEY)
 
 
 @pytest.mark.parametrize("version", ["3", "v3.2", "3.2/../..", "3.2-preview2"])
 def test_what_is_no_version(version: str) -> None:
-    with pytest.raises(rb.OptionError, match="version"):
+    with raises_mentioning(rb.OptionError, version):
         rb.TrainingClient("https://name.example", KEY, version=version)
 
 
 def test_a_key_or_a_credential() -> None:
-    with pytest.raises(rb.OptionError, match="a key or a credential"):
+    with raises_mentioning(rb.OptionError, "key", "credential"):
         rb.TrainingClient("https://name.example")
-    with pytest.raises(rb.OptionError, match="a key or a credential"):
+    with raises_mentioning(rb.OptionError, "key", "credential"):
         rb.TrainingClient("https://name.example", KEY, credential=Credential())
 
 
@@ -87,10 +87,10 @@ class Credential:
 
 
 def test_a_token_goes_over_https_only() -> None:
-    with pytest.raises(rb.OptionError, match="a token goes over https only, got http://127"):
+    with raises_mentioning(rb.OptionError, "https", "http://127.0.0.1:9"):
         rb.TrainingClient("http://127.0.0.1:9", credential=Credential())
     with rb.TrainingClient("https://127.0.0.1:9", credential=Credential(), timeout=1) as client:
-        with pytest.raises(rb.UnreachableError, match=r"no answer from https://127\.0\.0\.1:9, got"):
+        with raises_mentioning(rb.UnreachableError, "https://127.0.0.1:9"):
             client.domains()
         assert Credential.asked == 1
 
@@ -153,10 +153,9 @@ GATEWAY = '{"error": {"code": "%s", "message": "said so"}}'
 
 def test_a_redirect_says_where_to(canned: Canned) -> None:
     canned.answer(301, "<html>", Location=f"https://127.0.0.1/{KEY}")
-    with pytest.raises(
-        rb.TransportError, match=r"got 301 \(Moved Permanently\) to https://127\.0\.0\.1/\*\*\*; check the e"
-    ):
+    with raises_mentioning(rb.TransportError, 301, "https://127.0.0.1/***") as caught:
         rb.TrainingClient(canned.endpoint, KEY).domains()
+    assert KEY not in str(caught.value)
 
 
 @pytest.mark.parametrize("shape", [SERVICE, GATEWAY])
@@ -182,7 +181,7 @@ def test_both_shapes_of_errors(canned: Canned, shape: str, status: int, code: st
     error = caught.value
     assert type(error) is kind
     assert (error.status, error.code, error.said) == (status, code, "said so")
-    assert str(error).startswith(f"CreateImageRegions: refused by {canned.endpoint}, got {status} {code} (said so)")
+    assert mentions(error, "CreateImageRegions", canned.endpoint, status, code, error.said)
     assert len(canned.asked) == 1, "the client repeats nothing by itself"
     assert pickle.loads(pickle.dumps(error)).said == "said so"
 
@@ -190,14 +189,15 @@ def test_both_shapes_of_errors(canned: Canned, shape: str, status: int, code: st
 @pytest.mark.parametrize("body", ["", "<html>Bad Gateway</html>", "[]", '{"error": null}', "\xff", '{"code": 7}'])
 def test_errors_without_a_shape(canned: Canned, body: str) -> None:
     canned.answer(502, body.encode("latin-1"))
-    with pytest.raises(rb.TransportError, match="got 502"):
+    with raises_mentioning(rb.TransportError, 502) as caught:
         rb.TrainingClient(canned.endpoint, KEY).domains()
+    assert getattr(caught.value, "status", 0) == 502
 
 
 @pytest.mark.parametrize("body", ["", "OK", '{"created": [{"imageId": 1}]}', '{"created": [', "[]", "\xff\xfe"])
 def test_answers_that_make_no_sense(canned: Canned, body: str) -> None:
     canned.answer(200, body.encode("latin-1"))
-    with pytest.raises(rb.TransportError, match="an answer that makes no sense"):
+    with raises_mentioning(rb.TransportError, "CreateImageRegions"):
         rb.TrainingClient(canned.endpoint, KEY).create_regions(PROJECT, BATCH)
 
 
@@ -224,7 +224,7 @@ def test_how_long_a_429_asks_to_wait(canned: Canned, header: str, said: str, sec
 def test_answers_that_are_nested_deep(canned: Canned, status: int) -> None:
     deep = '{"id": "x", "zz": ' + "[" * 100_000
     canned.answer(status, f"[{deep}" if status == 200 else deep)
-    with pytest.raises(rb.TransportError, match="no sense" if status == 200 else "got 502"):
+    with raises_mentioning(rb.TransportError, "GetDomains", *([status] if status != 200 else [])):
         rb.TrainingClient(canned.endpoint, KEY).domains()
 
 
@@ -246,14 +246,15 @@ def test_how_long_a_503_asks_to_wait_and_a_date_without_a_zone(canned: Canned) -
 
 def test_a_refused_tag_is_named(canned: Canned) -> None:
     canned.answer(400, '{"code": "BadRequestTagName", "message": "no"}')
-    with pytest.raises(rb.ServiceError, match="CreateTag cat: refused by"):
+    with raises_mentioning(rb.ServiceError, "CreateTag", "cat"):
         rb.TrainingClient(canned.endpoint, KEY).create_tag(PROJECT, "cat")
 
 
 def test_nobody_there() -> None:
     client = rb.TrainingClient("http://127.0.0.1:9", KEY, timeout=1)
-    with pytest.raises(rb.TransportError, match="no answer from") as caught:
+    with pytest.raises(rb.TransportError) as caught:
         client.domains()
+    assert mentions(caught.value, "http://127.0.0.1:9")
     assert (caught.value.status, caught.value.code) == (0, "")
 
 
@@ -301,8 +302,9 @@ def test_against_the_local_service(version: str) -> None:
 
 def test_a_wrong_key() -> None:
     with rehearsal(Settings(key=KEY)) as (service, project, _):
-        with pytest.raises(rb.AccessError, match="check the key"):
+        with pytest.raises(rb.AccessError) as caught:
             rb.TrainingClient(service.endpoint, "another").project(project)
+        assert caught.value.status == 401
         assert rb.TrainingClient(service.endpoint, KEY).project(project).id == project
 
 

@@ -13,12 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from customvision.rehearsal import Clock, delete_images, expected, rehearsal, stored, write_set
+from customvision.rehearsal import (
+    LOOKING,
+    SENDING,
+    UPLOADING,
+    Clock,
+    delete_images,
+    expected,
+    proof,
+    rehearsal,
+    stored,
+    verified,
+    write_set,
+)
 from PIL import Image
 
 import regionbatch as rb
-from helpers import ROOT, id_of, write_coco, write_json, write_yolo
-from regionbatch.codes import CODES
+from helpers import ROOT, id_of, mentions, raises_mentioning, write_coco, write_json, write_yolo
 from regionbatch.customvision import images as images_module
 from regionbatch.limits import IMAGE_BYTES
 from regionbatch.local import TIERS, Limits, Settings
@@ -52,7 +63,7 @@ def noise(path: Path, size: tuple[int, int], form: str) -> None:
 
 def assert_exact(dataset: rb.Dataset, result: rb.UploadResult, service: LocalService, project: str) -> None:
     assert stored(service, project) == expected(dataset, result)
-    assert str(result.verification) == f"{len(dataset)} verified, 0 missing, 0 moved, 0 extra"
+    assert proof(result) == verified(len(dataset))
     assert result.lost == 0
 
 
@@ -106,7 +117,7 @@ def test_regions_that_appear_after_the_project_was_read(tmp_path: Path, on_exist
         others: list[rb.UploadResult] = []
 
         def progress(what: str, done: int, _total: int) -> None:
-            if what == "uploading pictures" and done and not others:
+            if what == UPLOADING and done and not others:
                 others.append(upload(dataset, client, project, pace=other))
 
         result = upload(dataset, client, project, progress=progress)
@@ -144,11 +155,15 @@ def test_a_second_run_for_what_is_refused_ends_as_the_first(tmp_path: Path, monk
         before = len(sizes)
         second = upload(dataset, client, project, in_flight=2)
         assert (second.already, second.created, second.failed, second.lost) == (20, 0, 400, 400)
-        assert str(second.verification) == str(first.verification)
-        messages = [finding.message for finding in second.findings if finding.code == "region_failed"]
-        assert len(messages) == 400
-        assert sum("not sent after others failed" in message for message in messages) >= 80
-        assert len({message.partition("(")[2] for message in messages}) == 2, "one reason for all that were not sent"
+        assert proof(second) == proof(first)
+        reasons = Counter(
+            one.value[one.value.index("BadRequest") :] for one in second.findings if one.code == "region_failed"
+        )
+        assert all(mentions(reason, "BadRequestImageRegions", "bad") for reason in reasons)
+        _refused, unsent = sorted(reasons, key=len)  # one reason for all that were not sent: what befell the others
+        assert mentions(unsent, "BadRequestImageRegions", "bad")
+        assert reasons.total() == 400
+        assert reasons[unsent] >= 80
         assert len(sizes) - before < 6 * 127, "those behind the first are not asked for one by one"
 
 
@@ -164,7 +179,7 @@ def test_a_copy_of_a_picture_that_went_up_before_is_seen_in_the_plan(tmp_path: P
         file.write_text(json.dumps(content), encoding="utf-8")
         shutil.copy(folder / image["file_name"], folder / "copy.png")
         before = service.calls.copy()
-        with pytest.raises(rb.StrictError, match="duplicate"):
+        with raises_mentioning(rb.StrictError, "duplicate"):
             upload(rb.read(folder), client, project, journal=tmp_path / "j", strict=True)
         assert service.calls["CreateImagesFromFiles"] == before["CreateImagesFromFiles"], "before the first write"
 
@@ -197,8 +212,8 @@ def test_a_dry_run_tells_what_will_not_go_up(tmp_path: Path) -> None:
         result = upload(dataset, client, project, dry_run=True)
         assert (result.plan.regions, result.lost) == (30, 30)
         [refused] = [finding for finding in result.findings if finding.code == "picture_refused"]
-        assert refused.message.startswith("00001.png: Custom Vision does not take the picture")
-        with pytest.raises(rb.StrictError, match=r"1 picture_refused; correct .*\n  00001\.png: Custom Vision"):
+        assert (refused.place, refused.severity) == ("00001.png", "error")
+        with raises_mentioning(rb.StrictError, 1, "picture_refused", "00001.png"):
             upload(dataset, client, project, strict=True)
         assert not WRITES & set(service.calls)
         done = upload(dataset, client, project)
@@ -213,7 +228,7 @@ def test_strict_stops_where_two_files_are_one_picture(tmp_path: Path) -> None:
     boxes = [(name, "cat", (1, 1, 5, 5)) for name in ("00001.png", "00002.png")]
     twins = rb.read(write_coco(tmp_path / "twins", boxes), image_dir=tmp_path, strict=True)
     with rehearsal() as (service, project, client):
-        with pytest.raises(rb.StrictError, match="1 duplicate"):
+        with raises_mentioning(rb.StrictError, 1, "duplicate"):
             upload(twins, client, project, strict=True)
         assert not WRITES & set(service.calls)
 
@@ -223,7 +238,7 @@ def test_the_minutes_are_those_of_the_tier(tmp_path: Path) -> None:
     with rehearsal() as (_, project, client):
         slow, fast = (upload(dataset, client, project, dry_run=True, tier=tier).plan for tier in ("F0", "S0"))
         assert slow.minutes == pytest.approx(5 * fast.minutes)
-        with pytest.raises(rb.OptionError, match="no such tier, got S1"):
+        with raises_mentioning(rb.OptionError, "--tier", "S1", "F0", "S0"):
             upload(dataset, client, project, tier="S1")
 
 
@@ -237,7 +252,7 @@ def test_tags_only_for_classes_with_boxes_and_only_when_asked(tmp_path: Path) ->
     )
     assert "never" in extra.tags
     with rehearsal() as (service, project, client):
-        with pytest.raises(rb.ResolveError, match=r"1 classes have no tag .* cat \(1 boxes\).*--create-tags"):
+        with raises_mentioning(rb.ResolveError, 1, "cat", "--create-tags"):
             upload(extra, client, project, create_tags=False)
         assert not WRITES & set(service.calls)
         upload(extra, client, project)
@@ -327,7 +342,7 @@ def test_ids_in_capitals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_classes_without_a_tag_can_be_left_out(tmp_path: Path) -> None:
     dataset = rb.read(write_set(tmp_path, images=3))
     with rehearsal() as (service, project, client):
-        with pytest.raises(rb.ResolveError, match=r"got pet \(40 boxes\), emu \(20 boxes\)"):
+        with raises_mentioning(rb.ResolveError, "pet", 40, "emu", 20):
             upload(dataset, client, project, create_tags=False, rename={"cat": "pet", "dog": "pet"})
         client.create_tag(project, "cat")
         result = upload(dataset, client, project, create_tags=False, skip_unresolved=True)
@@ -342,7 +357,7 @@ def test_a_negative_tag_takes_no_boxes(tmp_path: Path, monkeypatch: pytest.Monke
         for kind in ("Negative", "GeneralCompact"):
             tag = rb.customvision.client.Tag(id=id_of("t"), name="cat", type=kind)
             monkeypatch.setattr(client, "tags", lambda _project, tag=tag: [tag])
-            with pytest.raises(rb.ResolveError, match=f"^cat: boxes need a Regular tag, got one that is {kind}; use"):
+            with raises_mentioning(rb.ResolveError, "cat", "Regular", kind):
                 upload(dataset, client, project)
         assert not WRITES & set(service.calls)
 
@@ -354,9 +369,7 @@ def test_a_project_for_classification_is_refused(tmp_path: Path) -> None:
     dataset = rb.read(write_set(tmp_path, images=2))
     with rehearsal() as (service, _, client):
         project = service.create_project("classes", "Classification")
-        with pytest.raises(
-            rb.ServiceError, match="project classes: takes no regions, got a project for Classification"
-        ):
+        with raises_mentioning(rb.ServiceError, "classes", "Classification"):
             upload(dataset, client, project)
         assert not WRITES & set(service.calls)
 
@@ -364,21 +377,23 @@ def test_a_project_for_classification_is_refused(tmp_path: Path) -> None:
 def test_a_project_that_is_read_only_is_refused(tmp_path: Path) -> None:
     dataset = rb.read(write_set(tmp_path, images=2))
     with rehearsal(Settings(dr_mode=True)) as (service, project, client):
-        with pytest.raises(rb.AccessError, match="read-only"):
+        with raises_mentioning(rb.AccessError, "rehearsal"):
             upload(dataset, client, project)
         assert not WRITES & set(service.calls)
 
 
 def test_a_project_that_is_not_there(tmp_path: Path) -> None:
     dataset = rb.read(write_set(tmp_path, images=2))
-    with rehearsal() as (_, _project, client), pytest.raises(rb.ServiceError, match="404 NotFoundProject"):
-        upload(dataset, client, id_of("nowhere"))
+    with rehearsal() as (_, _project, client):
+        with pytest.raises(rb.ServiceError) as caught:
+            upload(dataset, client, id_of("nowhere"))
+        assert (caught.value.status, caught.value.code) == (404, "NotFoundProject")
 
 
 def test_more_tags_than_the_tier_takes(tmp_path: Path) -> None:
     dataset = rb.read(write_set(tmp_path, images=3, boxes=60, tags=[f"tag {number}" for number in range(51)]))
     with rehearsal() as (service, project, client):
-        with pytest.raises(rb.LimitError, match="--tier F0: a project takes 50 tags, got 51"):
+        with raises_mentioning(rb.LimitError, "--tier", "F0", 50, 51):
             upload(dataset, client, project, tier="F0")
         assert not WRITES & set(service.calls)
         assert upload(dataset, client, project).lost == 0
@@ -390,14 +405,14 @@ def test_more_images_than_the_tier_takes(tmp_path: Path, monkeypatch: pytest.Mon
     dataset = rb.read(write_set(tmp_path / "a"))
     other = rb.read(write_set(tmp_path / "b", seed=1))
     with rehearsal(Settings(limits=Limits(images=20, tags=50))) as (service, project, client):
-        with pytest.raises(rb.LimitError, match="--tier F0: a project takes 5 images, got 12"):
+        with raises_mentioning(rb.LimitError, "--tier", "F0", 5, 12):
             upload(dataset, client, project, tier="F0")
         upload(dataset, client, project)
         result = upload(other, client, project)
         assert result.findings.counts()["project_full"] == 1
         assert result.findings.counts()["picture_refused"] == 4
         assert result.failed == sum(1 for finding in result.findings if finding.code == "region_failed") > 0
-        assert "ErrorLimitExceed" in result.findings.first("region_failed", 1)[0].message
+        assert mentions(result.findings.first("region_failed", 1)[0].value, "ErrorLimitExceed")
         assert result.created + result.failed == 330
         assert len(service.regions(project)) == 330 + result.created
 
@@ -409,7 +424,7 @@ def test_a_listing_that_is_behind_is_no_loss(tmp_path: Path, monkeypatch: pytest
         listing = client.tagged_images
         monkeypatch.setattr(client, "tagged_images", lambda *given, **page: listing(*given, **page)[3:])
         result = upload(dataset, client, project)
-        assert (str(result.verification), result.lost) == ("330 verified, 0 missing, 0 moved, 0 extra", 0)
+        assert (proof(result), result.lost) == (verified(330), 0)
         assert result.calls["GetImagesByIds"] == 1
         assert rb.verify(dataset, client, project, image_ids=result.image_ids, pace=Clock().pace()).good
 
@@ -426,9 +441,8 @@ def test_files_with_the_same_bytes_are_one_image(tmp_path: Path) -> None:
     with rehearsal() as (service, project, client):
         result = upload(dataset, client, project)
         assert result.image_ids["a.png"] == result.image_ids["b.png"] != result.image_ids["c.png"]
-        assert [finding.message for finding in result.findings if finding.code == "same_picture"] == [
-            f"b.png: {CODES['same_picture'].what}, got a.png; {CODES['same_picture'].advice}"
-        ]
+        [twin] = result.findings.first("same_picture")
+        assert (twin.place, twin.value) == ("b.png", "a.png")
         assert (result.created, dict(result.batches.ledger.dropped)) == (3, {"duplicate": 1})
         assert len(service.regions(project)) == 3
         assert result.calls == result.plan.calls, "the plan knew"
@@ -473,13 +487,16 @@ def test_pictures_that_cannot_go_up_fail_with_their_regions_and_the_others_go(tm
         assert (result.created, result.failed) == (1, 5)
         assert result.calls["CreateImagesFromFiles"] == 1
         told = {finding.file: finding.value for finding in result.findings if finding.code == "picture_refused"}
-        assert told == {
-            "heavy.bmp": "ErrorImageSize: 6.4 MB, more than 6",
-            "long.png": "ErrorImageSize: 10300 x 500, more than 10240 pixels",
-            "thin.png": "ErrorImageDimensions: 640 x 20, more than 25 to 1",
-            "other.webp": "ErrorImageFormat: neither JPEG, PNG, BMP nor GIF",
-            "broken.png": "ErrorSource: the file is empty or cannot be read",
+        reasons = {
+            "heavy.bmp": ("ErrorImageSize", 6.4, 6),
+            "long.png": ("ErrorImageSize", 10300, 500, 10240),
+            "thin.png": ("ErrorImageDimensions", 640, 20, 25),
+            "other.webp": ("ErrorImageFormat", "JPEG", "PNG", "BMP", "GIF"),
+            "broken.png": ("ErrorSource",),
         }
+        assert told.keys() == reasons.keys()
+        for name, tokens in reasons.items():
+            assert mentions(told[name], *tokens)
         failed = [finding for finding in result.findings if finding.code == "region_failed"]
         assert [finding.place for finding in failed] == [
             f"annotations.json: annotation {number}" for number in range(1, 6)
@@ -515,7 +532,8 @@ def test_a_picture_that_breaks_the_library_is_refused_with_the_others_going(
         result = upload(dataset, client, project, shrink=True)
     assert (result.created, result.failed) == (1, 1)
     [refused] = result.findings.first("picture_refused")
-    assert refused.value == "ErrorSource: the file cannot be read, got not a TIFF file"
+    assert refused.file == "a.webp"
+    assert mentions(refused.value, "ErrorSource", "not a TIFF file"), "with what Pillow says"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names of files are text")
@@ -536,7 +554,7 @@ def test_a_class_that_is_no_text(tmp_path: Path) -> None:
     text = write_coco(tmp_path, [("a.png", "cat", (1, 1, 5, 5))]).joinpath("annotations.json")
     text.write_text(text.read_text(encoding="utf-8").replace('"cat"', '"\\ud800"'), encoding="utf-8")
     with rehearsal() as (service, project, client):
-        with pytest.raises(rb.ResolveError, match=r"\\ud800: no tag can have this name, it is no text; use --map"):
+        with raises_mentioning(rb.ResolveError, r"\ud800", "--map"):
             upload(rb.read(tmp_path), client, project)
         assert not WRITES & set(service.calls)
         assert upload(rb.read(tmp_path), client, project, rename={"\ud800": "cat"}).created == 1
@@ -566,7 +584,7 @@ def test_a_picture_of_16_bits_keeps_its_greys(tmp_path: Path) -> None:
             greys = np.asarray(shrunk.convert("L"), int)
         assert np.abs(greys - ramp // 256).max() < 4
     Image.fromarray(ramp.astype(np.float32)).save(tmp_path / "ramp", "TIFF")
-    with pytest.raises(OSError, match=r"pixels from 1000\.0 to 40000\.0; save it with 8 or 16 bits"):
+    with raises_mentioning(OSError, 1000.0, 40000.0, 8, 16):
         images_module.shrunk((tmp_path / "ramp").read_bytes())
 
 
@@ -579,8 +597,8 @@ def test_a_picture_that_cannot_be_encoded_again_is_refused_by_itself(tmp_path: P
     with rehearsal() as (_, project, client):
         result = upload(dataset, client, project, shrink=True)
         told = {finding.file: finding.value for finding in result.findings if finding.code == "picture_refused"}
-        assert told["huge.png"].startswith("ErrorSource: the file cannot be read, got Image size (196000000 pixels)")
-        assert told["text.webp"].startswith("ErrorSource: the file cannot be read, got cannot identify image")
+        assert mentions(told["huge.png"], "ErrorSource", 14_000 * 14_000)
+        assert mentions(told["text.webp"], "ErrorSource")
         assert (result.created, result.failed) == (1, 2)
 
 
@@ -589,13 +607,12 @@ def test_a_file_that_changes_while_it_is_uploaded(tmp_path: Path) -> None:
     with rehearsal() as (service, project, client):
 
         def progress(what: str, done: int, total: int) -> None:
-            if what == "looking at pictures" and done == total:
+            if what == LOOKING and done == total:
                 (tmp_path / "00000.png").write_bytes((tmp_path / "00001.png").read_bytes())
 
         result = upload(dataset, client, project, progress=progress)
         [refused] = [finding for finding in result.findings if finding.code == "picture_refused"]
-        assert refused.message.startswith("00000.png: ")
-        assert "changed while the upload ran; run it again" in refused.message
+        assert (refused.place, mentions(refused.value, "ErrorSource")) == ("00000.png", True)
         assert (result.created, len(service.regions(project))) == (30, 30)
 
 
@@ -646,7 +663,7 @@ def test_statuses_that_nobody_foresaw(tmp_path: Path) -> None:
         result = upload(dataset, client, project)
         assert (result.created, result.failed) == (60, 30)
         [refused] = [finding for finding in result.findings if finding.code == "picture_refused"]
-        assert (refused.file, refused.value) == ("00001.png", "ErrorImageSize: the service refused the picture")
+        assert (refused.file, mentions(refused.value, "ErrorImageSize")) == ("00001.png", True)
 
 
 def test_pictures_that_are_nowhere(tmp_path: Path) -> None:
@@ -654,7 +671,7 @@ def test_pictures_that_are_nowhere(tmp_path: Path) -> None:
     (tmp_path / "00001.png").unlink()
     dataset = rb.read(tmp_path)
     with rehearsal() as (service, project, client):
-        with pytest.raises(rb.ResolveError, match=r"00001.png: it and 0 more images with 30 boxes have neither"):
+        with raises_mentioning(rb.ResolveError, "00001.png", 30):
             upload(dataset, client, project)
         assert not WRITES & set(service.calls)
         result = upload(dataset, client, project, skip_unresolved=True)
@@ -689,8 +706,8 @@ def test_ids_that_the_project_does_not_have(tmp_path: Path, unknown_ids: Any) ->
         result = upload(dataset, client, project, image_ids=ids)
         failed = [finding for finding in result.findings if finding.code == "region_failed"]
         assert len(failed) == result.failed == 30
-        assert all("NotFoundImage" in finding.message for finding in failed)
-        with pytest.raises(rb.ResolveError, match="none of the 12 image ids is in the project"):
+        assert all(mentions(finding.value, "NotFoundImage") for finding in failed)
+        with raises_mentioning(rb.ResolveError, 12):
             upload(dataset, client, project, image_ids={name: id_of(name) for name in ids})
 
 
@@ -725,7 +742,7 @@ def test_a_refused_batch_is_halved_until_the_offenders_stand_alone(
         assert (result.created, result.failed) == (240 - count, count)
         failed = [finding for finding in result.findings if finding.code == "region_failed"]
         assert [finding.where for finding in failed] == [row + 1 for row in rows], "each points to its annotation"
-        assert failed[0].message.endswith("(BadRequestImageRegions: bad); see its message")
+        assert mentions(failed[0].value, "BadRequestImageRegions", "bad")
         assert len(service.regions(project)) == 240 - count
         assert result.verification is not None
         assert result.verification.missing == count == result.lost
@@ -740,8 +757,9 @@ def test_a_service_that_takes_nothing_is_not_asked_for_every_region(
     with rehearsal() as (_, project, client):
         sizes = refusing(client, set(dataset.regions.box[:, 0].tolist()), monkeypatch)
         if ends:
-            with pytest.raises(rb.ServiceError, match="CreateImageRegions: no; no"):
+            with pytest.raises(rb.ServiceError) as caught:
                 upload(dataset, client, project)
+            assert (caught.value.status, caught.value.code, caught.value.said) == (400, "BadRequestImageRegions", "bad")
             assert len(sizes) < 3 * 127 + 20
         else:
             result = upload(dataset, client, project)
@@ -770,7 +788,7 @@ def test_an_entry_that_breaks_the_service_spoils_no_other(tmp_path: Path, monkey
         result = upload(dataset, client, project)
         assert (result.created, result.failed, len(service.regions(project))) == (59, 1, 59)
         [failed] = [finding for finding in result.findings if finding.code == "region_failed"]
-        assert (failed.where, "(ErrorUnknown: broken)" in failed.message) == (8, True)
+        assert (failed.where, mentions(failed.value, "ErrorUnknown", "broken")) == (8, True)
 
 
 @pytest.mark.parametrize("status", [408, 413, 500])
@@ -791,8 +809,7 @@ def test_a_picture_that_breaks_the_service_spoils_no_other(
         result = upload(dataset, client, project)
         assert (result.created, result.failed, result.new_images) == (210, 30, 8)
         [refused] = result.findings.first("picture_refused")
-        assert (refused.place, refused.value) == ("00005.png", "Broken: broken")
-        assert refused.message.endswith("; see the reason; --shrink helps with size and format")
+        assert (refused.place, mentions(refused.value, "Broken", "broken")) == ("00005.png", True)
         assert sorted(result.image_ids) == sorted(set(dataset.images.names) - {"00005.png"})
 
 
@@ -817,7 +834,7 @@ def test_an_image_that_somebody_removes_while_regions_are_sent(tmp_path: Path, u
         removed: list[str] = []
 
         def progress(what: str, done: int, _total: int) -> None:
-            if what == "sending regions" and done and not removed:
+            if what == SENDING and done and not removed:
                 removed.append(client.untagged_images(project)[0].id)
                 delete_images(client, project, removed)
 
@@ -860,7 +877,7 @@ def test_entries_that_are_silently_left_out_are_looked_up_sent_again_and_then_sa
         assert (result.created, result.failed) == (59, 1)
         [failed] = [finding for finding in result.findings if finding.code == "region_failed"]
         assert failed.where == 8
-        assert "Unconfirmed" in failed.message
+        assert mentions(failed.value, "Unconfirmed")
         assert len(service.regions(project)) == 59
 
 

@@ -96,7 +96,6 @@ def test_tags_images_and_regions_go_up_and_come_back(workspace: Start, version: 
 def test_errors_reach_the_library(workspace: Start) -> None:
     work = workspace()
     entry = ImageRegionCreateEntry(image_id=work.images[0], tag_id=work.tag, left=0, top=0, width=1, height=1)
-    duplicate = pytest.raises(CustomVisionErrorException, match="Duplicate image regions")
-    with client_of(work) as client, duplicate as caught:
+    with client_of(work) as client, pytest.raises(CustomVisionErrorException) as caught:
         client.create_image_regions(work.project, regions=[entry, entry])
     assert getattr(caught.value.error, "code", None) == "BadRequestImageRegions"

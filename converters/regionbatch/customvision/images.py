@@ -21,8 +21,8 @@ from regionbatch.customvision.journal import Stamp, Uploaded
 from regionbatch.customvision.rate import STUBBORN, TRIES, in_flight
 from regionbatch.customvision.regions import is_final
 from regionbatch.errors import OptionError, ServiceError, TransportError
+from regionbatch.files.image_headers import image_size
 from regionbatch.limits import BODY_BYTES, IMAGE_ASPECT, IMAGE_BYTES, IMAGE_SIDE, IMAGES_PER_BATCH
-from regionbatch.pictures import size
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from regionbatch.customvision.journal import Journal
     from regionbatch.customvision.rate import Pace
     from regionbatch.dataset import Images
-    from regionbatch.findings import Progress, Report
+    from regionbatch.findings import FindingLog, Progress
 
 IN_FLIGHT = 2
 """Bodies of 30 MB that are under way at a time."""
@@ -63,7 +63,7 @@ class Pictures:
     """What the file of each was when it was looked at."""
 
 
-def look(images: Images, rows: Sequence[int], report: Report, *, shrink: bool) -> Pictures:
+def look(images: Images, rows: Sequence[int], report: FindingLog, *, shrink: bool) -> Pictures:
     """Look at the pictures of some images: what the service will not take, which are the same, how they are batched."""
     first: dict[bytes, int] = {}
     files: dict[int, Stamp] = {}
@@ -131,7 +131,7 @@ def is_still(path: Path, file: Stamp) -> bool:
 
 
 def uploaded_before(
-    images: Images, uploaded: Mapping[str, Uploaded], given: Container[int], report: Report, *, same_set: bool
+    images: Images, uploaded: Mapping[str, Uploaded], given: Container[int], report: FindingLog, *, same_set: bool
 ) -> tuple[dict[int, str], dict[int, str]]:
     """Ids of images that went up before, by number: those that still have that picture, and those that have another.
 
@@ -155,7 +155,7 @@ def _trouble(path: Path, length: int, head: bytes) -> tuple[str, str] | None:
         return "ErrorImageFormat", "neither JPEG, PNG, BMP nor GIF"
     if length > IMAGE_BYTES:
         return "ErrorImageSize", f"{length / 2**20:.1f} MB, more than {IMAGE_BYTES // 2**20}"
-    width, height = size(str(path))
+    width, height = image_size(str(path))
     if max(width, height) > IMAGE_SIDE:
         return "ErrorImageSize", f"{width} x {height}, more than {IMAGE_SIDE} pixels"
     if max(width, height) > IMAGE_ASPECT * min(width, height):
@@ -163,12 +163,12 @@ def _trouble(path: Path, length: int, head: bytes) -> tuple[str, str] | None:
     return None
 
 
-def report_refused(images: Images, refused: Mapping[int, tuple[str, str]], report: Report) -> None:
+def report_refused(images: Images, refused: Mapping[int, tuple[str, str]], report: FindingLog) -> None:
     """Say which images no region can be sent to, and why."""
     _tell(report, images, "picture_refused", {row: f"{code}: {said}" for row, (code, said) in refused.items()})
 
 
-def _tell(report: Report, images: Images, code: str, values: dict[int, str]) -> None:
+def _tell(report: FindingLog, images: Images, code: str, values: dict[int, str]) -> None:
     if values:
         report.add(code, np.asarray([*values], np.int32), value=[*values.values()], table=images.names)
 

@@ -15,7 +15,7 @@ from regionbatch.customvision.images import Pictures, look, report_refused, uplo
 from regionbatch.customvision.present import match, read_again, read_images, read_project
 from regionbatch.customvision.regions import Outcome
 from regionbatch.errors import AccessError, LimitError, ResolveError, ServiceError
-from regionbatch.findings import Report, on_one_line
+from regionbatch.findings import FindingLog, on_one_line
 from regionbatch.ids import table_of
 from regionbatch.limits import IMAGES_PER_PAGE, REGIONS_PER_BATCH, REGIONS_PER_IMAGE, TIERS
 from regionbatch.resolve import resolve
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from regionbatch.customvision.journal import Journal, Uploaded
     from regionbatch.customvision.present import Present
     from regionbatch.customvision.rate import Pace
-    from regionbatch.dataset import Dataset
+    from regionbatch.dataset import Dataset, Images
     from regionbatch.findings import Findings
     from regionbatch.ids import Ids
 
@@ -108,7 +108,7 @@ def make_plan(
     pace: Pace,
     journal: Journal,
     same_set: bool,
-    report: Report,
+    report: FindingLog,
 ) -> Plan:
     """Look at the project, the tags and the pictures, and work out what there is to do. Only reads.
 
@@ -123,7 +123,7 @@ def make_plan(
     tag_ids, lacking = _tags(dataset, client, project_id, pace, rename, create=create_tags, skip=skip_unresolved)
     present = read_project(client, project_id, pace, progress=report.progress)
     names = dataset.images.names
-    given = _given(names, image_ids, report)
+    given = _given(dataset.images, image_ids, report)
     went_up = journal.images()
     uploaded, _ = uploaded_before(dataset.images, went_up, given, report, same_set=same_set)
     known, gone, present = _known_images(dataset, client, project_id, pace, given, uploaded, present)
@@ -200,7 +200,7 @@ def _tags(
     ids = {tag.name: tag.id for tag in tags if tag.type == "Regular"}
     counts = np.bincount(dataset.regions.tag, minlength=len(dataset.tags))
     used = np.flatnonzero(counts).tolist()
-    found = resolve("tag", dataset.tags, used, ids, Report(), rename=rename, skip=True)
+    found = resolve("tag", dataset.tags, used, ids, FindingLog(), rename=rename, skip=True)
     missing: Counter[str] = Counter()
     for code in used:
         if not found[code]:
@@ -231,11 +231,15 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _given(names: Sequence[str], image_ids: Ids | None, report: Report) -> dict[int, str]:
+def _given(images: Images, image_ids: Ids | None, report: FindingLog) -> dict[int, str]:
     """Ids of images that somebody gave, by number."""
     if image_ids is None:
         return {}
-    found = resolve("image", names, range(len(names)), table_of(image_ids, "image_ids"), report, skip=True)
+    names, exact = images.names, np.flatnonzero(images.exact).tolist()
+    table = table_of(image_ids, "image_ids")
+    found = resolve(
+        "image", names, range(len(names)), table, report, exact=exact, splits=images.split_names(), skip=True
+    )
     return {row: id_ for row, id_ in enumerate(found) if id_}
 
 
@@ -297,7 +301,7 @@ def _refuse_lost(dataset: Dataset, ids: Mapping[str, str]) -> None:
 
 
 def _check_room(
-    planned: Batches, present: Present, sendable: NDArray[np.bool_], names: Sequence[str], report: Report
+    planned: Batches, present: Present, sendable: NDArray[np.bool_], names: Sequence[str], report: FindingLog
 ) -> None:
     """Say which images will have too many regions with those in the project; who has too many alone was told."""
     ids = planned.image_ids
@@ -323,7 +327,7 @@ def _pages(planned: Batches, present: Present, sendable: NDArray[np.bool_]) -> i
     return -(-(len(theirs) + len(new) - already) // IMAGES_PER_PAGE) + 1
 
 
-def _check_limits(present: Present, tags: int, pictures: Pictures, tier: str, report: Report) -> None:
+def _check_limits(present: Present, tags: int, pictures: Pictures, tier: str, report: FindingLog) -> None:
     limits = TIERS[tier]
     if tags > limits.tags:
         raise LimitError(

@@ -17,7 +17,7 @@ from regionbatch.customvision.rate import TRIES, Pace
 from regionbatch.customvision.regions import Outcome, Outcomes, Sender, is_final
 from regionbatch.customvision.verify import Verification, compare
 from regionbatch.errors import ServiceError, TransportError
-from regionbatch.findings import Report
+from regionbatch.findings import FindingLog
 from regionbatch.ids import table_of
 from regionbatch.limits import tier_of
 from regionbatch.reading import refuse_doubt
@@ -160,7 +160,7 @@ def upload(
     limits, rename = tier_of(tier), tidied(rename)
     pace = pace or Pace(limits.calls_per_second)
     pace.notice = notice or pace.notice
-    report = Report(progress)
+    report = FindingLog(progress)
     set_now = fingerprint(dataset, rename)
     with Journal(journal, project_id, read_only=dry_run) as log:
         if not (same_set := log.is_of(set_now)):
@@ -315,7 +315,7 @@ def _to_send(
     return np.flatnonzero(waiting)
 
 
-def _report_regions(dataset: Dataset, wanted: Batches, outcomes: Outcomes, report: Report) -> None:
+def _report_regions(dataset: Dataset, wanted: Batches, outcomes: Outcomes, report: FindingLog) -> None:
     regions = wanted.regions
     told = [": ".join(filter(None, reason)) for reason in outcomes.reasons]
     for code, outcome in (("region_failed", Outcome.FAILED), ("region_exceeded", Outcome.EXCEEDED)):

@@ -17,7 +17,7 @@ from regionbatch.customvision.journal import Journal, fingerprint
 from regionbatch.customvision.present import match, not_in, not_overlapping, pairs, read_again, read_project
 from regionbatch.customvision.rate import Pace
 from regionbatch.errors import JournalError
-from regionbatch.findings import Report
+from regionbatch.findings import FindingLog
 from regionbatch.ids import table_of
 from regionbatch.limits import tier_of
 from regionbatch.renaming import tidied
@@ -113,7 +113,7 @@ def verify(
     """
     limits, rename = tier_of(tier), tidied(rename)
     pace = pace or Pace(limits.calls_per_second)
-    report = Report()
+    report = FindingLog()
     known, changed, former = _known(dataset, project_id, image_ids, journal, rename, report)
     tags = pace.call("GetTags", partial(client.tags, project_id), repeat=True)
     tag_ids = _tag_ids(dataset, tags, rename)
@@ -193,7 +193,7 @@ def _findings(
     moved: Mapping[int, int],
     extra: NDArray[np.int64],
 ) -> Findings:
-    report = Report()
+    report = FindingLog()
     regions, theirs = wanted.regions, present.regions
     names = [tag_names.get(id_, id_) for id_ in present.tags]
     for code, rows in (("region_missing", missing), ("region_moved", np.asarray([*moved], np.int64))):
@@ -225,13 +225,15 @@ def _known(
     image_ids: Ids | None,
     journal: str | PathLike[str] | None,
     rename: Mapping[str, str] | None,
-    report: Report,
+    report: FindingLog,
 ) -> tuple[dict[str, str], set[str], dict[str, str]]:
     """Image ids by name, as far as they are known; ids of pictures that were replaced; names of all that went up."""
     names = dataset.images.names
     given: dict[int, str] = {}
     if image_ids is not None:
-        found = resolve("image", names, range(len(names)), table_of(image_ids, "image_ids"), report, skip=True)
+        exact = np.flatnonzero(dataset.images.exact).tolist()
+        table, splits, used = table_of(image_ids, "image_ids"), dataset.images.split_names(), range(len(names))
+        found = resolve("image", names, used, table, report, exact=exact, splits=splits, skip=True)
         given = {row: id_.lower() for row, id_ in enumerate(found) if id_}
     uploaded: dict[int, str] = {}
     changed: dict[int, str] = {}
@@ -251,7 +253,7 @@ def _tag_ids(dataset: Dataset, tags: Sequence[Tag], rename: Mapping[str, str] | 
     """Tag ids by name, found as an upload finds them; a class without a tag gets one that the project cannot have."""
     ids = {tag.name: tag.id.lower() for tag in tags if tag.type == "Regular"}
     used = np.unique(dataset.regions.tag).tolist()
-    found = resolve("tag", dataset.tags, used, ids, Report(), rename=rename, skip=True)
+    found = resolve("tag", dataset.tags, used, ids, FindingLog(), rename=rename, skip=True)
     names = [(rename or {}).get(name, name) for name in dataset.tags]
     return {names[code]: found[code] or str(uuid.uuid4()) for code in used}
 

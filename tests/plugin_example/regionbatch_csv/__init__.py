@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from regionbatch.boxes import BoxMode
-from regionbatch.dataset import Images, RawAnnotations
+from regionbatch.dataset import ImageReferences, RawAnnotations, References
 from regionbatch.errors import DatasetError
+from regionbatch.files.text import UnreadableError
 from regionbatch.options import ReadOptions, option
-from regionbatch.readers.files import PictureFinder, tree_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
-    from regionbatch.findings import Report
+    from regionbatch.files.tree import Tree
+    from regionbatch.findings import FindingLog
 
 COLUMNS = ["image", "width", "height", "tag", "left", "top", "right", "bottom"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CsvOptions(ReadOptions):
-    """What the reader takes."""
+    """Options of the reader."""
 
-    delimiter: str = option("what stands between columns", (",", ";", "tab"), default=",")
+    delimiter: str = option("what separates columns", (",", ";", "tab"), default=",")
 
 
 class CsvReader:
@@ -35,84 +37,90 @@ class CsvReader:
     title: ClassVar[str] = f"a CSV table with the columns {', '.join(COLUMNS)}"
     options: ClassVar[type[ReadOptions]] = CsvOptions
 
-    def claims(self, path: Path) -> str | None:
-        """Why this is ours: a CSV file whose heading has our columns, or a folder with such."""
-        for file in _files(path):
-            with file.open(encoding="utf-8-sig", errors="replace") as lines:
-                heading = lines.readline(200).lower()
-            if all(column in heading for column in COLUMNS):
-                return file.name
-        return None
+    def detect(self, tree: Tree) -> str | None:
+        """Return the first table whose header has our columns."""
+        return next(filter(partial(_has_columns, tree), tree.candidates(".csv")), None)
 
-    def read(self, path: Path, options: CsvOptions, report: Report) -> RawAnnotations:
-        """Read all tables of a folder, or one."""
-        files = _files(path)
-        if not files:
-            raise DatasetError(f"{path}: no CSV table here; needed are the columns {', '.join(COLUMNS)}")
+    def references(self, tree: Tree, options: CsvOptions, log: FindingLog) -> References:  # noqa: ARG002 - the contract
+        """Return the tables."""
         if options.split is not None:
-            raise DatasetError(f"{path}: a CSV table has no splits, got {options.split}; name its file instead")
-        sizes: dict[str, tuple[int, int]] = {}
+            raise DatasetError(f"{tree.source}: a CSV table has no splits: {options.split!r}. Name its file instead.")
+        files = [*tree.candidates(".csv")]
+        if not files:
+            raise DatasetError(f"{tree.source}: no CSV table with the columns {', '.join(COLUMNS)}. Check the path.")
+        return References(dict.fromkeys(files, ""), extensions=[".csv"])
+
+    def read(self, tree: Tree, files: Sequence[str], options: CsvOptions, log: FindingLog) -> RawAnnotations:
+        """Read some tables. An image is a name in a file, so that two files may mean two images by one name."""
+        images: dict[tuple[int, str], int] = {}
+        sizes: list[tuple[int, int]] = []
         tags: dict[str, int] = {}
         codes: list[tuple[int, int, int, int]] = []
         boxes: list[list[float]] = []
-        for file in files:
-            code = report.file(file.name)
-            for line, row in _rows(file, options):
-                report.read(boxes=1)
+        for path in files:
+            file = log.file(path)
+            for line, row in _rows(tree, path, options):
+                log.read(boxes=1)
                 try:
                     image, width, height, tag, *box = row
                     numbers, size = [float(number) for number in box], (_side(width), _side(height))
                 except ValueError:
                     numbers = []
                 if len(numbers) != 4:
-                    report.add("not_a_box", code, line, [",".join(row)])
+                    log.add("not_a_box", file, line, [",".join(row)])
                     continue
-                sizes.setdefault(image, size)
-                codes.append((list(sizes).index(image), tags.setdefault(tag, len(tags)), code, line))
+                if (file, image) not in images:
+                    images[file, image] = len(images)
+                    sizes.append(size)
+                    log.read(images=1)
+                codes.append((images[file, image], tags.setdefault(tag, len(tags)), file, line))
                 boxes.append(numbers)
-        report.read(images=len(sizes))
         column = np.asarray(codes, np.int64).reshape(-1, 4).T
+        side = np.asarray(sizes, np.int32).reshape(-1, 2)
         return RawAnnotations(
             mode=BoxMode.XYXY_ABS,
             box=np.asarray(boxes, np.float64).reshape(-1, 4),
             image=column[0].astype(np.int32),
             tag=column[1].astype(np.int32),
-            images=_images(path if path.is_dir() else path.parent, sizes, options),
-            tags=list(tags),
+            images=ImageReferences(
+                names=[name for _, name in images],
+                file=np.asarray([file for file, _ in images], np.int32),
+                width=side[:, 0],
+                height=side[:, 1],
+            ),
+            tags=[*tags],
             file=column[2].astype(np.int32),
             where=column[3],
         )
 
 
-def _files(path: Path) -> list[Path]:
-    found = sorted(path.glob("*.csv")) if path.is_dir() else [path]
-    return [file for file in found if file.suffix.lower() == ".csv" and file.is_file()]
-
-
-def _rows(file: Path, options: CsvOptions) -> list[tuple[int, list[str]]]:
-    """The rows below the heading, with their lines; blank ones are left out."""
+def _has_columns(tree: Tree, path: str) -> bool:
+    """Return whether a file is a CSV file whose header has our columns."""
+    if not path.lower().endswith(".csv"):
+        return False
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        header = tree.beginning(path).partition(b"\n")[0].decode("utf-8-sig", errors="replace").lower()
+    except UnreadableError:
+        return False
+    return all(column in header for column in COLUMNS)
+
+
+def _rows(tree: Tree, path: str, options: CsvOptions) -> list[tuple[int, list[str]]]:
+    """Return the rows below the header, with their lines; blank ones are left out."""
+    try:
+        text = tree.read(path).decode("utf-8-sig")
         rows = csv.reader(text.splitlines(), delimiter=options.delimiter.replace("tab", "\t"))
-        heading = [name.strip().lower() for name in next(rows, [])]
-        if heading != COLUMNS:
+        header = [name.strip().lower() for name in next(rows, [])]
+        if header != COLUMNS:
             raise DatasetError(
-                f"{file}:1: the columns {','.join(COLUMNS)} are needed, got {','.join(heading):.80}; add them"
+                f"{path}:1: the columns must be {','.join(COLUMNS)}, not {','.join(header):.80}. Add them.",
+                place=f"{path}:1",
             )
         return [(rows.line_num, [cell.strip() for cell in row]) for row in rows if any(map(str.strip, row))]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{file}: not a CSV table in UTF-8, got {error}; save it as one") from error
+    except (UnreadableError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: not a CSV table in UTF-8: {error}. Save it as one.", place=path) from error
 
 
 def _side(text: str) -> int:
-    """A width or height; 0, that is unknown, where nothing stands."""
+    """Return a width or height; 0, that is unknown, where there is none."""
     return int(text) if text.isdecimal() and len(text) < 9 else 0
-
-
-def _images(root: Path, sizes: dict[str, tuple[int, int]], options: CsvOptions) -> Images:
-    """The table of images; a picture is looked for in the data set and in `image_dir`, and nowhere else."""
-    finder = PictureFinder(tree_of(root), [""], options.image_dir)
-    side = np.asarray(list(sizes.values()), np.int32).reshape(-1, 2)
-    paths = [finder.find(name)[1] for name in sizes]
-    names = [name.replace("\\", "/") for name in sizes]
-    return Images(names, side[:, 0], side[:, 1], paths, np.full(len(names), -1, np.int32))

@@ -1,0 +1,1 @@
+"""The files of a dataset: what may be opened, how paths are compared, and how text is decoded."""

@@ -1,0 +1,1 @@
+"""The Pascal VOC reader."""
