@@ -20,7 +20,7 @@ from regionbatch.image_candidates import Rank, by_declared_name, by_label, choos
 from regionbatch.matches import Matches, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from regionbatch.files.image_index import ImageIndex
     from regionbatch.image_candidates import Candidates, Choice, Declaration
@@ -30,20 +30,19 @@ if TYPE_CHECKING:
     """The folder of label files; or a declaring file, and the folder that its names begin with."""
 
 
-def associate(index: ImageIndex, table: ReferenceTable, others: Collection[str] = ()) -> Matches:
+def associate(index: ImageIndex, table: ReferenceTable) -> Matches:
     """Find the image of each reference.
 
     Args:
         index: The images that may be meant.
         table: The references.
-        others: Label files on disk that are not among the references: a second name that one of them has is its own.
 
     Returns:
         A row for each reference. An image belongs to one label file, or to one declared path.
     """
     matches = Matches.empty(len(table))
     matching = _LabelMatching if table.by_label else _DeclaredMatching
-    matching(index, table, matches, others).run()
+    matching(index, table, matches).run()
     _judge_whole_folders(index, table, matches)
     _settle_owners(table, matches)
     return matches
@@ -52,8 +51,8 @@ def associate(index: ImageIndex, table: ReferenceTable, others: Collection[str] 
 class _Matching:
     """Matches whole folders first, then what is left one by one."""
 
-    def __init__(self, index: ImageIndex, table: ReferenceTable, matches: Matches, others: Collection[str]) -> None:
-        self.index, self.table, self.matches, self.others = index, table, matches, others
+    def __init__(self, index: ImageIndex, table: ReferenceTable, matches: Matches) -> None:
+        self.index, self.table, self.matches = index, table, matches
         self._repeated = index.repeated_stems() if table.sizes is not None else set()
 
     def run(self) -> None:
@@ -147,7 +146,7 @@ class _LabelMatching(_Matching):
         """Match label files of whose name no image is by their second name, unless another file is called so."""
         table, index = self.table, self.index
         own: dict[str, set[str]] = defaultdict(set)
-        for file in (*table.files, *self.others):
+        for file in table.files:
             own[_label_stem(file)].add(file)
         shared = len(_common_folders(table.names))
         lasts = {row: base_name(table.name(row)) for row in rows}
@@ -169,8 +168,8 @@ class _LabelMatching(_Matching):
 class _DeclaredMatching(_Matching):
     """Matches declared names."""
 
-    def __init__(self, index: ImageIndex, table: ReferenceTable, matches: Matches, others: Collection[str]) -> None:
-        super().__init__(index, table, matches, others)
+    def __init__(self, index: ImageIndex, table: ReferenceTable, matches: Matches) -> None:
+        super().__init__(index, table, matches)
         self._places: Sequence[str] = ()
         """The declaring file of each reference, with the split that it declares."""
         self._declared: Mapping[str, Declaration] = {}

@@ -114,14 +114,8 @@ class ImageTable:
 
     def _reject(self, row: int) -> None:
         """Take a label file as one that is not part of the dataset."""
-        reason = self._reason(self._matches, row, self._matches.winner.get(row), self._labels)
+        reason = _reason(self._matches, row, self._labels)
         self.rejected.append(Rejected(self._labels[row], *reason))
-
-    def _reason(self, matches: Matches, row: int, winner: int | None, files: Sequence[str]) -> tuple[str, str]:
-        """Return the finding for a label file that is not part of the dataset, and the one that has its image."""
-        if matches.outcome[row] == Outcome.SECOND_LABEL:
-            return "second_label", "" if winner is None else files[winner]
-        return "unlisted_label", ""
 
     def _name_absent(self, files: Sequence[str]) -> dict[str, str]:
         """Return what the images of label files without one are called; a second file of a name is rejected."""
@@ -208,8 +202,7 @@ class ImageTable:
         paths = [on_disk[image] if image >= 0 else "" for image in images]
         exact = np.isin(matches.outcome[: len(files)], _EXACT_ONLY)
         for row in np.flatnonzero(np.isin(matches.outcome[: len(files)], _NOT_READ)).tolist():
-            winner = matches.winner.get(row)
-            self.lost[row] = Rejected(files[row], *self._reason(matches, row, winner, table.files))
+            self.lost[row] = Rejected(files[row], *_reason(matches, row, table.files))
         return Images(called, found.width, found.height, paths, found.split, found.splits, exact), rows.astype(np.int32)
 
     def _call(self, images: list[int], table: ReferenceTable, found: ImageReferences) -> list[str]:
@@ -306,6 +299,14 @@ class ImageTable:
             if matches.outcome[row] == Outcome.SETTLED:
                 shared = " and ".join(paths[image] for image in images)
                 self._log.note("shared_label", self._labels[row], shared)
+
+
+def _reason(matches: Matches, row: int, files: Sequence[str]) -> tuple[str, str]:
+    """Return the finding for a label file that is not part of the dataset, and the one that has its image."""
+    if matches.outcome[row] == Outcome.SECOND_LABEL:
+        winner = matches.winner.get(row)
+        return "second_label", "" if winner is None else files[winner]
+    return "unlisted_label", ""
 
 
 def _kept(accepted: Sequence[str], read: Sequence[str]) -> NDArray[np.bool_]:
