@@ -121,8 +121,12 @@ class Images:
 
     def split_names(self) -> list[str]:
         """Return the name of the split of each image; empty: none."""
-        names = [*self.splits, ""]
-        return [names[code] for code in self.split.tolist()]
+        return split_names(self.split, self.splits)
+
+
+def split_names(split: NDArray[np.int32], splits: Sequence[str]) -> list[str]:
+    """Return the name that each split code stands for; empty: none."""
+    return ["" if code < 0 else splits[code] for code in split.tolist()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from regionbatch.association import associate
-from regionbatch.dataset import Images
+from regionbatch.dataset import Images, split_names
 from regionbatch.errors import DatasetError, PluginError
 from regionbatch.files.paths import fold, image_stem
 from regionbatch.files.tree import Tree
@@ -159,7 +159,7 @@ class ImageTable:
         files = self._files_of(found)
         if self._references.one_image_each and not self._references.declares_names:
             return self._of_label_files(files)
-        declared = ["" if code < 0 else found.splits[code] for code in found.split.tolist()] if found.splits else []
+        declared = split_names(found.split, found.splits) if found.splits else []
         return self._of_names(found if found.splits else self._with_splits(found, files), files, declared)
 
     def _files_of(self, found: ImageReferences) -> list[str]:
@@ -213,7 +213,7 @@ class ImageTable:
         if table.by_label:
             names = names_of_label_files(table.files, table.names, absent)
         else:
-            splits = ["" if code < 0 else found.splits[code] for code in found.split.tolist()]
+            splits = split_names(found.split, found.splits)
             declaring = [*self._references.files, *self._references.others]
             names = names_of_declared(table.files, table.names, splits, declaring, absent)
         for row, name in names.items():

@@ -79,7 +79,7 @@ def read_yaml(tree: Tree, name: str, log: FindingLog, *, names: bool = True, ask
     class names in it do not matter; with `asked`, the user named this file.
 
     Raises:
-        DatasetError: It cannot be parsed, though it is a data set's.
+        DatasetError: It cannot be parsed, though it is a dataset's.
     """
     try:
         data = tree.read(name)

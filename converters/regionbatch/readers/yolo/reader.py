@@ -136,7 +136,7 @@ def _decide_by_folders(config: Config, files: Mapping[str, str], log: FindingLog
     if not files:
         raise DatasetNotFoundError(
             f"{config.file}: none of its folders is here, got {as_text(wanted) or 'no paths'}; "
-            "correct the paths in it, or name the folder of the data set instead",
+            "correct the paths in it, or name the folder of the dataset instead",
             place=config.file,
         )
     log.decide("split", "by folders", f"nothing that {config.file} names is here: {as_text(wanted)}", doubtful=True)
@@ -178,7 +178,7 @@ def _by_places(
             unlisted = [*_without_listed(unlisted, listed)]
         more = forgotten_folders(tree, unlisted, places, folders_of(tree, listed))
         for split in dict.fromkeys(more.values()):
-            log.decide("split", f"all, also {split}", "its folder is here, though no line of the data set names it")
+            log.decide("split", f"all, also {split}", "its folder is here, though no line of the dataset names it")
         folders |= more
         homes |= _homes(tree, more)
     folder_of = [label.rpartition("/")[0] for label in labels]
