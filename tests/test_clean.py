@@ -539,6 +539,14 @@ def raw_annotations(**changes: Any) -> PlacedAnnotations:
     return PlacedAnnotations(**{**fields, **changes})
 
 
+def log_of_one() -> FindingLog:
+    """Return the log of a reader that met one image with one box."""
+    report = FindingLog()
+    report.file("a.txt")
+    report.read(boxes=1, images=1)
+    return report
+
+
 @pytest.mark.parametrize(("boxes", "images", "what"), [(2, 1, "boxes"), (0, 1, "boxes"), (1, 2, "images")])
 def test_a_reader_that_counts_wrong_is_a_plugin_error(boxes: int, images: int, what: str) -> None:
     report = FindingLog()
@@ -549,11 +557,61 @@ def test_a_reader_that_counts_wrong_is_a_plugin_error(boxes: int, images: int, w
 
 
 def test_a_reader_that_counts_right_passes() -> None:
-    report = FindingLog()
-    report.file("a.txt")
-    report.read(boxes=1, images=1)
-    *_, regions, ledger = clean(raw_annotations(), report)
+    *_, regions, ledger = clean(raw_annotations(), log_of_one())
     assert (len(regions), ledger.kept) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("mode", "box"),
+    [
+        (BoxMode.XYWH_ABS, (150, 300, 100, 40)),
+        (BoxMode.XYXY_ABS, (150, 300, 250, 340)),
+        (BoxMode.XYXY_ABS_FROM_1, (151, 301, 250, 340)),
+        (BoxMode.CXCYWH_REL, (0.5, 0.8, 0.25, 0.1)),
+        (BoxMode.XYWH_REL, (0.375, 0.75, 0.25, 0.1)),
+        (BoxMode.XYXY_REL, (0.375, 0.75, 0.625, 0.85)),
+    ],
+)
+@pytest.mark.parametrize("degrees", [30, -30, 150, 390])
+def test_a_rotated_box_becomes_the_box_around_it(mode: BoxMode, box: tuple[float, ...], degrees: float) -> None:
+    side = np.full(1, 400, np.int32)
+    images = Images(["a.jpg"], side, side, [""], side * 0 - 1)
+    raw = raw_annotations(mode=mode, box=np.array([box], float), images=images, angle=np.radians([degrees]))
+    report = log_of_one()
+    *_, regions, ledger = clean(raw, report)
+    assert regions.box[0] == pytest.approx((0.366747, 0.694199, 0.266506, 0.211603), abs=1e-6)
+    assert ledger.adjusted == {"box_from_shape": 1}
+
+
+def test_a_box_is_rotated_in_pixels_not_in_shares() -> None:
+    images = Images(["a.jpg"], np.array([200], np.int32), np.array([100], np.int32), [""], np.array([-1], np.int32))
+    box = np.array([[0.5, 0.5, 0.4, 0.2]])  # 80 x 20 pixels
+    raw = raw_annotations(mode=BoxMode.CXCYWH_REL, box=box, images=images, angle=np.radians([90]))
+    *_, regions, _ = clean(raw, log_of_one())
+    assert regions.box[0] == pytest.approx((0.45, 0.1, 0.1, 0.8), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("angle", "box", "code"),
+    [
+        (1.0, (0.5, 0.5, 0.4, 0.2), "unknown_image_size"),
+        (math.nan, (0.5, 0.5, 0.4, 0.2), "not_a_box"),
+        (0.0, (0.5, 0.5, 0.4, 0.2), ""),
+    ],
+)
+def test_a_rotation_needs_an_angle_and_the_size_of_the_image(angle: float, box: tuple[float, ...], code: str) -> None:
+    raw = raw_annotations(mode=BoxMode.CXCYWH_REL, box=np.array([box]), angle=np.array([angle]))
+    ledger = clean(raw, log_of_one())[-1]
+    assert dict(ledger.dropped) == ({code: 1} if code else {})
+
+
+@pytest.mark.parametrize("width", [0.0, -0.1])
+def test_a_rotated_line_is_no_box(width: float) -> None:
+    side = np.full(1, 400, np.int32)
+    images = Images(["a.jpg"], side, side, [""], side * 0 - 1)
+    raw = raw_annotations(box=np.array([[0.1, 0.1, width, 0.2]]), images=images, angle=np.ones(1))
+    ledger = clean(raw, log_of_one())[-1]
+    assert dict(ledger.dropped) == {"negative_size" if width < 0 else "empty_box": 1}
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,23 @@ def from_edges(edges: Boxes, mode: BoxMode) -> Boxes:
     return edges.copy() if mode.corners else np.hstack([first, second - first])
 
 
+def around_rotated(box: Boxes, angle: NDArray[np.float64], size: Boxes) -> Boxes:
+    """Return the axis-aligned boxes that enclose rotated ones.
+
+    Args:
+        box: (n, 4), left, top, width, height from 0 to 1, before they are rotated about their centres.
+        angle: (n,), radians. Clockwise and anticlockwise give the same box.
+        size: (n, 2), width and height in pixels of the image of each box: a rotation is one in pixels.
+
+    Returns:
+        (n, 4), left, top, width, height from 0 to 1. They may reach over the image.
+    """
+    extent = box[:, 2:] * size
+    cos, sin = np.abs(np.cos(angle))[:, None], np.abs(np.sin(angle))[:, None]
+    enclosing = (extent * cos + extent[:, ::-1] * sin) / size
+    return np.hstack([box[:, :2] + (box[:, 2:] - enclosing) / 2, enclosing])
+
+
 def ordered(box: Boxes, swapped: Mask) -> Boxes:
     """Corners put in order where `swapped`: left before right, top before bottom. For modes with corners."""
     box = box.copy()

@@ -116,10 +116,14 @@ def _judge(raw: PlacedAnnotations, block: slice, fates: Fates, judged: boxes.Box
     """Apply the rules on coordinates to a block of rows; the boxes of those alive afterwards, writable, in `judged`."""
     box, size = raw.box[block], None
     fates.rule("not_a_box", ~boxes.finite(box), block)
-    if raw.mode.absolute:
+    angle = None if raw.angle is None else raw.angle[block]
+    if angle is not None:
+        fates.rule("not_a_box", ~np.isfinite(angle), block)
+    if raw.mode.absolute or angle is not None:
         image = raw.image[block]
         sides = np.stack([raw.images.width[image], raw.images.height[image]], axis=1).astype(np.float64)
-        fates.rule("unknown_image_size", _either(sides <= 0), block)
+        needed = True if angle is None or raw.mode.absolute else angle != 0
+        fates.rule("unknown_image_size", _either(sides <= 0) & needed, block)
         size = np.maximum(sides, 1)
     inverted = _either(box[:, 2:] < (box[:, :2] if raw.mode.corners else 0))
     if raw.mode.corners:
@@ -129,6 +133,8 @@ def _judge(raw: PlacedAnnotations, block: slice, fates: Fates, judged: boxes.Box
         fates.rule("negative_size", inverted, block)
     with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, and the NaN of rows that are dropped
         box = boxes.to_ltwh(box, raw.mode, size)
+        if angle is not None and size is not None:
+            box = _upright(box, angle, size, fates, block)
         fates.rule("not_a_box", ~boxes.finite(box), block)
         over = boxes.overhang(box)
         box = boxes.clip(box, over)
@@ -136,6 +142,19 @@ def _judge(raw: PlacedAnnotations, block: slice, fates: Fates, judged: boxes.Box
         fates.rule("clipped", over > boxes.NOISE, block)
     alive = _those(fates.alive[block])
     judged[alive] = boxes.writable(box[alive])
+
+
+def _upright(
+    box: boxes.Boxes, angle: NDArray[np.float64], size: boxes.Boxes, fates: Fates, block: slice
+) -> boxes.Boxes:
+    """Return boxes with those that are rotated replaced by the boxes around them."""
+    rotated = angle != 0
+    fates.rule("empty_box", rotated & _either(box[:, 2:] < boxes.QUANTUM), block)
+    fates.rule("box_from_shape", rotated, block)
+    rows = np.flatnonzero(rotated)
+    box = box.copy()
+    box[rows] = boxes.around_rotated(box[rows], angle[rows], size[rows])
+    return box
 
 
 def _those(mask: Mask) -> slice | NDArray[np.int64]:

@@ -201,9 +201,13 @@ class _AnnotationColumns(Generic[Table]):
     """What `where` counts."""
     marks: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     """Row numbers by what applies to them: a finding code (`box_from_shape`), or one of `MARKS` (`crowd`)."""
+    angle: NDArray[np.float64] | None = None
+    """(n,), radians by which each box is rotated about its centre, in pixels; None: no box is rotated."""
 
     def __post_init__(self) -> None:
         """Check the shapes, and that the codes point into the tables."""
+        if self.angle is not None:
+            _freeze(self, len(self.box), angle=())
         _freeze(self, len(self.box), box=(4,), image=(), tag=(), file=(), where=())
         for name, codes, table in (("image", self.image, len(self.images)), ("tag", self.tag, len(self.tags))):
             if len(codes) and not (codes.min() >= 0 and codes.max() < table):

@@ -75,7 +75,7 @@ def read(
         name, root = "coco", Path()
         placed = _read_loaded(source, format, options, log)
         images_sought = bool(options.get("image_dir"))
-    if placed.mode.absolute:
+    if placed.mode.absolute or placed.angle is not None:
         placed = measured(placed, log)
     images, tags, regions, ledger = clean(placed, log, drop, only)
     if images_sought:
@@ -139,7 +139,7 @@ def _placed(raw: RawAnnotations, table: ImageTable, log: FindingLog) -> PlacedAn
     image = rows[raw.image]
     if not table.lost:
         return PlacedAnnotations(
-            raw.mode, raw.box, image, raw.tag, images, raw.tags, raw.file, raw.where, raw.place, raw.marks
+            raw.mode, raw.box, image, raw.tag, images, raw.tags, raw.file, raw.where, raw.place, raw.marks, raw.angle
         )
     kept = ~np.isin(raw.image, [*table.lost])
     now = np.cumsum(kept) - 1
@@ -155,6 +155,7 @@ def _placed(raw: RawAnnotations, table: ImageTable, log: FindingLog) -> PlacedAn
         raw.where[kept],
         raw.place,
         marks,
+        None if raw.angle is None else raw.angle[kept],
     )
 
 

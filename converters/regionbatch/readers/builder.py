@@ -30,6 +30,8 @@ class AnnotationBuilder:
         """Four numbers a box: image, tag, file, where."""
         self._boxes = array("d")
         """Four numbers a box."""
+        self._angles = array("d")
+        """One number a box."""
         self._marks: dict[str, list[int]] = {}
 
     def add_image(self, name: str, file: int, width: int = 0, height: int = 0, split: str = "") -> int:
@@ -44,13 +46,21 @@ class AnnotationBuilder:
         return self._tags.setdefault(name, len(self._tags))
 
     def add_box(
-        self, image: int, tag: str, file: int, where: int, box: Sequence[float], marks: Iterable[str] = ()
+        self,
+        image: int,
+        tag: str,
+        file: int,
+        where: int,
+        box: Sequence[float],
+        marks: Iterable[str] = (),
+        angle: float = 0,
     ) -> None:
         """Add a box of an image; see `RawAnnotations` for the values."""
         for mark in marks:
             self._marks.setdefault(mark, []).append(len(self._rows) // 4)
         self._rows.extend((image, self.add_tag(tag), file, where))
         self._boxes.extend(box)
+        self._angles.append(angle)
 
     def build(self, mode: BoxMode, place: Place = "line") -> RawAnnotations:
         """Return everything that was added."""
@@ -69,4 +79,5 @@ class AnnotationBuilder:
             where=codes[:, 3],
             place=place,
             marks={mark: np.asarray(rows, np.int64) for mark, rows in self._marks.items()},
+            angle=np.asarray(self._angles, np.float64) if any(self._angles) else None,
         )
