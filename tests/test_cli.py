@@ -279,6 +279,18 @@ def test_a_second_run_is_refused_and_an_overwriting_one_is_the_same(place: Place
     assert place.written() == first
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_a_killed_run_put_aside_is_given_back_and_that_is_told(place: Place, overwrite: bool) -> None:
+    assert place.convert().status == 0
+    place.out.rename(place.out.with_name(f".{place.out.name}.0123abcd.old"))
+    result = place.convert(*["--overwrite"] * overwrite)
+    assert result.status == (0 if overwrite else 1)
+    first, *_ = result.stderr.splitlines()
+    assert mentions(first, place.out)
+    assert place.out.is_dir()
+    assert not [path for path in place.out.parent.iterdir() if path.suffix == ".old"]
+
+
 def test_an_output_that_exists_is_told_before_the_work(place: Place) -> None:
     place.convert()
     run = command("convert", place.folder / "nothing", "-o", place.out, *place.ids)

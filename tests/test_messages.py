@@ -27,6 +27,7 @@ from regionbatch.boxes import BoxMode
 from regionbatch.clean import clean
 from regionbatch.codes import CODES
 from regionbatch.dataset import ImageReferences, Images, PlacedAnnotations, RawAnnotations, References
+from regionbatch.files import whole
 from regionbatch.findings import FindingLog
 from regionbatch.installed import EntryPoint
 from regionbatch.options import ReadOptions
@@ -489,6 +490,28 @@ def written(target: str, *, before: str = "", content: str = "", **more: Any) ->
     return run
 
 
+def swapped(function: str, *, before: bool, appears: str) -> Callable[[Path], object]:
+    """Write to `o` in a folder; once a function of `whole` has run, a file appears there."""
+
+    def do(folder: Path) -> object:
+        batches = [Batch(b"")]
+        if before:
+            regionbatch.write(batches, folder / "o")
+        real = getattr(whole, function)
+
+        def and_then(*given: object) -> object:
+            found = real(*given)
+            (mine := next(folder.glob(appears), folder / "o") / "mine.txt").parent.mkdir(exist_ok=True)
+            mine.touch()
+            return found
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(whole, function, and_then)
+            return regionbatch.write(batches, folder / "o", overwrite=True)
+
+    return do
+
+
 def plugged(format: str, *values: str, options: str = "") -> Callable[[Path], object]:  # noqa: A002 - as in `read`
     def run(folder: Path) -> object:
         points = [EntryPoint(plugins.GROUP, format, value, value) for value in values]
@@ -622,6 +645,34 @@ DOING: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "a batch by hand that is too long": (
         lambda _: Batch.of([Entry(id_of("a"), id_of("b"), 0, 0, 1, 1)] * 65),
         ("entries: 1 to 64 with ids of 36 characters", "got 65"),
+    ),
+    "an output in a cloud": (
+        lambda _: regionbatch.write([], "s3://bucket/o"),
+        ("s3://bucket/o: only local paths can be written: 's3'", "then copy it there"),
+    ),
+    "a data set in a cloud": (
+        lambda _: regionbatch.read("az://container/set"),
+        ("az://container/set: only local datasets can be read: 'az'", "Download it first"),
+    ),
+    "an output that is a device": (
+        lambda _: regionbatch.write([], os.devnull),
+        ("null: is a pipe or a device", "with -o -"),
+    ),
+    "an output that appears": (
+        swapped("_sync_files", before=False, appears="o"),
+        ("o: appeared during the run", "Choose another name"),
+    ),
+    "an output that changes": (
+        swapped("_sync_files", before=True, appears="o"),
+        ("o: was changed during the run: 'mine.txt'", "run it again"),
+    ),
+    "an output that appears in a swap": (
+        swapped("_look_into", before=True, appears="nothing"),
+        (".old'. Look at both.", "o: appeared during the run. What was there before is"),
+    ),
+    "an output that changes in a swap": (
+        swapped("_look_into", before=True, appears=".o.*.old"),
+        (".gone: was replaced, but cannot be deleted: 'Directory not empty'", "Look at what is there"),
     ),
     "an output that looks like a file": (
         written("o.xml"),

@@ -11,19 +11,24 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import types
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import soak_output
 
 import regionbatch as rb
 from helpers import Box, batches_of, environment, mentions, process, raises_mentioning, write_coco
 from regionbatch.errors import OptionError, OutputError
+from regionbatch.files import whole
+from regionbatch.files.paths import scheme_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from regionbatch.batching import Batch
 
@@ -242,17 +247,299 @@ def test_a_swap_of_folders_that_fails_is_taken_back(
 ) -> None:
     rb.write(batches[:1], home / "out")
     before = everything_below(home)
-    replace = Path.replace
+    rename = Path.rename
 
     def refuse_the_new(path: Path, target: Path) -> Path:
         if path.suffix == ".part":
             raise OSError(errno.EACCES, "in use")
-        return replace(path, target)
+        return rename(path, target)
 
-    monkeypatch.setattr(Path, "replace", refuse_the_new)
+    monkeypatch.setattr(Path, "rename", refuse_the_new)
     with raises_mentioning(OutputError, home / "out", "in use"):
         rb.write(batches, home / "out", overwrite=True)
     assert everything_below(home) == before
+
+
+def meanwhile(batches: Sequence[Batch], action: Callable[[], object]) -> Iterator[Batch]:
+    """Batches; something happens once the first is written."""
+    yield batches[0]
+    action()
+    yield from batches[1:]
+
+
+def put(path: Path, content: bytes = b"mine") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+APPEARING = [
+    ("out", "out"),
+    ("out", "out/notes.txt"),
+    ("out", "out/batch-00001.json"),
+    ("out.jsonl", "out.jsonl"),
+    ("out.jsonl", "out.jsonl/notes.txt"),
+]
+
+
+@pytest.mark.parametrize(("target", "appears"), APPEARING)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_appears_during_the_run_is_left_alone(
+    home: Path, batches: rb.Batches, target: str, appears: str, overwrite: bool
+) -> None:
+    with raises_mentioning(OutputError, home / target):
+        rb.write(meanwhile(batches, lambda: put(home / appears)), home / target, overwrite=overwrite)
+    assert everything_below(home) == {appears: b"mine"}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_an_empty_folder_that_appears_is_nobodys(home: Path, batches: rb.Batches, overwrite: bool) -> None:
+    rb.write(meanwhile(batches, (home / "out").mkdir), home / "out", overwrite=overwrite)
+    assert len(everything_below(home)) == COUNT
+
+
+CHANGES = [
+    ("out", "out/notes.txt", b"mine"),
+    ("out", "out/batch-00001.json", b"mine"),
+    ("out", "out/batch-00009.json", b'{"regions":[ mine'),
+    ("out.jsonl", "out.jsonl", b"mine"),
+    ("out.jsonl", "out.jsonl", b'{"regions":[ mine'),
+]
+
+
+@pytest.mark.parametrize(("target", "changed", "content"), CHANGES)
+def test_what_changes_during_the_run_is_not_replaced(
+    home: Path, batches: rb.Batches, target: str, changed: str, content: bytes
+) -> None:
+    """Also another run of ours: one of two wins, and the other says so."""
+    rb.write(batches[:2], home / target)
+    before = everything_below(home)
+    with raises_mentioning(OutputError, home / target):
+        rb.write(meanwhile(batches, lambda: put(home / changed, content)), home / target, overwrite=True)
+    assert everything_below(home) == {**before, changed: content}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_is_removed_during_the_run_is_no_obstacle(home: Path, batches: rb.Batches, target: str) -> None:
+    rb.write(batches[:1], home / target)
+    rb.write(meanwhile(batches, lambda: (home / target).rename(home / "moved")), home / target, overwrite=True)
+    rb.write(batches, home / "fresh" / target)
+    found = everything_below(home)
+    assert {name: found[name] for name in found if name.startswith(target)} == {
+        name.removeprefix("fresh/"): body for name, body in found.items() if name.startswith("fresh/")
+    }
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_of_two_runs_one_wins(home: Path, batches: rb.Batches, target: str, overwrite: bool) -> None:
+    if overwrite:
+        rb.write(batches, home / target)
+    both = threading.Barrier(2)
+
+    def run(count: int) -> int | None:
+        try:
+            return rb.write(meanwhile(batches[:count], both.wait), home / target, overwrite=overwrite)
+        except OutputError:
+            return None
+
+    with ThreadPoolExecutor(2) as pool:
+        counts = list(pool.map(run, (1, 2)))
+    assert None in counts
+    [winner] = [count for count in counts if count is not None]
+    assert sum(body.count(b'{"regions"') for body in everything_below(home).values()) == winner
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_appears_between_the_two_steps_of_a_swap(
+    home: Path, batches: rb.Batches, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    """The name is taken: what was there before stays aside, and the message says where."""
+    rb.write(batches[:1], home / target)
+    before = everything_below(home)
+    look_into = whole._look_into
+
+    def look_and_lose(*given: Any) -> Any:
+        found = look_into(*given)
+        put(home / target / "notes.txt" if target == "out" else home / target)
+        return found
+
+    monkeypatch.setattr(whole, "_look_into", look_and_lose)
+    with pytest.raises(OutputError) as caught:
+        rb.write(batches, home / target, overwrite=True)
+    [aside] = [path for path in home.iterdir() if path.suffix == ".old"]
+    assert mentions(caught.value, home / target, aside)
+    mine = f"{target}/notes.txt" if target == "out" else target
+    moved = {name.replace(target, aside.name, 1): body for name, body in before.items()}
+    assert everything_below(home) == {**moved, mine: b"mine"}
+
+
+def test_a_file_that_appears_in_what_is_deleted(
+    home: Path, batches: rb.Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the files that were looked at are deleted."""
+    rb.write(batches[:1], home / "out")
+    look_into = whole._look_into
+
+    def look_too_early(old: Path, *given: Any) -> Any:
+        found = look_into(old, *given)
+        put(old / "notes.txt")
+        return found
+
+    monkeypatch.setattr(whole, "_look_into", look_too_early)
+    with pytest.raises(OutputError) as caught:
+        rb.write(batches, home / "out", overwrite=True)
+    [gone] = [path for path in home.iterdir() if path.suffix == ".gone"]
+    assert mentions(caught.value, gone)
+    assert everything_below(gone) == {"notes.txt": b"mine"}
+    assert len(everything_below(home / "out")) == COUNT
+
+
+@pytest.mark.parametrize(("target", "overwrite", "name"), soak_output.INTERFERENCES)
+def test_what_appears_at_any_step_is_left_alone(target: str, overwrite: bool, name: str) -> None:
+    assert soak_output.at_each_step(target, overwrite, name) > 5
+
+
+KILLED_IN_A_SWAP = """
+import os, sys
+import regionbatch as rb
+from regionbatch.batching import Batch
+from regionbatch.files import whole
+kill = lambda *given: os._exit(9)
+setattr(whole, sys.argv[2], kill)
+rb.write([Batch(b"")], sys.argv[1], overwrite=True)
+"""
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_run_that_is_killed_in_a_swap_is_undone_by_the_next(
+    home: Path, batches: rb.Batches, target: str, overwrite: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    rb.write(batches, home / target)
+    before = everything_below(home)
+    assert process("-c", KILLED_IN_A_SWAP, home / target, "_look_into").returncode == 9
+    assert not (home / target).exists()
+    if overwrite:
+        rb.write(batches[:1], home / target, overwrite=True)
+        assert len(caplog.records) == 1
+    else:
+        with raises_mentioning(OutputError, home / target, "--overwrite"):
+            rb.write(batches[:1], home / target)
+        after = everything_below(home)
+        assert {name: after[name] for name in after if ".part" not in name} == before
+    assert mentions(caplog.text, home / target)
+    assert not [path for path in home.iterdir() if path.suffix == ".old"]
+
+
+def test_a_run_that_is_killed_while_it_deletes_leaves_the_new_output(home: Path, batches: rb.Batches) -> None:
+    """What is half deleted is never given back."""
+    rb.write(batches, home / "out")
+    assert process("-c", KILLED_IN_A_SWAP, home / "out", "_delete").returncode == 9
+    assert [path.name for path in (home / "out").iterdir()] == ["batch-00001.json"]
+    (home / "out" / "batch-00001.json").unlink()
+    (home / "out").rmdir()
+    rb.write(batches[:2], home / "out")
+    assert [path.name for path in home.iterdir()] == ["out"]
+    assert len(everything_below(home)) == 2
+
+
+@posix
+@pytest.mark.parametrize("target", TARGETS)
+def test_permissions_of_what_is_replaced_are_kept(home: Path, batches: rb.Batches, target: str) -> None:
+    rb.write(batches, home / target)
+    (home / target).chmod(0o750)
+    rb.write(batches[:1], home / target, overwrite=True)
+    assert stat.S_IMODE((home / target).stat().st_mode) == 0o750
+    (home / "shared").mkdir()
+    (home / "shared").chmod(0o2775)
+    rb.write(batches, home / "shared")
+    assert stat.S_IMODE((home / "shared").stat().st_mode) == 0o2775
+
+
+@posix
+@pytest.mark.parametrize("name", ["fifo", "fifo.jsonl"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_pipe_is_refused_and_not_waited_for(home: Path, batches: rb.Batches, name: str, overwrite: bool) -> None:
+    os.mkfifo(home / name)
+    with raises_mentioning(OutputError, home / name, "-o"):
+        rb.write(batches, home / name, overwrite=overwrite)
+    assert (home / name).is_fifo()
+    with raises_mentioning(OutputError, home / f"2{name}"):
+        rb.write(meanwhile(batches, lambda: os.mkfifo(home / f"2{name}")), home / f"2{name}", overwrite=overwrite)
+    assert (home / f"2{name}").is_fifo()
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/out", "az://c/o.jsonl", "https://a/out", "file:///out", "gs:/b"])
+@pytest.mark.parametrize("kind", [str, Path])
+def test_an_address_is_refused(
+    home: Path, batches: rb.Batches, monkeypatch: pytest.MonkeyPatch, address: str, kind: type
+) -> None:
+    monkeypatch.chdir(home)
+    with raises_mentioning(OutputError, kind(address), address.partition(":")[0]):
+        rb.write(batches, kind(address))
+    with raises_mentioning(OutputError, kind(address)):
+        rb.write_report(kind(address), rb.read(home.parent / "data", coco_boxes="pixels"))
+    with raises_mentioning(rb.DatasetNotFoundError, kind(address)):
+        rb.read(kind(address))
+    assert everything_below(home) == {}
+
+
+PATHS = [("C:\\a", ""), ("c:/a", ""), ("./s3:/a", ""), ("a/b:/c", ""), ("\\\\nas\\a", ""), ("az://c/a", "az")]
+
+
+@pytest.mark.parametrize(("path", "scheme"), PATHS)
+def test_what_is_an_address(path: str, scheme: str) -> None:
+    assert scheme_of(path) == scheme
+    if not path.startswith("./"):  # which pathlib leaves out
+        assert scheme_of(PureWindowsPath(path)) == scheme
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_is_written_is_on_disk(
+    home: Path, batches: rb.Batches, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    flushed: set[int] = set()
+    monkeypatch.setattr(os, "fsync", lambda file: flushed.add(os.fstat(file).st_ino))
+    rb.write(batches, home / target)
+    written = [home / target] if (home / target).is_file() else [*(home / target).iterdir()]
+    assert {path.stat().st_ino for path in written} <= flushed
+
+
+def test_a_disk_without_hard_links(home: Path, batches: rb.Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "no links")
+
+    monkeypatch.setattr(os, "link", refuse)
+    rb.write(batches, home / "out.jsonl")
+    rb.write(batches[:1], home / "out.jsonl", overwrite=True)
+    with raises_mentioning(OutputError, home / "b.jsonl"):
+        rb.write(meanwhile(batches, lambda: put(home / "b.jsonl")), home / "b.jsonl")
+    found = everything_below(home)
+    assert found == {"out.jsonl": batches[0].to_json() + b"\n", "b.jsonl": b"mine"}
+
+
+@pytest.mark.parametrize("busy", [2, 100])
+def test_a_folder_that_somebody_has_open_for_a_moment(
+    home: Path, batches: rb.Batches, monkeypatch: pytest.MonkeyPatch, busy: int
+) -> None:
+    """As on Windows, where what is open cannot be renamed."""
+    rb.write(batches[:1], home / "out")
+    rename, left = Path.rename, [busy]
+
+    def refuse_for_a_moment(path: Path, target: Path) -> Path:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise PermissionError(errno.EACCES, "in use")
+        return rename(path, target)
+
+    monkeypatch.setattr(whole, "_DELAYS", (0, 0, 0))
+    monkeypatch.setattr(Path, "rename", refuse_for_a_moment)
+    if busy == 2:
+        assert rb.write(batches, home / "out", overwrite=True) == COUNT
+    else:
+        with raises_mentioning(OutputError, home / "out", "in use"):
+            rb.write(batches, home / "out", overwrite=True)
+        assert len(everything_below(home)) == 1
 
 
 WRITE_AND_WAIT = """

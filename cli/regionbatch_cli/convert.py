@@ -89,7 +89,7 @@ def convert(
     """
     from regionbatch.batching import batches as make_batches  # noqa: PLC0415 - NumPy: only when there is work
     from regionbatch.errors import OptionError  # noqa: PLC0415
-    from regionbatch.output import check_target, write  # noqa: PLC0415
+    from regionbatch.output import GIVEN_BACK, check_target, give_back, write  # noqa: PLC0415
     from regionbatch.renaming import read_renames  # noqa: PLC0415
     from regionbatch.report import summary  # noqa: PLC0415
 
@@ -99,7 +99,9 @@ def convert(
     if to_stdout and sys.stdout is None:
         raise click.UsageError("-o - needs standard output, which is closed; write the payloads to a file.")
     if not to_stdout:
-        check_target(Path(output), overwrite=overwrite)
+        if give_back(output):
+            say(common, f"{output}: {GIVEN_BACK}", err=True)
+        check_target(output, overwrite=overwrite)
         if common.report and Path(common.report).resolve().is_relative_to(Path(output).resolve()):
             raise OptionError(f"--report: {common.report} is in the output; choose another place")
     rename = read_renames(mapped, map_file)

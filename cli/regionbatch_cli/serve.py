@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from regionbatch_cli.service import read_key_file
+
 if TYPE_CHECKING:
     from regionbatch.local import LocalService
+
+KEY = "REGIONBATCH_LOCAL_KEY"
+"""Not the variable of the real service's key, which has no business here."""
 
 
 @click.command()
@@ -29,7 +35,14 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="The project's name; it is made if it is not there.",
 )
-@click.option("--key", metavar="KEY", help="Ask for this key; without it any will do.")
+@click.option(
+    "--require-key",
+    "key_file",
+    type=click.Path(),
+    metavar="FILE",
+    help=f"File containing the key to require. [default: ${KEY}, or any key]",
+)
+@click.option("--key", metavar="KEY", hidden=True, help="Require this key. Deprecated: see --require-key.")
 @click.option(
     "--tier",
     type=click.Choice(["F0", "S0"]),
@@ -64,6 +77,7 @@ def serve(
     port: int,
     database: str | None,
     name: str,
+    key_file: str | None,
     key: str | None,
     tier: str,
     on_existing: str,
@@ -89,6 +103,9 @@ def serve(
     """
     from regionbatch.local import TIERS, Settings, run_service  # noqa: PLC0415 - an extra
 
+    if key:
+        click.echo(f"--key: other users can see it in the list of processes. Use --require-key or {KEY}.", err=True)
+    required = read_key_file(key_file, "--require-key") if key_file else key or os.environ.get(KEY) or None
     settings = Settings(
         limits=TIERS[tier],
         on_existing=on_existing,  # type: ignore[arg-type]  # click.Choice has checked it
@@ -100,7 +117,7 @@ def serve(
         dr_mode=dr_mode,
         rate=rate,
         latency=latency,
-        key=key or None,
+        key=required,
     )
 
     def ready(service: LocalService) -> None:
@@ -111,7 +128,8 @@ def serve(
             print_json({"endpoint": service.endpoint, "key": service.key, "project": id_})
             return
         click.echo(f"serving on {service.endpoint}; Ctrl-C ends it")
-        click.echo(f"  VISION_TRAINING_ENDPOINT={service.endpoint} VISION_TRAINING_KEY={service.key} \\")
+        shown = "…" if required else service.key
+        click.echo(f"  VISION_TRAINING_ENDPOINT={service.endpoint} VISION_TRAINING_KEY={shown} \\")
         click.echo(f"  regionbatch upload DATASET --create-tags --project {id_}")
 
     run_service(settings, database=Path(database) if database else None, port=port, ready=ready)

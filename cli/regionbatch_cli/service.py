@@ -58,18 +58,23 @@ class Service:
 
     def _key(self) -> str:
         if self._key_file:
-            try:
-                key = Path(self._key_file).read_text(encoding="utf-8-sig").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise click.UsageError("--key-file: cannot be read; give the path of a file with the key.") from error
-            if not key:
-                raise click.UsageError(f"--key-file: {self._key_file} is empty; put the key into it.")
-            return key
+            return read_key_file(self._key_file)
         if from_environment := os.environ.get(KEY):
             return from_environment
         if sys.stdin.isatty():
             return str(click.prompt("Training key", hide_input=True, err=True))
         raise click.UsageError(f"no key: set {KEY}, name a file with --key-file, or sign in with --entra.")
+
+
+def read_key_file(path: str, option: str = "--key-file") -> str:
+    """The key in a file. The path is not shown: somebody may have given the key itself."""
+    try:
+        key = Path(path).read_text(encoding="utf-8-sig").strip()
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"{option}: cannot be read; give the path of a file with the key.") from error
+    if not key:
+        raise click.UsageError(f"{option}: {path} is empty; put the key into it.")
+    return key
 
 
 def _signed_in() -> TokenCredential:

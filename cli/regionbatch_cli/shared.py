@@ -6,7 +6,6 @@ import sys
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -144,7 +143,7 @@ def read(common: Common, progress: Progress | None) -> Dataset:
     if common.report is not None:
         from regionbatch.report import check_report  # noqa: PLC0415 - as above
 
-        check_report(Path(common.report))
+        check_report(common.report)
     plugged: dict[str, Any] = dict(text.split("=", 1) for text in common.option if "=" in text)
     if len(plugged) < len(common.option):
         raise OptionError(f"--option: NAME=VALUE is needed, got {', '.join(common.option)}; see regionbatch formats")

@@ -1,22 +1,23 @@
 """Payloads to a folder, a JSONL file, a file object: whole or not at all.
 
 What is written appears under its name in one step, when it is complete; a run that is killed leaves nothing there.
+What appeared there during the run is left alone, and with `overwrite` nothing but payloads is replaced.
 """
 
 from __future__ import annotations
 
 import errno
 import io
+import logging
 import os
 import re
 from collections.abc import Sized
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from regionbatch.batching import Batches
 from regionbatch.errors import OptionError, OutputError
-from regionbatch.findings import on_one_line
+from regionbatch.files.whole import begins_with, real_path, recover, whole_file, whole_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,7 +42,8 @@ class BinaryFile(Protocol):
 _FILES = (".json", ".ndjson", ".xml", ".gz", ".zip", ".csv", ".txt")
 """Endings of files, with which nobody calls a folder on purpose."""
 _BEGIN = b'{"regions":['
-"""How a .jsonl file of ours begins."""
+"""How a .jsonl file of ours begins, and a payload in JSON."""
+_BEGIN_XML = b"<ImageRegionCreateBatch>"
 _OURS = re.compile(r"batch-\d{5,}\.(json|xml)")
 
 
@@ -78,25 +80,41 @@ def write(
     lines = path.suffix.lower() == ".jsonl"
     if lines and payload == "xml":
         raise OptionError(f"{path}: a .jsonl file takes JSON, got --payload xml; name a folder instead")
+    if give_back(path):
+        logging.getLogger(__name__).warning("%s: %s", path, GIVEN_BACK)
     check_target(path, overwrite=overwrite)
     try:
         if lines:
-            return _write_file(_lines(batches, payload, progress), path)
-        return _write_folder(_bodies(batches, payload, progress), path, payload)
+            with whole_file(path, _holds_lines if overwrite else None) as file:
+                return _write_lines(_lines(batches, payload, progress), file)
+        with whole_folder(path, _is_payload if overwrite else None) as folder:
+            return _write_folder(_bodies(batches, payload, progress), folder, payload)
+    except OutputError:
+        raise
     except OSError as error:
-        advice = "nothing was left there"
-        if error.errno == errno.EBUSY:  # a mount point, as /out in a container
-            advice = "name a folder in it"
+        advice = _ADVICE.get(error.errno or 0, "nothing was left there")
         raise OutputError(f"{path}: cannot be written, got {error.strerror or error}; {advice}") from error
 
 
-def check_target(path: Path, *, overwrite: bool) -> None:
+_ADVICE = {
+    errno.EBUSY: "name a folder in it",  # a mount point, as /out in a container
+    errno.EACCES: "check its permissions, and that no program has it open",
+}
+GIVEN_BACK = "a run was killed while it replaced this output. What it had put aside is back under its name."
+
+
+def give_back(target: str | PathLike[str]) -> bool:
+    """Undo what a run that was killed had half replaced, and return whether there was something to undo."""
+    return recover(real_path(target), _is_payload)
+
+
+def check_target(target: str | PathLike[str], *, overwrite: bool) -> None:
     """See, before the work begins, whether a target can be written.
 
     Raises:
         OutputError: It exists and `overwrite` is off, or something else lies there that must not be deleted.
     """
-    path = real_path(path)
+    path = real_path(target)
     lines = path.suffix.lower() == ".jsonl"
     if path in (here := Path.cwd()).parents or path == here:
         raise OutputError(f"{path}: the current folder cannot be replaced; name a folder in it")
@@ -104,6 +122,8 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{path}: payloads go to a folder or a .jsonl file, got {path.suffix}; choose another name")
     if not path.exists():
         return
+    if not (path.is_file() or path.is_dir()):
+        raise OutputError(f"{path}: is a pipe or a device. Name a file, or write to standard output with -o -.")
     if lines == path.is_dir():
         wanted, there = ("file", "folder") if lines else ("folder", "file")
         raise OutputError(
@@ -113,39 +133,19 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         return
     if not overwrite:
         raise OutputError(f"{path}: exists already; choose another name, or replace it with --overwrite")
-    if lines and not begins_with(path, _BEGIN):
+    if lines and not _holds_lines(path):
         raise OutputError(f"{path}: holds something else than payloads; choose another name")
-    if not lines and (others := [entry.name for entry in path.iterdir() if not _is_ours(entry)]):
+    if not lines and (others := [entry.name for entry in path.iterdir() if not _is_payload(entry)]):
         raise OutputError(f"{path}: holds other files than payloads, got {others[0]}; choose another folder")
 
 
-def real_path(path: str | PathLike[str]) -> Path:
-    """The path that a name leads to, absolute and without links.
-
-    Raises:
-        OutputError: None can have this name, or there is no current folder any more.
-    """
-    try:
-        real = Path(os.path.realpath(path))
-        real.exists()
-    except (OSError, ValueError) as error:
-        shown = on_one_line(str(path)[:80])
-        why = getattr(error, "strerror", None) or error
-        raise OutputError(f"{shown}: cannot be a name, got {why}; choose another one") from error
-    return real
+def _holds_lines(file: Path) -> bool:
+    return begins_with(file, _BEGIN)
 
 
-def begins_with(path: Path, start: bytes) -> bool:
-    """Whether a file begins with some bytes, as our own do, or is empty."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(start)) in (b"", start)
-    except OSError:
-        return False
-
-
-def _is_ours(entry: Path) -> bool:
-    return bool(_OURS.fullmatch(entry.name)) and entry.is_file()
+def _is_payload(file: Path) -> bool:
+    """Return whether a file in a folder is one that an earlier run wrote."""
+    return bool(_OURS.fullmatch(file.name)) and begins_with(file, _BEGIN, _BEGIN_XML)
 
 
 def _bodies(batches: Iterable[Batch], payload: Payload, progress: Progress | None) -> Iterator[bytes]:
@@ -181,12 +181,6 @@ def _write_object(lines: Iterator[tuple[int, bytes]], file: BinaryFile) -> int:
     return count
 
 
-def _write_file(lines: Iterator[tuple[int, bytes]], path: Path) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as file:
-        return _write_lines(lines, file)
-
-
 def _write_lines(lines: Iterator[tuple[int, bytes]], file: BinaryFile) -> int:
     total = 0
     for count, text in lines:
@@ -207,48 +201,8 @@ def _write_all(text: bytes, file: BinaryFile) -> None:
         text = text[taken:]
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes its name only once it is written to its end."""
-    part = _beside(path, "part")
-    try:
-        with part.open("xb", 2**20) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def _write_folder(bodies: Iterator[bytes], path: Path, payload: Payload) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = _beside(path, "part")
-    old = _beside(path, "old")
-    part.mkdir()
+def _write_folder(bodies: Iterator[bytes], folder: Path, payload: Payload) -> int:
     count = 0
-    try:
-        for count, body in enumerate(bodies, 1):
-            (part / f"batch-{count:05}.{payload}").write_bytes(body)
-        if path.exists():
-            path.replace(old)
-        part.replace(path)
-    except BaseException:
-        if old.exists() and not path.exists():
-            old.replace(path)
-        _remove(part)
-        raise
-    _remove(old)
+    for count, body in enumerate(bodies, 1):
+        (folder / f"batch-{count:05}.{payload}").write_bytes(body)
     return count
-
-
-def _beside(path: Path, what: str) -> Path:
-    """A hidden name beside a path that no other run has."""
-    return path.with_name(f".{path.name}.{os.urandom(4).hex()}.{what}")
-
-
-def _remove(folder: Path) -> None:
-    import shutil  # noqa: PLC0415 - it loads three libraries of compression
-
-    shutil.rmtree(folder, ignore_errors=True)

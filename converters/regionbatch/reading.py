@@ -15,6 +15,7 @@ from regionbatch.clean import clean
 from regionbatch.codes import CODES
 from regionbatch.dataset import MARKS, Dataset, PlacedAnnotations, References
 from regionbatch.errors import DatasetError, DatasetNotFoundError, OptionError, PluginError, StrictError
+from regionbatch.files.paths import scheme_of
 from regionbatch.files.tree import Tree
 from regionbatch.findings import FindingLog
 from regionbatch.image_sizes import measured, report_absent
@@ -92,6 +93,8 @@ def _read_path(
     """Return the name of the format of a path, and its annotations."""
     if not os.fspath(given):
         raise OptionError("DATASET: an empty name; name a folder or a file, or . for this folder")
+    if scheme := scheme_of(given):
+        raise DatasetNotFoundError(f"{given}: only local datasets can be read: '{scheme}'. Download it first.")
     path = Path(given)
     if not os.path.exists(path):  # noqa: PTH110 - pathlib's raises where a name is too long
         raise DatasetNotFoundError(f"{path}: there is no such file or folder; check the path")

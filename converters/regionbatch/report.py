@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from regionbatch.errors import OutputError
-from regionbatch.output import begins_with, real_path, whole_file
+from regionbatch.files.whole import begins_with, real_path, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,19 +64,20 @@ def write_report(
     content.pop("findings")
     content["counts"] = findings.counts()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         # A pipe or a device is written to, not replaced.
-        with path.open("wb") if path.exists() and not path.is_file() else whole_file(path) as file:
+        with path.open("wb") if path.exists() and not path.is_file() else whole_file(path, _is_ours) as file:
             file.write(as_json(content, indent=1)[:-2] + b',\n "findings": [')
             for number, finding in enumerate(findings):
                 file.write((b",\n  " if number else b"\n  ") + as_json(finding._asdict()))
             file.write(b"\n ]\n}\n")
+    except OutputError:
+        raise
     except OSError as error:
         what = f"the report cannot be written, got {error.strerror or error}; choose another path"
         raise OutputError(f"{path}: {what}") from error
 
 
-def check_report(path: Path) -> None:
+def check_report(path: str | PathLike[str]) -> None:
     """See, before the work begins, whether a report may be written to a path: it replaces nothing but a report.
 
     Raises:
@@ -85,8 +86,12 @@ def check_report(path: Path) -> None:
     path = real_path(path)
     if path.is_dir():
         raise OutputError(f"{path}: a report is a file, got the name of a folder; choose another name")
-    if path.is_file() and not begins_with(path, _BEGIN):
+    if path.is_file() and not _is_ours(path):
         raise OutputError(f"{path}: no place for a report, got a file of something else there; choose another name")
+
+
+def _is_ours(path: Path) -> bool:
+    return begins_with(path, _BEGIN)
 
 
 _BEGIN = b'{\n "format": "'

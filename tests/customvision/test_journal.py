@@ -7,11 +7,12 @@ import json
 import os
 import sqlite3
 from contextlib import closing
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from customvision import soak
+from customvision import damage, soak
 from customvision.rehearsal import (
     LOOKING,
     READING,
@@ -29,11 +30,11 @@ from customvision.rehearsal import (
 import regionbatch as rb
 from helpers import raises_mentioning, write_json
 from regionbatch.customvision.journal import Journal, Stamp, Uploaded
-from regionbatch.local import Settings
+from regionbatch.databases import address_of
+from regionbatch.local import LocalService, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 PROJECT = "p"
 WRITES = ("CreateTag", "CreateImagesFromFiles", "CreateImageRegions")
@@ -435,6 +436,126 @@ def test_a_damaged_journal(tmp_path: Path) -> None:
     path.write_bytes(content[:100] + bytes(len(content) - 100))
     with raises_mentioning(rb.JournalError, path, "--journal"):
         Journal(path, PROJECT)
+
+
+VALUES = [
+    ("images", "name", "x'ff'"),
+    ("images", "name", "'a'"),
+    ("images", "id", "NULL"),
+    ("images", "id", "x'00'"),
+    ("images", "size", "'many'"),
+    ("images", "digest", "'text'"),
+    ("calls", "outcomes", "'text'"),
+    ("calls", "rows", "NULL"),
+    ("calls", "rows", "x'00'"),
+    ("calls", "outcomes", "x'0101'"),
+    ("calls", "sent", "'now'"),
+    ("upload", "value", "NULL"),
+    ("upload", "value", "x'00'"),
+]
+
+
+@pytest.mark.parametrize(("table", "column", "value"), VALUES)
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_value_that_no_upload_writes(tmp_path: Path, table: str, column: str, value: str, read_only: bool) -> None:
+    """A table that is not strict takes it: those of an older SQLite, and of a journal that was made with one."""
+    path = tmp_path / "journal.sqlite"
+    damage.make(path, strict=False)
+    with closing(sqlite3.connect(path)) as db, db:
+        assert db.execute(f"UPDATE OR IGNORE {table} SET {column} = {value}").rowcount
+    with raises_mentioning(rb.JournalError, path):
+        damage.use(path, read_only=read_only)
+
+
+@pytest.mark.skipif(sqlite3.sqlite_version_info < (3, 37), reason="no strict tables")
+def test_tables_are_strict(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    damage.make(path, strict=True)
+    with closing(sqlite3.connect(path)) as db:
+        for table, column, value in [("images", "name", "'a'"), ("calls", "rows", "'a'"), ("calls", "sent", "'now'")]:
+            with pytest.raises(sqlite3.IntegrityError):
+                db.execute(f"UPDATE {table} SET {column} = {value}")
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_a_journal_that_is_damaged_anywhere(tmp_path: Path, seed: int) -> None:
+    """A sample; `damage.py` does it a thousand times."""
+    damage.damaged(tmp_path, seed)
+
+
+def test_an_upload_with_a_damaged_journal(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path / "set", images=3))
+    path = tmp_path / "journal.sqlite"
+    with rehearsal() as (_, project, client):
+        upload(dataset, client, project, journal=path)
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("UPDATE images SET name = x'ff' WHERE rowid = 1")
+        for dry_run in (True, False):
+            with raises_mentioning(rb.JournalError, path):
+                upload(dataset, client, project, journal=path, dry_run=dry_run)
+        with raises_mentioning(rb.JournalError, path):
+            rb.verify(dataset, client, project, journal=path)
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_file_of_a_few_bytes_is_not_taken_over(tmp_path: Path, read_only: bool) -> None:
+    path = tmp_path / "journal.sqlite"
+    for content in (b"\n", b"SQLite format 3", b"x" * 511):
+        path.write_bytes(content)
+        with raises_mentioning(rb.JournalError, path):
+            Journal(path, PROJECT, read_only=read_only)
+        assert path.read_bytes() == content
+    path.write_bytes(b"")
+    Journal(path, PROJECT, read_only=read_only).close()
+
+
+@pytest.mark.parametrize("pragma", ["user_version = 7", "application_id = 7", "auto_vacuum = 1"])
+def test_a_database_of_somebody_without_tables_is_not_taken_over(tmp_path: Path, pragma: str) -> None:
+    path = tmp_path / "theirs.sqlite"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(f"PRAGMA {pragma}")
+        db.execute("VACUUM")
+    content = path.read_bytes()
+    assert content
+    for read_only in (False, True):
+        with raises_mentioning(rb.JournalError, path):
+            Journal(path, PROJECT, read_only=read_only)
+    with pytest.raises(rb.OptionError):
+        LocalService(database=path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a pipe with a name")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for read_only in (False, True):
+        with raises_mentioning(rb.JournalError, tmp_path / "pipe"):
+            Journal(tmp_path / "pipe", PROJECT, read_only=read_only)
+
+
+@pytest.mark.parametrize(
+    ("path", "address"),
+    [
+        (PureWindowsPath("C:/a b/ä.sqlite"), "file:///C:/a%20b/%C3%A4.sqlite"),
+        (PureWindowsPath("//nas/share/a.sqlite"), "file:////nas/share/a.sqlite"),
+        (PureWindowsPath("//?/C:/a.sqlite"), "file:////%3F/C:/a.sqlite"),
+        (PurePosixPath("/a?b#c%20.sqlite"), "file:///a%3Fb%23c%2520.sqlite"),
+        (PurePosixPath("//a.sqlite"), "file:////a.sqlite"),
+    ],
+)
+def test_the_address_of_a_journal_has_no_host(path: PurePath, address: str) -> None:
+    """SQLite refuses one: a share is part of the path."""
+    assert address_of(path) == address
+
+
+def test_a_journal_at_an_odd_path(tmp_path: Path) -> None:
+    (tmp_path / "a?b#c%20 ä").mkdir()
+    path = tmp_path / "a?b#c%20 ä" / "journal.sqlite"
+    Journal(path, PROJECT).close()
+    with Journal(f"/{path}", PROJECT, read_only=True) as journal:
+        assert journal.images() == {}
+    with raises_mentioning(rb.JournalError, path):
+        Journal(path, PROJECT, read_only=True).before("CreateTag")
 
 
 def test_a_full_disk_is_an_error_with_a_next_step(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ import os
 import random
 import shutil
 import sys
+import tracemalloc
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,12 +28,14 @@ from customvision.rehearsal import (
     verified,
     write_set,
 )
-from PIL import Image
+from PIL import Image, ImageFile
 
 import regionbatch as rb
 from helpers import ROOT, id_of, mentions, raises_mentioning, write_coco, write_json, write_yolo
 from regionbatch.customvision import images as images_module
-from regionbatch.limits import IMAGE_BYTES
+from regionbatch.customvision import shrink
+from regionbatch.customvision.shrink import shrunk
+from regionbatch.limits import IMAGE_BYTES, IMAGE_SIDE
 from regionbatch.local import TIERS, Limits, Settings
 
 if TYPE_CHECKING:
@@ -522,10 +526,10 @@ def test_a_picture_that_breaks_the_library_is_refused_with_the_others_going(
     dataset = rb.read(write_coco(tmp_path, [(name, "cat", (1, 1, 5, 5)) for name in ("a.webp", "b.webp")]))
     open_picture, broken = Image.open, (tmp_path / "a.webp").read_bytes()
 
-    def opened(file: io.BytesIO) -> Image.Image:
+    def opened(file: io.BytesIO, **more: Any) -> Image.Image:
         if file.getvalue() == broken:
             raise SyntaxError("not a TIFF file")
-        return open_picture(file)
+        return open_picture(file, **more)
 
     monkeypatch.setattr(Image, "open", opened)
     with rehearsal() as (_, project, client):
@@ -567,25 +571,25 @@ def test_shrinking_keeps_the_shape_and_the_orientation(tmp_path: Path) -> None:
         tmp_path / "a.jpg", quality=100, exif=exif
     )
     assert (tmp_path / "a.jpg").stat().st_size > IMAGE_BYTES
-    content = images_module.shrunk((tmp_path / "a.jpg").read_bytes())
+    content = shrunk((tmp_path / "a.jpg").read_bytes())
     assert len(content) <= IMAGE_BYTES
     (tmp_path / "b.jpg").write_bytes(content)
-    with Image.open(tmp_path / "b.jpg") as shrunk:
-        assert shrunk.width / shrunk.height == pytest.approx(1.5, rel=1e-3)
-        assert shrunk.getexif()[0x112] == 6
-    assert images_module.shrunk((tmp_path / "a.jpg").read_bytes()) == content
+    with Image.open(tmp_path / "b.jpg") as smaller:
+        assert smaller.width / smaller.height == pytest.approx(1.5, rel=1e-3)
+        assert smaller.getexif()[0x112] == 6
+    assert shrunk((tmp_path / "a.jpg").read_bytes()) == content
 
 
 def test_a_picture_of_16_bits_keeps_its_greys(tmp_path: Path) -> None:
     ramp = np.linspace(1_000, 40_000, 64 * 64).astype(np.uint16).reshape(64, 64)
     for form in ("TIFF", "PNG"):
         Image.fromarray(ramp).save(tmp_path / "ramp", form)
-        with Image.open(io.BytesIO(images_module.shrunk((tmp_path / "ramp").read_bytes()))) as shrunk:
-            greys = np.asarray(shrunk.convert("L"), int)
+        with Image.open(io.BytesIO(shrunk((tmp_path / "ramp").read_bytes()))) as smaller:
+            greys = np.asarray(smaller.convert("L"), int)
         assert np.abs(greys - ramp // 256).max() < 4
     Image.fromarray(ramp.astype(np.float32)).save(tmp_path / "ramp", "TIFF")
     with raises_mentioning(OSError, 1000.0, 40000.0, 8, 16):
-        images_module.shrunk((tmp_path / "ramp").read_bytes())
+        shrunk((tmp_path / "ramp").read_bytes())
 
 
 def test_a_picture_that_cannot_be_encoded_again_is_refused_by_itself(tmp_path: Path) -> None:
@@ -597,9 +601,113 @@ def test_a_picture_that_cannot_be_encoded_again_is_refused_by_itself(tmp_path: P
     with rehearsal() as (_, project, client):
         result = upload(dataset, client, project, shrink=True)
         told = {finding.file: finding.value for finding in result.findings if finding.code == "picture_refused"}
-        assert mentions(told["huge.png"], "ErrorSource", 14_000 * 14_000)
+        assert mentions(told["huge.png"], "ErrorImageSize", 14_000, shrink.PIXELS)
         assert mentions(told["text.webp"], "ErrorSource")
         assert (result.created, result.failed) == (1, 2)
+
+
+def refusal(path: Path) -> str:
+    """Why an image is not encoded again; the others go up."""
+    picture(path.with_name("good.png"))
+    names = ("good.png", path.name)
+    dataset = rb.read(write_coco(path.parent, [(name, "cat", (1, 1, 5, 5)) for name in names]))
+    with rehearsal() as (_, project, client):
+        result = upload(dataset, client, project, shrink=True)
+    assert (result.created, result.failed) == (1, 1)
+    [refused] = result.findings.first("picture_refused")
+    assert refused.file == path.name
+    return refused.value
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "GIF", "PPM"])
+def test_an_image_of_too_many_pixels_is_not_decoded(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    """Its header says so: two of 335 KB took 2 GB."""
+    file = io.BytesIO()
+    Image.new("1", (8_200, 8_200)).save(file, form)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda *_: pytest.fail("it was decoded"))
+    with raises_mentioning(OSError, 8_200, shrink.PIXELS):
+        shrunk(file.getvalue())
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PSD", "FITS", "PDF"])
+def test_only_formats_of_datasets_are_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """EPS would start Ghostscript."""
+    starts = {"EPS": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "PSD": b"8BPS", "FITS": b"SIMPLE  ="}
+    (tmp_path / "a.tiff").write_bytes(starts.get(kind, b"%PDF-1.4") + bytes(100))
+    Image.init()
+    for name in {*Image.OPEN} - {*shrink._FORMATS}:
+        monkeypatch.setitem(Image.OPEN, name, (lambda *_: pytest.fail("parsed"), lambda _: True))
+    assert mentions(refusal(tmp_path / "a.tiff"), "ErrorSource")
+
+
+def test_a_tiff_of_many_strips_is_encoded_again(tmp_path: Path) -> None:
+    """What its EXIF holds besides is too long for a JPEG."""
+    Image.new("RGB", (8, 20_000)).save(tmp_path / "a.tiff", tiffinfo={278: 1})
+    with Image.open(io.BytesIO(shrunk((tmp_path / "a.tiff").read_bytes()))) as smaller:
+        assert smaller.height == IMAGE_SIDE
+
+
+@pytest.mark.parametrize("form", ["WEBP", "JPEG", "TIFF"])
+def test_an_image_with_broken_exif_ends_no_run(form: str) -> None:
+    """It is encoded again without, or refused by itself."""
+    chance = random.Random(form)
+    exif = Image.Exif()
+    exif[0x112], exif[0x10F] = 6, "maker" * 9
+    good, encoded = io.BytesIO(), 0
+    Image.new("RGB", (40, 20)).save(good, form, exif=exif)
+    for _ in range(200):
+        content = bytearray(good.getvalue())
+        at = content.rfind(b"maker") - chance.randrange(100)
+        content[at : at + 3] = chance.randbytes(3)
+        with suppress(OSError):
+            encoded += bool(shrunk(bytes(content)))
+    assert encoded
+
+
+@pytest.mark.parametrize("form", ["JPEG", "TIFF", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_image_stays_as_it_is_stored(form: str, orientation: int) -> None:
+    """Boxes are those of the stored image. Pillow rotates a TIFF while it reads it."""
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    pixels = np.zeros((40, 64), np.uint8)
+    pixels[:8, :16] = 255
+    file = io.BytesIO()
+    Image.fromarray(pixels).convert("RGB").save(file, form, exif=exif)
+    with Image.open(io.BytesIO(shrunk(file.getvalue()))) as smaller:
+        assert smaller.getexif()[0x112] == orientation
+        assert np.abs(np.asarray(smaller.convert("L"), int) - pixels).max() < 64
+
+
+@pytest.mark.parametrize("smaller", [False, True])
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, smaller: bool) -> None:
+    """8 GB, on disk a few bytes."""
+    picture(tmp_path / "a.png")
+    os.truncate(tmp_path / "a.png", 8 * 2**30)
+    (tmp_path / "b.png").write_bytes(b"")
+    os.truncate(tmp_path / "b.png", 8 * 2**30)
+    monkeypatch.setattr(images_module, "_file_digest", lambda path: pytest.fail(f"{path} was read"))
+    dataset = rb.read(write_coco(tmp_path, [(name, "cat", (1, 1, 5, 5)) for name in ("a.png", "b.png")]))
+    with rehearsal() as (_, project, client):
+        result = upload(dataset, client, project, shrink=smaller)
+        assert result.failed == 2
+        assert rb.verify(dataset, client, project, pace=Clock().pace()).missing == 2
+
+
+def test_a_file_that_grows_while_it_is_uploaded(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path, images=2))
+    with rehearsal() as (_, project, client):
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what == LOOKING and done == total:
+                os.truncate(tmp_path / "00000.png", 8 * 2**30)
+
+        tracemalloc.start()
+        result = upload(dataset, client, project, progress=progress)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert [one.place for one in result.findings.first("picture_refused")] == ["00000.png"]
+    assert peak < 2**26
 
 
 def test_a_file_that_changes_while_it_is_uploaded(tmp_path: Path) -> None:

@@ -297,8 +297,9 @@ def started(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C of another process")
 def test_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "key.txt").write_text(f"{KEY}\n", encoding="utf-8")
     with started(
-        *["serve", "--json", "--key", KEY, "--on-existing", "refuse", "--database", "db.sqlite"],
+        *["serve", "--json", "--require-key", "key.txt", "--on-existing", "refuse", "--database", "db.sqlite"],
         *["--no-nulls", "--quoted-names"],
         cwd=tmp_path,
     ) as run:
@@ -320,6 +321,22 @@ def test_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         again.send_signal(signal.SIGINT)
         again.communicate(timeout=20)
     assert retold["project"] == told["project"], "what is in the file goes on"
+
+
+@pytest.mark.parametrize("way", ["environment", "file", "option", "none"])
+def test_the_key_of_the_local_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """It is not to be in the list of processes; an option that puts it there still works, with a warning."""
+    keys: list[str | None] = []
+    monkeypatch.setattr("regionbatch.local.run_service", lambda settings, **_: keys.append(settings.key))
+    (tmp_path / "key.txt").write_text(KEY, encoding="utf-8")
+    monkeypatch.setenv("VISION_TRAINING_KEY", "that of the real service")
+    monkeypatch.setenv("REGIONBATCH_LOCAL_KEY", KEY if way == "environment" else "")
+    options = {"file": ["--require-key", str(tmp_path / "key.txt")], "option": ["--key", KEY]}
+    result = command("serve", *options.get(way, []))
+    assert (result.status, keys) == (0, [None if way == "none" else KEY])
+    assert KEY not in result.stdout + result.stderr
+    assert mentions(result.stderr, "--require-key", "REGIONBATCH_LOCAL_KEY") == (way == "option")
+    assert command("serve", "--require-key", tmp_path / "nowhere").status == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C of another process")

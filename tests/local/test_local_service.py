@@ -208,3 +208,21 @@ def test_settings_are_those_given() -> None:
     with LocalService(settings) as service:
         assert service.settings is settings
         assert service.key == "k"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "[::1]"])
+def test_only_calls_to_this_machine_are_answered(workspace: Start, host: str) -> None:
+    """A web page whose name leads here (DNS rebinding) is told nothing."""
+    work = workspace()
+    headers = {"Training-Key": work.service.key}
+    assert work.call("GET", "/domains", headers={**headers, "Host": host}).status == 400
+    assert not work.service.calls["GetDomains"]
+    for own in ("localhost", "127.0.0.1:1"):
+        assert work.call("GET", "/domains", headers={**headers, "Host": own}).status == 200
+
+
+def test_a_service_that_cannot_start_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = LocalService()
+    monkeypatch.setattr(service, "_thread", threading.Thread(target=service._socket.close))
+    service.start()
+    service.stop()

@@ -10,7 +10,7 @@ import logging
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
@@ -28,12 +28,12 @@ from azure.core.pipeline.policies import (
 from azure.core.rest import HttpRequest
 
 from regionbatch import __version__
+from regionbatch.customvision.answers import limited_session, unpacked
 from regionbatch.errors import AccessError, LimitError, OptionError, ServiceError, TransportError, UnreachableError
 from regionbatch.limits import IMAGES_PER_PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
     from typing import Self
 
     from azure.core.credentials import TokenCredential
@@ -150,7 +150,7 @@ class TrainingClient:
         key: The resource's training key.
         credential: An Entra credential of azure-identity instead of a key; needs a custom subdomain endpoint.
         version: Of the API: 3.2, 3.3.
-        timeout: Seconds that a call waits for its answer.
+        timeout: Seconds that a call waits for its answer, and for each part of it; for the whole, five times as long.
 
     Raises:
         OptionError: An argument cannot be used.
@@ -176,7 +176,7 @@ class TrainingClient:
             self.endpoint,
             policies=[
                 RequestIdPolicy(),
-                HeadersPolicy({"Accept": "application/json"}),
+                HeadersPolicy({"Accept": "application/json", "Accept-Encoding": "gzip"}),
                 UserAgentPolicy(base_user_agent=f"regionbatch/{__version__}"),
                 _authentication(self._secret, credential, self.endpoint),
                 HttpLoggingPolicy(),  # names no header's value but harmless ones
@@ -184,12 +184,16 @@ class TrainingClient:
             connection_timeout=min(CONNECT_SECONDS, timeout),
             read_timeout=timeout,
             # A proxy of the environment must not stand between this machine and itself.
-            use_env_settings=not _is_loopback(urlsplit(self.endpoint).hostname or ""),
+            session=limited_session(trust_env=not _is_loopback(urlsplit(self.endpoint).hostname or "")),
         )
 
     def __repr__(self) -> str:
         """The endpoint; never the key."""
         return f"TrainingClient({self.endpoint!r})"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: the key would be in it."""
+        raise TypeError("TrainingClient: cannot be pickled or copied, for it holds a key. Make another one.")
 
     def close(self) -> None:
         """Close the connections."""
@@ -199,9 +203,7 @@ class TrainingClient:
         """Itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Close."""
         self.close()
 
@@ -278,7 +280,9 @@ class TrainingClient:
         address = f"{self._root}{path}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
         headers = {"Content-Type": "application/json"} if body is not None else {}
         try:
-            response = self._client.send_request(HttpRequest(method, address, headers=headers, content=body))
+            request = HttpRequest(method, address, headers=headers, content=body)
+            with self._client.send_request(request, stream=True) as response:
+                content = unpacked(response.iter_raw(), response.headers.get("Content-Encoding", ""))
         except ClientAuthenticationError as error:
             raise AccessError(
                 f"{operation}: no token, got {self._clean(error)}; sign in, or check the role of the account"
@@ -290,9 +294,9 @@ class TrainingClient:
                 "check the endpoint and the network, and run it again"
             ) from None
         if not 200 <= response.status_code < 300:
-            raise self._refusal(operation, response)
+            raise self._refusal(operation, response, content)
         try:
-            return msgspec.json.decode(response.content or b"null", type=answer)
+            return msgspec.json.decode(content or b"null", type=answer)
         except _NO_JSON as error:
             raise TransportError(
                 f"{operation}: an answer that makes no sense, got {self._clean(error)}; "
@@ -301,11 +305,11 @@ class TrainingClient:
                 status=response.status_code,
             ) from None
 
-    def _refusal(self, operation: str, response: HttpResponse) -> ServiceError:
+    def _refusal(self, operation: str, response: HttpResponse, content: bytes) -> ServiceError:
         """The error that an answer is."""
         status = response.status_code
         try:
-            outer = msgspec.json.decode(response.content, type=_Refusal)
+            outer = msgspec.json.decode(content, type=_Refusal)
         except _NO_JSON:
             outer = _Refusal()
         inner = outer.error or outer

@@ -6,9 +6,7 @@ Uploading the same bytes again is safe: the answer is `OKDuplicate` with the id 
 from __future__ import annotations
 
 import hashlib
-import io
 import uuid
-import warnings
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -20,14 +18,13 @@ from regionbatch.customvision.client import Picture
 from regionbatch.customvision.journal import Stamp, Uploaded
 from regionbatch.customvision.rate import STUBBORN, TRIES, in_flight
 from regionbatch.customvision.regions import is_final
-from regionbatch.errors import OptionError, ServiceError, TransportError
+from regionbatch.customvision.shrink import FILE_BYTES, PIXELS, shrunk, too_many_pixels
+from regionbatch.errors import ServiceError, TransportError
 from regionbatch.files.image_headers import image_size
 from regionbatch.limits import BODY_BYTES, IMAGE_ASPECT, IMAGE_BYTES, IMAGE_SIDE, IMAGES_PER_BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
-
-    from PIL import Image
 
     from regionbatch.customvision.client import TrainingClient, UploadedImage
     from regionbatch.customvision.journal import Journal
@@ -40,9 +37,7 @@ IN_FLIGHT = 2
 _CREATE = "CreateImagesFromFiles"
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF87a", b"GIF89a")
 _TRANSIENT = ("ErrorStorage", "ErrorUnknown")
-_QUALITY = 90
-_LARGEST_SHRUNK = 2**28
-"""Bytes of a file that is encoded again, at most: it is held in memory."""
+_CAN_BE_SHRUNK = ("ErrorImageSize", "ErrorImageFormat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,38 +64,47 @@ def look(images: Images, rows: Sequence[int], report: FindingLog, *, shrink: boo
     files: dict[int, Stamp] = {}
     twins: dict[int, int] = {}
     stand_ins: dict[int, str] = {}
-    shrunk: dict[int, str] = {}
+    to_shrink: dict[int, str] = {}
     refused: dict[int, tuple[str, str]] = {}
     lengths: dict[int, int] = {}
     for done, row in enumerate(rows, 1):
         path = Path(images.paths[row])
-        files[row], head = look_into(path)
+        files[row], head = look_into(path, most=FILE_BYTES if shrink else IMAGE_BYTES)
         stand_ins[row] = str(uuid.UUID(bytes=files[row].digest[:16]))
         twin = first.setdefault(files[row].digest, row)
+        code = None if twin != row else _trouble(path, files[row].size, head)
+        can_be_shrunk = shrink and code is not None and code[0] in _CAN_BE_SHRUNK
+        refusal = _beyond_shrinking(path, files[row].size) if can_be_shrunk else code
         if twin != row:
             twins[row] = twin
-        elif (code := _trouble(path, files[row].size, head)) is None:
+        elif code is None:
             lengths[row] = files[row].size
-        elif shrink and code[0] in ("ErrorImageSize", "ErrorImageFormat") and files[row].size <= _LARGEST_SHRUNK:
-            shrunk[row] = code[1]
+        elif refusal is None:
+            to_shrink[row] = code[1]
             lengths[row] = IMAGE_BYTES
         else:
-            refused[row] = code
+            refused[row] = refusal
         report.progress("looking at pictures", done, len(rows))
     for row, twin in twins.items():
         if twin in refused:
             refused[row] = refused[twin]
-    _tell(report, images, "picture_shrunk", shrunk)
-    return Pictures(list(_batched(lengths)), twins, stand_ins, frozenset(shrunk), refused, files)
+    _tell(report, images, "picture_shrunk", to_shrink)
+    return Pictures(list(_batched(lengths)), twins, stand_ins, frozenset(to_shrink), refused, files)
 
 
-def look_into(path: Path) -> tuple[Stamp, bytes]:
-    """What a file is recognised by, and its first bytes; an unreadable one has length 0 and is like no other."""
+def look_into(path: Path, *, most: int = FILE_BYTES) -> tuple[Stamp, bytes]:
+    """What a file is recognised by, and its first bytes; an unreadable one has length 0 and is like no other.
+
+    One of more than `most` bytes cannot be uploaded. It is not read to its end, and is like no other too.
+    """
+    nobody = _digest(str(path).encode(errors="surrogateescape"))
     try:
         seen = _seen(path)
-        head, digest = _read(path)
+        with path.open("rb") as file:
+            head = file.read(8)
+        digest = nobody if seen[0] > most else _file_digest(path)
     except OSError:
-        return Stamp(0, 0, 0, 0, _digest(str(path).encode(errors="surrogateescape"))), b""
+        return Stamp(0, 0, 0, 0, nobody), b""
     return Stamp(*seen, digest), head
 
 
@@ -110,12 +114,10 @@ def _seen(path: Path) -> tuple[int, int, int, int]:
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino % 2**63  # SQLite's largest number
 
 
-def _read(path: Path) -> tuple[bytes, bytes]:
-    """The first bytes of a file, and the digest of all of them; never the whole of it at once."""
+def _file_digest(path: Path) -> bytes:
+    """The digest of a file; never the whole of it at once."""
     with path.open("rb") as file:
-        head = file.read(8)
-        file.seek(0)
-        return head, hashlib.file_digest(file, "sha256").digest()
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _digest(content: bytes) -> bytes:
@@ -125,7 +127,8 @@ def _digest(content: bytes) -> bytes:
 def is_still(path: Path, file: Stamp) -> bool:
     """Whether a file has what it had, as far as can be seen: one that is gone cannot be seen."""
     try:
-        return _seen(path) == file[:-1] or _read(path)[1] == file.digest
+        seen = _seen(path)
+        return seen == file[:-1] or (seen[0] == file.size and _file_digest(path) == file.digest)
     except OSError:
         return True
 
@@ -161,6 +164,14 @@ def _trouble(path: Path, length: int, head: bytes) -> tuple[str, str] | None:
     if max(width, height) > IMAGE_ASPECT * min(width, height):
         return "ErrorImageDimensions", f"{width} x {height}, more than {IMAGE_ASPECT} to 1"
     return None
+
+
+def _beyond_shrinking(path: Path, length: int) -> tuple[str, str] | None:
+    """Why a picture cannot be encoded again either, as far as its size tells; None: it may be."""
+    if length > FILE_BYTES:
+        return "ErrorImageSize", f"{length / 2**20:.1f} MB, more than {FILE_BYTES // 2**20}"
+    width, height = image_size(str(path))
+    return ("ErrorImageSize", too_many_pixels(width, height)) if width * height > PIXELS else None
 
 
 def report_refused(images: Images, refused: Mapping[int, tuple[str, str]], report: FindingLog) -> None:
@@ -308,7 +319,8 @@ class Uploader:
     def _contents(self, row: int) -> bytes | None:
         """What goes up for an image; None: nothing can, and it is refused."""
         try:
-            content = Path(self._images.paths[row]).read_bytes()
+            with Path(self._images.paths[row]).open("rb") as file:
+                content = file.read(self._pictures.files[row].size + 1)  # it may have grown, beyond all limits
             if _digest(content) == self._pictures.files[row].digest:
                 return shrunk(content) if row in self._pictures.shrink else content
             self.refused[row] = "ErrorSource", "the file was changed while the upload ran; run it again"
@@ -321,47 +333,3 @@ def _halves_help(error: ServiceError, rows: Sequence[int], tries: int) -> bool:
     """Whether fewer pictures may fare better: it took too long to send them, or one of them breaks the service."""
     stubborn = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and tries >= STUBBORN
     return len(rows) > 1 and (stubborn or error.status == HTTPStatus.REQUEST_TIMEOUT)
-
-
-def shrunk(content: bytes) -> bytes:
-    """A picture as a JPEG that the service takes. The same picture gives the same bytes.
-
-    Raises:
-        OptionError: Pillow is not installed.
-        OSError: It cannot be read.
-    """
-    try:
-        from PIL import Image  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise OptionError('--shrink: Pillow is missing; install it with: pip install "regionbatch[shrink]"') from error
-    try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(content)) as opened:
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            exif = opened.getexif()  # its orientation goes on meaning what it meant
-            picture = _eight_bits(opened).convert("RGB")
-    except Exception as error:  # a hostile picture may break the library in any way
-        raise OSError(str(error) or type(error).__name__) from error
-    side = min(IMAGE_SIDE, max(picture.size))
-    while True:
-        picture.thumbnail((side, side))
-        buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=_QUALITY, exif=exif)
-        if buffer.tell() <= IMAGE_BYTES:
-            return buffer.getvalue()
-        side = side * 4 // 5
-
-
-def _eight_bits(picture: Image.Image) -> Image.Image:
-    """A picture of 16 bits a pixel with 8; Pillow would make nearly all of it white.
-
-    Raises:
-        OSError: How bright its values are cannot be known.
-    """
-    if not picture.mode.startswith(("I", "F")):
-        return picture
-    values = np.asarray(picture)
-    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 0xFFFF:
-        raise OSError(f"pixels from {values.min()} to {values.max()}; save it with 8 or 16 bits a pixel")
-    from PIL import Image  # noqa: PLC0415 - an extra
-
-    return Image.fromarray((values // 256).astype(np.uint8))

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from regionbatch.databases import JOURNAL, is_foreign
+from regionbatch.databases import JOURNAL, STRICT, address_of, is_empty, is_foreign
 from regionbatch.errors import JournalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from os import PathLike
     from typing import Self
 
@@ -30,17 +30,20 @@ if TYPE_CHECKING:
     from regionbatch.dataset import Dataset
 
 FORMAT = 3
-_TABLES = """
-CREATE TABLE IF NOT EXISTS upload (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+_TABLES = f"""
+CREATE TABLE IF NOT EXISTS upload (key TEXT PRIMARY KEY, value TEXT NOT NULL) {STRICT};
 CREATE TABLE IF NOT EXISTS images (
     name BLOB NOT NULL, id TEXT NOT NULL, size INTEGER NOT NULL, written INTEGER NOT NULL, changed INTEGER NOT NULL,
-    inode INTEGER NOT NULL, digest BLOB NOT NULL, former INTEGER NOT NULL, PRIMARY KEY (name, id));
+    inode INTEGER NOT NULL, digest BLOB NOT NULL, former INTEGER NOT NULL, PRIMARY KEY (name, id)) {STRICT};
 CREATE TABLE IF NOT EXISTS calls (
     number INTEGER PRIMARY KEY, operation TEXT NOT NULL, sent REAL NOT NULL, done REAL,
-    rows BLOB, outcomes BLOB);
+    rows BLOB, outcomes BLOB) {STRICT};
 """
 # An image is `former` once its picture was replaced by another: its regions are still in the project.
 # `rows` are the numbers of regions in the data set (int32), `outcomes` what became of each (int8, see regions.Outcome).
+
+
+_ROW_BYTES = np.dtype(np.int32).itemsize
 
 
 class Stamp(NamedTuple):
@@ -70,10 +73,6 @@ def _blob(name: str) -> bytes:
     return name.encode(errors="surrogatepass")
 
 
-def _name(blob: bytes) -> str:
-    return blob.decode(errors="surrogatepass")
-
-
 def fingerprint(dataset: Dataset, rename: Mapping[str, str] | None) -> str:
     """What a data set is told by: names, classes, boxes. The journal knows the pictures that went up by itself."""
     digest = hashlib.sha256()
@@ -101,12 +100,13 @@ class Journal:
         self._lock = threading.Lock()
         address = _address(path, read_only=read_only)
         with self._told():
+            empty = path is None or is_empty(Path(path))
             self._db = sqlite3.connect(
                 address, uri=address.startswith("file:"), timeout=0, isolation_level=None, check_same_thread=False
             )
         try:
             with self._told():
-                self._open(write=not address.startswith("file:"))
+                self._open(write=not address.startswith("file:"), empty=empty)
             known = {"format": str(FORMAT), "project": project_id.strip().lower()}
             for key, value in known.items():
                 self._refuse_other(key, value)
@@ -117,18 +117,22 @@ class Journal:
             self._db.close()
             raise
 
-    def _open(self, *, write: bool) -> None:
-        """Take the file for this run, and see that it is a journal or empty before anything is written to it."""
+    def _open(self, *, write: bool, empty: bool) -> None:
+        """Take the file for this run, and see that it is a whole journal or empty before anything is written to it."""
         if write:
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("BEGIN IMMEDIATE")  # of two runs that begin together, one gets it
-        if is_foreign(self._db, JOURNAL):
+        if is_foreign(self._db, JOURNAL, empty=empty):
             raise JournalError(f"{self.path}: no journal, but a database of something else; name another --journal")
+        [(found,)] = self._db.execute("PRAGMA integrity_check(1)").fetchall()
+        if found != "ok":
+            raise self._damaged(found)
         if write:
+            self._db.execute(f"PRAGMA application_id = {JOURNAL}")  # from the first byte on, it is ours
             self._db.execute("COMMIT")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.executescript(f"BEGIN IMMEDIATE; PRAGMA application_id = {JOURNAL}; {_TABLES} COMMIT;")
+            self._db.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
 
     def close(self) -> None:
         """Close it, and let others have it."""
@@ -146,11 +150,13 @@ class Journal:
     def images(self) -> dict[str, Uploaded]:
         """The images that went up, by name."""
         query = "SELECT name, id, size, written, changed, inode, digest FROM images WHERE NOT former"
-        return {_name(blob): Uploaded(id_, Stamp(*stamp)) for blob, id_, *stamp in self._all(query)}
+        rows = self._all(query, kinds=(bytes, str, int, int, int, int, bytes))
+        return {self._name(blob): Uploaded(id_, Stamp(*stamp)) for blob, id_, *stamp in rows}
 
     def names(self) -> dict[str, str]:
         """The name of each image that ever went up, by id: also of replaced ones."""
-        return {id_: _name(blob) for id_, blob in self._all("SELECT id, name FROM images")}
+        rows = self._all("SELECT id, name FROM images", kinds=(str, bytes))
+        return {id_: self._name(blob) for id_, blob in rows}
 
     def add_images(self, images: Mapping[str, Uploaded]) -> None:
         """Remember images that went up; others of their names are former ones now."""
@@ -177,13 +183,16 @@ class Journal:
 
     def outcomes(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int8]]]:
         """Rows and outcomes of all calls that were done, in their order."""
-        for rows, outcomes in self._all("SELECT rows, outcomes FROM calls WHERE outcomes IS NOT NULL ORDER BY number"):
+        query = "SELECT rows, outcomes FROM calls WHERE outcomes IS NOT NULL ORDER BY number"
+        for rows, outcomes in self._all(query, kinds=(bytes, bytes)):
+            if len(rows) != _ROW_BYTES * len(outcomes):
+                raise self._damaged(f"{len(outcomes)} outcomes of {len(rows) / _ROW_BYTES:g} regions")
             yield np.frombuffer(rows, np.int32), np.frombuffer(outcomes, np.int8)
 
     def unfinished(self) -> float | None:
         """Seconds since the last call that no answer is known of; None: there is none."""
-        [(sent,)] = self._all("SELECT max(sent) FROM calls WHERE done IS NULL")
-        return None if sent is None else max(0.0, time.time() - sent)
+        rows = self._all("SELECT sent FROM calls WHERE done IS NULL ORDER BY sent DESC LIMIT 1", kinds=(float,))
+        return max(0.0, time.time() - rows[0][0]) if rows else None
 
     def is_of(self, dataset: str) -> bool:
         """Whether it was begun with a data set, told by its fingerprint; one of an upload that did nothing is."""
@@ -215,12 +224,27 @@ class Journal:
 
     def _is_same(self, key: str, value: str) -> bool:
         """Whether what it was begun with is this; if nothing was done with it, it is."""
-        known = self._all("SELECT value FROM upload WHERE key = ? AND EXISTS (SELECT * FROM calls)", key)
+        query = "SELECT value FROM upload WHERE key = ? AND EXISTS (SELECT * FROM calls)"
+        known = self._all(query, key, kinds=(str,))
         return not known or known == [(value,)]
 
-    def _all(self, query: str, *values: str) -> list[Any]:
+    def _all(self, query: str, *values: str, kinds: Sequence[type]) -> list[Any]:
+        """Return the rows of a query, whose columns must be of some kinds: an older SQLite does not see to that."""
         with self._lock, self._told():
-            return self._db.execute(query, values).fetchall()
+            rows = self._db.execute(query, values).fetchall()
+        for row in rows:
+            if not all(map(isinstance, row, kinds)):
+                raise self._damaged(f"{row!r:.80}")
+        return rows
+
+    def _name(self, blob: bytes) -> str:
+        try:
+            return blob.decode(errors="surrogatepass")
+        except UnicodeDecodeError as error:
+            raise self._damaged(f"{blob!r:.80}") from error
+
+    def _damaged(self, value: str) -> JournalError:
+        return JournalError(f"{self.path}: the journal is damaged: '{value}'. Name another --journal.")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -239,6 +263,8 @@ class Journal:
         """Turn SQLite's errors into ours, each with what to do about it."""
         try:
             yield
+        except OSError as error:
+            raise JournalError(f"{self.path}: cannot be read: '{error.strerror}'. Name another --journal.") from error
         except sqlite3.Error as error:
             what, advice = _TROUBLE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, _OTHER_TROUBLE)
             raise JournalError(f"{self.path}: {what}, got {error}; {advice}") from error
@@ -260,7 +286,7 @@ def _address(path: str | PathLike[str] | None, *, read_only: bool) -> str:
         return str(Path(path).absolute())
     log = Path(f"{path}-wal")
     whole = not (log.exists() and log.stat().st_size)
-    return f"{Path(path).absolute().as_uri()}?mode=ro" + ("&immutable=1" if whole else "")
+    return f"{address_of(Path(path).absolute())}?mode=ro" + ("&immutable=1" if whole else "")
 
 
 _OTHER_TROUBLE = "the journal cannot be used", "name another --journal"

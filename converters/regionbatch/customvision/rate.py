@@ -194,15 +194,19 @@ def in_flight(
                 future.result()
                 done(item)
 
-    with ThreadPoolExecutor(most, "regionbatch") as pool:
-        try:
-            for item in items:
-                waiting[pool.submit(work, item)] = item
-                collect(most)
-            collect(0)
-        except BaseException as error:
-            pace.stop()
-            if isinstance(error, KeyboardInterrupt) and (running := sum(future.running() for future in waiting)):
-                pace.notice(f"stopping: {running} calls are under way, and what they do is waited for")
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    pool = ThreadPoolExecutor(most, "regionbatch")
+    try:
+        for item in items:
+            waiting[pool.submit(work, item)] = item
+            collect(most)
+        collect(0)
+    except BaseException as error:
+        pace.stop()
+        if isinstance(error, KeyboardInterrupt) and (count := sum(future.running() for future in waiting)):
+            pace.notice(f"stopping: {count} calls are under way, and what they do is waited for")
+        pool.shutdown(wait=False, cancel_futures=True)
+        while running := [future for future in waiting if future.running()]:
+            wait(running, timeout=_SLICE)  # in slices: a wait without end cannot be interrupted on Windows
+        raise
+    finally:
+        pool.shutdown(wait=False)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from regionbatch.renaming import tidied
 from regionbatch.resolve import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from os import PathLike
 
     from numpy.typing import NDArray
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Findings, Progress
     from regionbatch.ids import Ids
+
+    Codes = NDArray[np.int32]
+    Keys = NDArray[np.int32]
 
 MOVED = 0.5
 """A region that is not where it should be counts as moved if another of its image and tag overlaps it by half."""
@@ -270,8 +274,13 @@ def _recognise(
     group = _same_pictures(dataset.images.paths)
     found = {int(group[row]): known[name] for row, name in enumerate(names) if name in known}
     taken = {*found.values(), *changed}
-    for shift in _SHIFTS:
-        for one, other in _alike(wanted, group, present, shift):
+    mine, theirs = present.codes(wanted), present.regions
+    mine = mine._replace(image=group[wanted.regions.image].astype(np.int32))
+    for shift, alike in product(_SHIFTS, (_with_the_same_regions, _sharing_most)):
+        free = mine.take(np.flatnonzero(~np.isin(mine.image, [*found])))
+        left = np.asarray([id_ not in taken for id_ in ids], np.bool_)
+        there = theirs.take(np.flatnonzero(left[theirs.image]))
+        for one, other in alike(free.image, there.image, *_keys(free, there, shift)):
             if one not in found and ids[other] not in taken:
                 found[one] = ids[other]
                 taken.add(ids[other])
@@ -283,29 +292,53 @@ _GRID = 1e-4
 """Boxes count as shared if they round to the same of these steps: what the service gives back is not exact."""
 _SHIFTS = (0.0, 0.33, 0.67)
 """In steps; what one grid parts, since it lies where rounding turns, another does not."""
-_MOST_ALIKE = 1000
-"""Images with one and the same region that are looked at: some sets have a box over the whole of every image."""
+_MOST_PAIRS = 2**21
+"""Pairs of images with a shared region that are counted. Those that many images have, as a box over the whole of every
+image, tell least and are left out first."""
 
 
-def _alike(wanted: Batches, group: NDArray[np.int64], present: Present, shift: float) -> list[tuple[int, int]]:
-    """Groups of images here and images in the project that share regions; those that share most first."""
-    images_with: dict[bytes, list[int]] = {}
-    for key, image in zip(_keys(present.regions, shift), present.regions.image.tolist(), strict=True):
-        images_with.setdefault(key, []).append(image)
-    mine = group[wanted.regions.image].tolist()
-    shared = Counter(
-        (one, other)
-        for key, one in zip(_keys(present.codes(wanted), shift), mine, strict=True)
-        for other in images_with.get(key, ())[:_MOST_ALIKE]
-    )
-    return [pair for pair, _ in shared.most_common()]
+def _with_the_same_regions(mine: Codes, theirs: Codes, my_keys: Keys, their_keys: Keys) -> Iterator[tuple[int, int]]:
+    """Images here and images in the project that have the same regions, and no others; none twice."""
+    there: dict[bytes, deque[int]] = {}
+    for image, regions in _sets(theirs, their_keys):
+        there.setdefault(regions, deque()).append(image)
+    for image, regions in _sets(mine, my_keys):
+        if others := there.get(regions):
+            yield image, others.popleft()
 
 
-def _keys(regions: Columns, shift: float) -> list[bytes]:
-    """Tag and rounded box of each region, as bytes that are equal if they are."""
-    keys = np.empty((len(regions.tag), 5), np.int32)
-    keys[:, 0], keys[:, 1:] = regions.tag, np.rint(regions.box / _GRID + shift)
-    return [key.tobytes() for key in keys]
+def _sets(image: Codes, keys: Keys) -> Iterator[tuple[int, bytes]]:
+    """The regions of each image, in one order, as bytes."""
+    order = np.lexsort((keys, image))
+    image, keys = image[order], keys[order]
+    starts = np.flatnonzero(np.diff(image, prepend=-1)).tolist()
+    for start, end in pairwise([*starts, len(image)]):
+        yield int(image[start]), keys[start:end].tobytes()
+
+
+def _sharing_most(mine: Codes, theirs: Codes, my_keys: Keys, their_keys: Keys) -> Iterator[tuple[int, int]]:
+    """Images here and images in the project that share regions; those that share most first."""
+    order = np.argsort(their_keys, kind="stable")
+    their_keys, theirs = their_keys[order], theirs[order]
+    low = np.searchsorted(their_keys, my_keys)
+    counts = np.searchsorted(their_keys, my_keys, side="right") - low
+    rarest = np.argsort(counts, kind="stable")
+    rows = rarest[: np.searchsorted(counts[rarest].cumsum(), _MOST_PAIRS, side="right")]
+    counts = counts[rows]
+    nth = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
+    others = theirs[np.repeat(low[rows], counts) + nth]
+    pairs, shared = np.unique(np.repeat(mine[rows], counts).astype(np.int64) << 32 | others, return_counts=True)
+    for pair in pairs[np.argsort(-shared, kind="stable")].tolist():
+        yield pair >> 32, pair & 0xFFFF_FFFF
+
+
+def _keys(mine: Columns, theirs: Columns, shift: float) -> tuple[Keys, Keys]:
+    """Tag and rounded box of each region as one number, which is the same on both sides if they are."""
+    rows = np.empty((len(mine.tag) + len(theirs.tag), 5), np.int32)
+    rows[:, 0] = np.concatenate([mine.tag, theirs.tag])
+    rows[:, 1:] = np.rint(np.concatenate([mine.box, theirs.box]) / _GRID + shift)
+    numbers = np.unique(rows.view("V20").ravel(), return_inverse=True)[1].astype(np.int32)
+    return numbers[: len(mine.tag)], numbers[len(mine.tag) :]
 
 
 def _same_pictures(paths: Sequence[str]) -> NDArray[np.int64]:

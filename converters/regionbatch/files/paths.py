@@ -5,6 +5,7 @@ The words of roles and splits come from 140 public datasets; a folder's key is w
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from functools import lru_cache
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from os import PathLike
 
 IMAGE_EXTENSIONS = frozenset(
     (
@@ -37,6 +39,7 @@ _SPLIT_WORD = re.compile(r"(train|training|val|valid|validation|dev|test|testing
 _SAME_SPLIT = {"training": "train", "valid": "val", "validation": "val", "dev": "val", "testing": "test"}
 _BETWEEN_WORDS = re.compile(r"[-_ .]+")
 _DRIVE = re.compile(r"[A-Za-z]:")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):[/\\]")
 
 
 class SplitWords(NamedTuple):
@@ -112,6 +115,16 @@ def base_name(path: str) -> str:
     """Return the last part of a path in a file, as `path_parts` has it; empty: there is none."""
     base = path.replace("\\", "/").rpartition("/")[2]
     return base if base not in ("", ".", "..") else (path_parts(path) or [""])[-1]
+
+
+def scheme_of(path: str | PathLike[str]) -> str:
+    r"""Return the scheme of an address, also after `pathlib` made one slash of two; empty for a path on this machine.
+
+    >>> scheme_of("s3://bucket/set"), scheme_of("C:\\sets")
+    ('s3', '')
+    """
+    found = _SCHEME.match(os.fspath(path))
+    return found[1] if found else ""
 
 
 def path_suffixes(path: str) -> Iterator[str]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
     Endpoint = Callable[[Request], Awaitable[Response]]
     Work = Callable[[Operations, Call], Answer]
+
+LOOPBACK = ("127.0.0.1", "localhost")
+"""The names of this machine that a call may be addressed to."""
 
 PROJECT = "/projects/{projectId}"
 OPERATIONS = {
@@ -79,6 +84,8 @@ class Api:
                 if name not in missing
             ],
             exception_handlers={HTTPException: _no_such_call},
+            # A web page whose name leads to this machine is not let in (DNS rebinding).
+            middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK, www_redirect=False)],
         )
         self.app.router.redirect_slashes = False
 
@@ -109,13 +116,17 @@ class Api:
             content_type=request.headers.get("content-type", ""),
             fault=fault,
         )
+        # In a thread: a large body would keep all other calls waiting while it is read.
+        response = await asyncio.to_thread(self._work, work, call)
+        return await broken.after(fault, self.faults, response)
+
+    def _work(self, work: Work, call: Call) -> Response:
         try:
             with self._store.transaction():
                 answer = work(self._operations, call)
-            response = _json(answer.content, answer.status)
+            return _json(answer.content, answer.status)
         except RefusedError as refused:
-            response = self._refusal(refused)
-        return await broken.after(fault, self.faults, response)
+            return self._refusal(refused)
 
     def _admit(self, request: Request) -> None:
         """Gate of keys and rates: a bucket that holds a second's calls."""

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 ANY_KEY = "local"
 HOST = "127.0.0.1"
+_SLICE = 0.5
+"""Seconds of a wait: one without end cannot be interrupted on Windows."""
 
 
 class LocalService:
@@ -102,18 +104,19 @@ class LocalService:
     def start(self) -> None:
         """Start answering; returns when the service does."""
         self._thread.start()
-        self._server.ready.wait()
+        while self._thread.is_alive() and not self._server.ready.wait(_SLICE):
+            pass
 
     def stop(self) -> None:
         """Finish the calls under way (for a second at most), then close port and database."""
         self._server.should_exit = True
-        self._thread.join()
+        self.wait()
         self._store.close()
 
     def wait(self) -> None:
         """Wait until the service ends, or Ctrl-C."""
         while self._thread.is_alive():
-            self._thread.join(timeout=0.5)  # a join without end cannot be interrupted on Windows
+            self._thread.join(_SLICE)
 
     def __enter__(self) -> Self:
         """Start."""
@@ -143,6 +146,8 @@ def run_service(
 def _open(database: Path | None) -> Store:
     try:
         return Store(database)
+    except OSError as error:
+        raise OptionError(f"{database}: cannot be opened: '{error.strerror}'. Choose another file.") from error
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN:
             raise OptionError(f"{database}: cannot be opened, got {str(error)!r}; check the folder") from error

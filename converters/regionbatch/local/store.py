@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from regionbatch.databases import SERVICE, is_foreign
+from regionbatch.databases import SERVICE, is_empty, is_foreign
 from regionbatch.local.contract import Image, ImageRegion, ImageRegionCreateResult, ImageTag, Tag
 
 if TYPE_CHECKING:
@@ -69,12 +69,13 @@ class Store:
 
     def __init__(self, path: Path | None = None) -> None:
         """Open or make the database; None keeps it in memory."""
+        empty = path is None or is_empty(path)
         self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
         self._lock = threading.Lock()
         try:
-            if is_foreign(self._db, SERVICE):
+            if is_foreign(self._db, SERVICE, empty=empty):
                 raise sqlite3.DatabaseError("the tables of something else")
-            self._db.executescript(f"{PRAGMAS} PRAGMA application_id = {SERVICE}; {SCHEMA}")
+            self._db.executescript(f"PRAGMA application_id = {SERVICE}; {PRAGMAS} {SCHEMA}")
         except sqlite3.Error:
             self._db.close()
             raise

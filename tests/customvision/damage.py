@@ -1,0 +1,157 @@
+"""Damaged journals: whatever is in the file, `JournalError` or an answer, never another exception, and soon.
+
+    python tests/customvision/damage.py --times 1000
+
+regionbatch must be importable: installed, or with PYTHONPATH=converters:cli.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from regionbatch.customvision import journal as module
+from regionbatch.customvision.journal import Journal, Stamp, Uploaded
+from regionbatch.errors import JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PROJECT = "project"
+LONGEST = 5.0
+"""Seconds that a journal of this size may take at most."""
+
+
+def make(path: Path, *, strict: bool) -> None:
+    """A journal of a killed run, whose log is next to it; without `strict`, its columns take any value."""
+    tables = module._TABLES
+    if not strict:
+        module._TABLES = tables.replace("STRICT", "").replace(" NOT NULL", "")
+    try:
+        with Journal(path, PROJECT) as journal:
+            stamps = {f"{number}/ä.jpg": Stamp(number, 2, 3, 4, bytes(32)) for number in range(60)}
+            journal.begin("a set", {})
+            journal.add_images({name: Uploaded(f"id {name}", stamp) for name, stamp in stamps.items()})
+            for number in range(40):
+                call = journal.before("CreateImageRegions", np.arange(64) + 64 * number)
+                if number % 8:
+                    journal.after(call, np.full(64, number % 5, np.int8))
+            killed = {name: path.with_name(name).read_bytes() for name in (path.name, f"{path.name}-wal")}
+    finally:
+        module._TABLES = tables
+    for name, content in killed.items():
+        path.with_name(name).write_bytes(content)
+
+
+def flip(content: bytearray, rng: random.Random) -> None:
+    for _ in range(rng.choice([1, 1, 3, 30])):
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+
+
+def overwrite(content: bytearray, rng: random.Random) -> None:
+    at, length = rng.randrange(len(content)), rng.choice([1, 8, 100, 4096])
+    content[at : at + length] = rng.choice([bytes(length), b"\xff" * length, rng.randbytes(length)])
+
+
+def cut(content: bytearray, rng: random.Random) -> None:
+    del content[rng.choice([rng.randrange(len(content)), rng.randrange(200)]) :]
+
+
+def exchange(content: bytearray, rng: random.Random) -> None:
+    one, other = (4096 * rng.randrange(max(1, len(content) // 4096)) for _ in range(2))
+    page = content[one : one + 4096]
+    content[one : one + 4096] = content[other : other + 4096]
+    content[other : other + len(page)] = page
+
+
+VALUES = ("NULL", "'text'", "x'ff'", "x''", "-1", "1e308", "9e999", "9223372036854775807", "zeroblob(100000)", "''")
+COLUMNS = {
+    "upload": ("key", "value"),
+    "images": ("name", "id", "size", "written", "changed", "inode", "digest", "former"),
+    "calls": ("number", "operation", "sent", "done", "rows", "outcomes"),
+}
+
+
+def put_values(path: Path, rng: random.Random) -> None:
+    """Put values where others should be, as no upload does."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for _ in range(rng.choice([1, 1, 3])):
+            table = rng.choice([*COLUMNS])
+            where = f"rowid = (SELECT rowid FROM {table} ORDER BY random() LIMIT 1)"
+            change = f"{rng.choice(COLUMNS[table])} = {rng.choice(VALUES)}"
+            try:
+                db.execute(f"UPDATE OR IGNORE {table} SET {change} WHERE {where}")
+            except sqlite3.Error:
+                continue
+
+
+BYTES: tuple[Callable[[bytearray, random.Random], None], ...] = (flip, overwrite, cut, exchange)
+
+
+def use(path: Path, *, read_only: bool) -> None:
+    """Do with a journal what an upload does."""
+    with Journal(path, PROJECT, read_only=read_only) as journal:
+        journal.images()
+        journal.names()
+        journal.unfinished()
+        list(journal.outcomes())
+        journal.is_of("a set")
+        if not read_only:
+            journal.begin("another set", {"a.jpg": "1"})
+            journal.add_images({"a.jpg": Uploaded("1", Stamp(1, 2, 3, 4, b""))})
+            journal.after(journal.before("CreateImageRegions", np.arange(3)), np.ones(3, np.int8))
+            journal.images()
+
+
+def damaged(folder: Path, seed: int) -> str:
+    """Damage a journal, and use it as a dry run and as an upload do; what came of it."""
+    rng = random.Random(seed)
+    path = folder / f"{seed}.sqlite"
+    make(path, strict=rng.random() < 0.5)
+    kind = rng.randrange(len(BYTES) + 2)
+    if kind < len(BYTES):
+        victim = path.with_name(path.name + rng.choice(["", "", "-wal"]))
+        content = bytearray(victim.read_bytes())
+        if rng.random() < 0.5 and victim == path:  # all of it in one file, as after a run that ended
+            with closing(sqlite3.connect(path)) as db:
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            content = bytearray(path.read_bytes())
+        BYTES[kind](content, rng)
+        victim.write_bytes(content)
+    else:
+        put_values(path, rng)
+    said = []
+    for read_only in (True, False):
+        begun = time.monotonic()
+        try:
+            use(path, read_only=read_only)
+            said.append("used")
+        except JournalError:
+            said.append("refused")
+        assert time.monotonic() - begun < LONGEST
+    return " and ".join(said)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=int, default=1000)
+    times = parser.parse_args().times
+    with tempfile.TemporaryDirectory() as folder:
+        seen = Counter(damaged(Path(folder), seed) for seed in range(times))
+    print(f"{times} damaged journals, as a dry run and as an upload use them: {dict(seen.most_common())}")
+
+
+if __name__ == "__main__":
+    main()
