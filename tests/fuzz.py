@@ -73,6 +73,7 @@ DOORS: dict[str, list[Door]] = {
     "voc": [
         Door("Annotations/a.xml", {}, {"Annotations/b.xml": VOC}),
         Door("Annotations/a.xml", {"voc_origin": "1", "drop": ("difficult", "truncated")}),
+        Door("Annotations/a.xml", {"voc_boxes": "normalised", "bbox_format": "ltwh", "voc_angles": "degrees"}),
         Door("ImageSets/Main/train.txt", {"split": "train"}, {"Annotations/a.xml": VOC, "Annotations/b.xml": VOC}),
     ],
     "yolo": [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -388,7 +388,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, folder: Path, files: list[str], nam
         looked_at += 1
         put(self, *given)  # type: ignore[arg-type]
 
-    def count_find(self: image_index.Group, *given: str) -> tuple[int, list[int]]:
+    def count_find(self: image_index.Group, *given: Any) -> tuple[int, list[int]]:
         nonlocal looked_at
         looked_at += len(self.images)
         return find(self, *given)

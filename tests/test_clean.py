@@ -42,7 +42,11 @@ if TYPE_CHECKING:
     from regionbatch.findings import Account
 
 WRITERS: dict[str, Callable[[Path, list[Box]], Path]] = {"coco": write_coco, "voc": write_voc, "yolo": write_yolo}
-OPTIONS: dict[str, dict[str, Any]] = {"coco": {"coco_boxes": "pixels"}, "voc": {"voc_origin": "0"}, "yolo": {}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "coco": {"coco_boxes": "pixels"},
+    "voc": {"voc_boxes": "pixels", "voc_origin": "0"},
+    "yolo": {},
+}
 GOOD: dict[str, tuple[float, ...]] = {
     "coco": (20, 10, 80, 60),
     "voc": (20, 10, 100, 70),
@@ -70,8 +74,11 @@ CASES = {
     "coco more than noise": Case("coco", (150, 10, 50.001, 50), "clipped", (0.75, 0.1, 0.25, 0.5)),
     "coco over the right edge": Case("coco", (150, 10, 100, 50), "clipped", (0.75, 0.1, 0.25, 0.5)),
     "coco over the left edge": Case("coco", (-20, 10, 60, 50), "clipped", (0, 0.1, 0.2, 0.5)),
-    "coco over top and bottom": Case("coco", (20, -5, 80, 1000), "clipped", (0.1, 0, 0.4, 1)),
-    "coco huge": Case("coco", (0, 0, 1e308, 50), "clipped", (0, 0, 1, 0.5)),
+    "coco over top and bottom": Case("coco", (20, -5, 80, 110), "clipped", (0.1, 0, 0.4, 1)),
+    "coco half outside": Case("coco", (-40, 10, 80, 50), "clipped", (0, 0.1, 0.2, 0.5)),
+    "coco more than half outside": Case("coco", (-40, 10, 79, 50), "mostly_outside", (0, 0.1, 0.195, 0.5)),
+    "coco more than half outside by both sides": Case("coco", (-20, -20, 60, 60), "mostly_outside", (0, 0, 0.2, 0.4)),
+    "coco huge": Case("coco", (0, 0, 1e308, 50), "mostly_outside", (0, 0, 1, 0.5)),
     "coco outside": Case("coco", (300, 10, 20, 20), "empty_box"),
     "coco outside on the left": Case("coco", (-50, 10, 20, 20), "empty_box"),
     "coco begins where the image ends": Case("coco", (200, 10, 20, 20), "empty_box"),
@@ -94,6 +101,7 @@ CASES = {
     "voc corners swapped": Case("voc", (100, 70, 20, 10), "reordered", (0.1, 0.1, 0.4, 0.6)),
     "voc left and right swapped": Case("voc", (100, 10, 20, 70), "reordered", (0.1, 0.1, 0.4, 0.6)),
     "voc over the edge": Case("voc", (-1, 10, 100, 101), "clipped", (0, 0.1, 0.5, 0.9)),
+    "voc a digit too many": Case("voc", (20, 10, 1000, 70), "mostly_outside", (0.1, 0.1, 0.9, 0.6)),
     "voc no width": Case("voc", (20, 10, 20, 70), "empty_box"),
     "voc outside": Case("voc", (220, 10, 240, 70), "empty_box"),
     "voc NaN": Case("voc", ("nan", 10, 240, 70), "not_a_box"),
@@ -102,6 +110,7 @@ CASES = {
     "yolo inside": Case("yolo", (0.3, 0.4, 0.4, 0.6), "", (0.1, 0.1, 0.4, 0.6)),
     "yolo rounding noise at the edge": Case("yolo", (0.75, 0.5, 0.500001, 0.5), "", (0.4999995, 0.25, 0.5000005, 0.5)),
     "yolo over the edge": Case("yolo", (0.9, 0.5, 0.4, 0.5), "clipped", (0.7, 0.25, 0.3, 0.5)),
+    "yolo mostly outside": Case("yolo", (1.1, 0.5, 0.4, 0.5), "mostly_outside", (0.9, 0.25, 0.1, 0.5)),
     "yolo outside": Case("yolo", (1.5, 0.5, 0.4, 0.5), "empty_box"),
     "yolo no height": Case("yolo", (0.5, 0.5, 0.4, 0), "empty_box"),
     "yolo negative width": Case("yolo", (0.5, 0.5, -0.4, 0.5), "negative_size"),
@@ -192,6 +201,19 @@ def test_class_names_are_trimmed_composed_and_merged(tmp_path: Path) -> None:
     assert dataset.tags == ["cat", "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "猫"]
     counts = dataset.findings.counts()
     assert (counts["tag_renamed"], counts["tag_merged"], counts["duplicate"]) == (2, 1, 1)
+
+
+def test_classes_that_may_be_one_are_counted(tmp_path: Path) -> None:
+    names = ["rbc", "RBC", "rbc", "wbc", "Rbc", "rbc"]
+    rows: list[Box] = [("a.jpg", name, (number, 10, 80, 60)) for number, name in enumerate(names)]
+    write_coco(tmp_path, rows, tags=["WBC"])
+    dataset = rb.read(tmp_path, coco_boxes="pixels")
+    [finding] = dataset.findings.first("similar_tags")
+    assert (finding.place, finding.value, finding.severity) == ("rbc", "rbc: 3, RBC: 1, Rbc: 1", "warning")
+    assert len(dataset) == 6, "they stay what they are"
+    with raises_mentioning(StrictError, "similar_tags", "--map"):
+        rb.read(tmp_path, coco_boxes="pixels", strict=True)
+    rb.read(tmp_path, coco_boxes="pixels", strict=True, only=["rbc", "wbc"])
 
 
 def test_a_class_without_a_name_is_unknown(tmp_path: Path) -> None:
@@ -357,6 +379,58 @@ def test_a_mark_that_does_not_exist_is_an_option_error(tmp_path: Path) -> None:
         rb.read(tmp_path, drop=["blurred"])
 
 
+@pytest.mark.parametrize("form", WRITERS)
+def test_what_is_cut_off_is_told_as_a_share(tmp_path: Path, form: str) -> None:
+    numbers = {"coco": (180, 10, 80, 60), "voc": (180, 10, 260, 70), "yolo": (1.1, 0.4, 0.4, 0.6)}[form]
+    WRITERS[form](tmp_path, [("a.jpg", "cat", numbers), ("b.jpg", "cat", GOOD[form])])
+    dataset = rb.read(tmp_path, **OPTIONS[form])
+    [finding] = dataset.findings.first("mostly_outside")
+    assert finding.value == f"{' '.join(map(str, numbers))} (75 % outside)"
+    assert finding.severity == "warning"
+    assert dataset.findings.doubtful() == {"mostly_outside": 1}
+    with raises_mentioning(StrictError, "mostly_outside", finding.place):
+        rb.read(tmp_path, **OPTIONS[form], strict=True)
+
+
+SHARES = {
+    "<0.1 %": (150, 50.01, "clipped"),
+    "1.2 %": (101.2, 100, "clipped"),
+    ">99.9 %": (-99.97, 100, "mostly_outside"),
+}
+
+
+@pytest.mark.parametrize("shown", SHARES)
+def test_a_share_is_never_rounded_to_nothing_or_all(tmp_path: Path, shown: str) -> None:
+    left, width, code = SHARES[shown]
+    dataset = rb.read(write_coco(tmp_path, [("a.jpg", "cat", (left, 10, width, 50))]))
+    [finding] = dataset.findings.first(code)
+    assert f"({shown} outside)" in finding.value
+
+
+def test_boxes_that_are_cut_too_much_are_left_out_if_asked(tmp_path: Path) -> None:
+    shares = {0.2: (120, 10, 100, 50), 0.6: (160, 10, 100, 50), 1: (210, 10, 100, 50)}
+    write_coco(tmp_path, [("a.jpg", "cat", numbers) for numbers in shares.values()])
+    for most, expected in {
+        0: {"empty_box": 1, "left_out": 2},
+        0.2: {"empty_box": 1, "left_out": 1},
+        0.5: {"empty_box": 1, "left_out": 1},
+        "0.6": {"empty_box": 1},
+        1: {"empty_box": 1},
+        None: {"empty_box": 1},
+    }.items():
+        ledger = rb.read(tmp_path, max_clip=most).ledger  # type: ignore[arg-type]
+        assert dict(ledger.dropped) == expected, most
+        assert ledger.lost == 1, "what was asked for is no loss; a box outside the image is"
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, math.nan, math.inf, "x", "", "0,5", "50%", True, [0.5]])
+def test_a_share_that_is_none_is_an_option_error(tmp_path: Path, share: Any) -> None:
+    write_coco(tmp_path, [("a.jpg", "cat", GOOD["coco"])])
+    with pytest.raises(OptionError) as caught:
+        rb.read(tmp_path, max_clip=share)
+    assert caught.value.option == "max_clip"
+
+
 STRICT = {
     "a dropped box": ((20, 10, 0, 5), "empty_box"),
     "an adjusted box": ((-20, 10, 60, 5), "clipped"),
@@ -473,6 +547,7 @@ def test_yolo_ledger_adds_up(rows: list[tuple[str, str, tuple[object, ...]]]) ->
     with tempfile.TemporaryDirectory() as folder:
         write_yolo(Path(folder), [], images=["a.jpg", "b.jpg", "c.jpg"], tags=["cat", "dog"])
         for image, number, numbers in rows:
+            (Path(folder) / image).touch()  # a text file without an image may be something else
             with (Path(folder) / image).with_suffix(".txt").open("a", encoding="utf-8") as file:
                 file.write(" ".join([number, *map(str, numbers)]) + "\n")
         try:
@@ -519,7 +594,7 @@ def test_voc_ledger_adds_up(objects: list[tuple[str, str, list[Any]]]) -> None:
             (Path(folder) / image).with_suffix(".xml").write_text(
                 f"<annotation><filename>{image}</filename>{size}{text}</annotation>", encoding="utf-8"
             )
-        assert_account(rb.read(folder), boxes, 3)
+        assert_account(rb.read(folder, voc_boxes="pixels"), boxes, 3)
 
 
 # --- a reader that counts wrong

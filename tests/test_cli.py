@@ -16,6 +16,7 @@ import pytest
 
 import regionbatch as rb
 from helpers import (
+    ROOT,
     Box,
     Result,
     command,
@@ -26,7 +27,9 @@ from helpers import (
     write_coco,
     write_id_files,
     write_json,
+    write_voc,
 )
+from regionbatch.cases import Case
 from regionbatch_cli.main import commands
 
 if TYPE_CHECKING:
@@ -66,6 +69,19 @@ def place(tmp_path: Path) -> Place:
 def lossy(tmp_path: Path) -> Place:
     """One good box, one clipped, one dropped."""
     return Place(tmp_path, GOOD, CLIPPED, EMPTY)
+
+
+def test_what_is_cut_too_much_is_left_out_as_asked(place: Place, tmp_path: Path) -> None:
+    data = write_coco(tmp_path / "d", [GOOD, ("b.jpg", "big cat", (150, 10, 900, 60))])
+    told = command("inspect", data)
+    assert told.status == 0
+    assert mentions(told.stdout, "mostly_outside", "94.4 % outside", "--max-clip")
+    inspect: list[str | Path] = ["inspect", data]
+    for words in (inspect, ["convert", data, "-o", tmp_path / "o", *place.ids]):
+        assert command(*words, "--strict").status == 1
+        run = command(*words, "--max-clip", "0.5", "--strict", "--json")
+        assert run.status == 0, "what was asked for is no loss"
+        assert run.json["boxes"]["dropped"] == {"left_out": 1}
 
 
 def test_what_was_left_out_as_asked_is_told_too(lossy: Place) -> None:
@@ -125,6 +141,14 @@ def test_inspect_tells_what_is_there(lossy: Place) -> None:
     assert mentions(run.stdout, "coco", "猫", "big cat", "clipped", "empty_box", "instances 1.json: annotation 3")
     assert re.search(r"\b3\b.*\b1\b.*\b1\b.*\b1\b", run.stdout), "what became of the boxes"
     assert sorted(path.name for path in lossy.data.iterdir()) == ["instances 1.json"], "it changes nothing"
+
+
+def test_inspect_shows_no_more_classes_and_splits_than_somebody_reads(tmp_path: Path) -> None:
+    categories = [{"id": number, "name": f"class {number}"} for number in range(1003)]
+    (tmp_path / "a.json").write_text(json.dumps({"images": [], "annotations": [], "categories": categories}), "utf-8")
+    shown = command("inspect", tmp_path).stdout
+    assert mentions(shown, "class 999", "3 more")
+    assert "class 1000" not in shown
 
 
 def test_convert_writes_what_the_library_makes(place: Place) -> None:
@@ -198,7 +222,8 @@ def test_formats() -> None:
     assert {"coco", "voc", "yolo"} <= set(listed)
     for name, one in listed.items():
         assert mentions(run.stdout, name, *one["options"])
-    assert listed["voc"]["options"] == ["split", "image_dir", "voc_origin"]
+    own = ["voc_boxes", "voc_origin", "voc_angles", "bbox_format"]
+    assert listed["voc"]["options"] == ["split", "image_dir", "encoding", *own]
 
 
 def test_payloads_on_standard_output_are_alone_there(place: Place) -> None:
@@ -254,6 +279,60 @@ def test_classes_are_renamed(place: Place) -> None:
     assert run.status == 0
     entries = json.loads(place.written()["batch-00001.json"])["regions"]
     assert [entry["tagId"] for entry in entries] == [ids_of(["cat"])["cat"], ids_of(["Big"])["Big"]]
+
+
+NOT_READ = {
+    "coco/sibling-of-other-images": 3,
+    "coco/sibling-of-other-boxes": 3,
+    "coco/sibling-of-other-images-as-asked": 0,
+    "coco/labelme-beside-coco": 3,
+    "coco/split-of-detections": 3,
+    "coco/instances-beside-captions-and-keypoints": 0,
+    "voc/cut-off-beside-annotations": 3,
+    "voc/xml-beside-annotations": 3,
+    "voc/image-sets-one-split": 0,
+    "vott/several-kinds": 0,
+    "vott/several-kinds-of-other-images": 3,
+    "yolo/unlisted-label": 3,
+    "yolo/list-that-leaves-out": 3,
+    "yolo/stale-labels-and-predictions": 3,
+    "yolo/one-split": 0,
+}
+
+
+@pytest.mark.parametrize(("case", "status"), NOT_READ.items(), ids=NOT_READ)
+def test_boxes_that_are_not_read_end_in_status_3(case: str, status: int) -> None:
+    """Unless somebody asked for a part of the dataset, or another file has them."""
+    found = Case(ROOT / "fixtures" / case, case)
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in found.expected.get("options", {}).items()]
+    run = command("inspect", found.input, *options)
+    assert run.status == status
+    assert ("(dropped)" in run.stdout) == bool(status)
+
+
+@posix
+def test_a_folder_of_labels_elsewhere_is_lost(tmp_path: Path) -> None:
+    """A link that leads out of the dataset is not followed, and nobody knows what is behind it."""
+    data, away = tmp_path / "data", tmp_path / "away"
+    write_voc(data / "train" / "Annotations", [("a.jpg", "cat", (1, 2, 30, 40))])
+    write_voc(away, [("b.jpg", "cat", (1, 2, 30, 40))])
+    (data / "images").symlink_to(away)
+    assert command("inspect", data).status == 0, "images may be anywhere"
+    (data / "val").mkdir()
+    (data / "val" / "Annotations").symlink_to(away)
+    run = command("inspect", data)
+    assert (run.status, mentions(run.stdout, "unreadable_file", "val/Annotations")) == (3, True)
+
+
+def test_a_map_settles_classes_that_may_be_one(tmp_path: Path) -> None:
+    data = write_coco(tmp_path / "d", [("a.jpg", "rbc", (1, 2, 30, 4)), ("a.jpg", "RBC", (50, 2, 30, 4))])
+    ids = write_id_files(tmp_path, rb.read(data))
+    refused = command("convert", data, "-o", tmp_path / "no", *ids, "--strict")
+    assert (refused.status, mentions(refused.stderr, "similar_tags", "rbc: 1, RBC: 1")) == (1, True)
+    assert not (tmp_path / "no").exists()
+    for words in (["rbc=RBC"], ["rbc=rbc"]):
+        run = command("convert", data, "-o", tmp_path / words[0], *ids, "--strict", "--map", *words)
+        assert (run.status, "similar_tags" in run.stdout) == (0, False)
 
 
 def test_what_has_no_id_can_be_left_out(place: Place) -> None:
@@ -316,6 +395,9 @@ MISTAKES: dict[str, tuple[str, int, list[str]]] = {
     "no such folder of pictures": ("inspect {data} --image-dir {here}/none", 2, ["--image-dir", "none"]),
     "no such mark": ("inspect {data} --drop blurred", 2, ["--drop", "blurred", "crowd"]),
     "no such class": ("inspect {data} --only dog", 2, ["--only", "dog", "猫", "big cat"]),
+    "no share": ("inspect {data} --max-clip 2", 2, ["--max-clip", "2"]),
+    "a share in words": ("convert {data} -o {out} {ids} --max-clip half", 2, ["--max-clip", "half"]),
+    "a share of a local upload": ("upload {data} --local --max-clip=-1", 2, ["--max-clip", "-1"]),
     "no such choice": ("inspect {data} --coco-boxes inches", 2, ["--coco-boxes", "inches", "auto", "pixels"]),
     "no such option": ("inspect {data} --colour", 2, ["--colour"]),
     "an option of a plugin without a value": ("inspect {data} -O colour", 2, ["--option", "NAME=VALUE", "colour"]),

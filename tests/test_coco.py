@@ -91,6 +91,62 @@ def test_findings_show_what_stands_there(tmp_path: Path, record: dict[str, Any],
     assert not len(dataset)
 
 
+UNCERTAIN = """
+angle-next-to-a-box corners-at-the-edge corners-from-0-to-1 ids-in-odd-digits ids-that-are-not-exact
+names-that-are-not-text names-with-control-characters repeated-keys rotation-in-attributes
+rotation-of-unknown-unit rotation-that-contradicts-the-polygon rotation-that-is-not-a-number rotation-without-a-size
+widths-and-heights-declared-as-corners-without-areas
+"""
+CERTAIN = "areas-of-masks bbox-mode-of-corners bbox-mode-of-widths-and-heights corners-read-as-asked"
+
+
+@pytest.mark.parametrize("name", [*UNCERTAIN.split(), *CERTAIN.split()])
+def test_strict_mode_fails_on_what_is_not_certain(name: str) -> None:
+    path = ROOT / "fixtures" / "coco" / name / "input"
+    if name in CERTAIN.split():
+        assert len(rb.read(path, strict=True, bbox_format="ltrb" if name == "corners-read-as-asked" else "auto"))
+    else:
+        with pytest.raises(rb.StrictError):
+            rb.read(path, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("more", "mode"),
+    [({"bbox_mode": 0}, "ltrb"), ({"bbox_mode": np.int64(0)}, "ltrb"), ({"bbox_mode": "XYXY_ABS"}, "ltrb")],
+)
+def test_a_loaded_coco_declares_its_order(more: dict[str, Any], mode: str) -> None:
+    dataset = loaded(coco({**RECORD, "bbox": [20, 10, 60, 40], **more}))
+    assert boxes_of(dataset) == [BOX]
+    assert dataset.decisions["bbox_format"].startswith(mode)
+
+
+def test_corners_of_a_loaded_coco_are_found() -> None:
+    with pytest.raises(rb.AmbiguousDatasetError) as error:
+        loaded(coco({**RECORD, "bbox": [20, 10, 60, 40], "area": np.float32(1200)}))
+    assert error.value.option == "bbox_format"
+
+
+@pytest.mark.parametrize(("corners", "error"), [(0, False), (1, False), (2, False), (3, True), (200, True)], ids=str)
+def test_a_few_corners_among_many_boxes_are_doubtful(*, corners: int, error: bool) -> None:
+    records = [
+        {**RECORD, "id": row, "bbox": [5, 5, 60, 40 + row / 100], "area": 60 * (40 + row / 100)} for row in range(200)
+    ]
+    for row in range(corners):
+        records[row] = {**RECORD, "id": row, "bbox": [10, 10, 60, 50 + row / 100], "area": 2000 + row / 2}
+    if error:
+        with pytest.raises(rb.AmbiguousDatasetError):
+            loaded(coco(*records))
+    else:
+        assert loaded(coco(*records)).findings.doubtful() == ({"doubtful_decision": 1} if corners else {})
+
+
+@pytest.mark.parametrize("name", [1.1, float("nan"), True, ["a"], {"a": 1}])
+def test_a_loaded_name_that_is_not_text_is_no_name(name: object) -> None:
+    """Of a number with a fraction it is not known how it was written."""
+    dataset = loaded(coco(RECORD, categories=[{"id": 1, "name": name}]))
+    assert dataset.ledger.dropped == {"unknown_class": 1}
+
+
 @pytest.mark.parametrize("wanted", ["b.json", "deep/b.json", "ABSOLUTE", "RELATIVE"])
 def test_a_json_is_chosen_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
     write(tmp_path / "set" / "a.json", coco())

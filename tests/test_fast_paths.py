@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 import regionbatch as rb
 from helpers import ROOT, always_helped, id_of
 from regionbatch import association, boxes, ids, payload
-from regionbatch.files import image_index, text
+from regionbatch.files import image_index
 from regionbatch.readers.coco import jsonpieces
 from regionbatch.readers.coco.reader import CocoReader
 from regionbatch.readers.voc.reader import VocReader
-from regionbatch.readers.yolo import rows as yolo_rows
+from regionbatch.readers.yolo import tables as yolo_tables
 from regionbatch.readers.yolo.reader import YoloReader
 from regionbatch.testing import cases_in
 
@@ -41,7 +41,7 @@ READERS: dict[str, Reader] = {"coco": CocoReader(), "voc": VocReader(), "yolo": 
 
 def plain_records(patch: pytest.MonkeyPatch) -> None:
     """JSON records as Python's own parser gives them, never typed."""
-    patch.setattr(jsonpieces, "_typed", lambda _decode, _buffer, _end: None)
+    patch.setattr(jsonpieces, "typed_records", lambda *_: None)
 
 
 def pieces_of_64_bytes(patch: pytest.MonkeyPatch) -> None:
@@ -51,12 +51,12 @@ def pieces_of_64_bytes(patch: pytest.MonkeyPatch) -> None:
 
 def line_by_line(patch: pytest.MonkeyPatch) -> None:
     """Label files line by line, never many at once."""
-    patch.setattr(yolo_rows, "_plain_numbers", lambda _texts: None)
+    patch.setattr(yolo_tables, "_plain_numbers", lambda _texts: None)
 
 
 def file_by_file(patch: pytest.MonkeyPatch) -> None:
     """Each label file by itself."""
-    patch.setattr(yolo_rows, "_BLOCK", 1)
+    patch.setattr(yolo_tables, "_BLOCK", 1)
 
 
 def image_by_image(patch: pytest.MonkeyPatch) -> None:
@@ -189,8 +189,7 @@ def test_yolo_opens_no_picture() -> None:
 
 def test_bad_label_files_are_told_wherever_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Too large ones, one of them that of two pictures, and others that are no UTF-8: in any block, in both halves."""
-    monkeypatch.setattr(text, "LARGEST_LABEL_FILE", 2**20)
-    row, odd, large = b"0 0.5 0.5 0.25 0.25\n", b"0 0.5 0.5 0.25 0.25 \xe4\n", b"0" * 2**21
+    row, odd, large = b"0 0.5 0.5 0.25 0.25\n", b"0 0.5 0.5 0.25 0.25 \xe4\n", b"0" * (yolo_tables.LARGEST_FILE + 1)
     files = {"a": row, "b": odd, "c": large, "d": row, "e": row, "f": odd, "g": large, "h": row}
     (tmp_path / "classes.txt").write_text("cat\n", encoding="utf-8")
     for name, content in files.items():

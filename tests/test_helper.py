@@ -15,6 +15,7 @@ import regionbatch as rb
 from helpers import ROOT, always_helped, process, raises_mentioning, write_coco
 from regionbatch.readers import helper
 from regionbatch.readers.coco import jsonpieces
+from regionbatch.readers.coco.jsontext import document
 from regionbatch.readers.coco.records import WANTED
 from regionbatch.readers.helper import Helper
 
@@ -239,8 +240,8 @@ def test_a_file_that_was_replaced_meanwhile_is_not_mixed_with_the_old_one(tmp_pa
     path = write_coco(tmp_path, [("a.jpg", "cat", (1, 2, 3, 4)), ("a.jpg", "cat", (5, 6, 7, 8))]) / "annotations.json"
     text = path.read_text(encoding="utf-8")
     at = text.index("}, {", text.index('"annotations"')) + 3
-    with jsonpieces.document(path) as opened:
-        state = jsonpieces._state(opened[0])
+    with document(path) as opened:
+        state = opened.state
     call = (path, state, "annotations", WANTED["annotations"], at, 1000)
     assert [piece.records for piece in jsonpieces._from_middle(*call)] == [1]
     path.write_text(text + " ", encoding="utf-8")

@@ -132,12 +132,12 @@ def test_the_library_never_imports_the_command() -> None:
 
 
 LAYERS = (
-    {"boxes", "codes", "databases", "errors", "installed", "options"},
+    {"boxes", "codes", "databases", "errors", "installed", "normal_form", "options"},
     {"csvrows", "findings", "limits"},
-    {"dataset", "files"},
-    {"readers"},
+    {"dataset", "files", "similar"},
+    {"readers", "unknown_formats"},
     {"association", "image_candidates", "image_names", "image_sizes", "matches", "plugins"},
-    {"image_reports", "image_scope"},
+    {"image_reports", "image_scope", "swapped_axes"},
     {"image_table"},
     {"clean"},
     {"reading"},
@@ -201,7 +201,7 @@ def test_what_a_module_never_imports(module: str, never: str) -> None:
             assert not f"{imported}.".startswith(prefix), f"{name} imports {imported}"
 
 
-SHARED_BY_READERS = ("readers.helper", "readers.builder", "readers.safe_xml", "readers.xml_start")
+SHARED_BY_READERS = ("readers.helper", "readers.builder", "readers.safe_xml", "readers.units", "readers.xml_start")
 
 
 @pytest.mark.parametrize("format", ["coco", "voc", "yolo", "cvat", "vott"])

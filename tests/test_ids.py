@@ -12,7 +12,9 @@ import pytest
 
 import regionbatch as rb
 from helpers import id_of, raises_mentioning, write_coco
-from regionbatch.errors import ResolveError
+from regionbatch.batching import Batch, Entry
+from regionbatch.errors import OptionError, ResolveError
+from regionbatch.ids import collect_ids
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,6 +75,7 @@ FORMS: dict[str, tuple[str, str]] = {
     "JSON with a byte-order mark": ("ids.json", "\ufeff" + json.dumps(WANTED)),
     "capital letters": ("ids.json", json.dumps({name: id_.upper() for name, id_ in WANTED.items()})),
     "braces and no hyphens": ("ids.json", json.dumps({"cat": f"{{{CAT}}}", "dog": DOG.replace("-", "")})),
+    "blanks around": ("ids.json", json.dumps({"cat": f" {CAT}\n", "dog": f"\t{DOG}"})),
     "as URNs": ("ids.csv", f"cat,urn:uuid:{CAT}\ndog,urn:uuid:{DOG}\n"),
     "the same twice": ("ids.csv", f"cat,{CAT}\ndog,{DOG}\ncat,{CAT.upper()}\n"),
 }
@@ -125,6 +128,48 @@ def test_tags_called_like_the_keys_of_an_answer(tmp_path: Path) -> None:
     assert rb.read_ids(tmp_path / "ids.json") == table
 
 
+DAMAGED = {
+    "a digit lost, a blank after": "12345678-1234-5678-1234-56781234567 ",
+    "a digit lost, a blank before": " 2345678-1234-5678-1234-567812345678",
+    "a digit too many": "12345678-1234-5678-1234-5678123456789",
+    "digits of another script": "\uff112345678-1234-5678-1234-567812345678",
+    "Arabic digits": "12345678-1234-5678-1234-56781234567\u0668",
+    "an underscore": "12345678-1234-5678-1234-5678_2345678",
+    "a sign": "+2345678-1234-5678-1234-567812345678",
+    "0x": "0x345678-1234-5678-1234-567812345678",
+    "dashes elsewhere": "1234-56781234-5678-1234-567812345678",
+    "one dash": "12345678-123456781234567812345678",
+    "dashes of typesetters": "12345678-1234-5678-1234-567812345678".replace("-", "\u2013"),
+    "a brace": "{12345678-1234-5678-1234-567812345678",
+    "the other brace": "12345678-1234-5678-1234-567812345678}",
+    "two braces": "{{12345678-1234-5678-1234-567812345678}}",
+    "a brace inside": "12345678-1234-{5678}-1234-567812345678",
+    "urn inside": "12345678-urn:1234-5678-1234-567812345678",
+    "half a URN": "uuid:12345678-1234-5678-1234-567812345678",
+    "words after": "12345678-1234-5678-1234-567812345678 (cat)",
+    "two": "12345678-1234-5678-1234-567812345678\n12345678-1234-5678-1234-567812345678",
+    "a letter that only looks like one": "12345678-1234-5678-1234-56781234567\u0430",
+}
+
+
+@pytest.mark.parametrize("text", DAMAGED.values(), ids=DAMAGED)
+@pytest.mark.parametrize("name", ["ids.json", "list.json", "ids.csv", "a dict"])
+def test_a_damaged_id_is_no_other_id(tmp_path: Path, text: str, name: str) -> None:
+    """`uuid.UUID` would take most of these, each as the ID of something else."""
+    content: dict[str, object] = {"cat": CAT, "dog": text}
+    path = tmp_path / name
+    if name == "ids.csv":
+        path.write_text(f'cat,{CAT}\ndog,"{text}"\n', encoding="utf-8")
+    elif name == "list.json":
+        path.write_text(json.dumps([{"name": key, "id": value} for key, value in content.items()]), encoding="utf-8")
+    else:
+        path.write_text(json.dumps(content), encoding="utf-8")
+    with raises_mentioning(ResolveError, "dog", "UUID"):
+        collect_ids(content.items(), "tags") if name == "a dict" else rb.read_ids(path)
+    with pytest.raises(OptionError):
+        Batch.of([Entry(CAT, text, 0.1, 0.1, 0.1, 0.1)])
+
+
 MISTAKES: dict[str, tuple[str, bytes, list[str]]] = {
     "two ids": (
         "i.csv",
@@ -132,6 +177,13 @@ MISTAKES: dict[str, tuple[str, bytes, list[str]]] = {
         ["cat", CAT, DOG],
     ),
     "two ids in an object": ("i.json", f'{{"cat": "{CAT}", "cat": "{DOG}"}}'.encode(), ["cat", CAT, DOG]),
+    "two ids in an entry": ("i.json", f'[{{"name": "cat", "id": "{CAT}", "id": "{DOG}"}}]'.encode(), ["1", "id", CAT]),
+    "two names in an entry": ("i.json", f'[{{"name": "cat", "name": "dog", "id": "{DOG}"}}]'.encode(), ["1", "name"]),
+    "two ids in an image": (
+        "i.json",
+        f'{{"images": [{{"sourceUrl": "cat", "image": {{"id": "{CAT}", "id": "{DOG}"}}}}]}}'.encode(),
+        ["1", "id", CAT],
+    ),
     "no UUID": ("i.json", b'{"cat": "17"}', ["cat", "17", "UUID"]),
     "a number": ("i.json", b'{"cat": 17}', ["cat", "17", "UUID"]),
     "a null": ("i.json", b'{"cat": null}', ["cat", "UUID"]),

@@ -55,3 +55,38 @@ def test_a_photo_that_exif_turns(tmp_path: Path, declared: tuple[int, int], coun
     assert all(mentions(one.value, "200 x 100", "100 x 200") for one in dataset.findings)
     width, height = declared if declared[0] else SIZE
     assert dataset.regions.box[0].tolist() == pytest.approx([10 / width, 10 / height, 50 / width, 40 / height])
+
+
+@pytest.mark.parametrize(
+    ("declared", "box", "rotated", "size", "doubtful"),
+    [
+        ((100, 200), (120, 10, 60, 40), False, (200, 100), False),
+        ((100, 200), (20, 120, 40, 60), False, (100, 200), False),
+        ((100, 200), (20, 10, 40, 30), False, (100, 200), True),
+        ((100, 200), (20, 10, 40, 30), True, (100, 200), False),
+        ((0, 0), (120, 10, 60, 40), True, (200, 100), False),
+        ((0, 0), (20, 120, 40, 60), True, (100, 200), False),
+        ((0, 0), (20, 10, 40, 30), True, (200, 100), True),
+        ((400, 200), (20, 10, 40, 30), False, (400, 200), False),
+        ((100, 100), (20, 10, 40, 30), False, (100, 100), False),
+        ((100, 50), (60, 10, 60, 30), False, (100, 50), True),
+    ],
+)
+def test_the_boxes_tell_which_size_is_meant(
+    declared: tuple[int, int],
+    box: tuple[int, int, int, int],
+    rotated: bool,
+    size: tuple[int, int],
+    doubtful: bool,
+    tmp_path: Path,
+) -> None:
+    """The file is 200 x 100, or that rotated by EXIF; what the boxes do not tell is a doubt."""
+    write_coco(tmp_path, [("a.jpg", "cat", box)], images={"a.jpg": declared})
+    exif = Image.Exif()
+    if rotated:
+        exif[0x112] = 6
+    Image.new("L", SIZE).save(tmp_path / "a.jpg", exif=exif)
+    dataset = rb.read(tmp_path)
+    assert dataset.findings.counts()["size_mismatch"] == 1
+    assert dataset.findings.doubtful().get("size_mismatch", 0) == doubtful
+    assert (dataset.images.width[0], dataset.images.height[0]) == size

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import regionbatch as rb
 from helpers import always_helped, mentions, raises_mentioning
 from regionbatch.readers.coco import jsonpieces
-from regionbatch.readers.coco.jsonpieces import Kind, Pieces, document
+from regionbatch.readers.coco.jsonpieces import Kind, Pieces
+from regionbatch.readers.coco.jsontext import document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +49,7 @@ def pieces_of(path: Path, size: int, helped: float | None = None) -> dict[str, l
         if helped is not None:
             always_helped(patch)
             patch.setattr(jsonpieces, "_START", int(helped * path.stat().st_size))
-        for number, piece in enumerate(Pieces(opened, path.name, WANTED, size, longest=longest)):
+        for number, piece in enumerate(Pieces(opened, WANTED, size, longest=longest)):
             assert number < path.stat().st_size, "it goes round in a circle"
             typed = [(one.id, one.bbox and list(one.bbox), one.name) for one in piece.typed or ()]
             found.setdefault(piece.key, []).extend(typed or map(values, piece.plain))
@@ -219,10 +220,11 @@ def test_brackets_nested_too_deep_are_told(tmp_path: Path) -> None:
     assert caught.value.place.startswith("a.json")
 
 
-def test_only_what_is_no_utf8_is_read_as_cp1252(tmp_path: Path) -> None:
+def test_what_is_no_utf8_is_read_as_cp1252_as_a_whole(tmp_path: Path) -> None:
+    """Not byte by byte: two names of different bytes would become one."""
     path = tmp_path / "a.json"
     path.write_bytes('{"images": [{"id": "Käse"}, {"id": "K'.encode() + b'\xe4se"}]}')
     with document(path) as opened:
-        pieces = Pieces(opened, "a.json", WANTED)
-        assert [record["id"] for piece in pieces for record in piece.plain] == ["Käse", "Käse"]
-        assert pieces.guessed_encoding
+        assert opened.guessed
+        pieces = Pieces(opened, WANTED)
+        assert [record["id"] for piece in pieces for record in piece.plain] == ["KÃ¤se", "Käse"]

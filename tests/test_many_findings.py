@@ -64,7 +64,7 @@ def write_coco(folder: Path, row: str) -> None:
 @pytest.mark.parametrize(
     ("write", "good", "bad", "value"),
     [
-        (write_yolo, "0", "1", "1"),
+        (write_yolo, "0", "2", "2"),
         (write_yolo, "0", "person", "person 0.100 0.5 0.1 0.1"),
         (write_coco, "1", '"x"', "['x', 0, 10, 10]"),
     ],

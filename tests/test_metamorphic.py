@@ -24,11 +24,11 @@ from lxml import etree
 import regionbatch
 from helpers import ROOT, write_coco, write_json, write_voc, write_yolo
 from regionbatch.errors import DatasetError
-from regionbatch.findings import FindingLog
-from regionbatch.readers.coco.jsonpieces import Kind, Pieces, document
+from regionbatch.readers.coco.jsonpieces import Kind, Pieces
+from regionbatch.readers.coco.jsontext import document
 from regionbatch.readers.coco.reader import CocoReader
 from regionbatch.readers.coco.records import WANTED
-from regionbatch.readers.yolo import rows as yolo_rows
+from regionbatch.readers.yolo import tables
 from regionbatch.testing import cases_in
 
 if TYPE_CHECKING:
@@ -241,7 +241,7 @@ def pieces_of(path: Path, wanted: dict[str, Any], size: int) -> dict[str, list[A
     """The plain records of each array, read in pieces; a typed record is given as the value of its `id`."""
     found: dict[str, list[Any]] = {key: [] for key in wanted}
     with document(path) as opened:
-        for piece in Pieces(opened, path.name, wanted, size):
+        for piece in Pieces(opened, wanted, size):
             if piece.typed is None:
                 found[piece.key] += [record.get("id") if isinstance(record, dict) else record for record in piece.plain]
             else:
@@ -365,12 +365,13 @@ def test_typed_records_and_plain_ones_are_read_alike(case: Any, tmp_path: Path) 
 
 def test_records_of_no_type_do_what_the_test_above_needs(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    record = b'{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "file_name": "a", "name": "b"}'
-    text = b'{"annotations": [%b], "images": [%b], "categories": [%b]}' % (record, record, record)
+    record = b'{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}'
+    image = b'{"id": 1, "file_name": "a", "width": 9, "height": 9}'
+    text = b'{"annotations": [%b], "images": [%b], "categories": [{"id": 1, "name": "b"}]}' % (record, image)
     for data, typed in ((text, True), (with_records_of_no_type(text), False)):
         path.write_bytes(data)
         with document(path) as opened:
-            assert [piece.typed is not None for piece in Pieces(opened, "a.json", WANTED)] == [typed] * 3
+            assert {piece.key for piece in Pieces(opened, WANTED) if (piece.typed is not None) is typed} == {*WANTED}
 
 
 # Rows of YOLO: all at once, or line by line.
@@ -386,10 +387,21 @@ row_texts = st.tuples(st.lists(lines, max_size=6), st.sampled_from(["\n", "\r\n"
 )
 
 
-def patiently(texts: list[bytes], log: FindingLog) -> yolo_rows.Table:
-    tables = [yolo_rows._line_by_line(text, log, 0) for text in texts]
-    tables = [table._replace(file=table.file + number) for number, table in enumerate(tables)]
-    return yolo_rows.Table(*(np.concatenate(columns) for columns in zip(*tables, strict=True)))
+Columns = tuple[list[float], ...]
+
+
+def columns_of(table: tables.Table) -> Columns:
+    assert not table.odd
+    return tuple(column.tolist() for column in (table.values, table.lengths, table.file, table.line))
+
+
+def patiently(texts: list[bytes]) -> Columns:
+    found: list[list[float]] = [[], [], [], []]
+    for number, text in enumerate(texts):
+        table = tables._line_by_line(text)
+        for at, more in enumerate(columns_of(table._replace(file=table.file + number))):
+            found[at] += more
+    return tuple(found)
 
 
 @given(st.lists(row_texts, min_size=1, max_size=5))
@@ -398,27 +410,20 @@ def patiently(texts: list[bytes], log: FindingLog) -> yolo_rows.Table:
 @example([b"0\x0b1\x0c2 3\n", b" \t\n 4\n"])
 @settings(max_examples=150)
 def test_rows_at_once_are_the_rows_line_by_line(texts: list[bytes]) -> None:
-    log = FindingLog()
-    slow = patiently(texts, log)
-    assert not len(log.findings())
-    fast = yolo_rows._plain_numbers(texts)
+    slow = patiently(texts)
+    fast = tables._plain_numbers(texts)
     if fast is not None:
-        for column, wanted in zip(fast, slow, strict=True):
-            assert column.dtype == wanted.dtype
-            assert column.tolist() == wanted.tolist()
-    all_of_it = yolo_rows.tabulate(yolo_rows._block(texts, {}, []), FindingLog(), np.arange(len(texts), dtype=np.int32))
-    assert [column.tolist() for column in all_of_it] == [column.tolist() for column in slow]
+        assert columns_of(fast) == slow
+        assert [column.dtype for column in fast[:4]] == [column.dtype for column in tables._line_by_line(b"0")[:4]]
+    assert columns_of(tables.tabulate(tables._block(texts, {}, []))) == slow
 
 
 @given(st.lists(st.binary(max_size=12) | row_texts, min_size=1, max_size=4))
 @settings(max_examples=200)
 def test_the_fast_way_takes_nothing_that_the_patient_way_refuses(texts: list[bytes]) -> None:
-    fast = yolo_rows._plain_numbers(texts)
+    fast = tables._plain_numbers(texts)
     if fast is not None:
-        log = FindingLog()
-        slow = patiently(texts, log)
-        assert not len(log.findings())
-        assert [column.tolist() for column in fast] == [column.tolist() for column in slow]
+        assert columns_of(fast) == patiently(texts)
 
 
 # Lists of names and pictures.

@@ -93,7 +93,7 @@ def test_formats_lists_the_example(site: Site) -> None:
     listed = json_of(site.command("formats", "--json"))
     assert list(listed) == ["coco", "voc", "yolo", "cvat", "vott", "csv"]
     assert listed["csv"]["origin"] == "regionbatch-csv"
-    assert listed["csv"]["options"] == ["split", "image_dir", "delimiter"]
+    assert listed["csv"]["options"] == ["split", "image_dir", "encoding", "delimiter"]
     assert listed["csv"]["trouble"] is None
     text = site.command("formats").stdout
     assert "csv (regionbatch-csv): a CSV table with the columns" in text

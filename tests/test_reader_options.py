@@ -336,7 +336,7 @@ def test_a_repeatable_option_of_a_plugin(site: Site, tmp_path: Path) -> None:
 def test_formats_lists_the_options_of_all_readers(site: Site) -> None:
     site.add_reader("csv")
     listed = command("formats", "--json").json
-    assert listed["csv"]["options"] == ["split", "image_dir", "delimiter"]
+    assert listed["csv"]["options"] == ["split", "image_dir", "encoding", "delimiter"]
     assert listed["coco"]["repeatable"] == ["image_dir"]
     text = command("formats").stdout
     assert re.search(r"^ +delimiter +character between columns +comma \| tab$", text, re.MULTILINE)

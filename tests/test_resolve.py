@@ -37,6 +37,9 @@ TAGS = {
     "outer blanks in the table": ("cat", [" cat "], " cat ", 1),
     "another Unicode form": ("caf\u00e9", ["cafe\u0301"], "cafe\u0301", 1),
     "case of other scripts": ("Straße", ["STRASSE"], "STRASSE", 1),
+    "inner blanks": ("traffic light", ["Traffic  Light"], "Traffic  Light", 1),
+    "full-width letters": ("\uff21\uff22\uff23", ["ABC"], "ABC", 1),
+    "a superscript": ("m2", ["m\u00b2"], "m\u00b2", 1),
 }
 
 
@@ -46,6 +49,54 @@ def test_how_a_tag_is_found(tmp_path: Path, name: str, table: list[str], found: 
     batches = rb.batches(dataset, tag_ids=ids_of(table), image_ids=ids_of(["a.jpg"]))
     assert [entry.tag_id for entry in batches[0]] == [id_of(found)]
     assert [(one.file, one.value) for one in batches.findings.first("matched_loosely")] == [(name, found)] * told
+
+
+@pytest.mark.parametrize("row", TAGS.values(), ids=TAGS)
+def test_a_tag_that_is_found_loosely_is_doubtful(tmp_path: Path, row: tuple[str, list[str], str, int]) -> None:
+    """Unless the names differ only in what is never kept of a class name."""
+    name, table, found, _ = row
+    batches = rb.batches(dataset_of(tmp_path, name), tag_ids=ids_of(table), image_ids=ids_of(["a.jpg"]))
+    certain = found in ("cat", " cat ", "cafe\u0301")
+    assert batches.findings.doubtful() == ({} if certain else {"matched_loosely": 1})
+
+
+def test_a_class_mapped_to_its_own_name_is_matched_exactly(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path, "cat")
+    assert tag_ids_of(dataset, ids_of(["Cat"])) == [id_of("Cat")]
+    with pytest.raises(ResolveError, match="no id, got cat"):
+        tag_ids_of(dataset, ids_of(["Cat"]), {"cat": "cat"})
+
+
+def test_a_class_without_boxes_has_no_tag(tmp_path: Path) -> None:
+    """`Cat` is listed but has no box; so the tag of that name may be meant by `cat`, which is doubtful."""
+    dataset = rb.read(write_coco(tmp_path, [("a.jpg", "cat", (1, 2, 30, 4))], tags=["Cat"]))
+    assert dataset.findings.counts().get("similar_tags") is None
+    batches = rb.batches(dataset, tag_ids=ids_of(["Cat"]), image_ids=ids_of(["a.jpg"]))
+    assert batches.findings.doubtful() == {"matched_loosely": 1}
+
+
+SIMILAR: dict[str, tuple[tuple[str, ...], dict[str, str], list[str]]] = {
+    "nothing said": (("rbc", "RBC"), {}, ["rbc: 1, RBC: 1"]),
+    "one made the other": (("rbc", "RBC"), {"rbc": "RBC"}, []),
+    "one called otherwise": (("rbc", "RBC"), {"rbc": "cell"}, []),
+    "both called otherwise": (("rbc", "RBC"), {"rbc": "cell", "RBC": "Cell"}, ["cell: 1, Cell: 1"]),
+    "one meant": (("rbc", "RBC"), {"rbc": "rbc"}, []),
+    "one of three made another": (("rbc", "RBC", "Rbc"), {"rbc": "RBC"}, ["RBC: 2, Rbc: 1"]),
+    "one of three meant": (("rbc", "RBC", "Rbc"), {"rbc": "rbc"}, ["RBC: 1, Rbc: 1"]),
+    "made similar": (("dog", "cat"), {"cat": "Dog"}, ["dog: 1, Dog: 1"]),
+    "another pair": (("rbc", "RBC", "cat"), {"cat": "dog"}, ["rbc: 1, RBC: 1"]),
+}
+
+
+@pytest.mark.parametrize(("names", "rename", "told"), SIMILAR.values(), ids=SIMILAR)
+def test_similar_classes_until_a_map_settles_them(
+    tmp_path: Path, names: tuple[str, ...], rename: dict[str, str], told: list[str]
+) -> None:
+    dataset = dataset_of(tmp_path, *names)
+    table = ids_of([rename.get(name, name) for name in names])
+    batches = rb.batches(dataset, tag_ids=table, image_ids=ids_of(["a.jpg"]), rename=rename)
+    assert [one.value for one in batches.findings.first("similar_tags")] == told
+    assert batches.findings.doubtful() == ({"similar_tags": 1} if told else {})
 
 
 def test_a_tag_is_not_found_by_half_of_its_name(tmp_path: Path) -> None:
@@ -175,6 +226,19 @@ def test_one_id_for_two_classes_is_told(tmp_path: Path) -> None:
         dataset, tag_ids=ids_of(["cat", "cow"]), image_ids=ids_of(["a.jpg"]), rename={"dog": "cat", "Cow": "cow"}
     )
     assert "shared_tag" not in mapped.findings.counts(), "somebody asked for it"
+
+
+def test_one_id_for_two_images_is_certain_only_if_they_are_one(tmp_path: Path) -> None:
+    """A table with a slip gives the boxes of one image to another; equal bytes are one image for the service."""
+    write_coco(tmp_path, [("a.jpg", "cat", (0, 2, 30, 4)), ("b.jpg", "cat", (9, 2, 30, 4))])
+    ids = dict.fromkeys(("a.jpg", "b.jpg"), id_of("a.jpg"))
+    for content, certain in ((None, False), (b"another", False), (b"one", True)):
+        if content is not None:
+            (tmp_path / "a.jpg").write_bytes(b"one")
+            (tmp_path / "b.jpg").write_bytes(content)
+        batches = rb.batches(rb.read(tmp_path), tag_ids=ids_of(["cat"]), image_ids=ids)
+        assert batches.findings.counts()["same_picture"] == 1
+        assert ("same_picture" in batches.findings.doubtful()) is not certain
 
 
 def test_one_id_for_two_images_is_told(tmp_path: Path) -> None:

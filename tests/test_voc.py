@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import regionbatch as rb
-from helpers import raises_mentioning
+from helpers import ROOT, command, raises_mentioning
+from regionbatch.testing import cases_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+DOUBTFUL = {
+    case.path.name: case
+    for case in cases_in(ROOT / "fixtures" / "voc")
+    if {"doubtful_decision", "swapped_axes"} & {*case.expected.get("findings", {})}
+}
+"""Cases in which a decision is doubtful."""
 
 SIZE = "<size><width>200</width><height>100</height></size>"
 
@@ -139,3 +147,27 @@ def test_folders_share_the_listing_of_pictures_elsewhere(tmp_path: Path, monkeyp
     monkeypatch.setattr(os, "scandir", note)
     rb.read(root / "set", image_dir=root / "pictures")
     assert len([path for path in listed if "pictures" in path]) == 2
+
+
+@pytest.mark.parametrize("name", DOUBTFUL)
+def test_strict_reading_fails_on_what_is_doubtful(name: str) -> None:
+    with pytest.raises(rb.StrictError):
+        rb.read(DOUBTFUL[name].input, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("only-the-first-pixel", {"voc_boxes": "pixels"}),
+        ("percentages", {"voc_boxes": "pixels"}),
+        ("ymax-is-xmin", {"voc_boxes": "pixels"}),
+        ("width-and-height-in-the-far-corner", {"bbox_format": "ltwh"}),
+        ("origin-of-a-template", {"voc_origin": "0"}),
+        ("normalised-in-one-file-of-two", {"voc_boxes": "pixels"}),
+    ],
+)
+def test_the_option_that_a_doubt_or_an_error_names_settles_it(name: str, options: dict[str, Any]) -> None:
+    path = ROOT / "fixtures" / "voc" / name / "input"
+    assert rb.read(path, strict=True, **options).findings.doubtful() == {}
+    flags = [word for option, value in options.items() for word in (f"--{option.replace('_', '-')}", value)]
+    assert command("inspect", path, "--strict", *flags).status == 0

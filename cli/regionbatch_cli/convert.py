@@ -106,7 +106,7 @@ def convert(
             raise OptionError(f"--report: {common.report} is in the output; choose another place")
     rename = read_renames(mapped, map_file)
     with progress_bar(common) as progress:
-        dataset = read(common, progress)
+        dataset = read(common, progress, rename)
         batches = make_batches(dataset, tag_ids=tags, image_ids=images, rename=rename, skip_unresolved=skip_unresolved)
         refuse_doubt(common, dataset, batches)
         target = sys.stdout.buffer if to_stdout else output

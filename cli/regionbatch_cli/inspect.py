@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from regionbatch.dataset import Dataset
 
 
+_MOST_CLASSES, _MOST_SPLITS = 1000, 20
+"""Rows and columns of the table: twice the tags that a project can have, and the splits that fit on a screen."""
 _WIDE = 10_000
 
 
@@ -61,27 +63,31 @@ def _print(common: Common, dataset: Dataset) -> None:
 
 
 def _classes(dataset: Dataset) -> Table:
-    """Boxes per class and split; a row a class, the most frequent first."""
+    """Boxes per class and split; a row a class, the most frequent first. Not more than somebody reads."""
     import numpy as np  # noqa: PLC0415 - as above
     from rich import box  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
     images, regions = dataset.images, dataset.regions
     splits = [*images.splits, *([""] if (images.split < 0).any() and images.splits else [])]
+    if len(splits) > _MOST_SPLITS:
+        splits = []
     table = Table(box=box.SIMPLE)
     table.add_column("class", overflow="fold")
     for name in [*(split or "no split" for split in splits), "boxes", "images"]:
         table.add_column(_cell(name), justify="right")
     width = max(1, len(splits))  # a column a split, in the order shown; those in none last
-    column = np.where(images.split < 0, width - 1, images.split)[regions.image]
+    column = np.where(images.split < 0, width - 1, images.split)[regions.image] if splits else np.int64(0)
     counts = np.bincount(regions.tag * np.int64(width) + column, minlength=len(dataset.tags) * width)
     counts = counts.reshape(-1, width)
     pairs = np.unique(regions.tag * np.int64(len(images)) + regions.image)
     with_tag = np.bincount(pairs // max(1, len(images)), minlength=len(dataset.tags))
     boxes = counts.sum(axis=1)
-    for tag in np.argsort(-boxes, kind="stable").tolist():
+    for tag in np.argsort(-boxes, kind="stable")[:_MOST_CLASSES].tolist():
         cells = [*counts[tag, : len(splits)].tolist(), boxes[tag], with_tag[tag]]
         table.add_row(_cell(dataset.tags[tag]), *map(str, cells))
+    if len(boxes) > _MOST_CLASSES:
+        table.add_row(f"… and {len(boxes) - _MOST_CLASSES} more")
     cells = counts.sum(axis=0)[: len(splits)].tolist()
     empty = len(images) - len(np.unique(regions.image))
     table.add_section()

@@ -37,6 +37,7 @@ class Common:
     format: str | None
     drop: str | None
     only: tuple[str, ...]
+    max_clip: str | None
     strict: bool
     accept_drops: bool
     report: str | None
@@ -69,6 +70,12 @@ _DATASET_OPTIONS = (
         multiple=True,
         metavar="CLASS",
         help="Keep only this class (repeatable).",
+    ),
+    option(
+        INPUT,
+        "--max-clip",
+        metavar="FRACTION",
+        help="Leave out boxes of which more than this, 0 to 1, is outside the image.",
     ),
     option(
         OUTPUT,
@@ -136,8 +143,8 @@ def map_options(function: Function) -> Function:
     return pairs(file(function))
 
 
-def read(common: Common, progress: Progress | None) -> Dataset:
-    """Read the dataset as the options say."""
+def read(common: Common, progress: Progress | None, rename: Mapping[str, str] | None = None) -> Dataset:
+    """Read the dataset as the options say; `rename` says which classes --map makes one."""
     from regionbatch.reading import read as read_dataset  # noqa: PLC0415 - NumPy: only when there is work
 
     if common.report is not None:
@@ -151,6 +158,7 @@ def read(common: Common, progress: Progress | None) -> Dataset:
         "format": common.format,
         "drop": [mark.strip() for mark in (common.drop or "").split(",") if mark.strip()],
         "only": common.only or None,
+        "max_clip": common.max_clip,
         "progress": progress,
         **keywords_of(common.reader),
     }
@@ -160,18 +168,23 @@ def read(common: Common, progress: Progress | None) -> Dataset:
         dataset = read_dataset(common.dataset, **given, **plugged)
     except OptionError as error:
         raise in_words_of_the_command(error, common.reader) from error
-    refuse_doubt(common, dataset)
+    refuse_doubt(common, dataset, rename=rename)
     return dataset
 
 
-def refuse_doubt(common: Common, dataset: Dataset, batches: Batches | None = None) -> None:
+def refuse_doubt(
+    common: Common, dataset: Dataset, batches: Batches | None = None, *, rename: Mapping[str, str] | None = None
+) -> None:
     """With --strict, stop at what is dropped, adjusted or doubtful; the report, if one is wanted, is written first."""
     if common.strict:
         from regionbatch.errors import StrictError  # noqa: PLC0415 - as above
         from regionbatch.reading import refuse_doubt as refuse  # noqa: PLC0415
+        from regionbatch.renaming import tidied  # noqa: PLC0415
+        from regionbatch.similar import settled  # noqa: PLC0415
 
+        findings = batches.findings if batches is not None else settled(dataset, tidied(rename))
         try:
-            refuse((batches or dataset).findings, dataset.root)
+            refuse(findings, dataset.root)
         except StrictError:
             finish(common, dataset, batches)
             raise

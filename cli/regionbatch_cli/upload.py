@@ -95,7 +95,7 @@ def upload(
         stack.enter_context(client)
         where = journal or (None if local else service.journal_of(common))
         bar = stack.enter_context(progress_bar(common))
-        dataset = read(common, bar)
+        dataset = read(common, bar, rename)
 
         def tell(plan: Plan) -> None:
             if common.as_json:

@@ -39,7 +39,7 @@ def verify(
     client, project = service.connect()
     known = service.journal_of(common)
     with client, progress_bar(common) as progress:
-        dataset = read(common, progress)
+        dataset = read(common, progress, rename)
         result = verify_dataset(
             dataset,
             client,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, overload
@@ -15,20 +16,20 @@ from regionbatch.boxes import first_of_equal, order_of
 from regionbatch.clean import ledger_of
 from regionbatch.errors import OptionError
 from regionbatch.findings import FindingLog, Findings, Ledger
-from regionbatch.ids import table_of
+from regionbatch.ids import as_uuid, table_of
 from regionbatch.limits import REGIONS_PER_BATCH, REGIONS_PER_IMAGE
 from regionbatch.renaming import tidied
-from regionbatch.resolve import loose, resolve
+from regionbatch.resolve import resolve
+from regionbatch.similar import loose, settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from regionbatch.dataset import Dataset, Regions
+    from regionbatch.dataset import Dataset, Images, Regions
     from regionbatch.ids import Ids
 
-_ID_LENGTH = 36
 _AT_A_TIME = 256
 """Batches whose text is made together: 3 MB, which stays in the processor's cache."""
 
@@ -110,7 +111,8 @@ class Batch(Sequence[Entry]):
 def _fits(entry: Entry) -> bool:
     """Whether an entry has the form that every batch has."""
     image_id, tag_id, *numbers = astuple(entry)
-    return len(image_id) == len(tag_id) == _ID_LENGTH and all(0 <= number <= 1 for number in numbers)
+    are_ids = all(as_uuid(id_) == id_.lower() for id_ in (image_id, tag_id))
+    return are_ids and all(0 <= number <= 1 for number in numbers)
 
 
 class Batches(Sequence[Batch]):
@@ -241,7 +243,7 @@ def batches(
     )
     tag_code, image_code = _one_code_an_id(tags), _one_code_an_id(images)
     _report_shared_tags(tag_code, dataset.tags, rename, report)
-    _report_shared_images(image_code, image_counts, dataset.images.names, report)
+    _report_shared_images(image_code, image_counts, dataset.images, report)
     tag, image = tag_code[regions.tag], image_code[regions.image]
     resolved = (tag >= 0) & (image >= 0)
     _drop("unresolved", np.flatnonzero(~resolved), dataset, report)
@@ -257,7 +259,7 @@ def batches(
     before, now = dataset.ledger, report.dropped("box")
     dropped = {code: before.dropped.get(code, 0) + now.get(code, 0) for code in {**before.dropped, **now}}
     ledger = ledger_of(regions, before.read, dropped, before.images)
-    findings = dataset.findings + report.findings()
+    findings = settled(dataset, rename) + report.findings()
     return Batches(regions, rows, [id_ or "" for id_ in images], [id_ or "" for id_ in tags], findings, ledger)
 
 
@@ -293,15 +295,31 @@ def _report_shared_tags(
 
 
 def _report_shared_images(
-    codes: NDArray[np.int32], counts: NDArray[np.int64], names: Sequence[str], report: FindingLog
+    codes: NDArray[np.int32], counts: NDArray[np.int64], images: Images, report: FindingLog
 ) -> None:
-    """Say which images are that of another for the service, and which have too many regions only together."""
+    """Report images that have the ID of another, and those that have too many regions only together.
+
+    One ID is doubtful unless the files have the same bytes, which the service takes for one image.
+    """
     twins = np.flatnonzero(_is_shared(codes))
-    report.add("same_picture", twins.astype(np.int32), value=[names[row] for row in codes[twins]], table=names)
+    names, paths = images.names, images.paths
+    pairs = zip(twins.tolist(), codes[twins].tolist(), strict=True)
+    same = np.fromiter((_same_bytes(paths[one], paths[other]) for one, other in pairs), np.bool_, len(twins))
+    for rows, doubtful in ((twins[same], False), (twins[~same], True)):
+        values = [names[row] for row in codes[rows]]
+        report.add("same_picture", rows.astype(np.int32), value=values, table=names, doubtful=doubtful)
     if len(twins):
         together = np.bincount(codes[codes >= 0], counts[codes >= 0], minlength=len(codes)).astype(np.int64)
         full = np.flatnonzero((together > REGIONS_PER_IMAGE) & (counts <= REGIONS_PER_IMAGE))
         report.add("over_region_limit", full.astype(np.int32), value=together[full].tolist(), table=names)
+
+
+def _same_bytes(one: str, other: str) -> bool:
+    """Return whether two image files are there and have the same bytes."""
+    try:
+        return bool(one and other) and filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False
 
 
 def _drop(code: str, rows: NDArray[np.int64], dataset: Dataset, report: FindingLog) -> None:

@@ -145,6 +145,13 @@ def clip(box: Boxes, over: NDArray[np.float64] | None = None) -> Boxes:
     return clipped
 
 
+def outside(box: Boxes, clipped: Boxes) -> NDArray[np.float64]:
+    """Return the share of the area of each box that clipping cut off, (n,); NaN for a box without an area."""
+    left = clipped[:, 2:] / box[:, 2:]  # side by side: an area may be beyond the largest number
+    share: NDArray[np.float64] = 1 - left[:, 0] * left[:, 1]
+    return share
+
+
 def writable(box: Boxes) -> Boxes:
     """Boxes inside the image as numbers that the service cannot misread, in steps of `QUANTUM`.
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 CASE_FILE = "case.toml"
 """The name of the file that says what is expected of a case."""
 
+_UNSEEN = re.compile("[\x7f-\xa0\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]")
+"""Characters that nobody sees in an editor, or sees as a plain blank."""
+
 VALUES = ("about", "read", "tags", "regions")
 """The keys of a case file that hold plain values, in the order they are written."""
 
@@ -184,7 +187,7 @@ def _key(key: str) -> str:
 def _value(key: str, value: object) -> str:
     if isinstance(value, str):
         # JSON escapes a string as TOML does, except for the DEL character.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):

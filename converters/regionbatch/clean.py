@@ -8,6 +8,7 @@ data sets hold (see the table of findings in the documentation).
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 import numpy as np
 
@@ -15,8 +16,9 @@ from regionbatch import boxes
 from regionbatch.codes import ADJUSTING, CODES
 from regionbatch.dataset import MARKS, Images, PlacedAnnotations, Regions, tidy
 from regionbatch.errors import AmbiguousDatasetError, OptionError, PluginError
-from regionbatch.findings import Account, FindingLog, Ledger, on_one_line
+from regionbatch.findings import Account, ClippedBoxes, FindingLog, Ledger, on_one_line
 from regionbatch.limits import REGIONS_PER_IMAGE
+from regionbatch.similar import report_similar
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from regionbatch.boxes import Mask
+
+
+MOSTLY = 0.5
+"""A box that loses more than this share of its area may be a typing error, as a digit too many."""
 
 
 class Fates:
@@ -36,7 +42,15 @@ class Fates:
         self.adjusted = np.zeros(len(raw), np.int8)
         """The first code that adjusted each row, as its number in `codes.ADJUSTING`."""
 
-    def rule(self, code: str, rows: Mask, block: slice = slice(None), *, value: str = "") -> None:
+    def rule(
+        self,
+        code: str,
+        rows: Mask,
+        block: slice = slice(None),
+        *,
+        value: str = "",
+        outside: NDArray[np.float64] | None = None,
+    ) -> None:
         """Apply a code to the rows that are still alive: report them, and drop or adjust them as the code says.
 
         Args:
@@ -44,12 +58,16 @@ class Fates:
             rows: A mask of all rows, or of those of the block.
             block: The rows that the mask is about.
             value: What is reported as the value; empty: the box.
+            outside: The share of each row of the block that is outside the image, which is reported with the box.
         """
         hit = np.flatnonzero(rows & self.alive[block])
         if not len(hit):
             return
+        share = None if outside is None else outside[hit]
         raw, hit = self._raw, hit + (block.start or 0)
-        values = [value] * len(hit) if value else raw.box[hit]
+        values: Any = [value] * len(hit) if value else raw.box[hit]
+        if share is not None:
+            values = ClippedBoxes(values, share)
         self._report.add(code, raw.file[hit], raw.where[hit], values, place=raw.place)
         if CODES[code].effect == "dropped":
             self.alive[hit] = False
@@ -58,11 +76,16 @@ class Fates:
 
 
 def clean(
-    raw: PlacedAnnotations, report: FindingLog, drop: Collection[str] = (), only: Collection[str] | None = None
+    raw: PlacedAnnotations,
+    report: FindingLog,
+    drop: Collection[str] = (),
+    only: Collection[str] | None = None,
+    max_clip: float | None = None,
 ) -> tuple[Images, list[str], Regions, Ledger]:
     """Scale, judge and account for annotations: the images, the tag names, the regions and the ledger.
 
-    `drop` names marks to leave out (crowd, difficult, truncated, occluded); `only` the classes to keep.
+    `drop` names marks to leave out (crowd, difficult, truncated, occluded); `only` the classes to keep; `max_clip` is
+    the share of a box that may be outside its image, above which it is left out.
 
     Raises:
         OptionError: `only` names a class that is not there.
@@ -91,7 +114,7 @@ def clean(
 
     box = np.zeros((len(raw), 4))
     for block in boxes.blocks(len(raw)):
-        _judge(raw, block, fates, box[block])
+        _judge(raw, block, fates, box[block], max_clip)
     alive = _those(fates.alive)
     repeated = np.zeros(len(raw), np.bool_)
     repeated[alive] = ~boxes.first_of_equal(image[alive], tag[alive], box[alive])
@@ -102,6 +125,7 @@ def clean(
         image[alive], tag[alive], box[alive], raw.file[alive], raw.where[alive], fates.adjusted[alive], raw.place
     )
     _report_full_images(regions, images, report)
+    report_similar(tags, np.bincount(regions.tag, minlength=len(tags)).tolist(), report)
     of_images = report.adjusted("image"), report.dropped("image")
     ledger = ledger_of(
         regions,
@@ -112,7 +136,7 @@ def clean(
     return images, tags, regions, ledger
 
 
-def _judge(raw: PlacedAnnotations, block: slice, fates: Fates, judged: boxes.Boxes) -> None:
+def _judge(raw: PlacedAnnotations, block: slice, fates: Fates, judged: boxes.Boxes, max_clip: float | None) -> None:
     """Apply the rules on coordinates to a block of rows; the boxes of those alive afterwards, writable, in `judged`."""
     box, size = raw.box[block], None
     fates.rule("not_a_box", ~boxes.finite(box), block)
@@ -136,12 +160,27 @@ def _judge(raw: PlacedAnnotations, block: slice, fates: Fates, judged: boxes.Box
         if angle is not None and size is not None:
             box = _upright(box, angle, size, fates, block)
         fates.rule("not_a_box", ~boxes.finite(box), block)
-        over = boxes.overhang(box)
-        box = boxes.clip(box, over)
-        fates.rule("empty_box", _either(box[:, 2:] < boxes.QUANTUM), block)
-        fates.rule("clipped", over > boxes.NOISE, block)
+        box = _inside(box, max_clip, fates, block)
     alive = _those(fates.alive[block])
     judged[alive] = boxes.writable(box[alive])
+
+
+def _inside(box: boxes.Boxes, max_clip: float | None, fates: Fates, block: slice) -> boxes.Boxes:
+    """Return boxes cut back to the image; what was cut off is judged by its share of the box."""
+    over = boxes.overhang(box)
+    clipped = boxes.clip(box, over)
+    fates.rule("empty_box", _either(clipped[:, 2:] < boxes.QUANTUM), block)
+    reaching = over > boxes.NOISE
+    rows = np.flatnonzero(reaching & fates.alive[block])
+    if not len(rows):
+        return clipped
+    outside = np.zeros(len(box))
+    outside[rows] = boxes.outside(box[rows], clipped[rows])
+    if max_clip is not None:
+        fates.rule("left_out", reaching & (outside > max_clip + boxes.NOISE), block, outside=outside)
+    fates.rule("mostly_outside", outside > MOSTLY + boxes.NOISE, block, outside=outside)
+    fates.rule("clipped", reaching & (outside <= MOSTLY + boxes.NOISE), block, outside=outside)
+    return clipped
 
 
 def _upright(
@@ -169,8 +208,12 @@ def _either(mask: Any) -> Mask:  # noqa: ANN401 - NumPy types a comparison as an
 
 
 def _merge_tags(names: Sequence[str], report: FindingLog) -> tuple[list[str], NDArray[np.int32]]:
-    """Class names trimmed, in NFC, each once; and the new code of each old one, -1 for a class without a name."""
+    """Class names trimmed, in NFC, each once; and the new code of each old one, -1 for a class without a name.
+
+    That two spellings of one name are one class is doubtful, and so is a name with half a character of UTF-16 (Cs).
+    """
     codes: dict[str, int] = {}
+    spellings: dict[str, str] = {}
     new = np.full(len(names), -1, np.int32)
     for old, name in enumerate(names):
         if not (neat := tidy(name)):
@@ -178,7 +221,10 @@ def _merge_tags(names: Sequence[str], report: FindingLog) -> tuple[list[str], ND
         if neat != name:
             report.note("tag_renamed", neat, name)
         if neat in codes:
-            report.note("tag_merged", neat)
+            report.note("tag_merged", neat, doubtful=spellings[neat] != name)
+        elif any(category(character) in ("Cc", "Cs") for character in neat):
+            report.note("control_character", neat)
+        spellings.setdefault(neat, name)
         new[old] = codes.setdefault(neat, len(codes))
     return list(codes), new
 

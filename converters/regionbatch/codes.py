@@ -22,9 +22,9 @@ class Code(NamedTuple):
     grave: bool = False
     """Noted, but worth a warning."""
     asked: bool = False
-    """Dropped because an option said so, so that it is no loss."""
+    """Dropped because an option or the dataset itself said so, so that it is no loss."""
     doubtful: bool = False
-    """Noted, but perhaps wrong: strict reading stops."""
+    """Not lost, but perhaps wrong: strict reading stops."""
 
     @property
     def severity(self) -> str:
@@ -56,6 +56,13 @@ _ALL = (
     Code(
         "duplicate", "dropped", "box", "the same image, tag and box stand here twice", "remove one; the first is kept"
     ),
+    Code(
+        "unclear_rotation",
+        "dropped",
+        "box",
+        "a rotation that is not certainly in degrees, or contradicts the polygon",
+        "correct it, or remove it",
+    ),
     Code("unknown_image", "dropped", "box", "image_id that is not among the images", "correct it, or add the image"),
     Code("unknown_category", "dropped", "box", "category_id that is not among the categories", "correct or add it"),
     Code("unknown_class", "dropped", "box", "class that has no name", "correct it, or name it (YOLO: --names)"),
@@ -68,7 +75,15 @@ _ALL = (
         "put the picture beside it, or name its folder with --image-dir",
     ),
     Code("unresolved", "dropped", "box", "tag or image without an id", "add the id, or use --map", asked=True),
-    Code("left_out", "dropped", "box", "left out", "as --drop or --only asked", asked=True),
+    Code(
+        "deleted",
+        "dropped",
+        "box",
+        "marked as deleted in the dataset",
+        "left out; remove the mark to keep it",
+        asked=True,
+    ),
+    Code("left_out", "dropped", "box", "left out", "as --max-clip, --drop or --only asked", asked=True),
     Code(
         "second_label",
         "dropped",
@@ -85,6 +100,14 @@ _ALL = (
     ),
     # Boxes adjusted.
     Code("clipped", "adjusted", "box", "the box reached over the image's edge", "it was cut back; check the file"),
+    Code(
+        "mostly_outside",
+        "adjusted",
+        "box",
+        "more than half of the box is outside the image, perhaps because of a typing error",
+        "it was cut back; correct it, or drop such boxes with --max-clip 0.5",
+        doubtful=True,
+    ),
     Code("reordered", "adjusted", "box", "corners in the wrong order", "they were put in order; check the file"),
     Code("box_from_segmentation", "adjusted", "box", "no bbox", "the box around its segmentation was taken"),
     Code("box_from_shape", "adjusted", "box", "a shape that is no upright box", "the box around it was taken"),
@@ -97,10 +120,19 @@ _ALL = (
         "more columns than a box has (confidence, track id, keypoints)",
         "they were ignored",
     ),
+    Code(
+        "unread_angle",
+        "noted",
+        "box",
+        "an angle next to a box, which may be rotated or not",
+        "not rotated; remove it, or name it 'rotation' if it is that of the box, in degrees",
+        grave=True,
+        doubtful=True,
+    ),
     # Images.
     Code("unreadable_file", "dropped", "image", "the file cannot be read", "repair or remove it"),
     Code("unsafe_xml", "dropped", "image", "XML with entities is not read", "remove its <!ENTITY …> lines and &names;"),
-    Code("not_an_image", "dropped", "image", "an image entry without id or file name", "correct or remove it"),
+    Code("not_an_image", "dropped", "image", "image without an exact ID or a file name", "correct or remove it"),
     Code(
         "ambiguous_image",
         "noted",
@@ -124,7 +156,7 @@ _ALL = (
         "noted",
         "image",
         "declared image size differs from the image file's, or from another declaration",
-        "check that the boxes fit the image; image_dir names another folder of images",
+        "check that the boxes fit the image; --image-dir names another folder of images",
         grave=True,
     ),
     Code(
@@ -144,7 +176,14 @@ _ALL = (
         grave=True,
     ),
     Code("shared_label", "noted", "image", "two images share this label file", "both got its boxes", grave=True),
-    Code("odd_encoding", "noted", "image", "text that is not UTF-8", "read as cp1252; check the names", grave=True),
+    Code(
+        "odd_encoding",
+        "noted",
+        "image",
+        "text that is not UTF-8 and declares nothing else",
+        "read as cp1252; check the names, and name another encoding with --encoding",
+        grave=True,
+    ),
     # Found while uploading. What is dropped here was read and judged before: it is in no ledger but the upload's.
     Code("region_failed", "dropped", "box", "Custom Vision did not take the region", "see its message"),
     Code("region_exceeded", "dropped", "box", "the image has as many regions as it can carry (300)", "remove some"),
@@ -218,6 +257,24 @@ _ALL = (
         grave=True,
         doubtful=True,
     ),
+    Code(
+        "control_character",
+        "noted",
+        "tag",
+        "class name with a control character",
+        "kept as it is; correct it, or rename it with --map",
+        grave=True,
+        doubtful=True,
+    ),
+    Code(
+        "similar_tags",
+        "noted",
+        "tag",
+        "classes whose names differ only in case, whitespace or Unicode form",
+        "each becomes a tag; in convert and upload, --map OLD=NEW makes them one, and --map NAME=NAME keeps both",
+        grave=True,
+        doubtful=True,
+    ),
     Code("mapped", "noted", "tag", "renamed", "as --map asked"),
     Code("class_count_mismatch", "noted", "tag", "nc is not the number of names", "the names win", grave=True),
     Code("no_box", "noted", "record", "annotation without a box or shape", "not counted: it is no box"),
@@ -232,6 +289,15 @@ _ALL = (
     ),
     Code("missing_label", "noted", "record", "listed, but there is no label file", "not read", grave=True),
     Code("missing_split", "noted", "record", "a split whose folder is not here", "not read", grave=True),
+    Code(
+        "swapped_axes",
+        "noted",
+        "dataset",
+        "boxes fit their images only with x and y swapped",
+        "correct the tool that wrote them, or the image sizes",
+        grave=True,
+        doubtful=True,
+    ),
     Code(
         "doubtful_decision",
         "noted",

@@ -5,11 +5,12 @@ Columns, not objects: a million boxes are a few arrays. Arrays are read-only and
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
+
+from regionbatch.normal_form import normal_form
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -37,7 +38,7 @@ Table = TypeVar("Table", bound=_HasLength)
 
 def tidy(name: str) -> str:
     """A class name as it is compared: trimmed, in NFC."""
-    return unicodedata.normalize("NFC", name).strip()
+    return normal_form("NFC", name).strip()
 
 
 class Region(NamedTuple):
@@ -160,6 +161,11 @@ class References:
     """
     others: Collection[str] = ()
     """Label files on disk that are not to be read, as of a split that was not asked for: their images are theirs."""
+    superseded: Collection[str] = ()
+    """Files that are not read, since `files` should have their boxes, as COCO's instances those of its keypoints.
+
+    What they have more is counted as dropped: boxes of other images, and other boxes in the same numbers.
+    """
     label_folders: Collection[str] | None = None
     """Where label files belong to the dataset also without an image; None: everywhere."""
     image_folders: Mapping[str, str | None] | None = None

@@ -53,15 +53,36 @@ class _Texts:
 
     def __init__(self, values: Iterable[object] = ()) -> None:
         self._text, self._ends = bytearray(), array("q")
-        for value in values:
-            self.append(value)
+        self.extend(values)
 
     def append(self, value: object) -> None:
         self._text += as_text(value).encode()
         self._ends.append(len(self._text))
 
+    def extend(self, values: Iterable[object]) -> None:
+        for value in values:
+            self.append(value)
+
     def __getitem__(self, row: int) -> str:
         return self._text[self._ends[row - 1] if row else 0 : self._ends[row]].decode()
+
+
+class ClippedBoxes:
+    """Boxes as in the file, with the share of each that is outside the image, as values of findings."""
+
+    def __init__(self, box: NDArray[np.float64], outside: NDArray[np.float64]) -> None:
+        """Take the columns, (n, 4) and (n,)."""
+        self._box, self._outside = box, outside
+
+    def __getitem__(self, row: int) -> str:
+        """Return a value as it is shown: `500 10 9324 90 (98.4 % outside)`."""
+        percent = 100 * float(self._outside[row])
+        shown = f"{percent:.3g}"
+        if percent < 0.1:
+            shown = "<0.1"
+        elif percent > 99.9:
+            shown = ">99.9"
+        return f"{as_text(self._box[row])} ({shown} % outside)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +93,7 @@ class _Group:
     table: Sequence[str]
     file: NDArray[np.int32] | array[int]
     where: NDArray[np.int64] | array[int]
-    value: _Texts | NDArray[np.float64] | NDArray[np.int64] | None
+    value: _Texts | ClippedBoxes | NDArray[np.float64] | NDArray[np.int64] | None
     place: Place
     doubtful: bool = False
 
@@ -86,7 +107,7 @@ class _Group:
     def _row(self, row: int) -> Finding:
         rule = CODES[self.code]
         file, where = self.table[self.file[row]], int(self.where[row])
-        place = _place(on_one_line(_shortened(file)), where, self.place)
+        place = place_text(on_one_line(_shortened(file)), where, self.place)
         value = "" if self.value is None else as_text(self.value[row])
         got = f", got {value}" if value else ""
         message = f"{place}: {rule.what}{got}; {rule.advice}"
@@ -137,6 +158,10 @@ class Findings:
             if group.code == code and len(found) < most:
                 found.extend(group.rows(most - len(found)))
         return found
+
+    def without(self, code: str) -> Findings:
+        """Return all findings but those of one code."""
+        return Findings([group for group in self._groups if group.code != code], self.files)
 
     def __add__(self, other: Findings) -> Findings:
         """The findings of two steps, one after the other."""
@@ -215,7 +240,7 @@ class FindingLog:
         code: str,
         file: int | NDArray[np.int32],
         where: int | Sequence[int] | NDArray[np.int64] = 0,
-        value: Iterable[object] | None = None,
+        value: Iterable[object] | ClippedBoxes | None = None,
         *,
         place: Place = "line",
         table: Sequence[str] | None = None,
@@ -240,15 +265,25 @@ class FindingLog:
         files = np.broadcast_to(np.asarray(file, np.int32), np.broadcast_shapes(wheres.shape, np.shape(file)))
         wheres = np.broadcast_to(wheres, files.shape)
         if len(files):
-            values = value if value is None or isinstance(value, np.ndarray) else _Texts(value)
+            values = value if value is None or isinstance(value, (np.ndarray, ClippedBoxes)) else _Texts(value)
             self._groups.append(_Group(CODES[code].name, table, files, wheres, values, place, doubtful))
 
-    def note(self, code: str, name: str, value: object = "", where: int = 0) -> None:
+    def add_each(
+        self, code: str, file: int, where: Sequence[int], values: Iterable[object], *, place: Place = "line"
+    ) -> None:
+        """Report findings of one file as if they came one by one, in the columns of these: a call for many records."""
+        if where:
+            files, wheres, texts = self._growing_columns(code, place, self.files)
+            files.extend([file] * len(where))
+            wheres.extend(where)
+            texts.extend(values)
+
+    def note(self, code: str, name: str, value: object = "", where: int = 0, *, doubtful: bool = False) -> None:
         """Report one finding about something that no table has, by its name: a file that is no label file, a class."""
         names = self._names.setdefault(code, [])
         if not names or names[-1] != name:
             names.append(name)
-        self._add_one(code, len(names) - 1, where, value, "line", names)
+        self._add_one(code, len(names) - 1, where, value, "line", names, doubtful)
 
     def _add_one(
         self,
@@ -261,14 +296,19 @@ class FindingLog:
         doubtful: bool = False,
     ) -> None:
         """Put a finding behind those of its kind, so that a million that come one by one are a few columns too."""
+        files, wheres, values = self._growing_columns(code, place, table, doubtful)
+        files.append(file)
+        wheres.append(where)
+        values.append(value)
+
+    def _growing_columns(
+        self, code: str, place: Place, table: Sequence[str], doubtful: bool = False
+    ) -> tuple[array[int], array[int], _Texts]:
         key = code, id(table), place, doubtful  # the group keeps the table, so that no other gets its number
         if key not in self._growing:
             self._growing[key] = array("i"), array("q"), _Texts()
             self._groups.append(_Group(CODES[code].name, table, *self._growing[key], place, doubtful))
-        files, wheres, values = self._growing[key]
-        files.append(file)
-        wheres.append(where)
-        values.append(value)
+        return self._growing[key]
 
     def decide(self, option: str, value: str, evidence: str, *, doubtful: bool = False) -> None:
         """Say what was decided about the whole data set. `option` (an API keyword) is what overrides it.
@@ -327,7 +367,8 @@ def _shortened(name: str) -> str:
     return name if len(name) <= _LONGEST_PLACE else name[:_LONGEST_PLACE] + "…"
 
 
-def _place(file: str, where: int, place: Place) -> str:
+def place_text(file: str, where: int, place: Place) -> str:
+    """Return a place as it is shown: `a.xml:4`, `a.xml: object 2`, `a.json: annotation 17`."""
     if where == 0 and place == "line":
         return file
     if place == "line":

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from regionbatch.csvrows import csv_rows, is_csv
+from regionbatch.csvrows import csv_rows, is_csv, table_bytes
 from regionbatch.errors import OptionError, ResolveError
 from regionbatch.findings import on_one_line
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
     Ids = Mapping[str, str] | Mapping[str, UUID] | str | PathLike[str]
 
+_UUID = re.compile(
+    r"(?:urn:uuid:)?(\{)?([0-9a-f]{8})(-?)([0-9a-f]{4})\3([0-9a-f]{4})\3([0-9a-f]{4})\3([0-9a-f]{12})(?(1)\})",
+    re.ASCII | re.IGNORECASE,
+)
+"""The spellings that are in use: 8-4-4-4-12 digits with dashes or without, in braces or not, or as a URN."""
 _UUID_LINE = b"hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh\n"
 _DIGITS_AS_H = bytes.maketrans(b"0123456789abcdefh", b"h" * 16 + b"?")
 _decode = msgspec.json.Decoder(dict[str, str]).decode
@@ -47,7 +53,7 @@ def read_ids(path: str | PathLike[str]) -> dict[str, str]:
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        data = table_bytes(path)
         if (ids := _plain_table(data)) is not None:
             return ids
         text = data.decode("utf-8-sig")
@@ -95,16 +101,43 @@ def collect_ids(pairs: Iterable[tuple[str, object]], place: str) -> dict[str, st
     return ids
 
 
+def as_uuid(text: str) -> str | None:
+    """Return a UUID in its usual spelling, as 8-4-4-4-12 lower-case digits; None: the text is none.
+
+    `uuid.UUID` is not used: it takes dashes anywhere, digits of other scripts, `_` and signs, so that an ID that lost a
+    digit becomes another one.
+
+    >>> as_uuid("{12345678-1234-5678-1234-56781234567A}")
+    '12345678-1234-5678-1234-56781234567a'
+    >>> as_uuid("12345678-1234-5678-1234-56781234567 ")
+    """
+    match = _UUID.fullmatch(text.strip())
+    return "-".join(match.group(2, 4, 5, 6, 7)).lower() if match else None
+
+
+def checked_project(project_id: str) -> str:
+    """Return the ID of a project in its usual spelling.
+
+    Raises:
+        OptionError: It is not a UUID.
+    """
+    found = as_uuid(project_id)
+    if found is None:
+        what = f"--project: not a project ID: {project_id!r:.60}. Copy it from the settings of the project."
+        raise OptionError(what, option="project")
+    return found
+
+
 def _as_uuid(name: str, value: object, place: str) -> str:
     import uuid  # noqa: PLC0415 - only where some id is not in its usual spelling
 
-    try:
-        return str(value if isinstance(value, uuid.UUID) else uuid.UUID(value if isinstance(value, str) else ""))
-    except ValueError:
+    text = str(value) if isinstance(value, (str, uuid.UUID)) else ""
+    if (found := as_uuid(text)) is None:
         raise ResolveError(
             f"{place}: the id of {on_one_line(name)} is no UUID, got {value!r:.60}; "
             "copy it from the service, as 8-4-4-4-12 digits"
-        ) from None
+        )
+    return found
 
 
 def _from_csv(text: str, path: Path) -> Iterator[tuple[str, object]]:
@@ -149,13 +182,27 @@ def _has_failed(row: object) -> bool:
 
 def _row(row: object, number: int, path: Path) -> tuple[str, object]:
     """Name and id of a tag, an image, or an entry of an upload's answer, whose image carries the id."""
-    fields = dict(row) if isinstance(row, _Pairs) else {}
+    fields = _fields(row, number, path)
     name = next((fields[key] for key in _NAME_KEYS if isinstance(fields.get(key), str)), None)
     image = fields.get("image")
-    id_ = dict(image).get("id") if isinstance(image, _Pairs) else fields.get("id")
+    id_ = _fields(image, number, path).get("id") if isinstance(image, _Pairs) else fields.get("id")
     if name is None or id_ is None:
         raise ResolveError(f"{path}: entry {number} has no name or no id, got {fields!r:.60}; needed is {_FORMS}")
     return _path_of(name.removeprefix('"').removesuffix('"')), id_
+
+
+def _fields(row: object, number: int, path: Path) -> dict[str, Any]:
+    """Return the fields of an object in an entry; none, if it is no object.
+
+    Raises:
+        ResolveError: A field has two values.
+    """
+    pairs = row if isinstance(row, _Pairs) else _Pairs()
+    fields = dict(pairs)
+    for key, value in pairs:
+        if fields[key] != value:
+            raise ResolveError(f"{path}: entry {number} has two values of {key!r}: {value!r:.60}. Keep one.")
+    return fields
 
 
 def _path_of(name: str) -> str:

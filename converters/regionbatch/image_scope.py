@@ -153,8 +153,9 @@ class _Found:
         self.elsewhere: dict[str, str] = {}
 
     def add(self, folder: str, names: Sequence[str], split: str) -> None:
-        if names:
-            self.present[folder] = dict.fromkeys(names, split) | self.present.get(folder, {})
+        here = self.present.setdefault(folder, {}) if names else {}
+        for name in names:
+            here.setdefault(name, split)
 
 
 class _LabelPlaces:

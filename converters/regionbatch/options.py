@@ -82,6 +82,10 @@ class ReadOptions:
         default=(),
         metavar="DIR",
     )
+    encoding: str | None = option(
+        "encoding of text that is not UTF-8 and declares no other, such as gbk or cp932",
+        metavar="NAME",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +108,14 @@ class CocoOptions(ReadOptions):
 class VocOptions(ReadOptions):
     """What the Pascal VOC reader takes besides."""
 
+    voc_boxes: str = option("unit of the boxes", ("auto", "pixels", "normalised"), default="auto")
     voc_origin: str = option("coordinate of the first pixel", ("auto", "0", "1"), default="auto")
+    voc_angles: str = option("unit of the angles of robndbox", ("auto", "radians", "degrees"), default="auto")
+    bbox_format: str = option(
+        "order of the four numbers; auto: corners (ltrb)",
+        ("auto", "ltwh", "ltrb"),
+        default="auto",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +128,13 @@ class YoloOptions(ReadOptions):
     )
     yolo_rows: str = option(
         "how to read rows: auto (by number of columns), box (first four values; rest ignored), "
-        "confidence-first or polygon",
-        ("auto", "box", "confidence-first", "polygon"),
+        "confidence-first, polygon, or xywhr (box and its rotation) in degrees or radians",
+        ("auto", "box", "confidence-first", "polygon", "xywhr-degrees", "xywhr-radians"),
+        default="auto",
+    )
+    yolo_first_class: str = option(
+        "number that stands for the first class in rows",
+        ("auto", "0", "1"),
         default="auto",
     )
 

@@ -38,7 +38,7 @@ BUILT_IN = {
     "vott": "regionbatch.readers.vott:VottReader",
 }
 
-ARGUMENTS_OF_READ = frozenset({"source", "format", "drop", "only", "strict", "progress"})
+ARGUMENTS_OF_READ = frozenset({"source", "format", "drop", "only", "max_clip", "strict", "progress"})
 """The arguments of `regionbatch.read` itself: an option of a reader cannot have their names."""
 
 
@@ -199,7 +199,7 @@ def detect(tree: Tree) -> tuple[str, Reader, str]:
         needed = "; ".join(f"{name}: {reader.title}" for name, reader in built_in.items())
         broken = "".join(f"; broken: {trouble}" for trouble in troubles)
         raise UnknownFormatError(
-            f"{tree.source}: no dataset that a reader knows; looked for {needed}; or name --format{_seen(tree)}{broken}"
+            f"{tree.source}: no dataset that a reader knows{_seen(tree)}; looked for {needed}; or name --format{broken}"
         )
     reasons = "; ".join(f"{name}: {why}" for name, _, why in claims)
     raise UnknownFormatError(f"{tree.source}: more than one format is here, got {reasons}; choose one with --format")
@@ -222,13 +222,19 @@ def named_if_broken(name: str) -> Iterator[None]:
 
 
 def _seen(tree: Tree) -> str:
-    """What is in a folder that nobody claims, as far as it may help."""
-    from regionbatch.readers.coco.json_files import others  # noqa: PLC0415 - only for the message
+    """Return what is in a folder that nobody claims, as far as it may help."""
+    from regionbatch.findings import on_one_line  # noqa: PLC0415 - NumPy, only for the message
+    from regionbatch.unknown_formats import found_in  # noqa: PLC0415 - as above
 
-    seen = [("the JSON files here are", others(tree))]  # it lists the folder
-    seen.append(("links that lead out of it are not followed:", ", ".join(tree.outside[:3])))
-    seen.append(("folders that may not be opened:", ", ".join(tree.closed[:3])))
-    return "".join(f"; {what} {names}" for what, names in seen if names)
+    found = found_in(tree, [*BUILT_IN, *(plugin.name for plugin in _plugins())])  # it lists the folder
+    seen = [*map(on_one_line, found)]
+    for what, names in (
+        ("links that lead out of it are not followed", tree.outside),
+        ("folders that may not be opened", tree.closed),
+    ):
+        if names:
+            seen.append(f"{what}: {', '.join(names[:3])}")
+    return "".join(f"; {one}" for one in seen)
 
 
 def _claim(plugin: Listed, tree: Tree, troubles: list[str]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +16,16 @@ from regionbatch.codes import CODES
 from regionbatch.dataset import MARKS, Dataset, PlacedAnnotations, References
 from regionbatch.errors import DatasetError, DatasetNotFoundError, OptionError, PluginError, StrictError
 from regionbatch.files.paths import scheme_of
+from regionbatch.files.text import checked_encoding
 from regionbatch.files.tree import Tree
 from regionbatch.findings import FindingLog
 from regionbatch.image_sizes import measured, report_absent
 from regionbatch.image_table import ImageTable
 from regionbatch.options import GivenAs, choices_of, is_path, is_repeatable, means_the_same
+from regionbatch.swapped_axes import report_swapped_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from dataclasses import Field
     from os import PathLike
 
@@ -42,6 +44,7 @@ def read(
     format: str | Reader | None = None,  # noqa: A002 - the word that a caller looks for
     drop: str | Iterable[str] = (),
     only: str | Iterable[str] | None = None,
+    max_clip: float | None = None,
     strict: bool = False,
     progress: Progress | None = None,
     **options: Any,  # noqa: ANN401 - checked against the reader's own dataclass
@@ -53,6 +56,7 @@ def read(
         format: `coco`, `voc`, `yolo` or a plugin's name, or a reader; None: found out.
         drop: Marks to leave out: crowd, difficult, truncated, occluded.
         only: Classes to keep; None: all.
+        max_clip: Leave out boxes of which a larger share than this, 0 to 1, is outside the image; None: none.
         strict: Raise if a box is dropped or adjusted, or a decision is doubtful.
         progress: Called with what is done, how much of it, and how much there is.
         **options: The reader's own: `split`, `image_dir`, `coco_boxes`, `voc_origin`, … (see `regionbatch.options`).
@@ -67,6 +71,7 @@ def read(
     for mark in drop:
         if mark not in MARKS:
             raise OptionError(f"--drop: no such mark, got {mark}; known: {', '.join(MARKS)}")
+    max_clip = _checked_share("max_clip", max_clip)
     log = FindingLog(progress)
     if isinstance(source, (str, Path)) or hasattr(source, "__fspath__"):
         name, placed = _read_path(source, format, options, log)
@@ -78,13 +83,29 @@ def read(
         images_sought = bool(options.get("image_dir"))
     if placed.mode.absolute or placed.angle is not None:
         placed = measured(placed, log)
-    images, tags, regions, ledger = clean(placed, log, drop, only)
+    if placed.mode.absolute:
+        report_swapped_axes(placed, log)
+    images, tags, regions, ledger = clean(placed, log, drop, only, max_clip)
     if images_sought:
         report_absent(images, log)
     dataset = Dataset(name, root, images, tags, regions, log.findings(), ledger, log.decisions)
     if strict:
         refuse_doubt(dataset.findings, dataset.root)
     return dataset
+
+
+def _checked_share(option: str, value: float | str | None) -> float | None:
+    """Return the value of an option that is a share, 0 to 1; the command gives it as text."""
+    if value is None:
+        return None
+    try:
+        number = float("nan" if isinstance(value, bool) else value)
+    except (TypeError, ValueError, OverflowError):
+        number = float("nan")
+    if not 0 <= number <= 1:
+        flag = f"--{option.replace('_', '-')}"
+        raise OptionError(f"{flag}: not a number from 0 to 1: {value!r:.60}. Give 0.5, for example.", option=option)
+    return number
 
 
 def _read_path(
@@ -106,7 +127,10 @@ def _read_path(
         name, reader = format_, plugins.get(format_)
     else:
         name, reader = type(format_).__name__, format_
-    declared = make_options(reader, name, options)
+    declared = make_options(reader, name, options, tree.root)
+    for folder in declared.image_dir:
+        if os.path.isdir(inside := tree.root / folder) and not os.path.samefile(folder, inside):  # noqa: PTH112, PTH121
+            log.decide("image_dir", str(folder), f"the one in the current folder, not {inside}")
     with nullcontext() if reader is format_ else plugins.named_if_broken(name):
         placed = _read_tree(tree, reader, declared, log)
     asked = options.get("split")
@@ -117,13 +141,19 @@ def _read_path(
 
 def _read_tree(tree: Tree, reader: Reader, options: Any, log: FindingLog) -> PlacedAnnotations:  # noqa: ANN401 - its own
     """Read the annotations of a tree and find their images."""
+    tree.encoding = options.encoding
+    if options.encoding is not None:
+        log.decide("encoding", options.encoding, "as asked")
     references = reader.references(tree, options, log)
-    outside = tree.missing((*references.files, *references.others))
+    outside = tree.missing((*references.files, *references.others, *references.superseded))
     if outside is not None:
         raise PluginError(f"{outside}: the reader refers to a file that is not in the dataset. Update its package.")
     table = ImageTable(tree, options.image_dir, references, log)
     _count_rejected(tree, reader, table.rejected, options, log)
-    placed = _placed(reader.read(tree, table.accepted, options, log), table, log)
+    raw = reader.read(tree, table.accepted, options, log)
+    if references.superseded:
+        _count_superseded(tree, reader, references.superseded, raw, options, log)
+    placed = _placed(raw, table, log)
     if not tree.named:
         tree.report_strays(log, *references.extensions, reported=table.blocked)
     return placed
@@ -173,13 +203,53 @@ def _count_rejected(
     boxes = _boxes_in(tree, reader, [each.file for each in rejected], options) if rejected else {}
     for each in rejected:
         where = boxes.get(each.file)
+        if where is None:
+            _drop_unknown(each.file, "not a part of the dataset, and nobody knows what is in it", log)
+            continue
         if not where:
-            # None: it is not known what would have been in it.
-            log.add("ignored_file", log.file(each.file), value=[each.reason], doubtful=where is None)
+            log.add("ignored_file", log.file(each.file), value=[each.reason])
             continue
         log.read(boxes=len(where))
         values = [each.reason] * len(where) if each.reason else None
         log.add(each.code, log.file(each.file), where, values)
+
+
+def _drop_unknown(file: str, why: str, log: FindingLog) -> None:
+    """Report a file whose boxes cannot be counted, as an image that is lost."""
+    log.read(images=1)
+    log.add("unreadable_file", log.file(file), value=[why])
+
+
+def _count_superseded(
+    tree: Tree,
+    reader: Reader,
+    files: Iterable[str],
+    read: RawAnnotations,
+    options: Any,  # noqa: ANN401 - the reader's own dataclass
+    log: FindingLog,
+) -> None:
+    """Count the boxes of files that others are read in place of, as far as the others do not have them."""
+    images, boxes = {*read.images.names}, {*_boxes_by_name(read)}
+    for file in files:
+        try:
+            other = reader.read(tree, [file], options, FindingLog())
+        except DatasetError as error:
+            _drop_unknown(file, str(error), log)
+            continue
+        elsewhere = np.fromiter((name not in images for name in other.images.names), np.bool_, len(other.images))
+        lost = elsewhere[other.image]
+        if other.mode is read.mode:
+            lost |= np.fromiter((box not in boxes for box in _boxes_by_name(other)), np.bool_, len(other))
+        where = other.where[lost]
+        log.read(boxes=len(where))
+        values = ["the files that are read do not have it"] * len(where)
+        log.add("unlisted_label", log.file(file), where, values, place=other.place)
+
+
+def _boxes_by_name(raw: RawAnnotations) -> Iterator[tuple[str, ...]]:
+    """Yield the image and the numbers of each box, as text, so that rounding makes no difference."""
+    for image, box in zip(raw.image.tolist(), raw.box.tolist(), strict=True):
+        yield (raw.images.names[image], *(f"{number:.5g}" for number in box))
 
 
 def _boxes_in(tree: Tree, reader: Reader, files: list[str], options: Any) -> dict[str, list[int]]:  # noqa: ANN401
@@ -224,8 +294,15 @@ def _read_loaded(
     return _placed(raw, ImageTable(Tree.empty(), declared.image_dir, References({log.files[0]: ""}), log), log)
 
 
-def make_options(reader: Reader, name: str, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the reader's own dataclass
+def make_options(reader: Reader, name: str, given: Mapping[str, Any], root: Path | None = None) -> Any:  # noqa: ANN401 - the reader's own dataclass
     """Return the options of a reader, made of keyword arguments.
+
+    Args:
+        reader: The reader.
+        name: What it is called in messages.
+        given: The keyword arguments.
+        root: The folder of the dataset: a folder of images that is not in the current folder may be in it, because
+            messages show paths of the dataset.
 
     Raises:
         OptionError: An option is unknown, or has a value that is not allowed.
@@ -238,10 +315,16 @@ def make_options(reader: Reader, name: str, given: Mapping[str, Any]) -> Any:  #
             raise _not_taken(name, key, known, as_option)
         _check_choices(key, plain[key], choices_of(known[key]))
     declared = reader.options(**{key: _as_declared(known[key], plain[key]) for key in plain})
-    for folder in declared.image_dir:
-        if not os.path.isdir(folder):  # noqa: PTH112 - as above
-            raise OptionError(f"--image-dir: there is no such folder, got {folder}; check the path", option="image_dir")
-    return declared
+    folders = tuple(_image_dir(folder, root) for folder in declared.image_dir)
+    encoding = None if declared.encoding is None else checked_encoding(declared.encoding)
+    return replace(declared, image_dir=folders, encoding=encoding) if folders or encoding else declared
+
+
+def _image_dir(given: Path, root: Path | None) -> Path:
+    for folder in (given, root / given) if root is not None else (given,):
+        if os.path.isdir(folder):  # noqa: PTH112 - as above
+            return folder
+    raise OptionError(f"--image-dir: there is no such folder, got {given}; check the path", option="image_dir")
 
 
 def _check_choices(

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regionbatch.csvrows import csv_rows, is_csv
+from regionbatch.csvrows import csv_rows, is_csv, table_bytes
 from regionbatch.dataset import tidy
 from regionbatch.errors import OptionError, ResolveError
 
@@ -47,7 +47,7 @@ def _collect(pairs: Iterable[tuple[str, str]], place: str) -> dict[str, str]:
 
 def _read(path: Path) -> list[tuple[str, str]]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = table_bytes(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ResolveError(f"{path}: cannot be read, got {error}; check the path, and save it as UTF-8") from error
     if is_csv(path):

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
+from regionbatch.dataset import tidy
 from regionbatch.errors import ResolveError
-from regionbatch.files.paths import ends_with, fold, folder_key, image_stem, is_image, path_parts
+from regionbatch.files.paths import MAX_DEPTH, ends_with, fold, folder_key, image_stem, is_image, path_parts
 from regionbatch.findings import on_one_line
+from regionbatch.similar import loose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from regionbatch.findings import FindingLog
 
@@ -22,40 +24,34 @@ Finder: TypeAlias = "Callable[[str], list[str]]"
 """One way of finding the names of a table that a name may mean."""
 
 
-def loose(name: str) -> str:
-    """Return a name without regard to case, outer whitespace and Unicode form."""
-    return fold(name.strip())
-
-
 def _by_case(ids: Mapping[str, str]) -> Finder:
-    """Find names that differ in case, outer whitespace or Unicode form only."""
+    """Find names that differ in case, whitespace or Unicode form only."""
     table: dict[str, list[str]] = {}
     for name in ids:
         table.setdefault(loose(name), []).append(name)
     return lambda name: table.get(loose(name), [])
 
 
-def _by_path(ids: Mapping[str, str]) -> Finder:
-    """Find names of images of which one path ends the other; an extension may be missing on one side.
+def _by_path(ids: Mapping[str, str], names: Iterable[str]) -> Finder:
+    """Find names of images, of which one path ends the other; an extension may be missing on one side.
 
     Never across folders or splits that contradict each other: that is how association matches names too.
     """
     whole: dict[str, list[str]] = {}
     ends: dict[str, list[str]] = {}
+    wanted = {form for name in names for form in _forms(name)}  # all ends of all names would be many
     for name in ids:
         for form in _forms(name):
             whole.setdefault(form, []).append(name)
-            parts = form.split("/")
-            for start in range(1, len(parts)):
-                ends.setdefault("/".join(parts[start:]), []).append(name)
+            for end in wanted.intersection(_ends(form)):
+                ends.setdefault(end, []).append(name)
 
     def find(name: str) -> list[str]:
         found: dict[str, None] = {}
         for form in _forms(name):
-            parts = form.split("/")
             found.update(dict.fromkeys(ends.get(form, ())))
-            for start in range(len(parts)):
-                found.update(dict.fromkeys(whole.get("/".join(parts[start:]), ())))
+            for end in (form, *_ends(form)):
+                found.update(dict.fromkeys(whole.get(end, ())))
         return [other for other in found if is_image(name) != is_image(other) or _extension(name) == _extension(other)]
 
     return find
@@ -71,6 +67,13 @@ def _forms(name: str) -> set[str]:
     """Return the folded paths by which an image is compared: whole, and without the extension."""
     path = fold("/".join(path_parts(name)))
     return {path, image_stem(path)}
+
+
+def _ends(path: str) -> Iterator[str]:
+    """Yield the ends of a path, the longest first; of one that is deeper than any dataset's, those that are not."""
+    parts = path.split("/")
+    for start in range(max(1, len(parts) - MAX_DEPTH), len(parts)):
+        yield "/".join(parts[start:])
 
 
 def _extension(name: str) -> str:
@@ -100,7 +103,8 @@ def resolve(
 ) -> list[str | None]:
     """Return the ID in `table` of each name that is used; None for the others.
 
-    A match that is not exact is reported, unless one path ends the other.
+    A match that is not exact is reported, unless one path ends the other. That of a tag is doubtful, unless the names
+    differ only in what is never kept of a class name: outer whitespace, and the composed form.
 
     Args:
         kind: What the names are of.
@@ -108,7 +112,8 @@ def resolve(
         used: Codes of the names that need an ID.
         table: IDs by name.
         report: Where matches are reported.
-        rename: Names of the table by names of the dataset; goes first, since somebody asked for it.
+        rename: Names of the table by names of the dataset; goes first, since somebody asked for it. What is renamed to
+            its own name is matched exactly.
         counts: The boxes of each name, for messages.
         exact: Codes of names that are matched exactly or not at all: which image they are could not be decided.
         splits: The split of each image; empty: none.
@@ -131,11 +136,12 @@ def resolve(
         if wanted[code] != names[code]:
             report.note("mapped", names[code], wanted[code])
     if left:
-        own = set(wanted)
+        own = {wanted[code] for code in used} if kind == "tag" else set(wanted)
         ids = {name: id_ for name, id_ in ids.items() if name not in own}  # those are the ids of others here
-    loosely = [code for code in left if code not in exact]
+    meant = {code for code in left if rename.get(names[code]) == names[code]}  # called exactly so: somebody said it
+    loosely = [code for code in left if code not in exact and code not in meant]
     if loosely:
-        finder = _by_case(ids) if kind == "tag" else _by_path(ids)
+        finder = _by_case(ids) if kind == "tag" else _by_path(ids, [wanted[code] for code in loosely])
         matched = _match(finder, loosely, wanted, ids, found, kind, splits, report)
         left = [code for code in left if code not in matched]
     if left and not skip:
@@ -170,7 +176,9 @@ def _match(
         if matches:
             found[code] = ids[matches[0]]
             matched.add(code)
-            if kind == "tag" or not _is_exact(names[code], matches[0]):
+            if kind == "tag":
+                report.note("matched_loosely", names[code], matches[0], doubtful=tidy(matches[0]) != tidy(names[code]))
+            elif not _is_exact(names[code], matches[0]):
                 report.note("matched_loosely", names[code], matches[0])
     return matched
 

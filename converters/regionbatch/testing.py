@@ -195,7 +195,7 @@ class ReaderTests:
 
     def test_refers_to_files_of_the_dataset(self, readable: Case) -> None:
         """`references` names files that are in the dataset; images are opened nowhere else."""
-        tree, options = Tree.at(readable.input), self._options(readable)
+        tree, options = self._tree_and_options(readable)
         references = self.reader().references(tree, options, FindingLog())
         _expect(isinstance(references, References), f"{readable.path}: references returned {type(references).__name__}")
         for file in (*references.files, *references.others):
@@ -209,7 +209,7 @@ class ReaderTests:
 
     def test_returns_columns(self, readable: Case) -> None:
         """`read` returns arrays of the declared types, with codes that point into the tables."""
-        log, tree, options = FindingLog(), Tree.at(readable.input), self._options(readable)
+        log, (tree, options) = FindingLog(), self._tree_and_options(readable)
         reader = self.reader()
         references = reader.references(tree, options, log)
         raw = reader.read(tree, [*references.files], options, log)
@@ -227,8 +227,12 @@ class ReaderTests:
             _expect(code in {*CODES, *MARKS}, f"{readable.path}: marks has {code!r}, which is no finding code or mark")
             _check_codes(readable, f"marks[{code!r}]", np.asarray(rows), len(raw))
 
-    def _options(self, case: Case) -> Any:  # noqa: ANN401 - the reader's own dataclass
-        return make_options(self.reader(), self.reader.__name__, _own(self.reader, case.options(self.reader.options)))
+    def _tree_and_options(self, case: Case) -> tuple[Tree, Any]:
+        given = _own(self.reader, case.options(self.reader.options))
+        options = make_options(self.reader(), self.reader.__name__, given)
+        tree = Tree.at(case.input)
+        tree.encoding = options.encoding
+        return tree, options
 
     def test_refuses_a_split_that_is_not_there(self, readable: Case) -> None:
         """`split` is obeyed or refused; to read everything in its place would be silent."""

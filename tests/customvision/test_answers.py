@@ -135,7 +135,11 @@ def test_a_bomb(canned: Canned, monkeypatch: pytest.MonkeyPatch, status: int, en
     assert peak < 16 * 2**20
 
 
-@pytest.mark.parametrize("body", [gzip.compress(b"[]")[:-3], b"[]", gzip.compress(b"[]") + b"x" * 30])
+@pytest.mark.parametrize(
+    "body",
+    [gzip.compress(b"[]")[:-3], b"[]", gzip.compress(b"[]") + b"x" * 30],
+    ids=["truncated", "not packed", "more behind it"],
+)
 def test_what_cannot_be_unpacked(canned: Canned, body: bytes) -> None:
     canned.answer(200, body, Content_Encoding="gzip")
     with rb.TrainingClient(canned.endpoint, KEY) as client, pytest.raises(rb.TransportError):

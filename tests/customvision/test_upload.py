@@ -290,6 +290,29 @@ def test_classes_that_differ_in_case_get_a_tag_each(tmp_path: Path) -> None:
             assert Counter(row.tag_name for row in service.regions(project)) == {"Cat": 30, "cat": 30}
 
 
+def test_similar_classes_are_told_before_a_tag_is_created(tmp_path: Path) -> None:
+    folder = write_set(tmp_path, images=3, tags=("Cat", "cat"))
+    dataset = rb.read(folder)
+    with rehearsal() as (service, project, client):
+        with raises_mentioning(rb.StrictError, "similar_tags"):
+            upload(dataset, client, project, strict=True)
+        assert not WRITES & set(service.calls)
+        result = upload(dataset, client, project, strict=True, rename={"Cat": "cat"})
+        assert list(result.plan.new_tags) == ["cat"]
+
+
+def test_a_class_that_is_similar_to_a_tag_is_told_before_the_first_write(tmp_path: Path) -> None:
+    dataset = rb.read(write_set(tmp_path, images=3, tags=("traffic light",)))
+    with rehearsal() as (service, project, client):
+        client.create_tag(project, "Traffic  Light")
+        before = service.calls.copy()
+        with raises_mentioning(rb.StrictError, "matched_loosely"):
+            upload(dataset, client, project, strict=True)
+        assert not WRITES & set(service.calls - before)
+        meant = upload(dataset, client, project, strict=True, rename={"traffic light": "Traffic  Light"})
+        assert not meant.plan.new_tags
+
+
 def test_no_tag_for_a_class_none_of_whose_boxes_can_be_sent(tmp_path: Path) -> None:
     """A tag without regions keeps a project from being trained."""
     names = ("good.png", "broken.png", "gone.png")

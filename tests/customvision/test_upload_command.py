@@ -18,7 +18,7 @@ import pytest
 from customvision.rehearsal import SENDING, Clock, rehearsal, verified, write_set
 from PIL import Image
 
-from helpers import Result, command, environment, mentions, write_coco, write_json
+from helpers import Result, command, environment, id_of, mentions, write_coco, write_json
 from regionbatch.local import Fault, Settings
 from regionbatch_cli.shared import Bar
 
@@ -226,7 +226,11 @@ def test_signing_in_with_entra(place: Place, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_wrong_key_and_a_wrong_project(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert mentions(command("upload", place.set, "--project", "../x").stderr, 404, "NotFound")
+    for project in ("../x", f"{place.project[:-1]} ", place.project.replace("-", "", 1)):
+        result = command("upload", place.set, "--project", project)
+        assert (result.status, mentions(result.stderr, "--project", project)) == (2, True)
+    assert not place.service.calls
+    assert mentions(command("upload", place.set, "--project", id_of("x")).stderr, 404, "NotFoundProject")
     monkeypatch.setenv("VISION_TRAINING_KEY", "wrong")
     result = place.run("upload")
     assert result.status == 1

@@ -282,7 +282,7 @@ def test_thousands_of_images_with_the_same_boxes_are_recognised(
     monkeypatch.setattr(client, "tagged_images", lambda _project, skip=0: images[skip : skip + 256])
     monkeypatch.setattr(client, "images_by_id", lambda *_: [])
     tracemalloc.start()
-    found = rb.verify(dataset, client, "p", pace=Clock().pace())
+    found = rb.verify(dataset, client, id_of("p"), pace=Clock().pace())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert found.summary() == {"matched": count * len(boxes), "missing": 0, "moved": 0, "extra": 0, "elsewhere": 0}

@@ -30,6 +30,7 @@ from azure.core.rest import HttpRequest
 from regionbatch import __version__
 from regionbatch.customvision.answers import limited_session, unpacked
 from regionbatch.errors import AccessError, LimitError, OptionError, ServiceError, TransportError, UnreachableError
+from regionbatch.ids import checked_project as _id
 from regionbatch.limits import IMAGES_PER_PAGE
 
 if TYPE_CHECKING:
@@ -392,7 +393,3 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _id(project_id: str) -> str:
-    return quote(project_id, safe="")

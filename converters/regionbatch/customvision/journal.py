@@ -19,6 +19,7 @@ import numpy as np
 
 from regionbatch.databases import JOURNAL, STRICT, address_of, is_empty, is_foreign
 from regionbatch.errors import JournalError
+from regionbatch.ids import as_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -107,7 +108,7 @@ class Journal:
         try:
             with self._told():
                 self._open(write=not address.startswith("file:"), empty=empty)
-            known = {"format": str(FORMAT), "project": project_id.strip().lower()}
+            known = {"format": str(FORMAT), "project": as_uuid(project_id) or project_id.strip().lower()}
             for key, value in known.items():
                 self._refuse_other(key, value)
             if not read_only:

@@ -18,7 +18,7 @@ from regionbatch.customvision.regions import Outcome, Outcomes, Sender, is_final
 from regionbatch.customvision.verify import Verification, compare
 from regionbatch.errors import ServiceError, TransportError
 from regionbatch.findings import FindingLog
-from regionbatch.ids import table_of
+from regionbatch.ids import checked_project, table_of
 from regionbatch.limits import tier_of
 from regionbatch.reading import refuse_doubt
 from regionbatch.renaming import tidied
@@ -157,7 +157,7 @@ def upload(
         JournalError: Another run has the journal, it belongs to another project, or it cannot be written.
         StrictError: See `strict`.
     """
-    limits, rename = tier_of(tier), tidied(rename)
+    limits, rename, project_id = tier_of(tier), tidied(rename), checked_project(project_id)
     pace = pace or Pace(limits.calls_per_second)
     pace.notice = notice or pace.notice
     report = FindingLog(progress)

@@ -19,7 +19,7 @@ from regionbatch.customvision.present import match, not_in, not_overlapping, pai
 from regionbatch.customvision.rate import Pace
 from regionbatch.errors import JournalError
 from regionbatch.findings import FindingLog
-from regionbatch.ids import table_of
+from regionbatch.ids import checked_project, table_of
 from regionbatch.limits import tier_of
 from regionbatch.renaming import tidied
 from regionbatch.resolve import resolve
@@ -113,9 +113,9 @@ def verify(
         ServiceError: The project cannot be read.
         ResolveError: A name has two ids.
         JournalError: The journal is not there, is in use, or is that of another project.
-        OptionError: There is no such tier.
+        OptionError: There is no such tier, or the project's ID is not a UUID.
     """
-    limits, rename = tier_of(tier), tidied(rename)
+    limits, rename, project_id = tier_of(tier), tidied(rename), checked_project(project_id)
     pace = pace or Pace(limits.calls_per_second)
     report = FindingLog()
     known, changed, former = _known(dataset, project_id, image_ids, journal, rename, report)

@@ -232,13 +232,14 @@ class ImageIndex:
 class Group:
     """Images among which a reference chooses; what it answers once, it knows."""
 
-    __slots__ = ("_best", "_by_size", "_fitting", "_index", "images")
+    __slots__ = ("_best", "_by_form", "_by_size", "_fitting", "_index", "images")
 
     def __init__(self, index: ImageIndex, images: Iterable[int] = ()) -> None:
         """Start with some images."""
         self._index = index
         self.images = [*images]
         self._best: dict[tuple[str, str], tuple[int, list[int]]] = {}
+        self._by_form: dict[str, list[int]] = {}
         self._by_size: dict[Size, list[int]] | None = None
         self._fitting: dict[Size, Group] = {}
 
@@ -249,18 +250,34 @@ class Group:
             name: The wanted name.
             last: A second name, which decides between several; empty: none.
         """
-        if (name, last) not in self._best:
-            self._best[name, last] = self._find_best(name, last)
-        return self._best[name, last]
+        # What no image is called exactly is looked for once, however many spellings of it are wanted.
+        exact = self._called(name)
+        key = (name if exact else f"\0{fold(name)}"), last
+        if key not in self._best:
+            self._best[key] = self._find_best(name, last, exact)
+        return self._best[key]
 
-    def _find_best(self, name: str, last: str) -> tuple[int, list[int]]:
+    def _called(self, name: str) -> list[int]:
+        """Return the images that have a name with its extension, without it, or without a second one."""
+        if not self._by_form:
+            for image in self.images:
+                whole = self._index.names[image]
+                stem = image_stem(whole)
+                for form in {whole, stem, image_stem(stem)}:
+                    self._by_form.setdefault(form, []).append(image)
+        return self._by_form.get(name, [])
+
+    def _find_best(self, name: str, last: str, exact: list[int]) -> tuple[int, list[int]]:
         names = self._index.names
-        spelled = [spelling(name, names[image]) for image in self.images]
-        best = min(spelled, default=EXACT)
-        images = [image for image, how in zip(self.images, spelled, strict=True) if how == best]
-        if len(images) > 1 and last:
-            images = [image for image in images if fold(names[image]) == fold(last)] or images
-        return best, images[:MAX_RIVALS]
+        for images in (exact, self.images):
+            spelled = [spelling(name, names[image]) for image in images]
+            best = min(spelled, default=OTHER_CASE)
+            if best < OTHER_CASE:
+                break
+        found = [image for image, how in zip(images, spelled, strict=True) if how == best]
+        if len(found) > 1 and last:
+            found = [image for image in found if fold(names[image]) == fold(last)] or found
+        return (best if found else EXACT), found[:MAX_RIVALS]
 
     def of_size(self, size: Size) -> list[int]:
         """Return the images that have a size."""

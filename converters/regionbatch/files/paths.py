@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
+
+from regionbatch.normal_form import normal_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -76,7 +77,7 @@ class FolderKey(NamedTuple):
 
 def fold(name: str) -> str:
     """Return a name for comparison without regard to case and Unicode form."""
-    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
+    return name.lower() if name.isascii() else normal_form("NFC", name).casefold()
 
 
 def is_image(name: str) -> bool:

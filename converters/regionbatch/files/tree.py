@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from itertools import chain, groupby
 from operator import itemgetter, methodcaller
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from regionbatch.errors import DatasetError, DatasetNotFoundError
 from regionbatch.files.paths import IMAGE_EXTENSIONS, MAX_DEPTH, fold, is_label_word, joined
-from regionbatch.files.text import UnreadableError, as_utf8, read_bytes
+from regionbatch.files.text import UndecodableError, UnreadableError, as_utf8, read_bytes, report_guess
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _NOT_DATA = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 _LINE_END = re.compile(r"\r\n|\r|\n")
+MOST_LINES = 1_000_000
+"""The most lines of a list of names or images: ten times the images that a project of Custom Vision can have."""
 
 
 class Folder(NamedTuple):
@@ -43,9 +46,11 @@ class Tree:
     Hidden files, and what operating systems leave in folders, are not part of it.
     """
 
-    def __init__(self, root: Path, named: str = "") -> None:
+    def __init__(self, root: Path, named: str = "", encoding: str | None = None) -> None:
         """Take the folder; it is listed later. `named` is the one file that the user named, relative to `root`."""
         self.root = root
+        self.encoding = encoding
+        """The codec of texts that are not UTF-8 and declare nothing; None: unknown (see `files.text`)."""
         self.named = named
         """The file that the user named in place of a folder; empty: the user named the folder."""
         self.outside: list[str] = []
@@ -57,6 +62,8 @@ class Tree:
         self._is_empty = False
         self._prefix = os.path.join(root, "")  # noqa: PTH118 - text: there may be 200,000 paths
         self._real = {"": os.path.realpath(root)}
+        self._above = os.path.join(self._real[""], "")  # noqa: PTH118 - a drive or `/` ends with a separator already
+        """What a real path begins with that is in the dataset."""
         self._linked: set[str] = set()
         """The folders that links lead to: a second link to one would only list the same again, once for each way."""
         self._listed: dict[str, Folder | None] = {}
@@ -146,14 +153,14 @@ class Tree:
 
     def _kind(self, entry: os.DirEntry[str], folder: str, path: str) -> str:
         """Return what an entry is that is no plain file: `folder`, `file` (by a link), `odd`, or `not ours`."""
-        if not entry.is_symlink():
+        if not leads_elsewhere(entry):
             self._real[path] = os.path.join(self._real[folder], entry.name)  # noqa: PTH118 - text, as below
             return "folder" if entry.is_dir() else "odd"
         real = os.path.realpath(entry.path)
         parts = folder.split("/")
         if real in {self._real["/".join(parts[:depth])] for depth in range(len(parts) + 1)}:  # a loop
             return "not ours"
-        if not real.startswith(self._real[""] + os.sep):
+        if not self._is_inside(real):
             self.outside.append(path)
             return "not ours"
         if os.path.isfile(real):  # noqa: PTH113 - text
@@ -163,6 +170,13 @@ class Tree:
         self._linked.add(real)
         self._real[path] = real
         return "folder" if os.path.isdir(real) else "odd"  # noqa: PTH112 - text
+
+    def _is_inside(self, real: str) -> bool:
+        """Return whether a real path is in the dataset, whose path a disk that ignores case may spell otherwise."""
+        begins = real[: len(self._above)]
+        if begins == self._above:
+            return True
+        return begins.lower() == self._above.lower() and os.path.samefile(begins, self._above)  # noqa: PTH121 - text
 
     def __contains__(self, path: str) -> bool:
         """Return whether a relative path is a file here, exactly as written."""
@@ -242,14 +256,27 @@ class Tree:
         """Return the path to open."""
         return self._prefix + path
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, most: int | None = None) -> bytes:
         """Return the bytes of a file of this tree.
 
+        Args:
+            path: The path of the file, relative to the tree.
+            most: The most bytes that the file may have. [default: `text.LARGEST_LABEL_FILE`]
+
         Raises:
-            UnreadableError: It is not in the tree, is too large for a label file, or the system refuses.
+            UnreadableError: It is not in the tree, is too large, or the system refuses.
         """
         self._check(path)
-        return read_bytes(self.on_disk(path))
+        return read_bytes(self.on_disk(path), most=most)
+
+    def read_text(self, path: str) -> tuple[bytes, bool]:
+        """Return the text of a file of this tree as UTF-8, and whether its encoding is a guess; see `as_utf8`.
+
+        Raises:
+            UnreadableError: As `read`.
+            UndecodableError: It is not in the encoding that its mark or the user says.
+        """
+        return as_utf8(self.read(path), self.encoding)
 
     def beginning(self, path: str) -> bytes:
         """Return the first bytes of a file of this tree (16 KiB at most).
@@ -277,12 +304,19 @@ class Tree:
         """Return the pipes, broken links and links that lead outside, as far as listed, that have an extension."""
         return [path for path in (*self.odd, *self.outside) if path.lower().endswith(extensions)] if extensions else []
 
+    def _linked_label_folders(self) -> list[str]:
+        """Return the links to folders outside that are called like folders of labels, as far as listed."""
+        folders = (path for path in self.outside if is_label_word(path.rpartition("/")[2]))
+        return [path for path in folders if os.path.isdir(self.on_disk(path))]  # noqa: PTH112 - text
+
     def closed_folders(self) -> str:
         """Return the folders that may not be opened, for the middle of an error's message; empty: none."""
         return f" (could not be opened: {', '.join(self.closed)})" if self.closed else ""
 
     def report_strays(self, log: FindingLog, *extensions: str, reported: Collection[str] = ()) -> None:
         """Report links that lead outside, closed folders, and label files that are not regular files.
+
+        What may have been in a folder of labels is lost: it counts as an image.
 
         Args:
             log: Where to report them.
@@ -292,10 +326,18 @@ class Tree:
         for path in self.outside:
             log.note("outside_dataset", path)
         why = self.blocked()
-        for path in dict.fromkeys((*self.blocked_files(*extensions), *self.closed)):
+        for path in dict.fromkeys((*self.blocked_files(*extensions), *self._linked_label_folders(), *self.closed)):
             if fold(path) not in reported:
                 log.read(images=1)
                 log.note("unreadable_file", path, why[fold(path)])
+
+
+def leads_elsewhere(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a symbolic link, or what Windows has besides: a junction (any mount point)."""
+    if entry.is_symlink():
+        return True
+    tag = getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", 0)  # only there; `DirEntry.is_junction` is newer than 3.11
+    return bool(tag) and getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", 0) == tag
 
 
 def images_of(folder: Folder) -> list[str]:
@@ -321,11 +363,23 @@ def read_lines(tree: Tree, path: str, log: FindingLog) -> list[str]:
 
     Raises:
         DatasetNotFoundError: It cannot be read.
+        DatasetError: It has more than `MOST_LINES` lines.
     """
     try:
-        data, guessed = as_utf8(tree.read(path))
+        data, guessed = tree.read_text(path)
+    except UndecodableError as error:
+        raise undecodable(path, error) from error
     except UnreadableError as error:
         raise DatasetNotFoundError(f"{path}: cannot be read: {error}. Repair it.", place=path) from error
+    if data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n") > MOST_LINES:  # before any line is made
+        raise DatasetError(f"{path}: more than {MOST_LINES} lines. Split the list, or shorten it.", place=path)
+    lines = [line.strip() for line in _LINE_END.split(data.decode().rstrip())] if data.strip() else []
     if guessed:
-        log.note("odd_encoding", path)
-    return [line.strip() for line in _LINE_END.split(data.decode().rstrip())] if data.strip() else []
+        report_guess(log, path, lines)
+    return lines
+
+
+def undecodable(path: str, error: UndecodableError) -> DatasetError:
+    """Return the error for a file that the dataset needs, and that is not text in the encoding that it must be in."""
+    advice = "Correct it, or name its encoding with --encoding." if error.option else "Save it again, as UTF-8."
+    return DatasetError(f"{path}: {error}. {advice}", place=path, option=error.option)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
-from uuid import UUID
 
+from regionbatch.ids import as_uuid
 from regionbatch.local.rules import MAX_INT32, RefusedError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Call:
 
     def path_id(self, name: str, code: str) -> str:
         """Id in the path; `code` (404) when it is no UUID, for then nothing can have it."""
-        found = _uuid(self.path[name])
+        found = as_uuid(self.path[name])
         if found is None:
             raise RefusedError(404, code, f"{self.path[name]!r} is no id")
         return found
@@ -44,7 +44,7 @@ class Call:
         asked = [text for text in self.query.get(name, "").split(",") if text]
         if most is not None and len(asked) > most:
             raise RefusedError(400, "BadRequestExceededBatchSize", f"{name} takes at most {most} ids")
-        found = [_uuid(text) for text in asked]
+        found = [as_uuid(text) for text in asked]
         if None in found:
             raise RefusedError(400, "BadRequestInvalidIds", f"{name} holds what is no id")
         return list(dict.fromkeys(text for text in found if text))
@@ -76,10 +76,3 @@ class Call:
         if value not in ("true", "false"):
             raise RefusedError(400, "BadRequest", f"{name} is true or false")
         return value == "true"
-
-
-def _uuid(text: str) -> str | None:
-    try:
-        return str(UUID(text))
-    except ValueError:
-        return None

@@ -18,6 +18,7 @@ from regionbatch.files.text import as_number, as_side
 from regionbatch.findings import FindingLog
 from regionbatch.options import ReadOptions
 from regionbatch.readers.builder import AnnotationBuilder
+from regionbatch.readers.units import require_pixels
 from regionbatch.readers.xml_start import xml_start
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 _ROOT = re.compile(rb"<(?:[\w.-]+:)?annotations[\s/>]")
 _CHILD = re.compile(rb"<(?:[\w.-]+:)?(?:version|meta|image)[\s/>]")
 _SHAPES = ("box", "polygon", "ellipse", "mask")
+_MOST_POINTS = 100_000
+"""Points of a shape: each takes a hundred times the memory of its text."""
 _WITHOUT_BOX = ("polyline", "points", "cuboid", "skeleton", "tag")
 
 
@@ -68,7 +71,7 @@ class CvatReader:
             wanted = require_splits(tree.source, options.split, known)
         for name, root in _parsed(tree, files, log):
             _File(name, builder, log).add(root, wanted)
-        return builder.build(BoxMode.XYXY_ABS)
+        return require_pixels(builder.build(BoxMode.XYXY_ABS), log)
 
 
 def _is_cvat(start: bytes) -> bool:
@@ -151,13 +154,13 @@ class _File:
                 log.add("unknown_image", self._file, where[shape], ["an image without a name"])
                 continue
             try:
-                box = _box(shape)
+                box, angle = _box(shape)
             except ValueError as error:
                 log.add("not_a_box", self._file, where[shape], [str(error)])
                 continue
             marks = ["occluded"] if shape.get("occluded", "").strip().lower() in ("1", "true") else []
             marks += [] if shape.tag == "box" else ["box_from_shape"]
-            self._builder.add_box(code, shape.get("label", ""), self._file, where[shape], box, marks)
+            self._builder.add_box(code, shape.get("label", ""), self._file, where[shape], box, marks, angle)
 
 
 def _declared_names(images: Sequence[etree._Element]) -> list[str]:
@@ -168,31 +171,48 @@ def _declared_names(images: Sequence[etree._Element]) -> list[str]:
     return [f"{subset}/{name}" if name and subset else name for name, subset in declared]
 
 
-def _box(shape: etree._Element) -> list[float]:
-    """Return the edges of the box around a shape; raise ValueError with what is there if it has none."""
+def _box(shape: etree._Element) -> tuple[list[float], float]:
+    """Return the edges of a shape, and the angle in radians by which they are still to be rotated about its centre.
+
+    Raises:
+        ValueError: It has none; the text is what is there.
+    """
+    if shape.tag not in _SHAPES:
+        raise ValueError(f"<{shape.tag!s}>: unknown shape")
     try:
-        if as_number(shape.get("rotation", 0)):
-            what = f"<{shape.tag!s}> rotated by {shape.get('rotation')} degrees: not supported"
-        elif shape.tag == "polygon":
-            return _around(shape.get("points", ""))
-        elif shape.tag == "box":
-            return [as_number(shape.get(edge)) for edge in ("xtl", "ytl", "xbr", "ybr")]
-        elif shape.tag == "ellipse":
-            x, y, across, down = (as_number(shape.get(key)) for key in ("cx", "cy", "rx", "ry"))
-            return [x - across, y - down, x + across, y + down]
-        elif shape.tag == "mask":
+        if shape.tag == "polygon":
+            return _around(shape.get("points", "")), 0
+        if shape.tag == "mask":
             left, top, width, height = (as_number(shape.get(key)) for key in ("left", "top", "width", "height"))
-            return [left, top, left + width, top + height]
-        else:
-            what = f"<{shape.tag!s}>: unknown shape"
+            _refuse_negative(width, height)
+            return [left, top, left + width, top + height], 0
+        angle = math.radians(as_number(shape.get("rotation", 0)) % 180)  # half a turn gives the same box
+        if shape.tag == "box":
+            return [as_number(shape.get(edge)) for edge in ("xtl", "ytl", "xbr", "ybr")], angle
+        x, y, across, down = (as_number(shape.get(key)) for key in ("cx", "cy", "rx", "ry"))
+        _refuse_negative(across, down)
+        return _around_ellipse(x, y, across, down, angle), 0
     except (TypeError, ValueError):
         shown = (f"{name}={value}" for name, value in shape.attrib.items() if name not in ("label", "source"))
-        what = f"<{shape.tag!s}> {' '.join(shown)}"
-    raise ValueError(what)
+        raise ValueError(f"<{shape.tag!s}> {' '.join(shown)}") from None
+
+
+def _refuse_negative(*sides: float) -> None:
+    if min(sides) < 0:
+        raise ValueError(sides)
+
+
+def _around_ellipse(x: float, y: float, across: float, down: float, angle: float) -> list[float]:
+    """Return the edges of the box around an ellipse, which is smaller than the one around its rotated bounding box."""
+    half_width = math.hypot(across * math.cos(angle), down * math.sin(angle))
+    half_height = math.hypot(across * math.sin(angle), down * math.cos(angle))
+    return [x - half_width, y - half_height, x + half_width, y + half_height]
 
 
 def _around(points: str) -> list[float]:
     """Return the edges of the box around `x,y;x,y;…`; raise ValueError if these are not three points or more."""
+    if points.count(";") > _MOST_POINTS:
+        raise ValueError(points)
     across, down = zip(*(map(as_number, point.split(",")) for point in points.split(";")), strict=True)
     if len(across) < 3 or not all(map(math.isfinite, (*across, *down))):
         raise ValueError(points)

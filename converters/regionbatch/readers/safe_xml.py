@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from lxml import etree
 
-from regionbatch.files.text import UnreadableError
+from regionbatch.files.text import UnreadableError, as_utf8, report_guess
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog
 
 
-def _safe_parser(encoding: str | None = None) -> etree.XMLParser:
+def _safe_parser() -> etree.XMLParser:
     return etree.XMLParser(
-        encoding=encoding,
+        encoding="utf-8",  # whatever the file declares: what is parsed was made UTF-8
         resolve_entities=False,
         no_network=True,
         load_dtd=False,
@@ -29,15 +29,18 @@ def _safe_parser(encoding: str | None = None) -> etree.XMLParser:
     )
 
 
-_PARSER, _UTF8, _CP1252 = _safe_parser(), _safe_parser("utf-8"), _safe_parser("cp1252")
+_PARSER = _safe_parser()
 _ENTITY = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)[A-Za-z_:][\w.:-]{0,99};")
 """An entity that is not one of XML's own."""
-_LATIN = re.compile(
-    rb"\s*<\?xml[^>]*encoding\s*=\s*[\"'](?:iso-?8859-?15?|latin-?1|(?:windows-|cp)1252)[\"']", re.IGNORECASE
-)
-"""A declaration that any bytes obey. Text that is UTF-8 as well is that: by chance, no word with an umlaut is."""
+_DECLARED = re.compile(rb"\s*<\?xml\s[^>]*?encoding\s*=\s*[\"']([\w.:-]{1,40})[\"']", re.IGNORECASE)
+"""The encoding that a file declares."""
 _AFTER_THE_REASON = re.compile(r",? (?:line \d|(?:use|try|see) xml)", re.IGNORECASE)
 """Where a message of the parser continues with its place, which we report ourselves, or with advice to programmers."""
+
+_NODE, _ATTRIBUTE = 150, 200
+"""Bytes of memory for a tag with what follows it, and for an attribute: of `<x/>`, 30 times its own bytes."""
+_SPARE, _TIMES = 64 * 2**20, 16
+"""What a file may need: so many bytes, and so many times its own."""
 
 _LAST_LINE = 65_000
 """The parser keeps lines as 16-bit numbers; what it says of elements further down may be wrong by some lines."""
@@ -56,31 +59,36 @@ class BrokenError(Exception):
         self.line = line
 
 
-def safe_root(data: bytes, name: str) -> tuple[etree._Element, bool]:
+def safe_root(data: bytes, name: str, encoding: str | None = None) -> tuple[etree._Element, bool]:
     """Parse a file.
 
     Args:
         data: The bytes of the file.
         name: What its root element must be called.
+        encoding: The codec that the user names; see `as_utf8`.
 
     Returns:
-        The root element, without namespaces; and whether the text was read as cp1252 because it is not UTF-8.
+        The root element, without namespaces; and whether its encoding is a guess.
 
     Raises:
+        UndecodableError: It is not in the encoding that its mark or the user says.
         UnsafeError: It declares or uses entities.
         BrokenError: It is not XML, or its root element is another.
     """
+    declared = _DECLARED.match(data)
+    data, guessed = as_utf8(data, encoding, declared[1].decode("ascii", "replace") if declared else None)
+    if data.count(b"<") * _NODE + data.count(b"=") * _ATTRIBUTE > _SPARE + _TIMES * len(data):
+        raise BrokenError("too many elements for its size")
     try:
-        root, guessed = _root(data)
-    except BrokenError as error:
+        root = etree.fromstring(data, _PARSER)
+    except etree.XMLSyntaxError as error:
+        broken = BrokenError(*_reason(error))
         if b"<!ENTITY" in data:  # the parser's own limit on entities stopped it
-            raise UnsafeError(str(error)) from error
-        raise
-    # A DOCTYPE begins with these two letters, but in encodings that make something else of them.
-    if b"<!" in data or not data.startswith(b"<" + name.encode()):
+            raise UnsafeError(str(broken)) from error
+        raise broken from error
+    if b"<!" in data:
         _refuse_entities(root, data)
-    # In UTF-16, and where a file does not begin with this character, the word is written with other bytes.
-    if b"xmlns" in data or b"\0" in data or not data.startswith((b"<", b"\xef\xbb\xbf<")):
+    if b"xmlns" in data:
         _forget_namespaces(root)
     if root.tag != name:
         raise BrokenError(f"<{root.tag!s}> where <{name}> is needed", root.sourceline or 0)
@@ -93,7 +101,7 @@ def read_root(tree: Tree, file: str, name: str, log: FindingLog) -> etree._Eleme
     A file that cannot be read counts as one image.
     """
     try:
-        root, guessed = safe_root(tree.read(file), name)
+        root, guessed = safe_root(tree.read(file), name, tree.encoding)
     except UnsafeError as error:
         log.note("unsafe_xml", file, str(error))
     except BrokenError as error:
@@ -102,7 +110,7 @@ def read_root(tree: Tree, file: str, name: str, log: FindingLog) -> etree._Eleme
         log.note("unreadable_file", file, str(error))
     else:
         if guessed:
-            log.note("odd_encoding", file)
+            report_guess(log, file, _texts_of(root))
         return root
     log.read(images=1)
     return None
@@ -126,28 +134,9 @@ def places_of(elements: Sequence[etree._Element]) -> list[int]:
     return [line if line and often[line] == 1 else -number for number, line in enumerate(lines, 1)]
 
 
-def _root(data: bytes) -> tuple[etree._Element, bool]:
-    """Return the root as the file declares its encoding; where that fails, as UTF-8 if it is that, else as cp1252."""
-    try:
-        utf8 = not data.isascii() and _LATIN.match(data) and _is_utf8(data)
-        return etree.fromstring(data, _UTF8 if utf8 else _PARSER), False
-    except etree.XMLSyntaxError as error:
-        first = error
-    guessed = not _is_utf8(data)
-    if guessed and first.code != etree.ErrorTypes.ERR_INVALID_CHAR and "encod" not in str(first.msg).lower():
-        raise BrokenError(*_reason(first))
-    try:
-        return etree.fromstring(data, _CP1252 if guessed else _UTF8), guessed
-    except etree.XMLSyntaxError as error:
-        raise BrokenError(*_reason(error)) from first
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+def _texts_of(root: etree._Element) -> Iterator[str]:
+    for element in root.iter():
+        yield from filter(None, (element.text, *element.attrib.values()))
 
 
 def _reason(error: etree.XMLSyntaxError) -> tuple[str, int]:
@@ -168,7 +157,7 @@ def _refuse_entities(root: etree._Element, data: bytes) -> None:
         raise UnsafeError("<!ENTITY>")
     if (used := next(root.iter(etree.Entity), None)) is not None:
         raise UnsafeError(str(used.text))
-    if found := _ENTITY.search(data.replace(b"\0", b"")):
+    if found := _ENTITY.search(data):
         raise UnsafeError(found[0].decode("ascii", "replace"))
 
 

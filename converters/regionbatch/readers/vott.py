@@ -18,6 +18,7 @@ from regionbatch.files.splits import require_splits, split_of_file
 from regionbatch.files.text import as_number, as_side
 from regionbatch.options import ReadOptions
 from regionbatch.readers.builder import AnnotationBuilder
+from regionbatch.readers.units import require_pixels
 from regionbatch.readers.vott_files import (
     CSV,
     KINDS,
@@ -66,10 +67,16 @@ class VottReader:
             if kind != chosen:
                 value = f"{kind}; the boxes were read from {next(iter(files))}"
                 log.add("ignored_file", log.file(name), 0, [value], doubtful=True)
+        superseded = [name for name, kind in kinds.items() if kind in KINDS and kind != chosen]
         if options.split is not None:
             wanted = require_splits(tree.source, options.split, files.values())
             files = {name: split for name, split in files.items() if split in wanted}
-        return References(files, others=[name for name in kinds if name not in files], extensions=(".json", ".csv"))
+        return References(
+            files,
+            others=[name for name in kinds if name not in files],
+            superseded=superseded if options.split is None else (),
+            extensions=(".json", ".csv"),
+        )
 
     def read(self, tree: Tree, files: Sequence[str], options: ReadOptions, log: FindingLog) -> RawAnnotations:  # noqa: ARG002 - the files are of the split
         """Read files, all of one kind."""
@@ -88,7 +95,8 @@ class VottReader:
             first = next(one for one in log.findings() if one.code == "unreadable_file")
             what = f"nothing can be read ({first.place}: {first.value}). Repair it."
             raise DatasetError(f"{tree.source}: {what}", place=files[0])
-        return builder.build(BoxMode.XYXY_ABS) if is_csv else builder.build(BoxMode.XYWH_ABS, "entry")
+        raw = builder.build(BoxMode.XYXY_ABS) if is_csv else builder.build(BoxMode.XYWH_ABS, "entry")
+        return require_pixels(raw, log)
 
 
 class _File:

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from regionbatch.files.text import UnreadableError, as_utf8
+from regionbatch.files.text import UnreadableError, report_guess, sniffed, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,9 +28,9 @@ _STRANGERS = (rb"annotations", rb"images", rb"shapes")
 def kind_of(tree: Tree, name: str) -> str:
     """Return what a file is, by its beginning; empty: not of VoTT."""
     try:
-        text = as_utf8(tree.beginning(name))[0].lstrip()
+        text = sniffed(tree.beginning(name)).lstrip()
         if _has(text, rb"tags", rb'\[\s*\{\s*"name"') and not _has(text, rb"assets", rb"\{"):
-            text = as_utf8(tree.read(name))[0].lstrip()  # so many tags
+            text = sniffed(tree.read(name)).lstrip()  # so many tags
     except UnreadableError:
         return ""
     if not text.startswith(b"{"):
@@ -68,14 +68,14 @@ def contents_of(
     """Yield what is in the files that can be read, the text of a CSV as `text`; the others are reported."""
     for name in files:
         try:
-            text, guessed = as_utf8(tree.read(name))
+            text, guessed = tree.read_text(name)
             yield name, {"text": text.decode()} if is_csv else decoded(text)
         except UnreadableError as error:
             log.read(images=1)
             log.note("unreadable_file", name, str(error))
             continue
         if guessed:
-            log.note("odd_encoding", name)
+            report_guess(log, name, words_of(text))
 
 
 def decoded(text: bytes) -> dict[str, Any]:

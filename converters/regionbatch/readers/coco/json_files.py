@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from regionbatch.errors import AmbiguousDatasetError, DatasetError, OptionError
 from regionbatch.files.splits import SPLIT_NAME, match_split, split_of_folder
+from regionbatch.files.text import sniffed
+from regionbatch.readers.coco.passed_over import count_boxes, with_other_images
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog
@@ -27,11 +33,14 @@ _STRANGERS: tuple[tuple[str, tuple[bytes, ...]], ...] = (
     ("a panoptic COCO file (use the instances_* file)", (rb'segments_info"\s*+:\s*+\[\s*+\{\s*+"\w++',)),
 )
 """Files that are no data set of ours, with the keys in them, as patterns. A class may be called like one."""
+_LABEL_FILES = frozenset(kind for kind, _ in _STRANGERS if "panoptic" not in kind)
+"""Files of one image each: next to a COCO file, they are another part of the dataset."""
 _BROKEN = (
     _EMPTY := "empty",
     _NOT_JSON := "not JSON",
     _CUT_OFF := "JSON that is cut off",
     _CLOSED := "a file that cannot be read",
+    _PADDED := "a file that ends with nothing but whitespace or NUL",
 )
 _PADDING = b" \t\r\n\0"
 
@@ -58,43 +67,63 @@ def what_is(path: Path) -> str:
             text = file.read(_SNIFF)
             if len(text) == _SNIFF:
                 file.seek(max(_SNIFF, path.stat().st_size - _SNIFF))
-                text += file.read(_SNIFF)
-            head = text[:2]
+                end = file.read(_SNIFF)
+                if len(end) == _SNIFF and not end.strip(_PADDING):  # a disk was full, or the power was off
+                    return _PADDED
+                text += end
     except OSError as error:
         return f"{_CLOSED} ({error.strerror})"
-    if head in (b"\xff\xfe", b"\xfe\xff"):
-        text = text.decode("utf-16", "ignore").encode()
-    start = text.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-
-    def holds(*keys: bytes) -> bool:
-        return all(re.search(rb'"%s"\s*+:' % key, text) for key in keys)
-
+    text = sniffed(text)
+    start = text.lstrip()[:1]
+    if start == b"{":
+        return _what_object(text)
     if start == b"[":
-        return "a list of results (detections)" if holds(b"image_id", b"score") else "a list"
-    if start != b"{":
-        return _NOT_JSON if start else _EMPTY
-    if strange := next((kind for kind, keys in _STRANGERS if holds(*keys)), ""):
+        return "a list of results (detections)" if _holds(text, b"image_id", b"score") else "a list"
+    return _NOT_JSON if start else _EMPTY
+
+
+def _what_object(text: bytes) -> str:
+    if _is_lines(text):
+        return "JSON Lines, one record a line, which is not supported"
+    if strange := next((kind for kind, keys in _STRANGERS if _holds(text, *keys)), ""):
         return strange
-    keys = sum(holds(key) for key in (b"images", b"annotations", b"categories"))
-    inner = sum(holds(key) for key in (b"file_name", b"image_id", b"category_id"))
+    keys = sum(_holds(text, key) for key in (b"images", b"annotations", b"categories"))
+    inner = sum(_holds(text, key) for key in (b"file_name", b"image_id", b"category_id"))
     if keys >= 2 or (keys and inner):
         return "COCO"
     return "JSON without images, annotations and categories" if text.rstrip(_PADDING).endswith(b"}") else _CUT_OFF
 
 
-def choose_files(tree: Tree, options: CocoOptions, log: FindingLog) -> tuple[dict[str, str], list[str]]:
-    """Return the JSON files to read with the split of each (empty: none), and all that look like COCO.
+def _holds(text: bytes, *keys: bytes) -> bool:
+    return all(re.search(rb'"%s"\s*+:' % key, text) for key in keys)
+
+
+def _is_lines(text: bytes) -> bool:
+    """Whether a file has one JSON object a line, the first of which is not a dataset."""
+    first, _, rest = text.lstrip(b"\xef\xbb\xbf \t\r\n").partition(b"\n")
+    if not (first.rstrip().endswith(b"}") and rest.lstrip().startswith(b"{")):
+        return False
+    try:
+        return "images" not in json.loads(first)
+    except (ValueError, RecursionError):
+        return False
+
+
+def choose_files(tree: Tree, options: CocoOptions, log: FindingLog) -> tuple[dict[str, str], list[str], list[str]]:
+    """Return the JSON files to read with the split of each (empty: none), all that look like COCO, and the siblings.
+
+    The siblings are not read, since the files to read should have their boxes; but that is not certain.
 
     Raises:
         DatasetError: None is COCO, or the split asked for is not there.
         AmbiguousDatasetError: Two files could be the same split.
         OptionError: A file of the folder is asked for, but the user named a single file.
     """
-    chosen, found = _of_file(tree, options) if tree.named else _of_folder(tree, options, log)
-    return {name: split for split, name in chosen.items()}, found
+    chosen, found, siblings = _of_file(tree, options) if tree.named else _of_folder(tree, options, log)
+    return {name: split for split, name in chosen.items()}, found, siblings
 
 
-def _of_file(tree: Tree, options: CocoOptions) -> tuple[dict[str, str], list[str]]:
+def _of_file(tree: Tree, options: CocoOptions) -> tuple[dict[str, str], list[str], list[str]]:
     if options.coco_json:
         raise OptionError(
             f"--coco-json: {tree.source} is one file, got {options.coco_json}; leave it out, or name the folder",
@@ -105,11 +134,11 @@ def _of_file(tree: Tree, options: CocoOptions) -> tuple[dict[str, str], list[str
         needed = "needed is a JSON object with images, annotations and categories"
         raise DatasetError(f"{tree.source}: not a COCO data set, got {what}; {needed}", place=tree.named)
     split = _split_and_task(tree.named)[0] or ""
-    return _only_split({split: tree.named}, options.split, tree.source, file=tree.named), [tree.named]
+    return _only_split({split: tree.named}, options.split, tree.source, file=tree.named), [tree.named], []
 
 
-def _of_folder(tree: Tree, options: CocoOptions, log: FindingLog) -> tuple[dict[str, str], list[str]]:
-    """The files of a folder by their splits, one each; and all."""
+def _of_folder(tree: Tree, options: CocoOptions, log: FindingLog) -> tuple[dict[str, str], list[str], list[str]]:
+    """The files of a folder by their splits, one each; all; and the siblings that may have boxes of their own."""
     kinds = _kinds(tree)
     all_files = found = [name for name, kind in kinds.items() if kind == "COCO"]
     if not found:
@@ -123,9 +152,9 @@ def _of_folder(tree: Tree, options: CocoOptions, log: FindingLog) -> tuple[dict[
         groups.setdefault(split or "", {}).setdefault(task, []).append(name)
     chosen = {split: _best(tasks) for split, tasks in groups.items()}
     if len(chosen) > 1 and "" in chosen:
-        raise _ambiguous(list(chosen.values()))
+        raise _ambiguous(next(iter(chosen.values())), found)
     if not options.coco_json:
-        _report_lost(kinds, chosen, options.split, log)
+        _report_lost(tree, kinds, chosen, options.split, log)
     chosen = _only_split(chosen, options.split, str(tree.root))
     passed = {
         split: [name for names in groups[split].values() for name in names if name != chosen[split]] for split in chosen
@@ -134,21 +163,46 @@ def _of_folder(tree: Tree, options: CocoOptions, log: FindingLog) -> tuple[dict[
         kept = ", ".join(chosen[split] for split, names in passed.items() if names)
         siblings = ", ".join(sorted(name for names in passed.values() for name in names))
         log.decide("coco_json", kept, f"the boxes are there; {siblings} are about the same images")
-    return chosen, all_files
+    return chosen, all_files, _uncertain(tree, chosen, [name for names in passed.values() for name in names])
 
 
-def _report_lost(kinds: Mapping[str, str], chosen: Collection[str], wanted: str | None, log: FindingLog) -> None:
-    """Say which splits are lost, since the one file that is called like them is broken or something else."""
+def _uncertain(tree: Tree, chosen: Mapping[str, str], siblings: Sequence[str]) -> list[str]:
+    """The siblings that may have boxes of their own: of a task that is not COCO's, or with other images."""
+    known = [name for name in siblings if _split_and_task(name)[1] in _TASKS]
+    others = with_other_images(tree, chosen.values(), known) if known else []
+    return [name for name in siblings if name in others or name not in known]
+
+
+def _report_lost(
+    tree: Tree, kinds: Mapping[str, str], chosen: Collection[str], wanted: str | None, log: FindingLog
+) -> None:
+    """Say which splits are lost, since the one file that is called like them is broken or something else.
+
+    The boxes of files of another format are counted: no reader takes them.
+    """
     splits = {name: _split_and_task(name)[0] for name, kind in kinds.items() if kind != "COCO"}
     broken = {name: split for name, split in splits.items() if kinds[name].startswith(_BROKEN)}
     for name, split in splits.items():
+        if kinds[name] in _LABEL_FILES:
+            _report_boxes(tree, name, kinds[name], log)
+            continue
         if split in chosen or not (wanted is None or (split and match_split(wanted, [split]))):
             continue
         if split and name in broken:
             log.read(images=1)
             log.note("unreadable_file", name, kinds[name])
         elif name in broken or (split and split not in broken.values()):
-            log.note("ignored_file", name, kinds[name])
+            _report_boxes(tree, name, kinds[name], log)
+
+
+def _report_boxes(tree: Tree, name: str, kind: str, log: FindingLog) -> None:
+    """Count the boxes of a file of another format as dropped."""
+    count = count_boxes(Path(tree.on_disk(name)))
+    log.read(boxes=count)
+    if count:
+        log.add("unlisted_label", log.file(name), np.zeros(count, np.int64), repeat(kind, count))
+    else:
+        log.note("ignored_file", name, kind)
 
 
 def _asked(tree: Tree, found: list[str], wanted: str) -> list[str]:
@@ -175,15 +229,15 @@ def _best(tasks: dict[str, list[str]]) -> str:
     folder = name.rpartition("/")[0]
     strangers = [other for names in tasks.values() for other in names if other.rpartition("/")[0] != folder]
     if twins or unknown or strangers:
-        raise _ambiguous([name, *(twins or unknown or strangers)])
+        raise _ambiguous(name, [each for names in tasks.values() for each in names])
     return name
 
 
-def _ambiguous(names: list[str]) -> AmbiguousDatasetError:
+def _ambiguous(first: str, names: list[str]) -> AmbiguousDatasetError:
     return AmbiguousDatasetError(
-        f"{names[0]}: several JSON files could be the data set, got {', '.join(sorted(names)[:5])}; "
+        f"{first}: several JSON files could be the data set, got {', '.join(sorted(names))}; "
         "choose one with --coco-json",
-        place=names[0],
+        place=first,
         option="coco_json",
     )
 

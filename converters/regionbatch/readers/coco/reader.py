@@ -6,15 +6,23 @@ corner); Microsoft's vision-datasets for `bbox_format` and for boxes that are al
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from regionbatch.dataset import References
 from regionbatch.errors import DatasetError, OptionError
+from regionbatch.files.text import report_guess
 from regionbatch.options import CocoOptions
 from regionbatch.readers.coco.collected import Collected
 from regionbatch.readers.coco.json_files import choose_files, coco_files
-from regionbatch.readers.coco.jsonpieces import NESTED, Piece, Pieces, document
+from regionbatch.readers.coco.jsonpieces import NESTED, Piece, Pieces
+from regionbatch.readers.coco.jsontext import document
+from regionbatch.readers.coco.orders import SHAPES
+from regionbatch.readers.coco.passed_over import boxes_in
 from regionbatch.readers.coco.records import WANTED
 
 if TYPE_CHECKING:
@@ -39,18 +47,22 @@ class CocoReader:
 
     def references(self, tree: Tree, options: CocoOptions, log: FindingLog) -> References:
         """Return one JSON for each split."""
-        chosen, all_files = choose_files(tree, options, log)
-        return References(chosen, others=all_files, extensions=(".json",))
+        chosen, all_files, superseded = choose_files(tree, options, log)
+        return References(chosen, others=all_files, superseded=superseded, extensions=(".json",))
 
     def read(self, tree: Tree, files: Sequence[str], options: CocoOptions, log: FindingLog) -> RawAnnotations:
         """Read JSON files."""
         collected = Collected(log, options)
         for name in files:
-            with document(Path(tree.on_disk(name)), name) as opened:
-                pieces = Pieces(opened, name, WANTED, longest="annotations")
-                collected.add_file(name, pieces, pieces.scalars, len(opened[1]))
-                if pieces.guessed_encoding:
-                    log.note("odd_encoding", name)
+            with document(Path(tree.on_disk(name)), name, tree.encoding) as text:
+                pieces = Pieces(text, WANTED, longest="annotations")
+                shapes = partial(Pieces, text, SHAPES)
+                before = log.boxes_read
+                names = collected.add_file(name, pieces, pieces.scalars, shapes, text.size)
+                if log.boxes_read == before:
+                    _report_elsewhere(name, boxes_in(text.pieces()), log)
+                if text.guessed:
+                    report_guess(log, name, names)
         return collected.annotations()
 
     def read_loaded(self, content: Mapping[str, Any], options: CocoOptions, log: FindingLog) -> RawAnnotations:
@@ -60,7 +72,11 @@ class CocoReader:
             DatasetError: Something else stands in place of its arrays.
             OptionError: An option for files is given.
         """
-        for name, value in (("split", options.split), ("coco_json", options.coco_json)):
+        for name, value in (
+            ("split", options.split),
+            ("coco_json", options.coco_json),
+            ("encoding", options.encoding),
+        ):
             if value:
                 raise OptionError(f"{name}: a loaded COCO has no files, got {value}; leave it out", option=name)
         for key in WANTED:
@@ -71,8 +87,14 @@ class CocoReader:
         arrays = {key: list(content.get(key) or ()) for key in WANTED}
         pieces = [Piece(key, 0, len(records), None, records) for key, records in arrays.items()]
         header = {key: _as_scalar(value) for key, value in content.items()}
-        collected.add_file("COCO", pieces, header)
+        collected.add_file("COCO", pieces, header, lambda: [each for each in pieces if each.key in SHAPES])
         return collected.annotations()
+
+
+def _report_elsewhere(name: str, count: int, log: FindingLog) -> None:
+    """Report the boxes of a file that has none where COCO has them: in an array of another name, or in the images."""
+    log.read(boxes=count)
+    log.add("not_a_box", log.file(name), np.zeros(count, np.int64), repeat("outside 'annotations'", count))
 
 
 def _as_scalar(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
+from collections import Counter
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -11,16 +12,21 @@ import msgspec
 import numpy as np
 from msgspec.structs import astuple
 
-from regionbatch.files.text import as_number, as_side
+from regionbatch.errors import DatasetError
+from regionbatch.files.text import as_side
+from regionbatch.findings import as_text
 from regionbatch.readers.coco import segmentation
 from regionbatch.readers.coco.jsonpieces import Kind
+from regionbatch.readers.coco.jsontext import PIECE
+from regionbatch.readers.coco.plain_values import NAME, class_name, differing, name_of, order_of, read_box, shown
+from regionbatch.readers.coco.rotation import Rotation, rotation_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from regionbatch.findings import FindingLog
+    from regionbatch.findings import FindingLog, Place
     from regionbatch.readers.coco.jsonpieces import Piece
 
 _NO_IDS = -(2**63)
@@ -28,22 +34,36 @@ _NO_IDS = -(2**63)
 _TEXT_IDS = -(2**62)
 """Ids that are text, or too long, have a number from here on downwards."""
 
-_NAME = r"[^./\\\s]"
-"""A file name has something of this in it; others, as `./`, name nothing."""
+MAX_VALUES = 100_000
+"""Records of a file that are no objects, and are dropped one by one; an error from there on."""
+
+_MOST_EXACT = 2**53
+"""From here on a float stands for several whole numbers."""
+
+_ID = re.compile(r"-?[0-9]{1,99}(\.0*)?")
+"""Text that is a whole number, as people write one."""
 
 Id = Annotated[int, msgspec.Meta(gt=_TEXT_IDS, lt=-_TEXT_IDS)]
+Zero = Annotated[float, msgspec.Meta(ge=0, le=0)]
 
 
 class _Image(msgspec.Struct, gc=False):
     id: Id
-    file_name: Annotated[str, msgspec.Meta(pattern=_NAME)]
-    width: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 0
-    height: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 0
+    file_name: Annotated[str, msgspec.Meta(pattern=NAME)]
+    width: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+    height: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
 
 class _Category(msgspec.Struct, gc=False):
     id: Id
     name: str
+
+
+class _Attributes(msgspec.Struct, gc=False):
+    rotation: Zero | None = None
+    angle: Zero | None = None
+    capital_rotation: Zero | None = msgspec.field(default=None, name="Rotation")
+    capital_angle: Zero | None = msgspec.field(default=None, name="Angle")
 
 
 class _Annotation(msgspec.Struct, gc=False, kw_only=True):
@@ -53,6 +73,13 @@ class _Annotation(msgspec.Struct, gc=False, kw_only=True):
     bbox: tuple[float, float, float, float]
     category_id: Id
     id: Id = -1
+    # Only checked: what turns a box or orders its numbers in another way is for plain records.
+    attributes: _Attributes | None = None
+    rotation: Zero | None = None
+    angle: Zero | None = None
+    capital_rotation: Zero | None = msgspec.field(default=None, name="Rotation")
+    capital_angle: Zero | None = msgspec.field(default=None, name="Angle")
+    bbox_mode: Annotated[int, msgspec.Meta(ge=1, le=1)] | None = None
 
 
 class Images(NamedTuple):
@@ -89,17 +116,45 @@ def _gather_categories(records: list[_Category]) -> list[tuple[int, str]]:
 
 
 def _gather_annotations(records: list[_Annotation]) -> _Boxes:
-    crowd, image, bbox, category, id_ = _columns(records) or [()] * 5
-    ids = np.fromiter(id_ + image + category, np.int64, 3 * len(records)).reshape(3, -1)
-    box = np.fromiter(chain.from_iterable(bbox), np.float64, 4 * len(records)).reshape(-1, 4)
-    return _Boxes(ids, box, np.flatnonzero(crowd) if any(crowd) else np.empty(0, np.int64))
+    # Lists of attributes, one after the other, take a third of the time of rows that are turned into columns.
+    ids = [one.id for one in records]
+    ids += [one.image_id for one in records]
+    ids += [one.category_id for one in records]
+    box = np.fromiter(chain.from_iterable([one.bbox for one in records]), np.float64, 4 * len(records))
+    crowd = [one.iscrowd for one in records]
+    rows = np.flatnonzero(crowd) if any(crowd) else np.empty(0, np.int64)
+    return _Boxes(np.fromiter(ids, np.int64, len(ids)).reshape(3, -1), box.reshape(-1, 4), rows)
 
 
 WANTED = {
-    "images": Kind(_Image, _gather_images),
-    "categories": Kind(_Category, _gather_categories),
-    "annotations": Kind(_Annotation, _gather_annotations),
+    "images": Kind(_Image, _gather_images, (b"id", b"file_name", b"width", b"height")),
+    "categories": Kind(_Category, _gather_categories, (b"id", b"name"), exact=True, largest=PIECE),
+    "annotations": Kind(
+        _Annotation,
+        _gather_annotations,
+        (b"bbox", b"image_id", b"category_id"),
+        signs=((ord("x"), 1), (ord("_"), 2)),
+    ),
 }
+
+
+class _BadRecords:
+    """The records of a piece that are not read, by code. A file may have nothing else: they are reported at once."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[list[int], list[object]]] = {}
+
+    def add(self, code: str, where: int, value: object) -> None:
+        wheres, values = self._found.setdefault(code, ([], []))
+        wheres.append(where)
+        values.append(value)
+
+    def count(self, code: str) -> int:
+        return len(self._found[code][0]) if code in self._found else 0
+
+    def report(self, log: FindingLog, file: int, place: Place) -> None:
+        for code, (wheres, values) in self._found.items():
+            log.add_each(code, file, wheres, values, place=place)
 
 
 class Columns:
@@ -108,7 +163,7 @@ class Columns:
     def __init__(self, file: int, report: FindingLog) -> None:
         self._file, self._report = file, report
         self._text_ids: dict[str, int] = {}
-        self._no_ids: list[object] = []
+        self._no_ids: list[str] = []
         self.images = Images([], [], [], [])
         self.categories: list[tuple[int, str]] = []
         # Arrays that grow in place: joining thousands at the end would need their memory twice.
@@ -117,10 +172,27 @@ class Columns:
         self.marks: dict[str, list[int]] = {"box_from_segmentation": [], "crowd": []}
         self.masks: dict[int, tuple[int, int]] = {}
         """Width and height of the masks, by the rows that have their boxes."""
+        self.rotations: dict[int, Rotation] = {}
+        """By the rows that have one."""
+        self.orders: Counter[str] = Counter()
+        """How many records declare which order of the numbers, other than ltwh."""
+        self._odd_names: dict[int, str] = {}
+        """What is in place of a name, by category."""
         self._met = dict.fromkeys(WANTED, 0)
+        self._values = 0
+        """Records that are no objects."""
 
     def add(self, piece: Piece) -> None:
-        """Take a piece, typed or plain."""
+        """Take a piece, typed or plain.
+
+        Raises:
+            DatasetError: More than `MAX_VALUES` records are no objects.
+        """
+        self._values += sum(not isinstance(record, dict) for record in piece.plain)
+        if self._values > MAX_VALUES:
+            name = self._report.files[self._file]
+            what = f"more than {MAX_VALUES} records are numbers, text or arrays. A record of COCO is an object."
+            raise DatasetError(f"{name}: {what}", place=name)
         if piece.key == "annotations":
             if piece.typed is None:
                 self._add_plain_annotations(piece.plain)
@@ -143,26 +215,37 @@ class Columns:
     def _add_plain_annotations(self, records: list[Any]) -> None:
         ids: list[tuple[int, int, int]] = []
         boxes: list[tuple[float, ...]] = []
+        bad = _BadRecords()
         for number, record in enumerate(records, self._met["annotations"] + 1):
-            id_ = self._id(record.get("id")) if isinstance(record, dict) else None
-            where = id_ if id_ is not None and id_ >= 0 else -number
-            box, code = _read_box(record)
-            if code != "no_box":
-                self._report.read(boxes=1)
-            if box is None:
-                value = None if code == "no_box" else [_shown(record)]
-                self._report.add(code, self._file, where, value, place="annotation")
+            if not isinstance(record, dict):
+                bad.add("not_a_box", -number, record)
                 continue
-            self._mark(self.rows + len(boxes), code, record)
+            id_ = self.id_of(record.get("id"))
+            where = id_ if id_ is not None and id_ >= 0 else -number
+            box, code = read_box(record)
+            if box is None:
+                bad.add(code, where, "" if code == "no_box" else shown(record))
+                continue
+            rotation = None if code else rotation_of(record)
+            if isinstance(rotation, str):
+                bad.add("unclear_rotation", where, rotation)
+                continue
+            self._mark(self.rows + len(boxes), code, record, rotation)
             ids.append((where, self._known_id(record.get("image_id")), self._known_id(record.get("category_id"))))
             boxes.append(box)
+        self._report.read(boxes=len(records) - bad.count("no_box"))
+        bad.report(self._report, self._file, "annotation")
         self._append(np.asarray(ids, np.int64).reshape(-1, 3).T, np.asarray(boxes, np.float64).reshape(-1, 4))
 
-    def _mark(self, row: int, code: str, record: dict[str, Any]) -> None:
+    def _mark(self, row: int, code: str, record: dict[str, Any], rotation: Rotation | None) -> None:
         if code:
             self.marks[code].append(row)
             if size := segmentation.mask_size(record["segmentation"]):
                 self.masks[row] = size
+        elif (order := order_of(record)) != "ltwh":
+            self.orders[order] += 1
+        if rotation:
+            self.rotations[row] = rotation
         if record.get("iscrowd") in (1, "1", True):
             self.marks["crowd"].append(row)
 
@@ -191,35 +274,46 @@ class Columns:
         self.images.height.extend(found.height)
 
     def _plain_images(self, records: list[Any]) -> Images:
-        found = Images([], [], [], [])
+        found, bad = Images([], [], [], []), _BadRecords()
         for number, record in enumerate(records, self._met["images"] + 1):
-            id_ = self._id(record.get("id")) if isinstance(record, dict) else None
-            name = _name_of(record) if isinstance(record, dict) else ""
-            if id_ is None or not name:
-                self._report.add("not_an_image", self._file, -number, [record], place="image")
+            id_ = self.id_of(record.get("id")) if isinstance(record, dict) else None
+            name = name_of(record) if isinstance(record, dict) else ""
+            if id_ is None or not name or differing(record, "images"):
+                bad.add("not_an_image", -number, record)
                 continue
             found.id.append(id_)
             found.file_name.append(name)
             found.width.append(as_side(record.get("width")))
             found.height.append(as_side(record.get("height")))
+        bad.report(self._report, self._file, "image")
         return found
 
     def _plain_categories(self, records: list[Any]) -> Iterable[tuple[int, str]]:
         for record in records:
-            id_ = self._id(record.get("id")) if isinstance(record, dict) else None
-            if id_ is not None:
-                yield id_, "" if record.get("name") is None else str(record["name"])
+            id_ = self.id_of(record.get("id")) if isinstance(record, dict) else None
+            if id_ is None:
+                continue
+            name = class_name(record)
+            if not name and record.get("name") is not None:
+                twice = differing(record, "categories")
+                self._odd_names[id_] = f", {twice}" if twice else f" named {record['name']!r}"
+            yield id_, name
 
-    def _id(self, value: object) -> int | None:
-        """An id as a number, so that 1, 1.0 and "1" are one; others get a number of their own, far below."""
+    def id_of(self, value: object) -> int | None:
+        """An id as a number, so that 1, 1.0 and "1" are one; others get a number of their own, far below.
+
+        None: it is no id, as a float that stands for several whole numbers.
+        """
+        if type(value) is int and abs(value) < -_TEXT_IDS:  # as most are
+            return value
         if isinstance(value, np.generic):
             value = value.item()
         if isinstance(value, str):
             value = value.strip()
-            if not re.fullmatch(r"[+-]?\d{1,99}(\.0*)?", value):
+            if not _ID.fullmatch(value):
                 return self._text_ids.setdefault(value, _TEXT_IDS - len(self._text_ids))
             value = int(value.split(".")[0])
-        if isinstance(value, float) and value.is_integer():
+        if isinstance(value, float) and value.is_integer() and abs(value) < _MOST_EXACT:
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             return None
@@ -229,9 +323,9 @@ class Columns:
 
     def _known_id(self, value: object) -> int:
         """The same; what is no id gets a number that no id has."""
-        id_ = self._id(value)
+        id_ = self.id_of(value)
         if id_ is None:
-            self._no_ids.append(value)
+            self._no_ids.append(as_text(value))
             id_ = _NO_IDS + len(self._no_ids) - 1
         return id_
 
@@ -241,49 +335,5 @@ class Columns:
         for number in map(int, ids):
             odd = number - _NO_IDS
             known = texts.get(number, number)
-            yield f"{what}{self._no_ids[odd] if odd < len(self._no_ids) else known}"
-
-
-def _read_box(record: object) -> tuple[tuple[float, ...] | None, str]:
-    """The four numbers of a record, and the code that marks them, if any; or None and why there are none."""
-    if not isinstance(record, dict):
-        return None, "not_a_box"
-    bbox, shape = record.get("bbox"), record.get("segmentation")
-    if not _is_empty(bbox):
-        return _numbers(bbox), "" if _numbers(bbox) else "not_a_box"
-    if not _is_empty(shape):
-        return (around, "box_from_segmentation") if (around := segmentation.bbox(shape)) else (None, "not_a_box")
-    return None, "not_a_box" if "bbox" in record else "no_box"
-
-
-def _is_empty(value: object) -> bool:
-    """Whether nothing is in a value: it is None, or has no length."""
-    return value is None or (isinstance(value, (str, list, tuple, dict, np.ndarray)) and not len(value))
-
-
-def _shown(record: object) -> object:
-    """What stands in place of a box in a record that has none."""
-    if not isinstance(record, dict):
-        return record
-    shape = record.get("segmentation")
-    return record.get("bbox") if not _is_empty(record.get("bbox")) or _is_empty(shape) else f"segmentation {shape}"
-
-
-def _name_of(record: Mapping[str, Any]) -> str:
-    """The file name of an image, or the last part of the address that it comes from; empty: it has none."""
-    name = record.get("file_name")
-    if _is_empty(name):
-        urls = (record.get(key) for key in ("coco_url", "flickr_url"))
-        url = next((url for url in urls if isinstance(url, str)), "")
-        name = re.split(r"[?#]", url)[0].rpartition("/")[2]
-    return name if isinstance(name, str) and re.search(_NAME, name) else ""
-
-
-def _numbers(bbox: object) -> tuple[float, ...] | None:
-    """Four numbers, also where they are written as text."""
-    if not isinstance(bbox, (list, tuple, np.ndarray)) or len(bbox) != 4:
-        return None
-    try:
-        return tuple(map(as_number, bbox))
-    except (TypeError, ValueError, OverflowError):
-        return None
+            name = self._odd_names.get(number, "") if what == "category " else ""
+            yield f"{what}{self._no_ids[odd] if odd < len(self._no_ids) else known}{name}"

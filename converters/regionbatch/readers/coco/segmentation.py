@@ -9,7 +9,9 @@ import numpy as np
 from regionbatch.files.text import as_number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
 
 _LARGEST_SIDE = 2**16
 _LISTS = (list, tuple, np.ndarray)
@@ -29,7 +31,7 @@ def bbox(segmentation: object) -> tuple[float, float, float, float] | None:
         if isinstance(segmentation, _LISTS) and len(segmentation):
             polygons = segmentation if isinstance(segmentation[0], _LISTS) else [segmentation]
             if all(isinstance(polygon, _LISTS) for polygon in polygons):
-                return _around_polygons([[*map(as_number, polygon)] for polygon in polygons])
+                return _around_polygons([np.fromiter(map(as_number, one), np.float64, len(one)) for one in polygons])
     except (LookupError, TypeError, ValueError, OverflowError):
         pass
     return None
@@ -43,15 +45,14 @@ def mask_size(segmentation: object) -> tuple[int, int] | None:
     return width, height
 
 
-def _around_polygons(polygons: Sequence[list[float]]) -> tuple[float, float, float, float] | None:
+def _around_polygons(polygons: Sequence[NDArray[np.float64]]) -> tuple[float, float, float, float] | None:
     if any(len(polygon) < 6 or len(polygon) % 2 for polygon in polygons):
         return None
-    across = [number for polygon in polygons for number in polygon[::2]]
-    down = [number for polygon in polygons for number in polygon[1::2]]
+    across, down = (np.concatenate([polygon[axis::2] for polygon in polygons]) for axis in (0, 1))
     if not (np.isfinite(across).all() and np.isfinite(down).all()):
         return None
-    left, top = min(across), min(down)
-    return left, top, max(across) - left, max(down) - top
+    left, top = float(across.min()), float(down.min())
+    return left, top, float(across.max()) - left, float(down.max()) - top
 
 
 def _around_mask(mask: dict[str, Any]) -> tuple[float, float, float, float] | None:
@@ -75,12 +76,12 @@ def _around_mask(mask: dict[str, Any]) -> tuple[float, float, float, float] | No
     return left, top, box_width, box_height
 
 
-def _runs(counts: bytes) -> list[int]:
-    """The run lengths in COCO's compressed form: 5 bits a character, the sixth says that more follow, from 48 on.
+def _runs(counts: bytes) -> Iterator[int]:
+    """Yield the run lengths in COCO's compressed form: 5 bits a character, the sixth says that more follow, from 48 on.
 
     From the third on a run is stored as the difference to the one before the last. Raises ValueError if it is broken.
     """
-    runs: list[int] = []
+    before, last, number = 0, 0, 0
     value, shift = 0, 0
     for byte in counts:
         part = byte - 48
@@ -91,11 +92,11 @@ def _runs(counts: bytes) -> list[int]:
         if not part & 32:
             if part & 16:
                 value -= 1 << shift
-            run = value + (runs[-2] if len(runs) > 2 else 0)
+            run = value + (before if number > 2 else 0)
             if run < 0:
                 raise ValueError("a negative run")
-            runs.append(run)
+            yield run
+            before, last, number = last, run, number + 1
             value, shift = 0, 0
     if shift:
         raise ValueError("the mask is cut off")
-    return runs

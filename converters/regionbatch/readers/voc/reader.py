@@ -1,7 +1,7 @@
 """Pascal VOC: an XML file per image, in the devkit's folders, in those of Roboflow and CVAT, or loose.
 
 Sources of the rules: the devkit's documentation (pixels count from 1 and the last one is included) and the tools that
-write VOC files since, which mean plain edges (see `voc_origin`).
+write VOC files since, which mean plain edges (see `decisions`).
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from regionbatch.boxes import BoxMode
 from regionbatch.dataset import ImageReferences, RawAnnotations, References
 from regionbatch.errors import DatasetError
+from regionbatch.files.text import report_guess
 from regionbatch.options import VocOptions
 from regionbatch.readers.helper import Helper
 from regionbatch.readers.voc.xml_files import choose_files, is_annotation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog
@@ -54,7 +56,7 @@ class VocReader:
         from regionbatch.readers.voc.xml import Trouble  # noqa: PLC0415 - lxml, only when XML is read
 
         columns = _Columns(log)
-        parsed_files = _parsed([tree.on_disk(name) for name in files])
+        parsed_files = _parsed([tree.on_disk(name) for name in files], tree.encoding)
         for done, (name, parsed) in enumerate(zip(files, parsed_files, strict=True)):
             if done % 500 == 0:
                 log.progress("reading XML files", done, len(files))
@@ -70,18 +72,21 @@ class VocReader:
         return columns.annotations(options)
 
 
-def _parsed(paths: Sequence[str]) -> Iterator[Annotation | Trouble]:
+def _parsed(paths: Sequence[str], encoding: str | None) -> Iterator[Annotation | Trouble]:
     """What each file says. Of many, a helper parses the second half meanwhile."""
     from regionbatch.readers.voc.xml import parse_file, parse_packed, unpack  # noqa: PLC0415 - as above
 
     if len(paths) < _HELPED:
-        yield from map(parse_file, paths)
+        yield from (parse_file(path, encoding) for path in paths)
         return
     half = len(paths) // 2
-    with Helper(parse_packed, paths[half:]) as helper:
-        yield from map(parse_file, paths[:half])
+    with Helper(parse_packed, paths[half:], encoding) as helper:
+        yield from (parse_file(path, encoding) for path in paths[:half])
         packed = helper.items()
-        yield from map(parse_file, paths[half:]) if packed is None else chain.from_iterable(map(unpack, packed))
+        if packed is None:
+            yield from (parse_file(path, encoding) for path in paths[half:])
+        else:
+            yield from chain.from_iterable(map(unpack, packed))
 
 
 class _Columns:
@@ -100,7 +105,11 @@ class _Columns:
         self._boxes = array("d")
         """Four numbers a box."""
         self._marks: dict[str, list[int]] = {}
-        self._devkit: list[bool] = []
+        self._angles: dict[int, float] = {}
+        """By row; of the few boxes that are rotated."""
+        self._robndboxes: list[int] = []
+        """Rows."""
+        self._devkit: list[int] = []
 
     def __len__(self) -> int:
         """How many files."""
@@ -110,7 +119,7 @@ class _Columns:
         """Take one parsed file."""
         log, image, file = self._log, len(self), self._log.file(xml)
         if annotation.guessed_encoding:
-            log.note("odd_encoding", xml)
+            report_guess(log, xml, (*(found.name for found in annotation.objects), annotation.file_name))
         self._names.append(annotation.file_name)
         self._files.append(file)
         self._sizes.extend((annotation.width, annotation.height))
@@ -123,45 +132,47 @@ class _Columns:
                 continue
             for mark in found.marks:
                 self._marks.setdefault(mark, []).append(len(self._rows) // 4)
+            if found.angle:
+                self._angles[len(self._rows) // 4] = found.angle
+            if found.robndbox:
+                self._robndboxes.append(len(self._rows) // 4)
             tag = self._tags.setdefault(found.name, len(self._tags))
             self._rows.extend((image, tag, file, found.where))
             self._boxes.extend(found.box)
 
     def annotations(self, options: VocOptions) -> RawAnnotations:
         """Everything that was added."""
+        from regionbatch.readers.voc.decisions import Numbers, decide_mode  # noqa: PLC0415 - lxml, as above
+
         box = np.asarray(self._boxes, np.float64).reshape(-1, 4)
         codes = np.asarray(self._rows, np.int64).reshape(-1, 4)
         sizes = np.asarray(self._sizes, np.int32).reshape(-1, 2)
         files = np.asarray(self._files, np.int32)
+        image, file, where = codes[:, 0].astype(np.int32), codes[:, 2].astype(np.int32), codes[:, 3]
+        shape = np.zeros(len(box), np.bool_)
+        shape[[*self._robndboxes, *self._marks.get("box_from_shape", ())]] = True
+        numbers = Numbers(box, shape, sizes[image], file, where)
         return RawAnnotations(
-            mode=_origin(options, self._devkit, box, self._log),
+            mode=decide_mode(numbers, self._devkit, options, self._log),
             box=box,
-            image=codes[:, 0].astype(np.int32),
+            image=image,
             tag=codes[:, 1].astype(np.int32),
             images=ImageReferences(self._names, files, sizes[:, 0], sizes[:, 1]),
             tags=list(self._tags),
-            file=codes[:, 2].astype(np.int32),
-            where=codes[:, 3],
+            file=file,
+            where=where,
             marks={code: np.asarray(rows, np.int64) for code, rows in self._marks.items()},
+            angle=self._angle(len(box), options),
         )
 
+    def _angle(self, count: int, options: VocOptions) -> NDArray[np.float64] | None:
+        """The angle of each box in radians; None: no box is rotated."""
+        from regionbatch.readers.voc.decisions import in_radians  # noqa: PLC0415 - as above
 
-def _origin(
-    options: VocOptions, devkit: list[bool], box: np.ndarray[tuple[int, int], np.dtype[np.float64]], log: FindingLog
-) -> BoxMode:
-    """Whether pixels count from 1, as in the devkit, or are edges, as nearly every tool since has them."""
-    modes = {"0": BoxMode.XYXY_ABS, "1": BoxMode.XYXY_ABS_FROM_1}
-    if options.voc_origin != "auto":
-        log.decide("voc_origin", options.voc_origin, "as asked")
-        return modes[options.voc_origin]
-    named, zeros = sum(devkit), int(np.count_nonzero((box[:, :2] < 1).any(axis=1)))
-    if not named:
-        log.decide("voc_origin", "0", "no VOC devkit source found")
-    elif named < len(devkit):
-        log.decide("voc_origin", "0", f"{named} of {len(devkit)} files name the VOC devkit as source", doubtful=True)
-    elif zeros:
-        log.decide("voc_origin", "0", f"the source is the VOC devkit, but {zeros} boxes begin before 1", doubtful=True)
-    else:
-        log.decide("voc_origin", "1", "the source is the VOC devkit")
-        return modes["1"]
-    return modes["0"]
+        if not self._angles:
+            return None
+        angle = np.zeros(count)
+        angle[[*self._angles]] = [*self._angles.values()]
+        if self._robndboxes:
+            angle[self._robndboxes] = in_radians(angle[self._robndboxes], options, self._log)
+        return angle

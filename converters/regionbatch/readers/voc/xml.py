@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -13,24 +14,36 @@ from regionbatch.files.text import UnreadableError, as_number, as_side, read_byt
 from regionbatch.readers.safe_xml import BrokenError, UnsafeError, places_of, safe_root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from lxml import etree
 
-_DEVKIT = re.compile(r"VOC ?20(0[5-9]|1[0-2])")
+NOT_NAMED, NAMED, DEVKIT = range(3)
+"""What a file says about the VOC devkit: nothing, its name somewhere, or that it is the source."""
+
+_DEVKIT = re.compile(r"\s*The VOC ?20\d\d Database\s*", re.IGNORECASE)
+_NAMED = re.compile(r"VOC[ _-]?20\d\d(?!\d)", re.IGNORECASE)
 _YES = frozenset({"1", "true", "yes", "y", "t"})
 _FLAGS = {
-    spelt: flag for flag in ("difficult", "truncated", "occluded") for spelt in (flag, flag.capitalize(), flag.upper())
+    spelt: flag
+    for flag in ("difficult", "truncated", "occluded", "deleted")
+    for spelt in (flag, flag.capitalize(), flag.upper())
 }
-"""The marks by the names of elements."""
+"""The marks by the names of elements. LabelMe keeps an object that was removed, with <deleted>1</deleted>."""
 _SHAPES = frozenset(("bndbox", "Bndbox", "BndBox", "bndBox", "BNDBOX", "robndbox", "polygon"))
 _BOXES = frozenset(("object", "Object", "OBJECT", *_SHAPES))
 """What boxes are called, in the spellings that are met."""
+_TURNING = frozenset(("attributes", "rotation", "Rotation", "angle", "Angle"))
+"""What may say that a box is rotated."""
 _NOWHERE, _IN_OWN, _IN_HIDDEN = range(3)
 _TURNED = ("cx", "cy", "w", "h", "angle")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _POINT = re.compile(r"[xy]\d*")
 _side = lru_cache(1024)(as_side)  # a dataset has few sizes
+LARGEST_FILE = 16 * 2**20
+"""Bytes of a file about one image."""
+_MOST_PAIRS = 10_000
+"""Boxes times shapes in one <object> with a rotation, each of which is compared with each."""
 _PACKED = 500
 """Files that go from a helper to us together."""
 
@@ -49,6 +62,10 @@ class Object(msgspec.Struct, array_like=True, frozen=True, gc=False):
     trouble: str = ""
     """A finding code; the box is then no box."""
     value: str = ""
+    angle: float = 0.0
+    """By which the box is rotated about its centre. In radians, unless it is of a <robndbox>."""
+    robndbox: bool = False
+    """Whether it is a <robndbox>: the unit of its angle is known from all of the dataset only."""
 
 
 class Annotation(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=True):
@@ -57,8 +74,8 @@ class Annotation(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=Tru
     file_name: str
     width: int
     height: int
-    devkit: bool
-    """Whether its source is the VOC devkit itself."""
+    devkit: int
+    """What it says about the VOC devkit: `NOT_NAMED`, `NAMED` or `DEVKIT`."""
     objects: list[Object]
     guessed_encoding: bool
 
@@ -72,10 +89,10 @@ class Trouble(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=True):
     line: int = 0
 
 
-def parse_file(path: str) -> Annotation | Trouble:
-    """Read and parse a file."""
+def parse_file(path: str, encoding: str | None = None) -> Annotation | Trouble:
+    """Read and parse a file; `encoding` is the codec that the user names."""
     try:
-        return parse(read_bytes(path))
+        return parse(read_bytes(path, most=LARGEST_FILE), encoding)
     except UnreadableError as error:
         return Trouble("unreadable_file", str(error))
     except UnsafeError as error:
@@ -84,10 +101,10 @@ def parse_file(path: str) -> Annotation | Trouble:
         return Trouble("unreadable_file", str(error), error.line)
 
 
-def parse_packed(paths: Sequence[str]) -> Iterator[bytes]:
+def parse_packed(paths: Sequence[str], encoding: str | None = None) -> Iterator[bytes]:
     """What `parse_file` makes of many files, some at a time, for `unpack`: small, and quickly made into objects."""
     for start in range(0, len(paths), _PACKED):
-        yield msgspec.msgpack.encode([*map(parse_file, paths[start : start + _PACKED])])
+        yield msgspec.msgpack.encode([parse_file(path, encoding) for path in paths[start : start + _PACKED]])
 
 
 def unpack(packed: bytes) -> list[Annotation | Trouble]:
@@ -95,27 +112,29 @@ def unpack(packed: bytes) -> list[Annotation | Trouble]:
     return msgspec.msgpack.decode(packed, type=list[Annotation | Trouble])
 
 
-def parse(data: bytes) -> Annotation:
+def parse(data: bytes, encoding: str | None = None) -> Annotation:
     """Parse a file.
 
     Raises:
+        UndecodableError: It is not in the encoding that its mark or the user says.
         UnsafeError: It declares or uses entities.
         BrokenError: It is not XML, has no <annotation>, or keeps its boxes where nobody does.
     """
-    root, guessed = safe_root(data, "annotation")
-    names, sizes, devkit = set(), set(), False
+    root, guessed = safe_root(data, "annotation", encoding)
+    names, sizes, devkit = set(), set(), NOT_NAMED
     things = []
     for child in root:
         tag = child.tag
         if tag == "object":
             things.append(child)
         elif tag == "filename":
-            names.add(_text(child))
+            names.add(_text(child).strip())
         elif tag == "size":
             sizes.add(_size(child))
         elif tag == "source":
-            told = {part.tag: part.text for part in child}
-            devkit = _is_devkit(told.get("database")) or _is_devkit(told.get("annotation"))
+            devkit = max(devkit, _devkit(*((str(part.tag), part.text) for part in child)))
+        elif tag == "folder" or tag == "path":  # noqa: PLR1714 - as below
+            devkit = max(devkit, NAMED if _NAMED.search(child.text or "") else NOT_NAMED)
     hidden = _hidden_boxes(root, things)
     if hidden and not things:
         raise BrokenError(f"boxes {_place_of(hidden[0])}", hidden[0].sourceline or 0)
@@ -136,8 +155,8 @@ def _size(size: etree._Element) -> tuple[int, int]:
     """Width and height; 0 for one that is missing, or there twice."""
     sides = {side.tag: side.text for side in size}
     if len(sides) < len(size):
-        tags = [side.tag for side in size]
-        sides = {tag: text for tag, text in sides.items() if tags.count(tag) == 1}
+        often = Counter(side.tag for side in size)
+        sides = {tag: text for tag, text in sides.items() if often[tag] == 1}
     return _side(sides.get("width")), _side(sides.get("height"))
 
 
@@ -167,46 +186,135 @@ def _place_of(hidden: etree._Element) -> str:
 
 def _objects(element: etree._Element, where: int) -> list[Object]:
     """The boxes of an <object>: of its direct children, since parts and attributes inside have names and boxes too."""
-    names, marks, boxes, shapes = _parts(element)
+    names, marks, boxes, shapes, turning = _parts(element)
+    if "deleted" in marks:
+        return [Object(where, next(iter(names), ""), NO_BOX, (), "deleted", ", ".join(names))]
     if len(names) != 1:
         value = f"several names: {', '.join(names)}" if names else "no name"
         return [Object(where, next(iter(names), ""), NO_BOX, (), "unknown_class", value)]
     [name] = names
-    if len(boxes) == 1 and (box := _corners(boxes[0])) is not None:  # as it should be
+    usual = len(boxes) == 1 and len(boxes[0]) == 4 and not turning
+    if usual and (box := _corners(boxes[0])) is not None:
         return [Object(where, name, box, marks)]
-    if boxes:
-        found = [(part, _corners(part), marks) for part in boxes]
-    elif shapes:
-        found = [(part, _around(part), (*marks, "box_from_shape")) for part in shapes]
-    else:
-        return [Object(where, name, NO_BOX, (), "not_a_box", "no bndbox")]
-    return [
-        Object(where, name, box, marks)
-        if box is not None
-        else Object(where, name, NO_BOX, (), "not_a_box", " ".join(" ".join(part.itertext()).split()))
-        for part, box, marks in found
-    ]
+    if not boxes:
+        found = [_shape(where, name, part, marks) for part in shapes]
+        return found or [Object(where, name, NO_BOX, (), "not_a_box", "no bndbox")]
+    return _boxes(where, name, boxes, shapes, turning, marks)
+
+
+def _boxes(
+    where: int,
+    name: str,
+    boxes: list[etree._Element],
+    shapes: list[etree._Element],
+    turning: list[etree._Element],
+    marks: tuple[str, ...],
+) -> list[Object]:
+    """The boxes of an <object>, which its other parts may rotate."""
+    try:
+        angle, doubt = _rotation([*turning, *(child for part in boxes for child in part if child.tag in _TURNING)])
+    except ValueError as error:
+        return [Object(where, name, NO_BOX, (), "not_a_box", str(error)) for _ in boxes]
+    if (angle or doubt) and len(boxes) * len(shapes) > _MOST_PAIRS:
+        return [Object(where, name, NO_BOX, (), "not_a_box", "a rotation of too many boxes and shapes") for _ in boxes]
+    upright = [_around(shape) for shape in shapes if shape.tag == "polygon"] if angle or doubt else []
+    found = []
+    for part in boxes:
+        if (box := _corners(part)) is None:
+            found.append(_no_box(where, name, part))
+        elif any(_are_alike(box, around) for around in upright):
+            found.append(Object(where, name, box, marks))
+        else:
+            found.append(Object(where, name, box, marks + doubt, angle=angle))
+    return found
+
+
+def _shape(where: int, name: str, shape: etree._Element, marks: tuple[str, ...]) -> Object:
+    """A <robndbox>, or the box around a <polygon>."""
+    if shape.tag == "polygon":
+        if (box := _around(shape)) is not None:
+            return Object(where, name, box, (*marks, "box_from_shape"))
+    elif (turned := _robndbox(shape)) is not None:
+        return Object(where, name, turned[0], marks, angle=turned[1], robndbox=True)
+    return _no_box(where, name, shape)
+
+
+def _no_box(where: int, name: str, element: etree._Element) -> Object:
+    return Object(where, name, NO_BOX, (), "not_a_box", " ".join(" ".join(element.itertext()).split()))
 
 
 def _parts(
     element: etree._Element,
-) -> tuple[list[str], tuple[str, ...], list[etree._Element], list[etree._Element]]:
-    """The different names of an <object>, its marks, its boxes and its other shapes."""
-    names: list[str] = []
+) -> tuple[Collection[str], tuple[str, ...], list[etree._Element], list[etree._Element], list[etree._Element]]:
+    """The different names of an <object>, its marks, its boxes, its other shapes, and what may rotate its boxes."""
+    names: dict[str, None] = {}
     marks: tuple[str, ...] = ()
-    boxes, shapes = [], []
+    boxes, shapes, turning = [], [], []
     for child in element:
         tag = child.tag
         if tag == "name":
-            if (name := _text(child)) and name not in names:
-                names.append(name)
+            if name := _text(child):
+                names[name] = None
         elif tag == "bndbox":
             boxes.append(child)
         elif tag == "robndbox" or tag == "polygon":  # noqa: PLR1714 - no tuple is made for each of a million elements
             shapes.append(child)
-        elif tag in _FLAGS and child.text != "0" and _is_yes(_text(child)):
-            marks += (_FLAGS[tag],)
-    return names, marks, boxes, shapes
+        elif tag in _FLAGS:
+            if child.text != "0" and _FLAGS[tag] not in marks and _is_yes(_text(child)):
+                marks += (_FLAGS[tag],)
+        elif tag in _TURNING:
+            turning.append(child)
+    return names, marks, boxes, shapes, turning
+
+
+def _rotation(elements: list[etree._Element]) -> tuple[float, tuple[str, ...]]:
+    """What says that a box is rotated: its angle in radians, 0 for none, and the finding if it is not certain.
+
+    CVAT's attribute `rotation` is in degrees. A <rotation> next to the corners is certainly so only beyond a full turn
+    in radians, and an <angle> may be that of anything.
+
+    Raises:
+        ValueError: A rotation is no number, or there are two.
+    """
+    attributes = [text for element in elements if element.tag == "attributes" for text in _rotations_in(element)]
+    loose = [_text(element) for element in elements if _is_called(element, "rotation")]
+    values = [*attributes, *filter(None, loose)]
+    if not values:
+        angles = any(_is_angle(_text(element)) for element in elements if _is_called(element, "angle"))
+        return 0.0, ("unread_angle",) if angles else ()
+    try:
+        [degrees] = {as_number(value) for value in values}
+    except ValueError:
+        raise ValueError(f"rotation: {', '.join(sorted({*values})) or 'empty'}") from None
+    if attributes or abs(degrees) > 2 * math.pi:
+        return math.radians(degrees % 180), ()  # half a turn gives the same box
+    return 0.0, ("unclear_rotation",) if degrees else ()
+
+
+def _rotations_in(attributes: etree._Element) -> Iterator[str]:
+    """The values of all attributes called `rotation`: <name> and <value>, name="rotation", or <rotation>."""
+    for attribute in attributes:
+        texts = {child.tag: _text(child) for child in attribute}
+        name = texts.get("name") or attribute.get("name") or str(attribute.tag)
+        if name.strip().lower() == "rotation":
+            yield texts.get("value", "") if texts else _text(attribute)
+
+
+def _is_called(element: etree._Element, name: str) -> bool:
+    return str(element.tag).lower() == name
+
+
+def _is_angle(text: str) -> bool:
+    try:
+        return as_number(text) not in (0, 360)
+    except ValueError:
+        return False  # such as "side view"
+
+
+def _are_alike(box: Box, around: Box | None) -> bool:
+    """Whether a box is the one around a <polygon>, to about a pixel: whatever angle is next to it, it is upright."""
+    pixel = 1 if max(box) > 1 else 0.01
+    return around is not None and all(abs(a - b) <= pixel for a, b in zip(box, around, strict=True))
 
 
 def _corners(bndbox: etree._Element) -> Box | None:
@@ -222,20 +330,24 @@ def _corners(bndbox: etree._Element) -> Box | None:
         return None
 
 
-def _around(shape: etree._Element) -> Box | None:
-    """The edges of the upright box around a turned box (cx, cy, w, h, angle in radians) or a polygon."""
+def _robndbox(element: etree._Element) -> tuple[Box, float] | None:
+    """The edges of a <robndbox> before it is rotated, and its angle; None: it is no box."""
     try:
-        if shape.tag == "robndbox":
-            values = {child.tag: as_number(_text(child)) for child in shape if not len(child)}
-            if sum(child.tag in _TURNED for child in shape) != len(_TURNED):
-                return None
-            x, y, width, height, angle = (values[key] for key in _TURNED)
-            cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
-            half_x, half_y = (width * cos + height * sin) / 2, (width * sin + height * cos) / 2
-            return x - half_x, y - half_y, x + half_x, y + half_y
-        leaves = [child for child in shape.iter() if not len(child) and _POINT.fullmatch(str(child.tag))]
-        points = [(str(child.tag)[0], as_number(_text(child))) for child in leaves if _text(child)]
+        values = {child.tag: as_number(_text(child)) for child in element if not len(child)}
+        x, y, width, height, angle = (values[key] for key in _TURNED)
     except (KeyError, ValueError):
+        return None
+    if sum(child.tag in _TURNED for child in element) != len(_TURNED) or min(width, height) < 0:
+        return None
+    return (x - width / 2, y - height / 2, x + width / 2, y + height / 2), angle
+
+
+def _around(polygon: etree._Element) -> Box | None:
+    """The edges of the box around a <polygon>."""
+    leaves = [child for child in polygon.iter() if not len(child) and _POINT.fullmatch(str(child.tag))]
+    try:
+        points = [(str(child.tag)[0], as_number(_text(child))) for child in leaves if _text(child)]
+    except ValueError:
         return None
     xs, ys = ([value for axis, value in points if axis == wanted] for wanted in "xy")
     if len(xs) < 2 or len(xs) != len(ys) or not all(map(math.isfinite, (*xs, *ys))):
@@ -245,7 +357,7 @@ def _around(shape: etree._Element) -> Box | None:
 
 def _text(element: etree._Element) -> str:
     text = "".join(element.itertext()) if len(element) else element.text
-    return (text or "").strip()
+    return (text or "").strip(" \t\r\n")  # XML's own; what else a name has around it is the core's concern
 
 
 def _is_yes(text: str) -> bool:
@@ -257,5 +369,11 @@ def _is_yes(text: str) -> bool:
 
 
 @lru_cache(1024)
-def _is_devkit(text: str | None) -> bool:
-    return bool(text) and _DEVKIT.search(text or "") is not None
+def _devkit(*elements: tuple[str, str | None]) -> int:
+    """What the tags and texts of some elements say about the VOC devkit.
+
+    Only the devkit's own <database> makes it the source. Its name elsewhere is that of a template, or of a folder.
+    """
+    if any(tag == "database" and _DEVKIT.fullmatch(text or "") for tag, text in elements):
+        return DEVKIT
+    return NAMED if any(_NAMED.search(text or "") for _, text in elements) else NOT_NAMED

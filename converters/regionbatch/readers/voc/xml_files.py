@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from regionbatch.findings import FindingLog
 
 _ROOT = re.compile(rb"<(?:[\w.-]+:)?annotation[\s/>]")
-_FLAG = re.compile(r"\s+(-?[01])$")
+_FLAGS = ("1", "0", "-1")
 
 
 def is_annotation(tree: Tree, name: str) -> bool:
@@ -144,14 +144,20 @@ def _listed(
         for path in paths:
             known = _at_home(by_home, "/".join(path.split("/")[:-3]))
             for number, line in enumerate(read_lines(tree, path, log), 1):
-                stem = line if line in known else _FLAG.sub("", line)
-                if stem != line and line.split()[-1] == "-1":
+                stem, flag = (line, "") if line in known else _without_flag(line)
+                if flag == "-1":
                     continue
                 if name := known.get(stem) or _by_its_end(known, stem):
                     chosen.setdefault(name, split)
                 elif stem and not quiet:
                     log.note("missing_label", path, stem, number)
     return chosen
+
+
+def _without_flag(line: str) -> tuple[str, str]:
+    """Return a line without the number at its end, and this number; empty: it has none."""
+    stem, *last = line.rsplit(maxsplit=1)[-2:] or [""]
+    return (stem, last[0]) if last and last[0] in _FLAGS else (line, "")
 
 
 def _at_home(by_home: Mapping[str, dict[str, str]], home: str) -> dict[str, str]:

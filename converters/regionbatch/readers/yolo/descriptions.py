@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import re
-from itertools import islice
+from contextlib import suppress
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from regionbatch.errors import DatasetError
 from regionbatch.files.paths import joined, path_suffixes, with_parents
-from regionbatch.files.text import UnreadableError, as_utf8
-from regionbatch.files.tree import read_lines
-from regionbatch.findings import as_text
+from regionbatch.files.text import UndecodableError, UnreadableError, as_number, as_utf8, report_guess
+from regionbatch.files.tree import read_lines, undecodable
+from regionbatch.findings import FindingLog, as_text
+from regionbatch.readers.yolo.yaml_files import (
+    MERGE,
+    SETTING,
+    merged,
+    parse_yaml,
+    paths_in,
+    refuse_escaped,
+    refuse_two_values,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import yaml
-
     from regionbatch.files.tree import Tree
-    from regionbatch.findings import FindingLog
 
-_LARGEST_CONFIG = 2**22
-_MOST_CLASSES = 100_000
+MOST_CLASSES = 100_000
+"""The most class names of a list: a project of Custom Vision can have 500."""
+_MOST_PATHS = 1000
+"""The most paths of the splits of a description, each of which is looked for in all folders above it."""
+_DEEP = 3
+"""Folders above a description from which on it may be of a program, or of one of many datasets."""
+_OUR_WORD = re.compile(rb"names|train|val")
+"""A data.yaml has one of these: other YAML need not be parsed, which takes long."""
 _OUR_KEY = re.compile(rb"^(?:names|train|val|path)[ \t]*:", re.MULTILINE)
 """What a data.yaml has, even if it cannot be parsed."""
 SPLIT_KEYS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -41,21 +54,47 @@ class Config(NamedTuple):
     names_file: str = ""
     """The list of class names that it names; empty: none."""
 
+    @property
+    def folder(self) -> str:
+        """The folder that it is in."""
+        return self.file.rpartition("/")[0]
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether it is so far down that it does not say what is read, only what the classes near it are called."""
+        return self.file.count("/") >= _DEEP
+
 
 def find_configs(tree: Tree, log: FindingLog, *, names: bool = True) -> list[Config]:
-    """The data.yaml or obj.data files of a folder, `data.yaml` first, those at the top before those further down.
+    """The data.yaml and obj.data files of a folder, `data.yaml` first, those at the top before those further down.
+
+    An obj.data counts where no data.yaml is in its folder or above: exports often have both.
 
     Raises:
         DatasetError: The user named a file that is neither, or one cannot be parsed.
     """
     if tree.named:
         return [_named_config(tree, log, names=names)]
-    yamls = [name for name in tree.files(".yaml", ".yml") if name.count("/") < 3]
-    yamls.sort(key=lambda name: (name.count("/"), not name.endswith("data.yaml"), name))
-    found = [config for name in yamls if (config := read_yaml(tree, name, log, names=names))]
-    if not found:
-        found = [config for name in tree.files(".data") if (config := read_darknet(tree, name, log))]
+    yamls = tree.files(".yaml", ".yml")
+    found = [config for name in yamls if (config := _of_dataset(tree, name, log, names=names))]
+    described = {config.folder for config in found}
+    for name in tree.files(".data"):
+        above = {*with_parents(name.rpartition("/")[0]), ""}
+        if described.isdisjoint(above) and (config := read_darknet(tree, name, log)):
+            found.append(config)
+    found.sort(key=lambda config: (config.file.count("/"), not config.file.endswith("data.yaml"), config.file))
     return found
+
+
+def _of_dataset(tree: Tree, name: str, log: FindingLog, *, names: bool) -> Config | None:
+    """A data.yaml. One further down that is wrong is only an error near label files: it may be of a program."""
+    try:
+        return read_yaml(tree, name, log, names=names)
+    except DatasetError:
+        folder = name.rpartition("/")[0].rpartition("/")[0]  # a description may be in a folder next to its labels
+        if name.count("/") < _DEEP or next(tree.files(".txt", top=folder), None) is not None:
+            raise
+        return None
 
 
 def _named_config(tree: Tree, log: FindingLog, *, names: bool) -> Config:
@@ -81,80 +120,59 @@ def read_yaml(tree: Tree, name: str, log: FindingLog, *, names: bool = True, ask
     Raises:
         DatasetError: It cannot be parsed, though it is a dataset's.
     """
-    try:
-        data = tree.read(name)
-    except UnreadableError as error:
-        raise DatasetError(f"{name}: cannot be read, got {error}; repair it", place=name) from error
-    if len(data) > _LARGEST_CONFIG:
+    data, guessed = _text_of(tree, name)
+    if not asked and not _OUR_WORD.search(data):
         return None
-    data, guessed = as_utf8(data)
-    content, node = _parsed(name, data, must=asked or bool(_OUR_KEY.search(data)))
-    if not isinstance(content, dict) or not ("names" in content or {"train", "val"} & set(content)):
+    content, node = parse_yaml(name, data, must=asked or bool(_OUR_KEY.search(data)), guessed=guessed)
+    content = merged(content) if isinstance(content, dict) else {}
+    if not (content.get("names") or _has_path(content.get("train")) or _has_path(content.get("val"))):
         return None
-    _refuse_two_values(name, node, names=names)
-    if guessed:
-        log.note("odd_encoding", name)
+    if MERGE in content:
+        raise DatasetError(
+            f"{name}: << must merge a mapping, or a list of them: '{_shape_of(content[MERGE])}'. Correct it.",
+            place=name,
+        )
+    refuse_two_values(name, node, {*SPLIT_KEYS, "path", "kpt_shape"}, names=names)
     splits: dict[str, list[str]] = {}
     for key, split in SPLIT_KEYS.items():
-        value = content.get(key)
-        entries = [one for one in (value if isinstance(value, list) else [value]) if one and isinstance(one, str)]
-        if key in content and value:
+        if entries := paths_in(name, key, content.get(key) or []):
             splits.setdefault(split, []).extend(entries)
+    if sum(map(len, splits.values())) > _MOST_PATHS:
+        what = f"more than {_MOST_PATHS} paths of images. Write them into a text file, and name that."
+        raise DatasetError(f"{name}: {what}", place=name)
     listed = _yaml_names(tree, name, content["names"], log) if names and content.get("names") else None
-    count = content.get("nc")
-    if listed is not None and isinstance(count, str) and count.strip() and count.strip() != str(len(listed)):
-        log.note("class_count_mismatch", name, f"nc {count} and {len(listed)} names")
+    if guessed:
+        report_guess(log, name, [*(listed or ()), *chain.from_iterable(splits.values())])
+    if listed is not None:
+        _check_count(name, content.get("nc"), len(listed), log)
     home = path if isinstance(path := content.get("path"), str) else ""
     return Config(name, listed, splits, home, _keypoints(content.get("kpt_shape")), _names_file(tree, name, content))
 
 
-def _parsed(name: str, data: bytes, *, must: bool) -> tuple[object, Any]:
-    """The content of a YAML file, and its node; None if it cannot be parsed, unless it `must`."""
-    import yaml  # noqa: PLC0415 - only where there is a yaml
-
+def _text_of(tree: Tree, name: str) -> tuple[bytes, bool]:
+    """The text of a description, and whether its encoding is a guess."""
     try:
-        loader = yaml.BaseLoader(data.decode())  # the one that makes only text
-        node = loader.get_single_node()
-        return None if node is None else loader.construct_document(node), node
-    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:  # the last two: "\U7FFFFFFF"
-        if not must:
-            return None, None
-        line, what, near = _yaml_problem(error, data)
-        advice = "correct it, or name the labels' folder"
-        raise DatasetError(f"{name}{line}: no YAML ({what}), got {near}; {advice}", place=f"{name}{line}") from error
+        return as_utf8(tree.read(name), tree.encoding)
+    except UndecodableError as error:
+        raise undecodable(name, error) from error
+    except UnreadableError as error:
+        raise DatasetError(f"{name}: cannot be read, got {error}; repair it", place=name) from error
 
 
-def _refuse_two_values(name: str, content: yaml.MappingNode, *, names: bool) -> None:
-    """Of a key that has two values, YAML takes the last: a split or a class name would be lost unseen.
-
-    Raises:
-        DatasetError: A key that is read has two, or a number among the names.
-    """
-    read = {*SPLIT_KEYS, "path", "kpt_shape"} | ({"names"} if names else set())
-    values = [(key, value) for key, value in content.value if key.value in read]
-    numbered = [value.value for key, value in values if key.value == "names" and value.id == "mapping"]
-    for pairs in (values, *numbered):
-        first: dict[str, tuple[yaml.Node, yaml.Node]] = {}
-        for key, value in pairs:
-            earlier, other = first.setdefault(key.value, (key, value))
-            if other.value != value.value:
-                line, before = key.start_mark.line + 1, earlier.start_mark.line + 1
-                what = f"{as_text(key.value)} has a second value, got another in line {before}"
-                raise DatasetError(f"{name}:{line}: {what}; keep one", place=f"{name}:{line}")
+def _has_path(value: object) -> bool:
+    """Whether there may be a path under `train`. Other programs have settings of training there, or a ratio."""
+    return bool(value) and (isinstance(value, list) or (isinstance(value, str) and not SETTING.fullmatch(value)))
 
 
-def _yaml_problem(error: Exception, data: bytes) -> tuple[str, str, str]:
-    """Where a YAML file is broken, as `:7` or empty; what is wrong there; and what stands there."""
-    mark, position = getattr(error, "problem_mark", None), getattr(error, "position", None)
-    what = str(getattr(error, "problem", None) or type(error).__name__)
-    if isinstance(position, int):  # a sign that YAML does not allow
-        line, what = data.decode()[:position].count("\n"), str(getattr(error, "reason", ""))
-    elif mark:
-        line = mark.line
-    else:
-        return "", what, "what no parser takes"
-    near = b"".join(data.splitlines()[line : line + 1]).decode().strip()
-    return f":{line + 1}", what, as_text(near) or "the end of the file"
+def _check_count(name: str, count: object, names: int, log: FindingLog) -> None:
+    """Report an `nc` that is not the number of names."""
+    if not count:
+        return
+    with suppress(TypeError, ValueError, OverflowError):
+        if as_number(count) == names:
+            return
+    shown = as_text(count) if isinstance(count, str) else f"a {'list' if isinstance(count, list) else 'mapping'}"
+    log.note("class_count_mismatch", name, f"nc {shown} and {names} names")
 
 
 def _keypoints(shape: object) -> int:
@@ -171,12 +189,14 @@ def _yaml_names(tree: Tree, file: str, names: object, log: FindingLog) -> list[s
     if isinstance(names, str):
         if found := _named_list(tree, file, names):
             return read_lines(tree, found, log)
-        if any(sign in names for sign in "./\\") and not any(sign in names for sign in "[,\n"):
+        if any(sign in names for sign in "./\\") and not any(sign in names.strip() for sign in "[,"):
+            refuse_escaped(file, "names", names.strip())
             raise DatasetError(
                 f"{file}: names is a file that is not here, got {as_text(names)}; put it there, or use --names",
                 place=file,
                 option="names",
             )
+    names = merged(names) if isinstance(names, dict) else names
     if isinstance(names, dict) and all(isinstance(name, str) for name in names.values()):
         listed = by_number(names)
         if listed is not None:
@@ -214,7 +234,7 @@ def by_number(names: Mapping[Any, str]) -> list[str] | None:
         numbered = {_whole(key): name for key, name in names.items()}
     except ValueError:
         return None
-    if not numbered or len(numbered) < len(names) or min(numbered) < 0 or max(numbered) >= _MOST_CLASSES:
+    if not numbered or len(numbered) < len(names) or min(numbered) < 0 or max(numbered) >= MOST_CLASSES:
         return None
     return [numbered.get(number, "") for number in range(max(numbered) + 1)]
 
@@ -230,12 +250,15 @@ def _whole(key: object) -> int:
 def read_darknet(tree: Tree, name: str, log: FindingLog) -> Config | None:
     """An obj.data of darknet: `key = value` lines. None: another .data file."""
     try:
-        lines = read_lines(tree, name, log)
-    except DatasetError:
+        lines = read_lines(tree, name, FindingLog())
+    except DatasetError as error:
+        if error.option:
+            raise
         return None
     values = {key.strip(): value.strip() for key, mark, value in (line.partition("=") for line in lines) if mark}
     if "names" not in values and "train" not in values:
         return None
+    read_lines(tree, name, log)  # it is a description: what is odd about it is reported
     names_file = _named_list(tree, name, values.get("names", "")) or ""
     names = read_lines(tree, names_file, log) if names_file else None
     splits: dict[str, list[str]] = {}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakKeyDictionary
 
 from regionbatch.dataset import ListedImage
 from regionbatch.errors import AmbiguousDatasetError, DatasetError
 from regionbatch.files.paths import (
     IMAGE_WORDS,
     LABEL_WORDS,
+    fold,
     folder_key,
     is_image,
     joined,
@@ -20,14 +22,22 @@ from regionbatch.files.paths import (
 )
 from regionbatch.files.splits import SPLIT_NAME, match_split, split_of_folder
 from regionbatch.files.tree import read_lines
+from regionbatch.findings import FindingLog
 from regionbatch.readers.yolo.descriptions import SPLIT_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 
+    from regionbatch.files.paths import FolderKey
     from regionbatch.files.tree import Tree
-    from regionbatch.findings import FindingLog
     from regionbatch.readers.yolo.descriptions import Config
+
+
+_LONGEST_END = 10
+"""The most folders of the end of a path that is looked for: paths of other machines begin with more, and end with few.
+"""
+_MOST_WORDS = 3
+"""The most folders of one path, from the last on, in whose place a label folder is looked for."""
 
 
 class Entry(NamedTuple):
@@ -75,7 +85,15 @@ def find_place(tree: Tree, config: Config, entry: str) -> str | None:
     The longest end that exists in a folder above the description is taken, so that a path of the author's machine
     finds the same folder here. Else a folder of images of the same key and split; else one that only has labels.
     """
-    ends = list(path_suffixes(entry))
+    known = _PLACES.setdefault(tree, {})
+    key = config.file, config.home, entry
+    if key not in known:
+        known[key] = _find_place(tree, config, entry)
+    return known[key]
+
+
+def _find_place(tree: Tree, config: Config, entry: str) -> str | None:
+    ends = list(_short_suffixes(entry))
     if not ends and not leaves_dataset(entry):
         ends = [""]  # `.`, the folder itself
     is_list = entry.lower().endswith(".txt")
@@ -94,22 +112,108 @@ def find_place(tree: Tree, config: Config, entry: str) -> str | None:
 def _ways(config: Config, end: str) -> Iterator[str]:
     """Yield the paths that an entry may mean, from the description's folder and from those above it."""
     bases = [*with_parents(config.file.rpartition("/")[0]), ""]
-    for home in (*path_suffixes(config.home), ""):
+    for home in (*_short_suffixes(config.home), ""):
         for base in bases:
             yield joined(joined(base, home), end)
 
 
+def _short_suffixes(path: str) -> Iterator[str]:
+    return (end for end in path_suffixes(path) if end.count("/") < _LONGEST_END)
+
+
 def _similar_folder(tree: Tree, path: str) -> str | None:
     """Return the one folder with images that has the key and the split of a path; None: there is none, or several."""
+    if tree not in _FOLDERS:
+        by_key: dict[FolderKey, list[str]] = {}
+        for folder, _ in tree.folders():
+            if folder and tree.has_images(folder):
+                by_key.setdefault(folder_key(folder), []).append(folder)
+        _FOLDERS[tree] = by_key
     key = folder_key(path)
-    found = [folder for folder, _ in tree.folders() if folder and folder_key(folder) == key and tree.has_images(folder)]
+    found = _FOLDERS[tree].get(key, ())
     return found[0] if len(found) == 1 and (key.parts or key.splits) else None
+
+
+_FOLDERS: WeakKeyDictionary[Tree, dict[FolderKey, list[str]]] = WeakKeyDictionary()
+"""The folders with images by their keys, of trees in use: many descriptions may look for many folders."""
+_PLACES: WeakKeyDictionary[Tree, dict[tuple[str, str, str], str | None]] = WeakKeyDictionary()
+"""The places of entries, by the description, its `path` and the entry: several ask for them."""
 
 
 def label_folders(folder: str) -> Iterator[str]:
     """Yield the paths of the label folders that may belong to a folder of images, its own not among them."""
+    parts = folder.split("/")
+    places = [at for at in range(len(parts) - 1, -1, -1) if fold(parts[at]) in IMAGE_WORDS][:_MOST_WORDS]
     for word in LABEL_WORDS:
-        yield from with_word_replaced(folder, IMAGE_WORDS, word)
+        for at in places:
+            yield "/".join([*parts[:at], word, *parts[at + 1 :]])
+
+
+def label_homes(tree: Tree, folders: Mapping[str, str]) -> dict[str, str]:
+    """Return the folders that label files of folders of images may be in, with their split."""
+    homes: dict[str, str] = {}
+    for folder, split in folders.items():
+        beside = (found for way in label_folders(folder) if (found := tree.find_folder(way)) is not None)
+        for home in (*beside, folder):
+            homes.setdefault(home, split)
+    return homes
+
+
+def home_of(folder: str, homes: Container[str]) -> str | None:
+    """Return the deepest of some folders that a folder is, or is in; None: none."""
+    while folder not in homes:
+        if not folder:
+            return None
+        folder = folder.rpartition("/")[0]
+    return folder
+
+
+def homes_of(tree: Tree, config: Config) -> dict[str, str]:
+    """Return the folders of the label files that a description is about; empty: nothing that it names is here."""
+    folders: set[str] = set()
+    for text in chain.from_iterable(config.splits.values()):
+        place = find_place(tree, config, text)
+        if place is not None:
+            folders.update(_folders_listed(tree, place) if place in tree else [place])
+    return label_homes(tree, dict.fromkeys(sorted(folders), ""))
+
+
+def _folders_listed(tree: Tree, file: str) -> Iterator[str]:
+    """Yield the folders of the images in a list, by the longest ends of their paths, from the list's folder upwards."""
+    named = {each.name.replace("\\", "/").rpartition("/")[0] for each in listed_images(tree, file, "", FindingLog())}
+    bases = (*with_parents(file.rpartition("/")[0]), "")
+    for folder in named:
+        ways = (joined(base, end) for end in (path_suffixes(folder) if folder else [""]) for base in bases)
+        yield from islice((found for way in ways if (found := tree.find_folder(way)) is not None), 1)
+
+
+def apart(configs: Sequence[Config], tree: Tree) -> list[Config]:
+    """Return the first description, and those that describe other datasets: each in a folder of its own.
+
+    Whether keypoints are in the rows is decided once for all, so it must be the same in all of them.
+    """
+    found = [configs[0]]
+    if not _stays_below(tree, configs[0]):
+        return found
+    folders, above = {found[0].folder}, {*with_parents(found[0].folder)}
+    for config in configs[1:]:
+        alone = config.folder not in above and folders.isdisjoint(with_parents(config.folder))
+        if alone and config.keypoints == found[0].keypoints and _stays_below(tree, config):
+            found.append(config)
+            folders.add(config.folder)
+            above.update(with_parents(config.folder))
+    return found
+
+
+def _stays_below(tree: Tree, config: Config) -> bool:
+    """Return whether all that a description names and that is here lies in the folder that it is in."""
+    entries = chain.from_iterable(config.splits.values())
+    places = [place for text in entries if (place := find_place(tree, config, text)) is not None]
+    return bool(config.folder and places) and all(_is_in(place, config.folder) for place in places)
+
+
+def _is_in(folder: str, other: str) -> bool:
+    return f"{folder}/".startswith(f"{other}/")
 
 
 def places_of(tree: Tree, config: Config, split: str | None, log: FindingLog) -> dict[str, str] | None:
@@ -125,8 +229,10 @@ def places_of(tree: Tree, config: Config, split: str | None, log: FindingLog) ->
     if not entries:
         return None
     found: dict[str, str] = {}
-    for place in dict.fromkeys(entry.place for entry in entries):
-        here = [entry for entry in entries if entry.place == place]
+    by_place: dict[str, list[Entry]] = {}
+    for entry in entries:
+        by_place.setdefault(entry.place, []).append(entry)
+    for place, here in by_place.items():
         splits = list(dict.fromkeys(entry.split for entry in here))
         wanted = match_split(split, splits) if split else splits
         found[place] = (wanted or splits)[0]
@@ -180,14 +286,17 @@ def forgotten_folders(
     """
     listed = set(places.values()) - {""}
     folders = {*taken, *places}
-    unlisted = list(labels)
+    above = {each for folder in folders for each in (*with_parents(folder), "")}
+    tops: dict[str, set[str]] = {}
+    for name in labels:
+        if split := split_of_folder(name):
+            tops.setdefault(split, set()).add(_top_of(name, split))
     found: dict[str, str] = {}
-    for split in dict.fromkeys(filter(None, map(split_of_folder, unlisted))):
+    for split, of_split in tops.items():
         if match_split(split, listed) or any(match_split(one, [split]) for one in listed):
             continue
-        tops = {_top_of(name, split) for name in unlisted if split_of_folder(name) == split}
-        here = [place for top in sorted(tops) for place in dict.fromkeys((_image_folder(tree, top), top))]
-        if not any(f"{folder}/".startswith(f"{place}/") for place in here for folder in folders):
+        here = [place for top in sorted(of_split) for place in dict.fromkeys((_image_folder(tree, top), top))]
+        if above.isdisjoint(here):
             found |= dict.fromkeys(here, split)
     return found
 

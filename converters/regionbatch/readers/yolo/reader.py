@@ -11,30 +11,33 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from regionbatch import boxes
 from regionbatch.boxes import BoxMode
 from regionbatch.dataset import ImageReferences, RawAnnotations, References
-from regionbatch.errors import AmbiguousDatasetError, DatasetError, DatasetNotFoundError
+from regionbatch.errors import DatasetError, DatasetNotFoundError
 from regionbatch.files.splits import split_of_folder
-from regionbatch.files.text import UnreadableError, as_utf8
+from regionbatch.files.text import UnreadableError, sniffed
 from regionbatch.findings import FindingLog, as_text
 from regionbatch.options import YoloOptions
 from regionbatch.readers.helper import Helper
+from regionbatch.readers.yolo import evidence, tables
 from regionbatch.readers.yolo import rows as rows_of
-from regionbatch.readers.yolo.class_names import class_names
+from regionbatch.readers.yolo.class_names import ClassNames, Labels, class_names, shortened
 from regionbatch.readers.yolo.descriptions import find_configs
 from regionbatch.readers.yolo.label_files import begins_with_row, first_row, label_files, may_be_label
 from regionbatch.readers.yolo.places import (
+    apart,
     folders_of,
     forgotten_folders,
     forgotten_lists,
-    label_folders,
+    home_of,
+    label_homes,
     leads_somewhere,
     list_files,
     listed_images,
     places_of,
     wanted_splits,
 )
+from regionbatch.unknown_formats import is_row_of_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -68,19 +71,24 @@ class YoloReader:
             return None
         looked_at = islice(tree.files(".txt"), _MOST_LOOKED_AT)
         filled = (name for name in looked_at if may_be_label(tree, name) and first_row(tree, name))
-        return next((name for name in islice(filled, _SAMPLE) if begins_with_row(tree, name)), None)
+        rows = (name for name in islice(filled, _SAMPLE) if begins_with_row(tree, name))
+        return next((name for name in rows if not is_row_of_others(b" ".join(first_row(tree, name)))), None)
 
     def references(self, tree: Tree, options: YoloOptions, log: FindingLog) -> References:
         """Return the label files, and the folders and lists of images."""
         configs = find_configs(tree, FindingLog(), names=False)  # what is found in them is reported by `read`
         with_splits = [config for config in configs if config.splits]
-        lists = {*list_files(tree, with_splits), *(config.names_file for config in configs)}
-        places = places_of(tree, with_splits[0], options.split, log) if with_splits else None
+        lists = _lists(tree, configs)
+        governed = bool(with_splits) and not with_splits[0].is_deep
+        places = places_of(tree, with_splits[0], options.split, log) if governed else None
         if places is not None:
-            _report_others(tree, with_splits[0], with_splits[1:], log)
+            together = apart(with_splits, tree)
+            for config in together[1:]:
+                places |= places_of(tree, config, options.split, log) or {}
+            _report_others(tree, together, [config for config in with_splits if config not in together], log)
             return _by_places(tree, places, lists, with_splits[0].file, options, log)
-        files = {file: split_of_folder(file) for file in label_files(tree, lists)}
-        if with_splits:
+        files = {file: split_of_folder(file) for file in label_files(tree, lists, log)}
+        if governed:
             _decide_by_folders(with_splits[0], files, log)
         folders = {split_of_folder(f"{folder}/") for folder, _ in tree.folders() if tree.has_images(folder)}
         splits = wanted_splits(options.split, {*folders, *files.values()} - {""}, str(tree.root))
@@ -101,16 +109,26 @@ class YoloReader:
         """Read label files."""
         configs = find_configs(tree, log, names=options.names is None)
         log.read(images=len(files))
-        counting = [config for config in configs if config.splits][:1] or configs
+        counting = _counting(tree, configs)
         keypoints = next((config.keypoints for config in counting if config.keypoints), 0)
+        first = len(log.files)
         rows, image, file, codes = _read_rows(tree, files, options.yolo_rows, keypoints, log)
-        names = class_names(tree, configs, options.names, files, log)
-        how = "by their length" if options.yolo_rows == "auto" else "as asked"
-        if keypoints:
-            how += f"; kpt_shape says that boxes have {5 + keypoints} numbers"
+        if options.yolo_rows == "auto":
+            evidence.refuse_two_shapes(rows, counting)
+            evidence.refuse_tracks(rows, file, log)
+        rows, image, file = _without_pixels(rows, image, file, log)
+        unit = _rotation_unit(rows, options.yolo_rows, keypoints, file, log)
+        names = class_names(tree, configs, options.names, Labels(files, first, file), log)
+        if options.yolo_first_class == "auto":
+            first_class = evidence.first_class(rows, names, file, log)
+            if options.split is not None and evidence.lacks_first(rows, names, file):
+                _refuse_by_other_splits(tree, configs, options, keypoints)
+        else:
+            first_class = int(options.yolo_first_class)
+            log.decide("yolo_first_class", options.yolo_first_class, "as asked")
         unknown = np.zeros(len(codes), np.int32)
         images = ImageReferences([""] * len(codes), codes, unknown, unknown)
-        return _annotations(rows, image, file, images, names, (options.yolo_rows, how), log)
+        return _annotations(rows, image, file, images, names, first_class, unit, log)
 
 
 _DESCRIPTIONS = (".yaml", ".yml", ".data")
@@ -119,11 +137,19 @@ _DESCRIPTIONS = (".yaml", ".yml", ".data")
 def _mentions(tree: Tree, name: str) -> bool:
     """Return whether a description has one of the keys `names` and `train`."""
     try:
-        text = as_utf8(tree.read(name)[:65536])[0]
+        text = sniffed(tree.read(name)[:65536])
     except UnreadableError:
         return False
     keys = (line.split(b":")[0].split(b"=")[0].strip() for line in text.splitlines())
     return any(key in (b"names", b"train") for key in keys)
+
+
+def _counting(tree: Tree, configs: Sequence[Config]) -> Sequence[Config]:
+    """Return the descriptions whose `kpt_shape` counts: that of the splits, or all where each is of a dataset apart."""
+    described = [config for config in configs if config.splits]
+    if described and described[0].is_deep:
+        return [config for config in described if leads_somewhere(tree, config)]
+    return described[:1] or configs
 
 
 def _decide_by_folders(config: Config, files: Mapping[str, str], log: FindingLog) -> None:
@@ -142,10 +168,13 @@ def _decide_by_folders(config: Config, files: Mapping[str, str], log: FindingLog
     log.decide("split", "by folders", f"nothing that {config.file} names is here: {as_text(wanted)}", doubtful=True)
 
 
-def _report_others(tree: Tree, config: Config, others: list[Config], log: FindingLog) -> None:
+def _report_others(tree: Tree, together: Sequence[Config], others: Sequence[Config], log: FindingLog) -> None:
     """Say which of several descriptions the splits were taken from, if others lead somewhere too."""
+    if len(together) > 1:
+        log.decide("split", f"by {shortened([each.file for each in together])}", "each is about its own folder")
+    config = together[0]
     here = [other for other in others if leads_somewhere(tree, other)]
-    different = [other for other in here if _meant(other) != _meant(config)]
+    different = [other for other in here if all(_meant(other) != _meant(each) for each in together)]
     for other in (different or here)[:1]:
         shown = f"{other.file} says something else" if different else f"{other.file} says the same"
         log.decide("split", f"by {config.file}", shown, doubtful=bool(different))
@@ -167,11 +196,11 @@ def _by_places(
     listed = [
         each for place, split in places.items() if place in tree for each in listed_images(tree, place, split, log)
     ]
-    labels = [*label_files(tree, {*lists, *forgotten})]
-    homes = _homes(tree, folders)
+    labels = [*label_files(tree, {*lists, *forgotten}, log)]
+    homes = label_homes(tree, folders)
     if options.split is None:
         nowhere = {
-            folder for folder in {label.rpartition("/")[0] for label in labels} if _home_of(folder, homes) is None
+            folder for folder in {label.rpartition("/")[0] for label in labels} if home_of(folder, homes) is None
         }
         unlisted = [label for label in labels if label.rpartition("/")[0] in nowhere] if nowhere else []
         if listed:
@@ -180,9 +209,9 @@ def _by_places(
         for split in dict.fromkeys(more.values()):
             log.decide("split", f"all, also {split}", "its folder is here, though no line of the dataset names it")
         folders |= more
-        homes |= _homes(tree, more)
+        homes |= label_homes(tree, more)
     folder_of = [label.rpartition("/")[0] for label in labels]
-    split_of = {folder: homes.get(_home_of(folder, homes) or "", "") for folder in {*folder_of}}
+    split_of = {folder: homes.get(home_of(folder, homes) or "", "") for folder in {*folder_of}}
     files = {label: split_of[folder] for label, folder in zip(labels, folder_of, strict=True)}
     return References(
         files,
@@ -194,25 +223,6 @@ def _by_places(
         extensions=(".txt",),
         splits=wanted_splits(options.split, set(places.values()) - {""}, file, file=file),
     )
-
-
-def _homes(tree: Tree, folders: Mapping[str, str]) -> dict[str, str]:
-    """Return the folders that label files of folders of images may be in, with their split."""
-    homes: dict[str, str] = {}
-    for folder, split in folders.items():
-        beside = (found for way in label_folders(folder) if (found := tree.find_folder(way)) is not None)
-        for home in (*beside, folder):
-            homes.setdefault(home, split)
-    return homes
-
-
-def _home_of(folder: str, homes: Mapping[str, str]) -> str | None:
-    """Return the deepest of some folders that a folder is, or is in; None: none."""
-    while folder not in homes:
-        if not folder:
-            return None
-        folder = folder.rpartition("/")[0]
-    return folder
 
 
 def _without_listed(labels: Sequence[str], listed: Sequence[ListedImage]) -> Iterator[str]:
@@ -236,13 +246,13 @@ def _read_rows(
     start = 0
     for block in _blocks([tree.on_disk(label) for label in labels]):
         here = slice(start, start := start + block.files)
-        for number, why in block.unreadable.items():
+        rows, spoilt = rows_of.interpret(tables.tabulate(block), kind, keypoints, log, files[here])
+        unreadable = block.unreadable | dict.fromkeys(spoilt, tables.TOO_MANY_BAD_ROWS)
+        for number, why in unreadable.items():
             log.note("unreadable_file", labels[here][number], why)
             readable[here][number] = False
         for number in block.guessed:
             log.note("odd_encoding", labels[here][number])
-        table = rows_of.tabulate(block, log, files[here])
-        rows = rows_of.interpret(table, kind, keypoints, log, files[here])
         parsed.append(rows)
         image_of.append((rows.file + here.start).astype(np.int32))
         log.progress("reading label files", start, len(labels))
@@ -252,16 +262,69 @@ def _read_rows(
     return rows, codes[image], files[image], files[readable]
 
 
-def _blocks(paths: list[str]) -> Iterator[rows_of.Block]:
+def _blocks(paths: list[str]) -> Iterator[tables.Block]:
     """Yield the label files, some at a time. Of many, a helper reads the second half meanwhile."""
     if len(paths) < _HELPED:
-        yield from rows_of.load(paths)
+        yield from tables.load(paths)
         return
     half = len(paths) // 2
-    with Helper(rows_of.load, paths[half:]) as helper:
-        yield from rows_of.load(paths[:half])
+    with Helper(tables.load, paths[half:]) as helper:
+        yield from tables.load(paths[:half])
         helped = helper.items()
-        yield from rows_of.load(paths[half:]) if helped is None else helped
+        yield from tables.load(paths[half:]) if helped is None else helped
+
+
+def _without_pixels(
+    rows: rows_of.Rows, image: NDArray[np.int32], file: NDArray[np.int32], log: FindingLog
+) -> tuple[rows_of.Rows, NDArray[np.int32], NDArray[np.int32]]:
+    """Return the rows, and the image and file of each, without those that are in pixels: they are dropped."""
+    far = rows_of.far(rows)
+    evidence.refuse_pixels(rows, far, file, log)
+    if not far.any():
+        return rows, image, file
+    log.add("pixel_row", file[far], rows.line[far], rows.box[far])
+    return rows.take(~far), image[~far], file[~far]
+
+
+def _refuse_by_other_splits(tree: Tree, configs: Sequence[Config], options: YoloOptions, keypoints: int) -> None:
+    """Raise the error of `evidence.first_class` if the whole dataset counts from 1, though one split does not show it.
+
+    Raises:
+        AmbiguousDatasetError: It may count from 1.
+    """
+    log = FindingLog()  # the other splits are not read: nothing else in them matters
+    labels = [*label_files(tree, _lists(tree, configs), log)]
+    first = len(log.files)
+    rows, _, file, _ = _read_rows(tree, labels, options.yolo_rows, keypoints, log)
+    try:
+        names = class_names(tree, configs, options.names, Labels(labels, first, file), log)
+    except DatasetError:  # lists of the other splits
+        return
+    evidence.first_class(rows, names, file, log)
+
+
+def _lists(tree: Tree, configs: Sequence[Config]) -> set[str]:
+    """Return the lists of images and of class names that descriptions name."""
+    return {*list_files(tree, configs), *(config.names_file for config in configs)}
+
+
+def _rotation_unit(rows: rows_of.Rows, kind: str, keypoints: int, file: NDArray[np.int32], log: FindingLog) -> str:
+    """Return the unit of the rotations of the rows, and decide what the rows are; empty: they have none."""
+    unit = kind.removeprefix("xywhr-") if kind.startswith("xywhr-") else ""
+    how = "as asked"
+    if kind == "auto":
+        how = "by their length"
+        if keypoints:
+            how += f"; kpt_shape says that boxes have {5 + keypoints} numbers"
+        evidence.refuse_other_lengths(keypoints, log)
+        evidence.refuse_keypoints(rows, file, log)
+        unit = evidence.rotation_unit(rows, file, log)
+        if not unit:
+            evidence.doubt_order(rows, log)
+    shapes = int(np.count_nonzero(rows.shape))
+    told = f"boxes: {len(rows.box) - shapes}, rows of points: {shapes}; {how}"
+    log.decide("yolo_rows", f"xywhr-{unit}" if unit else kind, told)
+    return unit
 
 
 def _annotations(
@@ -269,77 +332,34 @@ def _annotations(
     image: NDArray[np.int32],
     file: NDArray[np.int32],
     images: ImageReferences,
-    names: list[str],
-    decided: tuple[str, str],
+    names: ClassNames,
+    first_class: int,
+    unit: str,
     log: FindingLog,
 ) -> RawAnnotations:
-    _refuse_tracks(rows, file, log)
-    far = rows_of.far(rows)
-    _refuse_pixels(rows, far, file, log)
-    if far.any():
-        log.add("pixel_row", file[far], rows.line[far], rows.box[far])
-        rows = rows.take(~far)
-        image, file = image[~far], file[~far]
-    named = (rows.tag >= 0) & (rows.tag < len(names))
-    nameless = [number for number, name in enumerate(names) if not name.strip()]
-    if nameless:
-        named &= ~np.isin(rows.tag, nameless)
+    tag = names.tag(file, rows.tag - first_class if first_class else rows.tag)
+    named = tag >= 0
     if not named.all():
         unknown = ~named
         log.add("unknown_class", file[unknown], rows.line[unknown], rows.tag[unknown])
-        rows = rows.take(named)
+        rows, tag = rows.take(named), tag[named]
         image, file = image[named], file[named]
-    shapes = int(np.count_nonzero(rows.shape))
-    told = f"{len(rows.box) - shapes} boxes and {shapes} polygons or turned boxes"
-    log.decide("yolo_rows", decided[0], f"{told}, {decided[1]}")
+    extra = ~rows.shape & (rows.length > (6 if unit else 5))
     return RawAnnotations(
         mode=BoxMode.CXCYWH_REL,
         box=rows.box,
         image=image,
-        tag=rows.tag.astype(np.int32),
+        tag=tag,
         images=images,
-        tags=names,
+        tags=names.tags,
         file=file,
         where=rows.line,
-        marks={"box_from_shape": np.flatnonzero(rows.shape), "extra_column": np.flatnonzero(rows.extra)},
+        marks={"box_from_shape": np.flatnonzero(rows.shape), "extra_column": np.flatnonzero(extra)},
+        angle=_angles(rows, unit) if unit else None,
     )
 
 
-def _refuse_tracks(rows: rows_of.Rows, file: NDArray[np.int32], log: FindingLog) -> None:
-    """Raise AmbiguousDatasetError if all rows of seven end as track ids do: what the seven are cannot be known."""
-    last = rows.last[~np.isnan(rows.last)]
-    if len(last) and bool(np.all(last == np.floor(last))) and last.max() >= 2:
-        at = int(np.argmax(rows.last >= 2))
-        raise AmbiguousDatasetError(
-            f"{log.files[file[at]]}:{rows.line[at]}: rows of 7 numbers may be points, or a box, its confidence and "
-            f"a track id, got {rows.last[at]:.10g} at the end; say which: --yolo-rows polygon or --yolo-rows box",
-            place=f"{log.files[file[at]]}:{rows.line[at]}",
-            option="yolo_rows",
-        )
-
-
-def _refuse_pixels(rows: rows_of.Rows, far: NDArray[np.bool_], file: NDArray[np.int32], log: FindingLog) -> None:
-    """Raise AmbiguousDatasetError if most rows reach far beyond 1: then they are pixels, or of another format."""
-    words = [finding for finding in log.findings().first("not_a_row", 1000) if _pixels_after_word(finding.value)]
-    count = int(np.count_nonzero(boxes.finite(rows.box))) + len(words)
-    found = int(np.count_nonzero(far)) + len(words)
-    if found * 2 > count:
-        if far.any():
-            first = int(np.argmax(far))
-            at, value = f"{log.files[file[first]]}:{rows.line[first]}", as_text(rows.box[first])
-        else:
-            at, value = words[0].place, words[0].value
-        raise AmbiguousDatasetError(
-            f"{at}: coordinates must be shares from 0 to 1, got {value}, one of {found} of {count} rows with numbers "
-            "beyond 2; these look like pixels or another format: convert them, or check --format and --yolo-rows",
-            place=at,
-            option="yolo_rows",
-        )
-
-
-def _pixels_after_word(row: str) -> bool:
-    try:
-        first, *numbers = row.split()
-        return not first.lstrip("-").isdigit() and len(numbers) >= 4 and max(map(float, numbers[:4])) > 2
-    except ValueError:
-        return False
+def _angles(rows: rows_of.Rows, unit: str) -> NDArray[np.float64]:
+    """Return the rotation of each row in radians."""
+    angle = np.where(~rows.shape & (rows.length >= 6), rows.last, 0.0)
+    return np.deg2rad(angle) if unit == "degrees" else angle

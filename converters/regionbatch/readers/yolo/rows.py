@@ -1,227 +1,146 @@
-"""The rows of YOLO label files: read and parsed many at once, in one pass over their joined text.
-
-The joined text is parsed as numbers by a JSON parser, the fastest there is here; a file with anything in it that is no
-plain number is parsed line by line instead. Both give the same table of numbers; the rules stand once, on that table.
-"""
+"""The rows of YOLO label files: what their numbers mean. The rules stand once, on tables of numbers (`tables`)."""
 
 from __future__ import annotations
 
-import re
+from enum import IntFlag
+from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
 import numpy as np
 
 from regionbatch import boxes
 from regionbatch.boxes import BoxMode
-from regionbatch.files.text import UnreadableError, as_utf8, read_bytes
+from regionbatch.readers.yolo.tables import MOST_BAD_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from numpy.typing import NDArray
 
     from regionbatch.findings import FindingLog
+    from regionbatch.readers.yolo.tables import Table
 
-NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?)", re.IGNORECASE)
-_BLOCK = 2**22
-"""Bytes of label text parsed at a time."""
 _FAR = 2
 """No share that somebody meant is beyond it."""
-_NEWLINE = ord("\n")
-_COMMAS = bytes.maketrans(b" \t\n", b",,,")
-_decode = msgspec.json.Decoder(list[float]).decode
-
-
-class Table(NamedTuple):
-    """Rows of numbers of different lengths; r rows, v numbers."""
-
-    values: NDArray[np.float64]
-    """(v,)"""
-    lengths: NDArray[np.int64]
-    """(r,)"""
-    file: NDArray[np.int64]
-    """(r,), which of the texts."""
-    line: NDArray[np.int64]
-    """(r,), from 1."""
+_OVERHANG = 0.05
+"""No box that somebody labelled reaches further over its image, in shares of the image's side."""
+_REACH, _ROUNDING = 0.55, 1e-3
+"""How far keypoints are from the centre of their box, in shares of its side, and a bit: some lie next to it."""
+_CLEAR = 6
+"""Numbers after the box from which on one point outside it is no corner of a polygon, of which the rest is inside."""
 
 
 class Rows(NamedTuple):
-    """Boxes in `BoxMode.CXCYWH_REL`, of the rows that are boxes or shapes."""
+    """Boxes in `BoxMode.CXCYWH_REL`, of the rows that are boxes or shapes; and what else they say about their kind."""
 
     tag: NDArray[np.int64]
     box: NDArray[np.float64]
     file: NDArray[np.int64]
     line: NDArray[np.int64]
     shape: NDArray[np.bool_]
-    """Whether the box is the one around a polygon or a turned box."""
-    extra: NDArray[np.bool_]
-    """Whether columns behind the box were left out."""
+    """Whether the box is the one around a polygon."""
+    length: NDArray[np.int32]
+    """How many numbers the row has."""
     last: NDArray[np.float64]
-    """Of a row of seven that is read as points, the last number: a track id, or 0.5 if none. NaN: other rows."""
+    """Of a box of six numbers, and of one with a rotation, the sixth: a confidence, a track ID or the rotation. Of a
+    row that is read as points, the last: a track ID, or 0.5 if it is none. NaN: other rows."""
+    pose: NDArray[np.uint8]
+    """Of a row that is read as points, in which ways it looks like a box with keypoints; see `Pose`."""
 
     def take(self, mask: NDArray[np.bool_]) -> Rows:
         """Some of the rows."""
         return Rows(*(column[mask] for column in self))  # type: ignore[arg-type]
 
 
-class Block(NamedTuple):
-    """Some label files, one after the other."""
+class Pose(IntFlag):
+    """How numbers after the first four look like keypoints of the box that these four may be."""
 
-    files: int
-    """How many."""
-    table: Table | None
-    """Their numbers, if they hold nothing else."""
-    texts: list[bytes]
-    """Otherwise what they hold, as UTF-8."""
-    unreadable: dict[int, str]
-    """Why a file, by its number in the block, cannot be read; it counts as empty."""
-    guessed: list[int]
-    """Those that are no UTF-8."""
+    PAIRS = 1
+    """All of them are x, y within the box."""
+    TRIPLES = 2
+    """All of them are x, y, visibility or confidence, with x, y within the box."""
+    FLAGS = 4
+    """Every third is a visibility: 0, 1 or 2."""
+    SIZE = 8
+    """As a point, the third and fourth would be the only one outside the box: they are its size."""
 
 
-def load(paths: Sequence[str]) -> Iterator[Block]:
-    """Read label files, as many at a time as fit into a block."""
-    texts: list[bytes] = []
-    unreadable: dict[int, str] = {}
-    guessed: list[int] = []
-    size = 0
-    for path in paths:
-        try:
-            text = read_bytes(path)
-            if not text.isascii():
-                text, odd = as_utf8(text)
-                guessed += [len(texts)] if odd else []
-        except UnreadableError as error:
-            unreadable[len(texts)] = str(error)
-            text = b""
-        texts.append(text)
-        size += len(text)
-        if size >= _BLOCK:
-            yield _block(texts, unreadable, guessed)
-            texts, unreadable, guessed, size = [], {}, [], 0
-    yield _block(texts, unreadable, guessed)
+def interpret(
+    table: Table, kind: str, keypoints: int, log: FindingLog, files: NDArray[np.int32]
+) -> tuple[Rows, list[int]]:
+    """Return what the rows mean, each by its own length unless `kind` says it.
 
+    5 numbers are a class and a box; 6 have a confidence, a track ID or a rotation after it. More, and odd, are a class
+    and points: a polygon, or the corners of a rotated box. Where boxes have keypoints, no row is points: these follow
+    the box, and perhaps a confidence follows them. The rest are no rows: counted and reported.
 
-def _block(texts: list[bytes], unreadable: dict[int, str], guessed: list[int]) -> Block:
-    table = _plain_numbers(texts)
-    return Block(len(texts), table, texts if table is None else [], unreadable, guessed)
+    Args:
+        table: The rows of some texts.
+        kind: The option `yolo_rows`.
+        keypoints: How many numbers keypoints are, behind each box.
+        log: Where bad rows are counted and reported.
+        files: The codes of the texts in the log.
 
-
-def tabulate(block: Block, log: FindingLog, files: NDArray[np.int32]) -> Table:
-    """The numbers of label files; `files` are their codes in the log.
-
-    Lines that are no rows of numbers are counted and reported, with their line.
-    """
-    return _in_halves(block.texts, log, files) if block.table is None else block.table
-
-
-def _in_halves(texts: Sequence[bytes], log: FindingLog, files: NDArray[np.int32]) -> Table:
-    """Look for the files that have more in them than numbers, which are taken line by line."""
-    if len(texts) == 1:
-        return _line_by_line(texts[0], log, int(files[0]))
-    half = len(texts) // 2
-    parts: list[Table] = []
-    for part in (slice(half), slice(half, None)):
-        table = _plain_numbers(texts[part])
-        parts.append(_in_halves(texts[part], log, files[part]) if table is None else table)
-    parts[1] = parts[1]._replace(file=parts[1].file + half)
-    return Table(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-
-
-def _plain_numbers(texts: Sequence[bytes]) -> Table | None:
-    """All texts in one pass; None if there is anything but numbers as JSON has them."""
-    joined = b"".join(texts)
-    if b"\r" in joined:
-        texts = [text.replace(b"\r\n", b"\n") for text in texts]
-        joined = b"".join(texts)
-        if b"\r" in joined:  # a line end of its own
-            return None
-    signs = np.frombuffer(joined, np.uint8)
-    sizes = np.fromiter(map(len, texts), np.int64, len(texts))
-    text_ends = np.cumsum(sizes)
-    if (signs[text_ends[sizes > 0] - 1] != _NEWLINE).any():
-        return _plain_numbers([text if text.endswith(b"\n") or not text else text + b"\n" for text in texts])
-    values = None if b"," in joined else _numbers(joined)
-    if values is None:
-        return None
-    blank = signs <= ord(" ")
-    token_ends = np.flatnonzero(blank[1:] & ~blank[:-1])
-    line_ends = np.flatnonzero(signs == _NEWLINE)
-    lengths = np.diff(np.searchsorted(token_ends, line_ends), prepend=0)
-    lines_before = np.searchsorted(line_ends, text_ends - sizes)
-    file = np.repeat(np.arange(len(texts)), np.diff(lines_before, append=len(line_ends)))
-    line = np.arange(len(line_ends)) - lines_before[file] + 1
-    filled = lengths > 0
-    if filled.all():
-        return Table(values, lengths, file, line)
-    return Table(values, lengths[filled], file[filled], line[filled])
-
-
-def _numbers(joined: bytes) -> NDArray[np.float64] | None:
-    for text in (joined[:-1].translate(_COMMAS), None):  # one blank between numbers; or any, at twice the time
-        try:
-            numbers = _decode(b"[" + (b",".join(joined.split()) if text is None else text) + b"]")
-        except msgspec.DecodeError:
-            continue
-        return np.fromiter(numbers, np.float64, len(numbers))
-    return None
-
-
-def _line_by_line(text: bytes, log: FindingLog, file: int) -> Table:
-    values: list[float] = []
-    lengths: list[int] = []
-    lines: list[int] = []
-    for number, line in enumerate(re.split(rb"\r\n|\r|\n", text), 1):
-        tokens = line.split()
-        if all(map(NUMBER.fullmatch, tokens)):
-            values += map(float, tokens)
-            if tokens:
-                lengths.append(len(tokens))
-                lines.append(number)
-        else:
-            log.read(boxes=1)
-            log.add("not_a_row", file, number, [line.decode("utf-8", "replace").strip()])
-    return Table(
-        np.asarray(values, np.float64),
-        np.asarray(lengths, np.int64),
-        np.zeros(len(lengths), np.int64),
-        np.asarray(lines, np.int64),
-    )
-
-
-def interpret(table: Table, kind: str, keypoints: int, log: FindingLog, files: NDArray[np.int32]) -> Rows:
-    """What the rows mean, each by its own length unless `kind` says it.
-
-    5 numbers are a class and a box; 6 have a confidence or a track id behind, or as many as the `keypoints` of the data
-    set are. More, and odd, are a class and points: a polygon, or the corners of a turned box. The rest are no rows:
-    counted and reported.
+    Returns:
+        The rows; and the texts that have more than `MOST_BAD_ROWS` bad ones, of which no row counts.
     """
     count = table.lengths
-    log.read(boxes=len(count))
-    if kind == "box":
-        is_box, skip = count >= 5, 1
-    elif kind == "confidence-first":
-        is_box, skip = count >= 6, 2
-    else:
-        is_box, skip = ((count == 5) | (count == 6) | (count == 5 + keypoints)) & (kind != "polygon"), 1
-    is_shape = ~is_box & (count >= 7) & (count % 2 == 1) & (kind in ("auto", "polygon"))
+    is_box, is_shape, skip = _kinds(count, kind, keypoints)
     start = np.cumsum(count) - count
     tag = table.values[start]
     whole = np.isfinite(tag) & (tag == np.floor(tag)) & (np.abs(tag) < 2**31)
     bad = ~(is_box | is_shape) | ~whole
-    if bad.any():
-        texts = (table.values[at : at + min(length, 12)] for at, length in zip(start[bad], count[bad], strict=True))
-        log.add("not_a_row", files[table.file[bad]], table.line[bad], texts)
+    if len(spoilt := _spoilt(table, bad)):
+        return interpret(table.without(spoilt), kind, keypoints, log, files)[0], spoilt.tolist()
+    log.read(boxes=len(count) + len(table.odd))
+    _report_bad(table, bad, start, log, files)
     box = np.empty((len(count), 4))
     is_box, is_shape = is_box & whole, is_shape & whole
     box[is_box] = table.values[start[is_box][:, None] + np.arange(skip, skip + 4)]
     if is_shape.any():
         box[is_shape] = _around(table.values, start[is_shape] + 1, count[is_shape] - 1)
-    extra = is_box & (count > 5)
-    last = _last_of_seven(table.values, start, count, is_shape)
-    rows = Rows(np.where(whole, tag, -1).astype(np.int64), box, table.file, table.line, is_shape, extra, last)
-    return rows.take(~bad) if bad.any() else rows
+    six = is_box & ((count >= 6) if kind.startswith("xywhr-") else (count == 6))
+    last = _last(table.values, start, count, six, is_shape)
+    pose = _poses(table.values, start, count, is_shape)
+    tag = np.where(whole, tag, -1).astype(np.int64)
+    rows = Rows(tag, box, table.file, table.line, is_shape, count.astype(np.int32), last, pose)
+    return rows.take(~bad) if bad.any() else rows, []
+
+
+def _spoilt(table: Table, bad: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the texts with too many bad rows."""
+    if np.count_nonzero(bad) + len(table.odd) <= MOST_BAD_ROWS:
+        return np.empty(0, np.int64)
+    bad_of = np.concatenate([table.file[bad], np.asarray([each.file for each in table.odd], np.int64)])
+    return np.flatnonzero(np.bincount(bad_of) > MOST_BAD_ROWS)
+
+
+def _report_bad(
+    table: Table, bad: NDArray[np.bool_], start: NDArray[np.int64], log: FindingLog, files: NDArray[np.int32]
+) -> None:
+    """Report the rows that are no rows."""
+    if table.odd:
+        file, line, texts = zip(*table.odd, strict=True)
+        log.add("not_a_row", files[np.asarray(file)], line, texts)
+    if bad.any():
+        ends = start + np.minimum(table.lengths, 12)
+        shown = zip(compress(start, bad), compress(ends, bad), strict=True)
+        values = (table.values[at:end] for at, end in shown)
+        log.add("not_a_row", files[table.file[bad]], table.line[bad], values)
+
+
+def _kinds(count: NDArray[np.int64], kind: str, keypoints: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], int]:
+    """Return which rows are boxes and which are points, by their lengths; and where the box begins."""
+    none = np.zeros(len(count), np.bool_)
+    points = (count >= 7) & (count % 2 == 1)
+    if kind == "polygon":
+        return none, points, 1
+    if kind == "confidence-first":
+        return count >= 6, none, 2
+    if kind != "auto":
+        return count >= 5, none, 1
+    is_box = (count == 5) | (count == 6)
+    if keypoints:
+        return is_box | (count == 5 + keypoints) | (count == 6 + keypoints), none, 1
+    return is_box, points, 1
 
 
 def far(rows: Rows) -> NDArray[np.bool_]:
@@ -235,16 +154,76 @@ def far(rows: Rows) -> NDArray[np.bool_]:
     return np.asarray((reach > _FAR).any(axis=1) & boxes.finite(rows.box), np.bool_)
 
 
-def _last_of_seven(
-    values: NDArray[np.float64], start: NDArray[np.int64], count: NDArray[np.int64], is_shape: NDArray[np.bool_]
+def _last(
+    values: NDArray[np.float64],
+    start: NDArray[np.int64],
+    count: NDArray[np.int64],
+    six: NDArray[np.bool_],
+    is_shape: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """See `Rows.last`. Where a number before the last is far beyond 1, the row is no box with something behind it."""
-    last = np.full(len(count), np.nan)
-    seven = is_shape & (count == 7)
-    if seven.any():
-        numbers = values[start[seven][:, None] + np.arange(1, 7)]
-        last[seven] = np.where((np.abs(numbers[:, :5]) <= _FAR).all(axis=1), numbers[:, 5], 0.5)
+    """Return `Rows.last`. Where the first numbers are far beyond 1, as pixels are, the last is no track ID."""
+    last = np.full(len(start), np.nan)
+    if six.any():
+        last[six] = values[start[six] + 5]
+    if is_shape.any():
+        numbers = values[start[is_shape][:, None] + np.arange(1, 6)]
+        near = (np.abs(numbers) <= _FAR).all(axis=1)
+        last[is_shape] = np.where(near, values[(start + count - 1)[is_shape]], 0.5)
     return last
+
+
+def _poses(
+    values: NDArray[np.float64], start: NDArray[np.int64], count: NDArray[np.int64], is_shape: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    """Return `Rows.pose`, of the lengths that many of the rows have: keypoints make all rows equally long."""
+    poses = np.zeros(len(count), np.uint8)
+    lengths, shares = np.unique(count[is_shape], return_counts=True)
+    for length in lengths[shares * 4 >= shares.sum()].tolist():
+        those = np.flatnonzero(is_shape & (count == length))
+        poses[those] = _pose(values[start[those][:, None] + np.arange(1, length)])
+    return poses
+
+
+def _pose(numbers: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return how rows of one length, without their classes, look like a box and keypoints."""
+    centre, size, rest = numbers[:, None, :2], numbers[:, None, 2:4], numbers[:, 4:]
+    with np.errstate(invalid="ignore", over="ignore"):  # infinity and NaN
+        overhang = np.abs(centre - 0.5) + size / 2 - 0.5
+        is_box = np.all((size > 0) & (overhang <= _OVERHANG), axis=(1, 2))
+        pose = np.where(is_box & _within(rest.reshape(len(rest), -1, 2), centre, size), Pose.PAIRS, 0)
+        if rest.shape[1] >= _CLEAR:
+            pose += np.where(_within(size, centre, size), 0, Pose.SIZE)
+        if rest.shape[1] == 4:
+            pose[_are_parallelograms(numbers.reshape(-1, 4, 2))] = 0
+        if rest.shape[1] % 3 == 0:
+            triples = rest.reshape(len(rest), -1, 3)
+            third = triples[:, :, 2]
+            flags = ((third == 0) | (third == 1) | (third == 2)).all(axis=1)
+            confidences = ((third >= 0) & (third <= 1)).all(axis=1)
+            inside = _within(triples[:, :, :2], centre, size) & (flags | confidences)
+            pose += np.where(is_box & inside, Pose.TRIPLES, 0) + np.where(is_box & flags, Pose.FLAGS, 0)
+    return pose.astype(np.uint8)
+
+
+def _are_parallelograms(corners: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which rows of four points are rotated boxes, rather than a box and two keypoints."""
+    first, second, third, fourth = corners.transpose(1, 0, 2)
+    side, other = second - first, fourth - first
+    area = np.abs(side[:, 0] * other[:, 1] - side[:, 1] * other[:, 0])
+    skew = np.abs(first - second + third - fourth).max(axis=1)
+    return np.asarray((area > _ROUNDING**2) & (skew < 4 * _ROUNDING), np.bool_)
+
+
+def _within(points: NDArray[np.float64], centre: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return the rows whose points are all in the box, or next to it.
+
+    0, 0 is a point that is not labelled. A row of such points only is one if another row has all its points inside.
+    """
+    inside = np.all(np.abs(points - centre) <= size * _REACH + _ROUNDING, axis=2)
+    missing = np.all(points == 0, axis=2)
+    within = np.all(inside | missing, axis=1)
+    labelled = within & np.any(inside, axis=1)
+    return np.asarray(within if labelled.any() else labelled, np.bool_)
 
 
 def _around(values: NDArray[np.float64], start: NDArray[np.int64], length: NDArray[np.int64]) -> boxes.Boxes:

@@ -1,0 +1,121 @@
+"""Where the class names of YOLO labels come from: what a fixture cannot hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import regionbatch as rb
+from regionbatch.files.tree import Tree
+from regionbatch.findings import FindingLog
+from regionbatch.options import YoloOptions
+from regionbatch.readers.yolo.class_names import Labels, class_names
+from regionbatch.readers.yolo.descriptions import find_configs
+from regionbatch.readers.yolo.reader import YoloReader
+from regionbatch.readers.yolo.yaml_files import merged
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROW = "0 0.5 0.5 0.2 0.2\n"
+
+
+def write(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, which has a dataset `set`, whose own list says `cat`."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "set", {"labels/a.txt": ROW, "classes.txt": "cat\n", "lists/animals.txt": "dog\n"})
+    return tmp_path
+
+
+@pytest.mark.parametrize("names", ["lists/animals.txt", "set/lists/animals.txt"])
+def test_a_list_is_found_from_the_current_folder_and_from_the_dataset(here: Path, names: str) -> None:
+    for given in (names, here / "set" / "lists" / "animals.txt"):
+        dataset = rb.read("set", names=given)
+        assert [region.tag for region in dataset] == ["dog"]
+
+
+def test_the_list_in_the_current_folder_wins_and_the_decision_says_so(here: Path) -> None:
+    write(here, {"lists/animals.txt": "cow\n"})
+    dataset = rb.read("set", names="lists/animals.txt")
+    assert [region.tag for region in dataset] == ["cow"]
+    assert "not set" in dataset.decisions["names"]
+    write(here, {"lists/animals.txt": "dog\n"})
+    assert "not set" not in rb.read("set", names="lists/animals.txt").decisions["names"]
+
+
+def test_a_folder_of_images_is_found_from_the_current_folder_and_from_the_dataset(here: Path) -> None:
+    pictures = here / "set" / "pictures"
+    pictures.mkdir()
+    for given in ("pictures", "set/pictures", pictures):
+        assert len(rb.read("set", image_dir=given)) == 1
+    with pytest.raises(rb.OptionError):
+        rb.read("set", image_dir="nowhere")
+    (here / "pictures").mkdir()
+    assert "in the current folder" in rb.read("set", image_dir="pictures").decisions["image_dir"]
+
+
+def test_each_row_knows_its_list(tmp_path: Path) -> None:
+    write(tmp_path, {"a/classes.txt": "x\ny\nz\n", "a/1.txt": ROW, "b/classes.txt": "z\n\ny", "b/2.txt": ROW})
+    log, tree = FindingLog(), Tree(tmp_path)
+    log.file("another.json")
+    files = ["a/1.txt", "b/2.txt"]
+    code = log.add_files(files)[[0, 1, 1, 0, 1, 1]]
+    names = class_names(tree, find_configs(tree, log), None, Labels(files, 1, code), log)
+    assert names.tags == ["x", "y", "z", ""]
+    assert names.list_of_rows(code).tolist() == [0, 1, 1, 0, 1, 1]
+    number = np.array([0, 0, 2, 3, 1, -1], np.int64)
+    assert names.tag(code, number).tolist() == [0, 2, 1, -1, -1, -1]
+
+
+def test_only_the_list_of_one_split_is_enough(tmp_path: Path) -> None:
+    data = write(tmp_path, {"train/labels/classes.txt": "cat\n", "train/labels/a.txt": ROW, "val/labels/b.txt": ROW})
+    assert [region.tag for region in rb.read(data)] == ["cat", "cat"]
+
+
+def test_files_that_are_not_read_are_counted_though_they_have_no_names(tmp_path: Path) -> None:
+    stray = {f"runs/labels/{number}.txt": ROW for number in range(300)}
+    data = write(
+        tmp_path, {"x/data.yaml": "train: images\nnames: [cat]\n", "x/images/a.jpg": "", "x/labels/a.txt": ROW}
+    )
+    dataset = rb.read(write(data, stray))
+    assert (len(dataset), dict(dataset.ledger.dropped)) == (1, {"unlisted_label": 300})
+
+
+def test_keys_are_merged_once_however_often_they_are_named() -> None:
+    mapping: dict[str, object] = {"name": "0"}
+    for depth in range(1, 200):
+        mapping = {"<<": [mapping] * 100, f"{depth}": f"{depth}"}
+    assert len(merged(mapping)) == 200
+
+
+def test_lists_of_lists_are_read_once_however_often_they_are_named(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [labels]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 60))]
+    write(tmp_path, {"labels/a.txt": ROW, "data.yaml": "\n".join([*lines, "train: *a59", "names: [cat]"])})
+    assert len(rb.read(tmp_path)) == 1
+
+
+def test_a_deep_description_says_nothing_about_what_is_read(tmp_path: Path) -> None:
+    deep = {f"p/q/r/s/{name}": text for name, text in {"data.yaml": "train: images\nnames: [dog]\n"}.items()}
+    files = {"classes.txt": "cat\n", "labels/a.txt": ROW, **deep, "p/q/r/s/labels/b.txt": ROW}
+    write(tmp_path, files | {"p/q/r/s/images/b.jpg": "", "images/a.jpg": ""})
+    references = YoloReader().references(Tree(tmp_path), YoloOptions(), FindingLog())
+    assert sorted(references.files) == ["labels/a.txt", "p/q/r/s/labels/b.txt"]
+    assert sorted(region.tag for region in rb.read(tmp_path)) == ["cat", "dog"]
+
+
+def test_a_deep_yaml_that_is_broken_matters_only_near_label_files(tmp_path: Path) -> None:
+    write(tmp_path, {"classes.txt": "cat\n", "labels/a.txt": ROW, "p/q/r/s/values.yaml": "names: [cat\n"})
+    assert len(rb.read(tmp_path)) == 1
+    write(tmp_path, {"p/q/r/labels/b.txt": ROW})
+    with pytest.raises(rb.DatasetError):
+        rb.read(tmp_path)
