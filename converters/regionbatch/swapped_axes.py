@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from regionbatch import boxes
+
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from regionbatch.dataset import PlacedAnnotations
     from regionbatch.findings import FindingLog
 
@@ -29,13 +33,27 @@ def report_swapped_axes(raw: PlacedAnnotations, log: FindingLog) -> None:
         raw: The annotations, with the sizes of their images.
         log: Where it is reported.
     """
-    size = np.stack([raw.images.width, raw.images.height], axis=1)[raw.image]
-    with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, and what is no number
-        far = np.maximum(raw.box[:, :2], raw.box[:, 2:]) if raw.mode.corners else raw.box[:, :2] + raw.box[:, 2:]
-    oblong = (size > 0).all(axis=1) & (size[:, 0] != size[:, 1]) & np.isfinite(far).all(axis=1)
-    far, size = far[oblong], size[oblong] * _ROUNDED
-    outside = int(np.count_nonzero((far > size).any(axis=1)))
-    if outside < _OUTSIDE or outside < _OFTEN * len(far):
-        return
-    if (far <= size[:, ::-1]).all(axis=1).mean() >= _SWAPPED:
-        log.note("swapped_axes", "all boxes", f"{outside} of {len(far)} reach over the image as they are")
+    size = np.asarray(np.stack([raw.images.width, raw.images.height], axis=1) * _ROUNDED, np.float64)
+    size[(size <= 0).any(axis=1) | (size[:, 0] == size[:, 1])] = 0  # of unknown and square images, nothing is seen
+    outside, seen = _count(raw, size)
+    if outside >= _OUTSIDE and outside >= _OFTEN * seen and seen - _count(raw, size[:, ::-1])[0] >= _SWAPPED * seen:
+        log.note("swapped_axes", "all boxes", f"{outside} of {seen} reach over the image as they are")
+
+
+def _count(raw: PlacedAnnotations, size: NDArray[np.float64]) -> tuple[int, int]:
+    """Return how many boxes reach over their image, and how many have one.
+
+    Args:
+        raw: The annotations.
+        size: (m, 2), width and height of the images; 0: not to be counted.
+    """
+    outside = seen = 0
+    for block in boxes.blocks(len(raw)):
+        near, second, sides = raw.box[block, :2], raw.box[block, 2:], size[raw.image[block]]
+        with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, and what is no number
+            far = np.maximum(near, second) if raw.mode.corners else near + second
+            over = (far[:, 0] > sides[:, 0]) | (far[:, 1] > sides[:, 1])
+            counted = (sides[:, 0] > 0) & np.isfinite(far[:, 0]) & np.isfinite(far[:, 1])
+        outside += int(np.count_nonzero(over & counted))
+        seen += int(np.count_nonzero(counted))
+    return outside, seen
