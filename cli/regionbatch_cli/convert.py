@@ -20,6 +20,7 @@ from regionbatch_cli.shared import (
     read,
     refuse_doubt,
     say,
+    skip_option,
 )
 
 
@@ -49,12 +50,7 @@ from regionbatch_cli.shared import (
     help="Image IDs by image name: JSON or CSV.",
 )
 @map_options
-@option(
-    IDS,
-    "--skip-unresolved",
-    is_flag=True,
-    help="Leave out boxes whose class or image has no ID.",
-)
+@skip_option
 @option(
     OUTPUT,
     "--payload",

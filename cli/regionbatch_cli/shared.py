@@ -143,6 +143,15 @@ def map_options(function: Function) -> Function:
     return pairs(file(function))
 
 
+skip_option = option(
+    IDS,
+    "--skip-unresolved",
+    is_flag=True,
+    help="Leave out boxes whose class or image has no ID.",
+)
+"""Gives a command the option that leaves out what has no ID, `skip_unresolved`."""
+
+
 def read(common: Common, progress: Progress | None, rename: Mapping[str, str] | None = None) -> Dataset:
     """Read the dataset as the options say; `rename` says which classes --map makes one."""
     from regionbatch.reading import read as read_dataset  # noqa: PLC0415 - NumPy: only when there is work

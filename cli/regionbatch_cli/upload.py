@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from regionbatch_cli.help_groups import IDS, UPLOAD, option
+from regionbatch_cli.help_groups import UPLOAD, option
 from regionbatch_cli.reader_options import DatasetCommand
 from regionbatch_cli.service import Service, service_options
 from regionbatch_cli.shared import (
@@ -22,6 +22,7 @@ from regionbatch_cli.shared import (
     progress_bar,
     read,
     say,
+    skip_option,
 )
 
 if TYPE_CHECKING:
@@ -40,12 +41,7 @@ _SHOWN = 10
     help="Upload to a temporary training service on this machine; no account.",
 )
 @option(UPLOAD, "--create-tags", is_flag=True, help="Create the tags that the project lacks.")
-@option(
-    IDS,
-    "--skip-unresolved",
-    is_flag=True,
-    help="Leave out boxes whose class or image has no ID.",
-)
+@skip_option
 @option(
     UPLOAD,
     "--shrink",

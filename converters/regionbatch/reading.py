@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dataclasses import Field
     from os import PathLike
 
+    from numpy.typing import NDArray
     from pycocotools.coco import COCO
 
     from regionbatch.dataset import RawAnnotations
@@ -169,26 +170,36 @@ def _placed(raw: RawAnnotations, table: ImageTable, log: FindingLog) -> PlacedAn
         boxes = np.flatnonzero(raw.image == reference)
         values = [lost.reason] * len(boxes) if lost.reason else None
         log.add(lost.code, raw.file[boxes], raw.where[boxes], values, place=raw.place)
-    image = rows[raw.image]
-    if not table.lost:
-        return PlacedAnnotations(
-            raw.mode, raw.box, image, raw.tag, images, raw.tags, raw.file, raw.where, raw.place, raw.marks, raw.angle
-        )
-    kept = ~np.isin(raw.image, [*table.lost])
-    now = np.cumsum(kept) - 1
-    marks = {mark: now[found[kept[found]]] for mark, found in raw.marks.items()}
+    if table.lost:
+        raw = _without(raw, np.isin(raw.image, [*table.lost]))
     return PlacedAnnotations(
         raw.mode,
-        raw.box[kept],
-        image[kept],
-        raw.tag[kept],
+        raw.box,
+        rows[raw.image],
+        raw.tag,
         images,
         raw.tags,
-        raw.file[kept],
-        raw.where[kept],
+        raw.file,
+        raw.where,
         raw.place,
-        marks,
-        None if raw.angle is None else raw.angle[kept],
+        raw.marks,
+        raw.angle,
+    )
+
+
+def _without(raw: RawAnnotations, lost: NDArray[np.bool_]) -> RawAnnotations:
+    """Return annotations without some of their boxes."""
+    kept = ~lost
+    now = np.cumsum(kept) - 1
+    return replace(
+        raw,
+        box=raw.box[kept],
+        image=raw.image[kept],
+        tag=raw.tag[kept],
+        file=raw.file[kept],
+        where=raw.where[kept],
+        marks={mark: now[found[kept[found]]] for mark, found in raw.marks.items()},
+        angle=None if raw.angle is None else raw.angle[kept],
     )
 
 
