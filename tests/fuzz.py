@@ -5,7 +5,7 @@
     python tests/fuzz.py coco --replay FOLDER/coco-….bin
 
 What breaks a rule is saved in `--found`, once for each place that it breaks at. The first byte of an input says which
-file of a small data set (a "door" of the reader) the rest becomes. `test_fuzz.py` runs a little of this each time.
+file of a small dataset (a "door" of the reader) the rest becomes. `test_fuzz.py` runs a little of this each time.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ LONGEST = 20_000
 
 
 class Door(NamedTuple):
-    """One file of a data set that an input becomes, and how the set is read then."""
+    """One file of a dataset that an input becomes, and how the set is read then."""
 
     file: str
     options: Mapping[str, Any] = {}
@@ -200,7 +200,7 @@ class Room:
 
 
 def check(source: Path, **options: Any) -> str:
-    """Read a data set and check all that must hold whatever stands in it: `read`, or the name of the error."""
+    """Read a dataset and check all that must hold whatever stands in it: `read`, or the name of the error."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:

@@ -1,4 +1,4 @@
-"""Tiny data sets, ids for them, and two ways to run the command; for all tests."""
+"""Tiny datasets, ids for them, and two ways to run the command; for all tests."""
 
 from __future__ import annotations
 
@@ -124,12 +124,12 @@ def ids_of(names: Iterable[str]) -> dict[str, str]:
 
 
 def batches_of(dataset: regionbatch.Dataset) -> regionbatch.Batches:
-    """The batches of a data set, with an id for every name."""
+    """The batches of a dataset, with an id for every name."""
     return regionbatch.batches(dataset, tag_ids=ids_of(dataset.tags), image_ids=ids_of(dataset.images.names))
 
 
 def write_id_files(folder: Path, dataset: regionbatch.Dataset) -> list[str]:
-    """The files that `convert` needs for a data set, as its options."""
+    """The files that `convert` needs for a dataset, as its options."""
     tags = write_json(folder / "tags.json", ids_of(dataset.tags))
     images = write_json(folder / "images.json", ids_of(dataset.images.names))
     return ["--tags", str(tags), "--images", str(images)]
@@ -242,7 +242,7 @@ class HelperHere:
 
 
 def always_helped(patch: pytest.MonkeyPatch, helper: type | None = HelperHere) -> None:
-    """Have the second half of every data set, however small, read by a helper: the real one, if it is None."""
+    """Have the second half of every dataset, however small, read by a helper: the real one, if it is None."""
     patch.setattr(jsonpieces, "HELPED", 0)
     patch.setattr(jsonpieces, "_START", 0)
     for module in (voc, yolo):

@@ -1,4 +1,4 @@
-"""Payloads: what the service is sent is what its reference page asks for, and says what the data set says."""
+"""Payloads: what the service is sent is what its reference page asks for, and says what the dataset says."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def test_names_of_one_id_give_no_duplicates(tmp_path: Path) -> None:
     assert [entry.tag_id for entry in batches[0]] == [id_of("cat")] * 2
     assert dict(batches.ledger.dropped) == {"duplicate": 1}
     assert (batches.ledger.read, batches.ledger.kept) == (3, 2)
-    assert dict(dataset.ledger.dropped) == {}, "the data set's own account stays as it was"
+    assert dict(dataset.ledger.dropped) == {}, "the dataset's own account stays as it was"
     [told] = batches.findings.first("duplicate")
     assert told.where == 2
     assert mentions(told.value, "kitten", "a.jpg")

@@ -44,7 +44,7 @@ EMPTY: Box = ("größe 1.jpg", "big cat", (20, 10, 0, 60))
 
 
 class Place:
-    """A folder with a data set, whose names have blanks and letters of many scripts, and ids for it."""
+    """A folder with a dataset, whose names have blanks and letters of many scripts, and ids for it."""
 
     def __init__(self, folder: Path, *boxes: Box) -> None:
         self.folder = folder
@@ -389,7 +389,7 @@ MISTAKES: dict[str, tuple[str, int, list[str]]] = {
     "no such format": ("inspect {data} --format cooc", 1, ["--format", "cooc", "coco"]),
     "no such format at all": ("inspect {data} --format x", 1, ["--format", "x", "coco", "voc", "yolo"]),
     "another format": ("inspect {data} --format voc", 1, ["XML"]),
-    "no data set": ("inspect {empty}", 1, ["empty", "--format"]),
+    "no dataset": ("inspect {empty}", 1, ["empty", "--format"]),
     "a picture": ("inspect {here}/a.png", 1, ["a.png", "--format"]),
     "no such split": ("inspect {data} --split night", 1, ["--split", "night"]),
     "no such folder of pictures": ("inspect {data} --image-dir {here}/none", 2, ["--image-dir", "none"]),

@@ -77,7 +77,7 @@ def row_by_row(patch: pytest.MonkeyPatch) -> None:
 
 
 def in_two_halves(patch: pytest.MonkeyPatch) -> None:
-    """The second half by a helper: it is what only large data sets have, and here all do."""
+    """The second half by a helper: it is what only large datasets have, and here all do."""
     pieces_of_64_bytes(patch)
     always_helped(patch)
 

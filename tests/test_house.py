@@ -274,7 +274,7 @@ for folder in sys.argv[1:]:
 
 @pytest.fixture
 def three(tmp_path: Path) -> list[Path]:
-    """A data set of each format, with tables of ids beside it."""
+    """A dataset of each format, with tables of ids beside it."""
     tags = [f"class {number}" for number in range(30)]
     images = [f"{number}.jpg" for number in range(30)]
     pairs = list(zip(images, tags, strict=True))

@@ -1,4 +1,4 @@
-"""A data set of nothing but broken boxes costs hardly more memory than a good one; its report is written as it goes."""
+"""A dataset of nothing but broken boxes costs hardly more memory than a good one; its report is written as it goes."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ YOLO: Files = {"labels/a.txt": ROW, "classes.txt": "cat\n"}
 
 
 class Cause(NamedTuple):
-    """A mistake: the files of a data set, what is done with it, and what the error must say."""
+    """A mistake: the files of a dataset, what is done with it, and what the error must say."""
 
     files: Files
     says: tuple[str, ...]
@@ -142,7 +142,7 @@ READING: dict[str, Cause] = {
     ),
     "a mark that is none": Cause(YOLO, ("drop: no such mark, got tall; known: crowd",), options={"drop": ["tall"]}),
     "a class that is none": Cause(
-        YOLO, ("only: no such class, got dog; the data set has cat",), options={"only": ["dog"]}
+        YOLO, ("only: no such class, got dog; the dataset has cat",), options={"only": ["dog"]}
     ),
     "a share that is none": Cause(YOLO, ("--max-clip: not a number from 0 to 1: 2. Give",), options={"max_clip": 2}),
     "a doubt, read strictly": Cause(
@@ -218,7 +218,7 @@ READING: dict[str, Cause] = {
     ),
     "JSON Lines": Cause(
         {"a.json": '{"image": "a.jpg", "annotations": []}\n{"image": "b.jpg", "annotations": []}\n'},
-        ("a.json: not a COCO data set, got JSON Lines, one record a line", "needed is a JSON object"),
+        ("a.json: not a COCO dataset, got JSON Lines, one record a line", "needed is a JSON object"),
         "a.json",
         options={"format": "coco"},
     ),
@@ -245,17 +245,17 @@ READING: dict[str, Cause] = {
     ),
     "a split of one JSON": Cause(
         {"a.json": COCO},
-        ("got --split val; the data set has no splits, leave the option out",),
+        ("got --split val; the dataset has no splits, leave the option out",),
         options={"split": "val"},
     ),
-    "results for a data set": Cause(
+    "results for a dataset": Cause(
         {"a.json": '[{"image_id": 1, "score": 0.5}]'},
         ("a.json: no dataset that a reader knows", "a list of results"),
         "a.json",
     ),
-    "results for a data set, read as COCO": Cause(
+    "results for a dataset, read as COCO": Cause(
         {"a.json": '[{"image_id": 1, "score": 0.5}]'},
-        ("not a COCO data set, got a list of results", "needed is"),
+        ("not a COCO dataset, got a list of results", "needed is"),
         "a.json",
         {"format": "coco"},
     ),
@@ -278,7 +278,7 @@ READING: dict[str, Cause] = {
         {"a.json": "", "b.json": COCO}, ("a.json: no dataset that a reader knows", "empty"), "a.json"
     ),
     "an empty JSON, read as COCO": Cause(
-        {"a.json": ""}, ("not a COCO data set, got empty", "needed is"), "a.json", {"format": "coco"}
+        {"a.json": ""}, ("not a COCO dataset, got empty", "needed is"), "a.json", {"format": "coco"}
     ),
     "no key": Cause({"a.json": COCO[:-1] + "\n, 5}"}, ("a.json:2: a key as", "repair the file")),
     "no value": Cause({"a.json": COCO[:-1] + ',"x": }'}, ("a.json:1:206: a value is needed", "got '}'", "repair")),
@@ -362,7 +362,7 @@ READING: dict[str, Cause] = {
     # YOLO
     "no data file": Cause(
         {**YOLO, "a.yaml": "x: 1"},
-        ("a.yaml: no YOLO data set; name the folder, its data.yaml",),
+        ("a.yaml: no YOLO dataset; name the folder, its data.yaml",),
         "a.yaml",
         {"format": "yolo"},
     ),
@@ -539,7 +539,7 @@ READING: dict[str, Cause] = {
 
 
 def read(cause: Cause, folder: Path) -> None:
-    """Read the data set of a cause."""
+    """Read the dataset of a cause."""
     folder = folder / "set"
     folder.mkdir()
     for name, text in cause.files.items():
@@ -657,7 +657,7 @@ class Full(io.BytesIO):
 
 
 def dataset(folder: Path, *names: str, tags: str = "cat\n") -> regionbatch.Dataset:
-    """A data set with a box on each of some images."""
+    """A dataset with a box on each of some images."""
     files: Files = {"classes.txt": tags, **{f"{name}.txt": ROW for name in names or ("a",)}}
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -745,7 +745,7 @@ def loaded(content: dict[str, Any], **options: Any) -> Callable[[Path], object]:
 
 
 def report_on(name: str) -> Callable[[Path], object]:
-    """Write a report of a data set to a path in its folder."""
+    """Write a report of a dataset to a path in its folder."""
 
     def do(folder: Path) -> None:
         read = dataset(folder)
@@ -810,7 +810,7 @@ DOING: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     # Resolving
     "a map of no class": (
         batched({"a": id_of("a")}, CAT, rename={"dog": "cat"}),
-        ("--map: no such class in the data set, got dog", "it has cat"),
+        ("--map: no such class in the dataset, got dog", "it has cat"),
     ),
     "a class without an id": (
         batched({"a": id_of("a")}, {"dog": id_of("dog")}),
@@ -875,7 +875,7 @@ DOING: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         lambda _: regionbatch.write([], "s3://bucket/o"),
         ("s3://bucket/o: only local paths can be written: 's3'", "then copy it there"),
     ),
-    "a data set in a cloud": (
+    "a dataset in a cloud": (
         lambda _: regionbatch.read("az://container/set"),
         ("az://container/set: only local datasets can be read: 'az'", "Download it first"),
     ),

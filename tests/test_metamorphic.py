@@ -1,4 +1,4 @@
-"""What must not matter does not: other spellings, orders and places of the same data set give the same regions.
+"""What must not matter does not: other spellings, orders and places of the same dataset give the same regions.
 
 `test_scene.py` reverses records and adds pictures; here is the rest, and what only generated sets can show: that the
 readers' fast ways and their patient ways are one.
@@ -50,7 +50,7 @@ def files_of(folder: Path, *endings: str) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.suffix in endings]
 
 
-# Changes to a whole folder; each gives where the data set is then.
+# Changes to a whole folder; each gives where the dataset is then.
 
 
 def with_crlf(folder: Path) -> None:
@@ -175,7 +175,7 @@ def test_same_after(variant: str, change: Callable[[Path], None], tmp_path: Path
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_same_in_another_place(variant: str, tmp_path: Path) -> None:
-    """Also where the folders above are called like parts of a data set."""
+    """Also where the folders above are called like parts of a dataset."""
     before = told(regionbatch.read(FIXTURES / "scene" / variant))
     for place in ("my set, of 東京 & Zürich (2)", "images/train/labels", "Annotations/annotations"):
         shutil.copytree(FIXTURES / "scene" / variant, tmp_path / place)

@@ -72,7 +72,7 @@ def site(tmp_path: Path) -> Site:
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """A data set that only the example can read."""
+    """A dataset that only the example can read."""
     folder = tmp_path / "set"
     folder.mkdir()
     text = "image,width,height,tag,left,top,right,bottom\na.jpg,200,100,cat,20,10,60,40\n"

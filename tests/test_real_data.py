@@ -1,4 +1,4 @@
-"""Five public data sets against counts and sums that were computed independently. Skipped where they are not."""
+"""Five public datasets against counts and sums that were computed independently. Skipped where they are not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SETS = ["coco-rbc", "voc-bccd", "yolo-webpage", "yolo-crop-seg", "yolo-darknet-a
 SIDES = ("left", "top", "width", "height")
 
 pytestmark = pytest.mark.skipif(
-    not DATA.is_dir(), reason="the real data sets are not part of the project; they lie beside it in shared/data"
+    not DATA.is_dir(), reason="the real datasets are not part of the project; they lie beside it in shared/data"
 )
 
 

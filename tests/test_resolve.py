@@ -340,7 +340,7 @@ def test_a_renaming_in_another_unicode_form(tmp_path: Path) -> None:
 
 
 def test_a_renaming_of_a_class_that_is_not_there(tmp_path: Path) -> None:
-    told = "--map: no such class in the data set, got bird, cow; it has cat"
+    told = "--map: no such class in the dataset, got bird, cow; it has cat"
     with pytest.raises(ResolveError, match=told):
         tag_ids_of(dataset_of(tmp_path, "cat"), ids_of(["cat"]), {"cow": "x", "bird": "y"})
 

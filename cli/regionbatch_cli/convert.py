@@ -1,4 +1,4 @@
-"""`regionbatch convert`: a data set to payload files."""
+"""`regionbatch convert`: a dataset to payload files."""
 
 from __future__ import annotations
 

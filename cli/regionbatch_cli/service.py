@@ -35,7 +35,7 @@ class Service:
         self._key_file, self._entra = key_file, entra
 
     def journal_of(self, common: Common) -> Path:
-        """Where the journal of an upload is, if --journal does not say: one for each data set, and each part of it."""
+        """Where the journal of an upload is, if --journal does not say: one for each dataset, and each part of it."""
         import hashlib  # noqa: PLC0415 - a twentieth of the start-up of every command
 
         project = "".join(filter(str.isalnum, self.project or ""))[:8]

@@ -31,7 +31,7 @@ DROPPED = 3
 
 @dataclass(frozen=True)
 class Common:
-    """What every command on a data set takes."""
+    """What every command on a dataset takes."""
 
     dataset: str
     format: str | None

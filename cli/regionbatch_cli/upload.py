@@ -1,4 +1,4 @@
-"""`regionbatch upload`: a data set to a project of Custom Vision, or of the local service."""
+"""`regionbatch upload`: a dataset to a project of Custom Vision, or of the local service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`regionbatch verify`: what a project has, compared with a data set."""
+"""`regionbatch verify`: what a project has, compared with a dataset."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def _fits(entry: Entry) -> bool:
 
 
 class Batches(Sequence[Batch]):
-    """The payloads of a data set; made some at a time, as they are asked for."""
+    """The payloads of a dataset; made some at a time, as they are asked for."""
 
     def __init__(
         self,
@@ -131,15 +131,15 @@ class Batches(Sequence[Batch]):
         self.regions = regions
         """What is sent, in the order it is sent."""
         self.rows = rows
-        """(n,), the number that each has in the data set's own `regions`."""
+        """(n,), the number that each has in the dataset's own `regions`."""
         self.image_ids = image_ids
         """The id of each image code; empty where there is none."""
         self.tag_ids = tag_ids
         """The id of each tag code; empty where there is none."""
         self.findings = findings
-        """Those of the data set, and what resolving the names added."""
+        """Those of the dataset, and what resolving the names added."""
         self.ledger = ledger
-        """That of the data set, less what has no id."""
+        """That of the dataset, less what has no id."""
 
     def take(self, rows: NDArray[np.int64]) -> Batches:
         """The payloads of some of the regions, by their numbers here."""
@@ -204,13 +204,13 @@ def batches(
     rename: Mapping[str, str] | None = None,
     skip_unresolved: bool = False,
 ) -> Batches:
-    """The payloads of a data set: full batches of 64, the regions of an image next to each other.
+    """The payloads of a dataset: full batches of 64, the regions of an image next to each other.
 
     Args:
         dataset: What `regionbatch.read` returned.
         tag_ids: Tag ids by class name, or a file that `--tags` would take (see `regionbatch.ids.read_ids`).
         image_ids: Image ids by image name, likewise.
-        rename: Class names of the data set, and what they are called in `tag_ids`.
+        rename: Class names of the dataset, and what they are called in `tag_ids`.
         skip_unresolved: Drop regions whose tag or image has no id, instead of raising.
 
     Raises:

@@ -2,7 +2,7 @@
 
 Each rule stands here once, whatever the format: one line that finds its rows. Where they come from: the service takes
 boxes inside the image only, refuses empty ones, and refuses a batch with an entry twice; the rest is what published
-data sets hold (see the table of findings in the documentation).
+datasets hold (see the table of findings in the documentation).
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def clean(
         only = {*map(tidy, only)}
         if unknown := sorted(only.difference(tags)):
             known = on_one_line(", ".join(tags[:20]))
-            raise OptionError(f"--only: no such class, got {', '.join(unknown)}; the data set has {known}")
+            raise OptionError(f"--only: no such class, got {', '.join(unknown)}; the dataset has {known}")
         fates.rule("left_out", ~np.isin(tag, [code for code, name in enumerate(tags) if name in only]))
     fates.rule("unknown_class", tag < 0)
 

@@ -193,7 +193,7 @@ _ALL = (
         "region_extra",
         "noted",
         "box",
-        "the project has a region that the data set does not have",
+        "the project has a region that the dataset does not have",
         "remove it there if it is wrong",
         grave=True,
     ),
@@ -209,8 +209,8 @@ _ALL = (
         "set_changed",
         "noted",
         "dataset",
-        "the journal was begun with another state of the data set, or other names",
-        "all is compared with the project afresh; what is there and not in the data set any more stays there",
+        "the journal was begun with another state of the dataset, or other names",
+        "all is compared with the project afresh; what is there and not in the dataset any more stays there",
         grave=True,
     ),
     Code(
@@ -237,7 +237,7 @@ _ALL = (
         "Custom Vision does not take the picture",
         "see the reason; --shrink helps with size and format",
     ),
-    # Tags, records, the data set.
+    # Tags, records, the dataset.
     Code("tag_renamed", "noted", "tag", "class name with outer blanks or in another Unicode form", "trimmed, NFC"),
     Code("tag_merged", "noted", "tag", "class name that is listed twice", "it became one tag"),
     Code(

@@ -1,4 +1,4 @@
-"""The types that every room shares: annotations as in the file, and the data set with boxes from 0 to 1.
+"""The types that every room shares: annotations as in the file, and the dataset with boxes from 0 to 1.
 
 Columns, not objects: a million boxes are a few arrays. Arrays are read-only and their shapes are checked when made.
 """
@@ -286,7 +286,7 @@ class Regions:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Dataset:
-    """A data set read, judged and accounted for."""
+    """A dataset read, judged and accounted for."""
 
     format: str
     root: Path
@@ -299,7 +299,7 @@ class Dataset:
     ledger: Ledger
     """read = kept + adjusted + dropped, over boxes and over images."""
     decisions: Mapping[str, str]
-    """What was decided about the whole data set, by the option that overrides it, with the evidence."""
+    """What was decided about the whole dataset, by the option that overrides it, with the evidence."""
 
     def __len__(self) -> int:
         """How many regions."""

@@ -1,7 +1,7 @@
 """Every exception that regionbatch raises on purpose.
 
     RegionBatchError
-    ├── DatasetError(ValueError)              the data set as a whole cannot be read
+    ├── DatasetError(ValueError)              the dataset as a whole cannot be read
     │   ├── DatasetNotFoundError(FileNotFoundError)
     │   ├── UnknownFormatError                no reader, or several, claim it
     │   └── AmbiguousDatasetError             two readings differ by more than a pixel; an option decides
@@ -44,11 +44,11 @@ class RegionBatchError(Exception):
 
 
 class DatasetError(RegionBatchError, ValueError):
-    """The data set as a whole cannot be read."""
+    """The dataset as a whole cannot be read."""
 
 
 class DatasetNotFoundError(DatasetError, FileNotFoundError):
-    """The path does not exist, or a part that the data set names does not."""
+    """The path does not exist, or a part that the dataset names does not."""
 
 
 class UnknownFormatError(DatasetError):

@@ -1,4 +1,4 @@
-"""What is told about a data set: findings with their places, decisions, the ledger (read = kept + adjusted + dropped).
+"""What is told about a dataset: findings with their places, decisions, the ledger (read = kept + adjusted + dropped).
 
 A finding is a row only when somebody looks at it. Inside, all findings of one kind are one group of columns, so that a
 million of them cost a few arrays.
@@ -116,7 +116,7 @@ class _Group:
 
 
 class Findings:
-    """All findings of a data set, in the order they were made; iterating yields `Finding` rows."""
+    """All findings of a dataset, in the order they were made; iterating yields `Finding` rows."""
 
     def __init__(self, groups: Sequence[_Group], files: Sequence[str]) -> None:
         """Take the groups as they are; `files` is what the `file` codes of regions point into."""
@@ -204,7 +204,7 @@ class Ledger(Account):
 
 
 class FindingLog:
-    """What readers and rules report to while a data set is read."""
+    """What readers and rules report to while a dataset is read."""
 
     def __init__(self, progress: Progress | None = None) -> None:
         """Start empty. `progress` is called with what is done, how much of it, and how much there is."""
@@ -311,7 +311,7 @@ class FindingLog:
         return self._growing[key]
 
     def decide(self, option: str, value: str, evidence: str, *, doubtful: bool = False) -> None:
-        """Say what was decided about the whole data set. `option` (an API keyword) is what overrides it.
+        """Say what was decided about the whole dataset. `option` (an API keyword) is what overrides it.
 
         What was said of the option before stands beside it.
         """

@@ -1,4 +1,4 @@
-"""The limits of Custom Vision that a payload or a data set can be measured against, all from its documentation."""
+"""The limits of Custom Vision that a payload or a dataset can be measured against, all from its documentation."""
 
 from __future__ import annotations
 

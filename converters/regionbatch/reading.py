@@ -1,4 +1,4 @@
-"""The way from a path to a data set: pick a reader, parse, measure pictures, judge the boxes, account."""
+"""The way from a path to a dataset: pick a reader, parse, measure pictures, judge the boxes, account."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read(
     progress: Progress | None = None,
     **options: Any,  # noqa: ANN401 - checked against the reader's own dataclass
 ) -> Dataset:
-    """Read a data set: COCO, Pascal VOC, YOLO, or what a plugin reads.
+    """Read a dataset: COCO, Pascal VOC, YOLO, or what a plugin reads.
 
     Args:
         source: A folder, an annotation file, or a loaded `pycocotools.coco.COCO`.

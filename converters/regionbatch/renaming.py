@@ -1,4 +1,4 @@
-"""Which class of the data set is called what in the project: `--map old=new` and `--map-file`."""
+"""Which class of the dataset is called what in the project: `--map old=new` and `--map-file`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_renames(pairs: Iterable[str] = (), file: str | PathLike[str] | None = N
 
 
 def tidied(rename: Mapping[str, str] | None) -> dict[str, str]:
-    """New names by old ones, with the old ones as data sets have them."""
+    """New names by old ones, with the old ones as datasets have them."""
     return {tidy(old): new for old, new in (rename or {}).items()}
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def summary(dataset: Dataset, batches: Batches | None = None) -> dict[str, Any]:
-    """The figures of a data set as plain values, ready for JSON; with `batches`, of what is left after resolving."""
+    """The figures of a dataset as plain values, ready for JSON; with `batches`, of what is left after resolving."""
     told = dataset if batches is None else batches
     regions = dataset.regions if batches is None else batches.regions
     result: dict[str, Any] = {
@@ -51,7 +51,7 @@ def write_report(
 ) -> None:
     """Write the summary and every finding with its place to a JSON file, one finding a line.
 
-    `findings` are told instead of those of the data set or the batches; `more` goes beside the summary.
+    `findings` are told instead of those of the dataset or the batches; `more` goes beside the summary.
 
     Raises:
         OutputError: Something else than an earlier report is there, or the file cannot be written.

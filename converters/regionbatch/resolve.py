@@ -126,7 +126,7 @@ def resolve(
     ids = table
     rename = rename or {}
     if unknown := sorted(set(rename) - set(names)):
-        raise ResolveError(f"--map: no such class in the data set, got {', '.join(unknown)}; it has {_some(names)}")
+        raise ResolveError(f"--map: no such class in the dataset, got {', '.join(unknown)}; it has {_some(names)}")
     wanted = [rename.get(name, name) for name in names] if rename else names
     used = list(used)
     for code, id_ in zip(used, map(ids.get, [wanted[code] for code in used]), strict=True):

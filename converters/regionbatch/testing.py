@@ -257,7 +257,7 @@ class ReaderTests:
         _equal(readable, "findings of a second time", list(second.findings), list(first.findings))
 
     def test_writes_nothing(self, case: Case) -> None:
-        """The data set's folder is as it was."""
+        """The dataset's folder is as it was."""
         before = _contents(case.path)
         self._outcome(case, case.input)
         _equal(case, "files after reading", _contents(case.path), before)

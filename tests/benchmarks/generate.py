@@ -1,8 +1,8 @@
-"""Make a data set of a given size for the benchmark: the same seed gives the same bytes on every machine.
+"""Make a dataset of a given size for the benchmark: the same seed gives the same bytes on every machine.
 
     python tests/benchmarks/generate.py coco|voc|yolo DIR [--scale 0.01] [--seed 17] [--no-pictures]
 
-Writes DIR/dataset (the data set), DIR/tags.json and DIR/images.json (ids by name) and DIR/facts.json (what is in it).
+Writes DIR/dataset (the dataset), DIR/tags.json and DIR/images.json (ids by name) and DIR/facts.json (what is in it).
 
 At scale 1 the sets have the size of what their formats are known for:
 - coco: instances_train2017.json; 118,287 images, 117,266 of them with 860,001 annotations, 450 MB of one line.
@@ -83,7 +83,7 @@ class Dice:
 
 @dataclass(frozen=True)
 class Scene:
-    """What is in a data set, whatever its format.
+    """What is in a dataset, whatever its format.
 
     `ids` (m) and `sizes` (m, 2: width, height in pixels) of the images; of each box its `image` and `label` (n codes)
     and `box` (n, 4: left, top, width, height in hundredths of a pixel).
@@ -299,7 +299,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _finish(root: Path, scene: Scene, images: list[str], labels: list[str]) -> dict[str, int]:
-    """Write an id for every name; say what the data set holds."""
+    """Write an id for every name; say what the dataset holds."""
     for kind, names in (("tags", labels), ("images", images)):
         ids = {name: str(uuid.uuid5(uuid.NAMESPACE_URL, f"{kind}/{name}")) for name in names}
         _write(root / f"{kind}.json", json.dumps(ids, indent=1))
@@ -313,7 +313,7 @@ def _finish(root: Path, scene: Scene, images: list[str], labels: list[str]) -> d
 
 
 def generate(kind: str, root: Path, *, scale: float = 0.01, seed: int = 17, pictures: bool = True) -> dict[str, int]:
-    """Write a data set of a format into the new folder `root`; what is in it comes back and stands in facts.json."""
+    """Write a dataset of a format into the new folder `root`; what is in it comes back and stands in facts.json."""
     root.mkdir(parents=True)
     facts = WRITERS[kind](root, scale, Dice(seed), pictures=pictures)
     _write(root / "facts.json", json.dumps(facts))

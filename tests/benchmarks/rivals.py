@@ -3,7 +3,7 @@
     python tests/benchmarks/rivals.py RIVAL coco|voc|yolo DIR OUT.jsonl
 
 DIR is what generate.py wrote. `plain` is the script that one writes without regionbatch, for files without faults; it
-does the whole job, from the data set to OUT.jsonl. `plain-gc-off` is the same with Python's cyclic collector off.
+does the whole job, from the dataset to OUT.jsonl. `plain-gc-off` is the same with Python's cyclic collector off.
 The libraries only read: what they hold afterwards is counted, and nothing is written. `touch` reads every byte and
 writes as many as the output has. Prints the number of boxes, except `touch`, which sees none.
 

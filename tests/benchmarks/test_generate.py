@@ -1,4 +1,4 @@
-"""The benchmark's data sets are what they promise, and its plain scripts and regionbatch agree on them."""
+"""The benchmark's datasets are what they promise, and its plain scripts and regionbatch agree on them."""
 
 from __future__ import annotations
 

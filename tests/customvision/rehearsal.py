@@ -1,4 +1,4 @@
-"""Data sets with pictures, a clock that needs no waiting, and uploads to a service with faults; for all tests here."""
+"""Datasets with pictures, a clock that needs no waiting, and uploads to a service with faults; for all tests here."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def rehearsal(
 
 
 def run_with_faults(dataset: Dataset, seed: int, kinds: Sequence[Fault] = tuple(Fault)) -> Counter[Fault]:
-    """Upload against faults, and see that the project ends with exactly the data set's regions; the faults met."""
+    """Upload against faults, and see that the project ends with exactly the dataset's regions; the faults met."""
     settings, version = switches(seed)
     with rehearsal(settings, faults(seed, kinds), version=version) as (service, project, client):
         pace = Clock().pace()

@@ -111,7 +111,7 @@ def killed_once(dataset: Dataset, folder: Path, seed: int, longest: float) -> tu
 
 
 def check_exact(dataset: Dataset, service: LocalService, project: str, journal: Path) -> None:
-    """See that the service has exactly the data set's regions."""
+    """See that the service has exactly the dataset's regions."""
     with regionbatch.TrainingClient(service.endpoint, service.key) as client:
         pace = Clock().pace()
         result = regionbatch.upload(dataset, client, project, journal=journal, dry_run=True, pace=pace)

@@ -272,7 +272,7 @@ def test_another_picture_of_the_same_length_and_time_is_noticed(tmp_path: Path) 
 
 
 def test_what_is_left_of_an_earlier_state_is_told(tmp_path: Path) -> None:
-    """Regions of a replaced picture, and of an image that is not in the data set any more, until they are removed."""
+    """Regions of a replaced picture, and of an image that is not in the dataset any more, until they are removed."""
     folder = write_set(tmp_path / "set", images=4)
     journal = tmp_path / "journal.sqlite"
     with rehearsal() as (_, project, client):
@@ -296,7 +296,7 @@ def test_what_is_left_of_an_earlier_state_is_told(tmp_path: Path) -> None:
                 (name, first[name]) for name in ("00001.png", "00002.png")
             }
             tags = {region.split()[0] for _, _, region in told}
-            assert tags == {"cat", "dog", "emu"}, "also one that the data set does not have"
+            assert tags == {"cat", "dog", "emu"}, "also one that the dataset does not have"
         assert again.lost == 70
         delete_images(client, project, [first["00001.png"], first["00002.png"]])
         assert upload(less, client, project, journal=journal).lost == 10

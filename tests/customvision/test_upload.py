@@ -1,4 +1,4 @@
-"""An upload when nothing fails, and when the service or the data set has its own mind: every region ends somewhere."""
+"""An upload when nothing fails, and when the service or the dataset has its own mind: every region ends somewhere."""
 
 from __future__ import annotations
 

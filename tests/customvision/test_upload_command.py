@@ -33,7 +33,7 @@ KEY = "SECRET-0123456789abcdef"
 
 
 class Place:
-    """A service with a project, a data set, and a folder to work in."""
+    """A service with a project, a dataset, and a folder to work in."""
 
     def __init__(self, folder: Path, service: LocalService, project: str, client: TrainingClient) -> None:
         self.folder, self.service, self.project, self.client = folder, service, project, client

@@ -1,4 +1,4 @@
-"""Uploads against a service that breaks: the project ends with exactly the data set's regions. `soak.py` does more."""
+"""Uploads against a service that breaks: the project ends with exactly the dataset's regions. `soak.py` does more."""
 
 from __future__ import annotations
 

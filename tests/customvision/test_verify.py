@@ -1,4 +1,4 @@
-"""What a project has, compared with a data set: every difference with its place."""
+"""What a project has, compared with a dataset: every difference with its place."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Uploaded:
-    """A data set of 5 images with 8 boxes each that is on a project, and ways to spoil it."""
+    """A dataset of 5 images with 8 boxes each that is on a project, and ways to spoil it."""
 
     def __init__(self, folder: Path, service: LocalService, project: str, client: rb.TrainingClient) -> None:
         self.dataset = rb.read(write_set(folder / "set", images=6, boxes=8))
@@ -38,7 +38,7 @@ class Uploaded:
         return rb.verify(self.dataset, self.client, self.project, **{"pace": Clock().pace(), **options})
 
     def delete(self, row: int) -> None:
-        """The region of a row of the data set."""
+        """The region of a row of the dataset."""
         region = list(self.dataset)[row]
         [there] = [
             one.region_id
@@ -248,7 +248,7 @@ DATA = ROOT.parent / "shared" / "data"
 SETS = {"coco-rbc": 5638, "voc-bccd": 4886, "yolo-webpage": 495, "yolo-crop-seg": 208, "yolo-darknet-airplanes": 35}
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the real data sets are not part of the project; they lie in shared/data")
+@pytest.mark.skipif(not DATA.is_dir(), reason="the real datasets are not part of the project; they lie in shared/data")
 @pytest.mark.parametrize("name", SETS)
 def test_real_sets_go_up_and_are_there(name: str) -> None:
     dataset = rb.read(DATA / name)

@@ -139,7 +139,7 @@ def uploaded_before(
     """Ids of images that went up before, by number: those that still have that picture, and those that have another.
 
     `uploaded` is what the journal has of them. A picture that is not on disk is believed to be that one, unless the
-    data set is not the one that the journal was begun with: then another may have its name. Nothing is said of images
+    dataset is not the one that the journal was begun with: then another may have its name. Nothing is said of images
     whose id is `given`.
     """
     rows = {row: uploaded[name] for row, name in enumerate(images.names) if name in uploaded}

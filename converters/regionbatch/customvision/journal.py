@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS calls (
     rows BLOB, outcomes BLOB) {STRICT};
 """
 # An image is `former` once its picture was replaced by another: its regions are still in the project.
-# `rows` are the numbers of regions in the data set (int32), `outcomes` what became of each (int8, see regions.Outcome).
+# `rows` are the numbers of regions in the dataset (int32), `outcomes` what became of each (int8, see regions.Outcome).
 
 
 _ROW_BYTES = np.dtype(np.int32).itemsize
@@ -75,7 +75,7 @@ def _blob(name: str) -> bytes:
 
 
 def fingerprint(dataset: Dataset, rename: Mapping[str, str] | None) -> str:
-    """What a data set is told by: names, classes, boxes. The journal knows the pictures that went up by itself."""
+    """What a dataset is told by: names, classes, boxes. The journal knows the pictures that went up by itself."""
     digest = hashlib.sha256()
     regions = dataset.regions
     for text in (*dataset.images.names, "", *dataset.tags, "", *map(str, sorted((rename or {}).items()))):
@@ -196,14 +196,14 @@ class Journal:
         return max(0.0, time.time() - rows[0][0]) if rows else None
 
     def is_of(self, dataset: str) -> bool:
-        """Whether it was begun with a data set, told by its fingerprint; one of an upload that did nothing is."""
-        return self._is_same("data set", dataset)
+        """Whether it was begun with a dataset, told by its fingerprint; one of an upload that did nothing is."""
+        return self._is_same("dataset", dataset)
 
     def begin(self, dataset: str, images: Mapping[str, str]) -> None:
-        """From now on it is a data set's, told by its fingerprint; `images` went up before, ids by name.
+        """From now on it is a dataset's, told by its fingerprint; `images` went up before, ids by name.
 
         The calls of a run that was killed are closed: what they did is seen in the project. If it was begun with
-        another data set, the numbers of regions in it mean nothing any more, and are forgotten.
+        another dataset, the numbers of regions in it mean nothing any more, and are forgotten.
         """
         same = self.is_of(dataset)
         with self._transaction():
@@ -213,7 +213,7 @@ class Journal:
                 self._db.execute("UPDATE images SET former = 1")
                 known = [(_blob(name), id_) for name, id_ in images.items()]
                 self._db.executemany("UPDATE images SET former = 0 WHERE name = ? AND id = ?", known)
-            self._db.execute("INSERT OR REPLACE INTO upload VALUES ('data set', ?)", (dataset,))
+            self._db.execute("INSERT OR REPLACE INTO upload VALUES ('dataset', ?)", (dataset,))
 
     def _refuse_other(self, key: str, value: str) -> None:
         """See that it was begun with this; a journal of an upload that did nothing yet is everybody's."""

@@ -76,7 +76,7 @@ class Plan:
 
     @property
     def all_findings(self) -> Findings:
-        """Those of the data set, of resolving its names, and of the plan."""
+        """Those of the dataset, of resolving its names, and of the plan."""
         return self.batches.findings + self.findings
 
     def summary(self) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def make_plan(
 ) -> Plan:
     """Look at the project, the tags and the pictures, and work out what there is to do. Only reads.
 
-    `same_set` says whether the journal was begun with this data set.
+    `same_set` says whether the journal was begun with this dataset.
 
     Raises:
         ServiceError: The project cannot be used.

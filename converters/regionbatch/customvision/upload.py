@@ -1,4 +1,4 @@
-"""A data set goes up: pictures, tags, regions, proof. Conducts what the other rooms do."""
+"""A dataset goes up: pictures, tags, regions, proof. Conducts what the other rooms do."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ class UploadResult:
     calls: Mapping[str, int]
     """Calls made, by operation."""
     verification: Verification | None
-    """How the project and the data set differ; None after a dry run."""
+    """How the project and the dataset differ; None after a dry run."""
     batches: Batches
-    """What was to be sent, with the ledger of the data set."""
+    """What was to be sent, with the ledger of the dataset."""
     image_ids: Mapping[str, str]
     """Image ids by name."""
     findings: Findings
-    """Those of the data set, and what the upload adds: every region that is not in the project, with its place."""
+    """Those of the dataset, and what the upload adds: every region that is not in the project, with its place."""
 
     @property
     def sent(self) -> int:
@@ -126,7 +126,7 @@ def upload(
     pace: Pace | None = None,
     in_flight: int = IN_FLIGHT,
 ) -> UploadResult:
-    """Put a data set on a project: upload pictures, create tags, send regions, read it back and compare.
+    """Put a dataset on a project: upload pictures, create tags, send regions, read it back and compare.
 
     Nothing is sent twice: the project is read first and only the difference is sent. With a journal, a run that was
     stopped or killed can be gone on with by making the same call again.
@@ -137,7 +137,7 @@ def upload(
         project_id: A project for object detection.
         create_tags: Create the tags that classes with boxes lack.
         image_ids: Image ids by name, or a file of them; pictures of images without one are uploaded.
-        rename: Class names of the data set, and what they are called in the project.
+        rename: Class names of the dataset, and what they are called in the project.
         skip_unresolved: Leave out regions whose class has no tag, or whose image has neither id nor picture.
         journal: A file that remembers what was done; None: nothing is remembered.
         tier: F0 or S0: how many images, tags and calls a second it takes.

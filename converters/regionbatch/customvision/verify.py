@@ -1,4 +1,4 @@
-"""The proof: what a project holds, read back and compared with a data set."""
+"""The proof: what a project holds, read back and compared with a dataset."""
 
 from __future__ import annotations
 
@@ -46,29 +46,29 @@ MOVED = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """How a project and a data set differ."""
+    """How a project and a dataset differ."""
 
     matched: int
-    """Regions of the data set that the project has, within 1e-6."""
+    """Regions of the dataset that the project has, within 1e-6."""
     missing: int
-    """Regions of the data set that it does not have."""
+    """Regions of the dataset that it does not have."""
     moved: int
     """Regions that it has elsewhere on the image: overlapping by half or more."""
     extra: int
-    """Regions that it has besides on images of the data set, or on images that earlier uploads of it put there: a
+    """Regions that it has besides on images of the dataset, or on images that earlier uploads of it put there: a
     region that is there twice is one of them, and so are all of a picture that was replaced."""
     elsewhere: int
     """Regions on other images, which are nobody's business here."""
     findings: Findings
-    """Those of the data set, each missing, moved and extra region with its place, and pictures that are no longer those
+    """Those of the dataset, each missing, moved and extra region with its place, and pictures that are no longer those
     that went up."""
     batches: Batches
-    """What was compared, with the ledger of the data set: what two images or classes with one id have both is there
+    """What was compared, with the ledger of the dataset: what two images or classes with one id have both is there
     once."""
 
     @property
     def good(self) -> bool:
-        """Whether the project has exactly the data set's regions on the data set's images."""
+        """Whether the project has exactly the dataset's regions on the dataset's images."""
         return not (self.missing or self.moved or self.extra)
 
     def summary(self) -> dict[str, int]:
@@ -93,7 +93,7 @@ def verify(
     progress: Progress | None = None,
     pace: Pace | None = None,
 ) -> Verification:
-    """Read a project back and compare it with a data set.
+    """Read a project back and compare it with a dataset.
 
     The service keeps no names of images. With neither `image_ids` nor `journal`, an image is recognised by its regions:
     the one in the project that shares most of them.
@@ -104,7 +104,7 @@ def verify(
         project_id: The project.
         image_ids: Image ids by name, or a file of them, as `regionbatch.batches` takes them.
         journal: The journal of the upload, which knows the ids.
-        rename: Class names of the data set, and what they are called in the project.
+        rename: Class names of the dataset, and what they are called in the project.
         tier: Whose rate is kept: F0 or S0.
         progress: Called with what is done, how much of it, and how much there is.
         pace: The rate and the clock, instead of the tier's.
@@ -148,7 +148,7 @@ def compare(
 ) -> Verification:
     """Compare regions with what a project holds.
 
-    `image_ids` are those of all images of the data set, by name; `former` names the images that earlier uploads of it
+    `image_ids` are those of all images of the dataset, by name; `former` names the images that earlier uploads of it
     put there, and `tag_names` the project's tags, by id. Regions of `wanted` that are `told` already, (n,), get no
     finding when they are missing.
     """

@@ -62,7 +62,7 @@ out.write({_MARK!r} + count.to_bytes(8, "little"))
 out.close()
 """
 """What a helper runs. Its modules are found by the absolute entries of our path: the current folder may be that of the
-data set. If they are not the same, or names are read in another way, it is no helper."""
+dataset. If they are not the same, or names are read in another way, it is no helper."""
 
 
 class Helper(Generic[Item]):
@@ -82,7 +82,7 @@ class Helper(Generic[Item]):
                 raise
 
     def _start(self, *call: object) -> None:
-        import pickle  # noqa: PLC0415 - as all that follow: they load much, and few data sets are so large
+        import pickle  # noqa: PLC0415 - as all that follow: they load much, and few datasets are so large
         import subprocess  # noqa: PLC0415
         import tempfile  # noqa: PLC0415
 

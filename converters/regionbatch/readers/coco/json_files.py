@@ -1,4 +1,4 @@
-"""Which JSON files of a folder are the data set, and which split each is."""
+"""Which JSON files of a folder are the dataset, and which split each is."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _STRANGERS: tuple[tuple[str, tuple[bytes, ...]], ...] = (
     ("a Pascal VOC file turned into JSON", (b"bndbox",)),
     ("a panoptic COCO file (use the instances_* file)", (rb'segments_info"\s*+:\s*+\[\s*+\{\s*+"\w++',)),
 )
-"""Files that are no data set of ours, with the keys in them, as patterns. A class may be called like one."""
+"""Files that are no dataset of ours, with the keys in them, as patterns. A class may be called like one."""
 _LABEL_FILES = frozenset(kind for kind, _ in _STRANGERS if "panoptic" not in kind)
 """Files of one image each: next to a COCO file, they are another part of the dataset."""
 _BROKEN = (
@@ -132,7 +132,7 @@ def _of_file(tree: Tree, options: CocoOptions) -> tuple[dict[str, str], list[str
     what = what_is(Path(tree.source))
     if what != "COCO":
         needed = "needed is a JSON object with images, annotations and categories"
-        raise DatasetError(f"{tree.source}: not a COCO data set, got {what}; {needed}", place=tree.named)
+        raise DatasetError(f"{tree.source}: not a COCO dataset, got {what}; {needed}", place=tree.named)
     split = _split_and_task(tree.named)[0] or ""
     return _only_split({split: tree.named}, options.split, tree.source, file=tree.named), [tree.named], []
 
@@ -235,7 +235,7 @@ def _best(tasks: dict[str, list[str]]) -> str:
 
 def _ambiguous(first: str, names: list[str]) -> AmbiguousDatasetError:
     return AmbiguousDatasetError(
-        f"{first}: several JSON files could be the data set, got {', '.join(sorted(names))}; "
+        f"{first}: several JSON files could be the dataset, got {', '.join(sorted(names))}; "
         "choose one with --coco-json",
         place=first,
         option="coco_json",
@@ -248,7 +248,7 @@ def _only_split(chosen: dict[str, str], wanted: str | None, place: str, *, file:
     names = match_split(wanted, chosen)
     if not names:
         known = ", ".join(filter(None, chosen))
-        here = f"here is {known}" if known else "the data set has no splits, leave the option out"
+        here = f"here is {known}" if known else "the dataset has no splits, leave the option out"
         raise DatasetError(f"{place}: no such split, got --split {wanted}; {here}", place=file, option="split")
     return {name: chosen[name] for name in names}
 

@@ -40,7 +40,7 @@ MAX_PADDING = 2**16
 """Bytes of whitespace and NUL that may follow the end of a document; an error from there on."""
 
 NESTED = "[…]"
-"""What an array or an object that nobody reads is told as."""
+"""What `scalars` has for an array or an object that is not one of ours."""
 
 HELPED = 2**26
 """Bytes of a document from which on a helper is worth its start."""

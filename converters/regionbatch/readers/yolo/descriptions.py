@@ -106,7 +106,7 @@ def _named_config(tree: Tree, log: FindingLog, *, names: bool) -> Config:
         config = None
     if config is None:
         raise DatasetError(
-            f"{tree.source}: no YOLO data set; name the folder, its data.yaml or its obj.data", place=tree.named
+            f"{tree.source}: no YOLO dataset; name the folder, its data.yaml or its obj.data", place=tree.named
         )
     return config
 

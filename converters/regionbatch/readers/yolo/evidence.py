@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _SAMPLE = 10_000
 """Boxes that are enough to see how most of them are meant."""
 _NEARLY_ALL, _RARE = 0.9, 0.1
-"""Shares of rows: a few bad ones do not hide what the others are, and a few odd ones say nothing about all."""
+"""Fractions of the rows: a few bad ones do not hide what the others are, and a few odd ones say nothing about all."""
 _STEP = 15
 """Rotations in whole degrees are mostly multiples of it; track IDs are not."""
 _OVER = 0.05

@@ -145,7 +145,7 @@ def _kinds(count: NDArray[np.int64], kind: str, keypoints: int) -> tuple[NDArray
 
 def far(rows: Rows) -> NDArray[np.bool_]:
     """Which rows have numbers far beyond 1, of a shape any of its points. Those with infinity or NaN have none."""
-    # Most data sets need only this look. A shape within it reaches no further than 4 / 3 + 4 / 3 / 2 = 2.
+    # Most datasets need only this look. A shape within it reaches no further than 4 / 3 + 4 / 3 / 2 = 2.
     if len(rows.box) == 0 or (rows.box.max() <= 4 / 3 and rows.box.min() >= -4 / 3):
         return np.zeros(len(rows.box), np.bool_)
     sizes = np.abs(rows.box)
