@@ -125,18 +125,22 @@ INTERFERENCES = [
 ]
 
 
+def prepared(folder: str, target: str, overwrite: bool, batches: rb.Batches) -> tuple[Path, Account, Callable[[], int]]:
+    """Return a home, with an older output to overwrite or not, its account, and the work of writing a new one."""
+    home = Path(folder).resolve()
+    if overwrite:
+        rb.write(batches[:2], home / target)
+    account = Account(home, target, in_output(everything_below(home), target), [batch.to_json() for batch in batches])
+    return home, account, partial(rb.write, batches, home / target, overwrite=overwrite)
+
+
 def at_each_step(target: str, overwrite: bool, name: str) -> int:
     """Write an output as often as it takes steps; at each in turn, a file appears. Return how many steps it takes."""
     batches = small()
-    new = [batch.to_json() for batch in batches]
     total = at = 0
     while at <= total:
         with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
-            home = Path(folder).resolve()
-            if overwrite:
-                rb.write(batches[:2], home / target)
-            account = Account(home, target, in_output(everything_below(home), target), new)
-            work = partial(rb.write, batches, home / target, overwrite=overwrite)
+            home, account, work = prepared(folder, target, overwrite, batches)
             count = LISTENER.run(work, home, at, partial(account.appear, name))
             account.check()
         total = total or count
@@ -147,14 +151,9 @@ def at_each_step(target: str, overwrite: bool, name: str) -> int:
 def killed_at_each_step(target: str, overwrite: bool) -> int:
     """Write an output as often as it takes steps, killed at each in turn, then again to its end. On POSIX."""
     batches = small()
-    new = [batch.to_json() for batch in batches]
     for at in range(1, 1000):
         with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
-            home = Path(folder).resolve()
-            if overwrite:
-                rb.write(batches[:2], home / target)
-            account = Account(home, target, in_output(everything_below(home), target), new)
-            work = partial(rb.write, batches, home / target, overwrite=overwrite)
+            home, account, work = prepared(folder, target, overwrite, batches)
             if not (child := os.fork()):
                 LISTENER.run(work, home, at, lambda: os._exit(9))
                 os._exit(0)

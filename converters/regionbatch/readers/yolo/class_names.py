@@ -258,16 +258,17 @@ def _difference(one: NameList, other: NameList) -> str:
     for number, (here, there) in enumerate(zip(one.key(), other.key(), strict=False)):
         if here != there:
             return f"class {number} is '{as_text(here)}', not '{as_text(there)}'"
-    return f"{_names(len(one.names))}, not {len(other.names)}"
+    return f"{count_of_names(len(one.names))}, not {len(other.names)}"
 
 
-def _names(count: int) -> str:
+def count_of_names(count: int) -> str:
+    """Return a number of names as it is shown."""
     return f"{count} name" if count == 1 else f"{count} names"
 
 
 def _report(lists: Sequence[NameList], how: str, doubts: Sequence[str], log: FindingLog) -> None:
     """Say which lists are used, and why."""
-    count = _names(len(lists[0].names)) if len(lists) == 1 else ""
+    count = count_of_names(len(lists[0].names)) if len(lists) == 1 else ""
     evidence = ", ".join(filter(None, [*doubts, count, how]))
     log.decide("names", shortened([each.file for each in lists]), evidence, doubtful=bool(doubts))
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from regionbatch import boxes
 from regionbatch.errors import AmbiguousDatasetError, DatasetError
-from regionbatch.findings import as_text
+from regionbatch.findings import as_text, place_text
+from regionbatch.readers.yolo.class_names import count_of_names
 from regionbatch.readers.yolo.rows import Pose
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def refuse_pixels(rows: Rows, far: NDArray[np.bool_], file: NDArray[np.int32], l
         )
     if far.any():
         first = int(np.argmax(far))
-        at, value = f"{log.files[file[first]]}:{rows.line[first]}", as_text(rows.box[first])
+        at, value = _place(rows, first, file, log), as_text(rows.box[first])
     else:
         at, value = words[0].place, words[0].value
     raise AmbiguousDatasetError(
@@ -70,6 +71,11 @@ def refuse_pixels(rows: Rows, far: NDArray[np.bool_], file: NDArray[np.int32], l
         place=at,
         option="yolo_rows",
     )
+
+
+def _place(rows: Rows, at: int, file: NDArray[np.int32], log: FindingLog) -> str:
+    """Return the place of a row as it is shown."""
+    return place_text(log.files[file[at]], int(rows.line[at]), "line")
 
 
 def _pixels_after_word(row: str) -> bool:
@@ -129,7 +135,7 @@ def refuse_tracks(rows: Rows, file: NDArray[np.int32], log: FindingLog) -> None:
         last = rows.last[those]
         if len(last) and bool((last == np.floor(last)).all()) and last.max() >= least:
             at = int(np.argmax(np.where(those, rows.last, 0)))
-            place = f"{log.files[file[at]]}:{rows.line[at]}"
+            place = _place(rows, at, file, log)
             raise AmbiguousDatasetError(
                 f"{place}: rows of {rows.length[at]} numbers may end with a confidence and a track ID: "
                 f"'{rows.last[at]:.10g}'. Choose --yolo-rows box if a box comes before them, or --yolo-rows polygon if "
@@ -157,7 +163,7 @@ def refuse_keypoints(rows: Rows, file: NDArray[np.int32], log: FindingLog) -> No
             alike = those[rows.pose[those] & way > 0]
             if len(alike) < len(those) * _NEARLY_ALL or not (most or (rows.pose[alike] & Pose.SIZE > 0).all()):
                 continue
-            place = f"{log.files[file[alike[0]]]}:{rows.line[alike[0]]}"
+            place = _place(rows, int(alike[0]), file, log)
             looks = "visibilities in every third place" if way is Pose.FLAGS else "all points within the leading box"
             raise AmbiguousDatasetError(
                 f"{place}: rows of {length} numbers may be polygons, or boxes with keypoints: {len(alike)} of "
@@ -223,7 +229,7 @@ def _doubt_track_ids(last: NDArray[np.float64], file: NDArray[np.int32], log: Fi
 
 
 def _unknown_rotation(rows: Rows, at: int, file: NDArray[np.int32], log: FindingLog) -> AmbiguousDatasetError:
-    place = f"{log.files[file[at]]}:{rows.line[at]}"
+    place = _place(rows, at, file, log)
     return AmbiguousDatasetError(
         f"{place}: sixth number may be a rotation: '{rows.last[at]:.10g}'. Choose --yolo-rows xywhr-degrees or "
         "--yolo-rows xywhr-radians, or --yolo-rows box if it is something else.",
@@ -282,14 +288,13 @@ def first_class(rows: Rows, names: ClassNames, file: NDArray[np.int32], log: Fin
         own = lists == which
         shown = own & (rows.tag > 0) & (rows.tag < last)
         at = int(np.argmax(shown if shown.any() else own & above))
-        place, tag = f"{log.files[file[at]]}:{rows.line[at]}", int(rows.tag[at])
+        place, tag = _place(rows, at, file, log), int(rows.tag[at])
         name = as_text(names.name(which, tag))[:_SHOWN]
         from_0 = f"is '{name}'" if name else "has no name"
-        count = "1 name" if last == 1 else f"{last} names"
         raise AmbiguousDatasetError(
             f"{place}: class {tag} {from_0} if classes count from 0, and is "
-            f"'{as_text(names.name(which, tag - 1))[:_SHOWN]}' if from 1: with {count}, class {last} is used and "
-            "class 0 is not. Choose --yolo-first-class 0 or --yolo-first-class 1.",
+            f"'{as_text(names.name(which, tag - 1))[:_SHOWN]}' if from 1: with {count_of_names(last)}, class {last} is "
+            "used and class 0 is not. Choose --yolo-first-class 0 or --yolo-first-class 1.",
             place=place,
             option="yolo_first_class",
         )
