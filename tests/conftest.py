@@ -1,25 +1,112 @@
-"""What holds for every test."""
+"""Settings and fixtures of all tests, and the quick selection."""
 
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+if sys.dont_write_bytecode:
+    # Hundreds of tests start processes, and each would compile all modules again, as pytest would
+    # compile the tests. The sources stay free of bytecode.
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = str(Path(tempfile.gettempdir()) / "regionbatch-bytecode")
+    os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": sys.pycache_prefix}
+
+QUICK: dict[str, str] = {
+    "customvision/test_journal.py": "test_rows_and_outcomes_are_read_as_they_were_written",
+    "customvision/test_matching.py": "",
+    "customvision/test_rate_limiter.py": "",
+    "customvision/test_training_client.py": "",
+    "customvision/test_upload_command.py": "test_upload_upload_again_and_verify",
+    "customvision/test_upload_tags.py": "",
+    "customvision/test_upload.py": "test_a_second_upload_sends_nothing "
+    "test_only_missing_regions_are_sent test_the_scene_is_uploaded_from_every_format",
+    "customvision/test_verify.py": "test_each_difference_is_reported_with_its_place",
+    "local/test_local_images.py": "",
+    "local/test_local_projects.py": "",
+    "local/test_local_regions.py": "",
+    "local/test_local_sdk.py": "",
+    "test_association.py": "",
+    "test_batching.py": "",
+    "test_boxes.py": "",
+    "test_cleaning.py": "",
+    "test_cli.py": "",
+    "test_cli_explain.py": "",
+    "test_cli_help.py": "",
+    "test_cli_mistakes.py": "",
+    "test_cli_wording.py": "",
+    "test_coco.py": "",
+    "test_conformance.py": "test_case",
+    "test_cvat_vott.py": "test_case",
+    "test_errors.py": "",
+    "test_findings.py": "",
+    "test_ids.py": "",
+    "test_image_headers.py": "test_the_size_is_that_of_pillow",
+    "test_image_sizes.py": "",
+    "test_output.py": "",
+    "test_placed_annotations.py": "",
+    "test_plugins.py": "test_the_example_converts",
+    "test_read_filters.py": "",
+    "test_renames.py": "",
+    "test_report.py": "",
+    "test_resolve.py": "",
+    "test_scene.py": "test_every_variant_has_the_same_regions "
+    "test_every_variant_has_the_same_payload",
+    "test_text.py": "",
+    "test_unknown_formats.py": "",
+    "test_voc.py": "",
+    "test_yolo_names.py": "",
+    "test_yolo_row_parser.py": "test_both_ways_return_the_same_rows",
+}
+"""Tests of the quick selection (`-m quick`) by file; without names, all tests of the file."""
+
+TESTS = Path(__file__).parent
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import only the files of the quick selection if no other test is wanted."""
+    is_quick_run = config.option.markexpr == "quick"
+    is_test_file = collection_path.suffix == ".py" and collection_path.name != "conftest.py"
+    if is_quick_run and is_test_file and _name_of(collection_path) not in QUICK:
+        return True
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of the quick selection."""
+    for item in items:
+        names = QUICK.get(_name_of(item.path))
+        function = getattr(item, "originalname", item.name)
+        if names is not None and (not names or function in names.split()):
+            item.add_marker(pytest.mark.quick)
+
+
+def _name_of(path: Path) -> str:
+    return path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else path.name
+
+
+settings.register_profile(
+    "search", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
 settings.register_profile("here", settings.get_profile("search"), derandomize=True)
 settings.load_profile("here")
-"""The same examples in every run, so that the suite says something of the change; `--hypothesis-profile search` looks
-for new ones."""
+"""Every run has the same examples, so that a failure is due to a change.
+
+`--hypothesis-profile search` looks for new ones.
+"""
 
 
 collect_ignore = ["plugin_example"]
-"""A package of its own; `test_plugins.py` runs its tests."""
+"""A separate package; `test_plugins.py` runs its tests."""
 
 
 @pytest.fixture(autouse=True)
 def no_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the keys of whoever runs it."""
+    """Hide the account of the person who runs the tests."""
     for name in [name for name in os.environ if name.startswith("VISION_")]:
         monkeypatch.delenv(name)

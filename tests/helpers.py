@@ -1,4 +1,4 @@
-"""Tiny datasets, ids for them, and two ways to run the command; for all tests."""
+"""Tiny datasets, IDs for them, and two ways to run the command; for all tests."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import json
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 import uuid
 from collections.abc import Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -21,23 +23,26 @@ import pytest
 
 import regionbatch
 import regionbatch_cli
-from regionbatch.readers.coco import jsonpieces
+from regionbatch.readers.coco import json_stream
 from regionbatch.readers.voc import reader as voc
 from regionbatch.readers.voc import xml
 from regionbatch.readers.yolo import reader as yolo
+from regionbatch.testing import collected_cases
 from regionbatch_cli.main import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from regionbatch.testing import Case
+
 ROOT = Path(__file__).parents[1]
-"""The top of the repository."""
+"""Top folder of the repository."""
 
 Box = tuple[str, str, Sequence[object]]
-"""Image, class, and the four numbers as they shall stand in the file."""
+"""Image, class, and the four numbers as written to the file."""
 
 SIZE = (200, 100)
-"""Width and height of images, unless a test says otherwise."""
+"""Default width and height of images."""
 
 
 def write_coco(
@@ -49,7 +54,10 @@ def write_coco(
     name: str = "annotations.json",
     **extra: object,
 ) -> Path:
-    """A folder with one COCO file; annotation ids count from 1. `extra` goes into each annotation."""
+    """Write a folder with one COCO file; annotation IDs count from 1.
+
+    `extra` is added to each annotation.
+    """
     boxes = list(boxes)
     sizes = dict(images or {image: SIZE for image, _, _ in boxes})
     names = list(dict.fromkeys([*tags, *(tag for _, tag, _ in boxes)]))
@@ -73,8 +81,10 @@ def write_coco(
     return write_json(folder / name, content).parent
 
 
-def write_voc(folder: Path, boxes: Iterable[Box], *, images: Mapping[str, tuple[int, int]] | None = None) -> Path:
-    """A folder with one XML an image; the numbers are xmin, ymin, xmax, ymax."""
+def write_voc(
+    folder: Path, boxes: Iterable[Box], *, images: Mapping[str, tuple[int, int]] | None = None
+) -> Path:
+    """Write a folder with one XML file per image; the numbers are xmin, ymin, xmax, ymax."""
     boxes = list(boxes)
     folder.mkdir(parents=True, exist_ok=True)
     for image, (width, height) in (images or {image: SIZE for image, _, _ in boxes}).items():
@@ -92,67 +102,85 @@ def write_voc(folder: Path, boxes: Iterable[Box], *, images: Mapping[str, tuple[
     return folder
 
 
-def write_yolo(folder: Path, boxes: Iterable[Box], *, images: Iterable[str] = (), tags: Sequence[str] = ()) -> Path:
-    """A folder with classes.txt and one label file an image; the numbers are what follows the class in a row."""
+def write_yolo(
+    folder: Path, boxes: Iterable[Box], *, images: Iterable[str] = (), tags: Sequence[str] = ()
+) -> Path:
+    """Write a folder with classes.txt and a label file for each image.
+
+    A row is the class and the four numbers.
+    """
     boxes = list(boxes)
     folder.mkdir(parents=True, exist_ok=True)
     names = list(dict.fromkeys([*tags, *(tag for _, tag, _ in boxes)]))
     (folder / "classes.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
     for image in dict.fromkeys([*images, *(image for image, _, _ in boxes)]):
         rows = "".join(
-            f"{names.index(tag)} {' '.join(map(str, numbers))}\n" for of, tag, numbers in boxes if of == image
+            f"{names.index(tag)} {' '.join(map(str, numbers))}\n"
+            for of, tag, numbers in boxes
+            if of == image
         )
         (folder / image).with_suffix(".txt").write_text(rows, encoding="utf-8")
     return folder
 
 
 def write_json(path: Path, content: object) -> Path:
-    """A JSON file; NaN and Infinity are written as Python does."""
+    """Write a JSON file, with NaN and Infinity as Python writes them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     return path
 
 
 def id_of(name: str) -> str:
-    """A UUID of a name, always the same."""
+    """Return a UUID of a name, always the same."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
 
 
 def ids_of(names: Iterable[str]) -> dict[str, str]:
-    """A table of ids."""
+    """Return an ID table."""
     return {name: id_of(name) for name in names}
 
 
 def batches_of(dataset: regionbatch.Dataset) -> regionbatch.Batches:
-    """The batches of a dataset, with an id for every name."""
-    return regionbatch.batches(dataset, tag_ids=ids_of(dataset.tags), image_ids=ids_of(dataset.images.names))
+    """Return the batches of a dataset, with an ID for every name."""
+    return regionbatch.batches(
+        dataset, tag_ids=ids_of(dataset.tags), image_ids=ids_of(dataset.images.names)
+    )
 
 
 def write_id_files(folder: Path, dataset: regionbatch.Dataset) -> list[str]:
-    """The files that `convert` needs for a dataset, as its options."""
+    """Write the ID files of a dataset, and return them as options of `convert`."""
     tags = write_json(folder / "tags.json", ids_of(dataset.tags))
     images = write_json(folder / "images.json", ids_of(dataset.images.names))
-    return ["--tags", str(tags), "--images", str(images)]
+    return ["--tag-ids", str(tags), "--image-ids", str(images)]
+
+
+def fixture_cases(format: str) -> list[Case]:  # noqa: A002 - the keyword of `read`
+    """Return the cases of a format in `fixtures/`, read once for all tests."""
+    return collected_cases(ROOT / "fixtures" / format)
 
 
 def mentions(said: object, *tokens: object) -> bool:
     """Check that a message contains all tokens, each as a whole: `a.txt:1` is not in `a.txt:12`.
 
-    Tokens are options, places, names and values, never words of a sentence: only `test_messages.py` reviews wording.
-    An option is found in the command's spelling and in Python's: `--coco-boxes` also as `coco_boxes`.
+    Tokens are options, places, names and values, never words of a sentence: `test_messages.py`
+    reviews wording. An option is found in both spellings: `--coco-boxes` also as `coco_boxes`.
     """
     text = str(said)
     for token in map(str, tokens):
         spellings = [token]
         if token.startswith("--"):
             spellings.append(token[2:].replace("-", "_"))
-        if not any(re.search(rf"(?<!\w){re.escape(spelling)}(?!\w)", text) for spelling in spellings):
+        if not any(
+            re.search(rf"(?<!\w){re.escape(spelling)}(?!\w)", text) for spelling in spellings
+        ):
             return False
     return True
 
 
 @contextmanager
-def raises_mentioning(error: type[Exception], *tokens: object) -> Iterator[pytest.ExceptionInfo[Exception]]:
+def raises_mentioning(
+    error: type[Exception], *tokens: object
+) -> Iterator[pytest.ExceptionInfo[Exception]]:
     """Expect an error whose message `mentions` all tokens."""
     with pytest.raises(error) as caught:
         yield caught
@@ -160,7 +188,7 @@ def raises_mentioning(error: type[Exception], *tokens: object) -> Iterator[pytes
 
 
 class Result(NamedTuple):
-    """What a run of the command left."""
+    """Exit status and output of a run of the command."""
 
     status: int
     stdout: str
@@ -168,13 +196,15 @@ class Result(NamedTuple):
 
     @property
     def json(self) -> Any:
-        """Standard output, which must be nothing but one JSON document."""
+        """Standard output, which must be one JSON document."""
         return json.loads(self.stdout)
 
 
 def command(*arguments: str | Path) -> Result:
     """Run the command in this process."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="", write_through=True) for _ in range(2))
+    out, err = (
+        io.TextIOWrapper(io.BytesIO(), "utf-8", newline="", write_through=True) for _ in range(2)
+    )
     status = 0
     argv = mock.patch.object(sys, "argv", ["regionbatch", *map(str, arguments)])
     with argv, redirect_stdout(out), redirect_stderr(err):
@@ -191,26 +221,82 @@ def command(*arguments: str | Path) -> Result:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """The environment for a process that shall find the sources wherever it is started."""
+    """Return the environment for a process that finds the sources from any folder."""
     homes = [str(Path(package.__path__[0]).parent) for package in (regionbatch, regionbatch_cli)]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(homes), "PYTHONUTF8": "1", **extra}
 
 
-def process(*arguments: str | Path, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in a process of its own, as `process("-m", "regionbatch_cli", "formats")`."""
+def process(
+    *arguments: str | Path, cwd: Path | None = None, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python in a new process: `process("-m", "regionbatch_cli", "formats")`."""
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=cwd,
         env=environment(**env),
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
 
+PLUGIN_EXAMPLE = ROOT / "tests" / "plugin_example"
+
+
+def write_csv_table(folder: Path) -> Path:
+    """Write a dataset that only the example plugin can read."""
+    folder.mkdir()
+    text = "image,width,height,tag,left,top,right,bottom\na.jpg,200,100,cat,20,10,60,40\n"
+    (folder / "boxes.csv").write_text(text, encoding="utf-8")
+    return folder
+
+
+class PluginSite(NamedTuple):
+    """A folder of installed packages, as after `pip install --target`. Nothing is built."""
+
+    folder: Path
+
+    def install(self, name: str, readers: dict[str, str], module: str = "", code: str = "") -> None:
+        """Install a package with one module, and readers as entry points."""
+        info = self.folder / f"{name.replace('-', '_')}-1.0.dist-info"
+        info.mkdir(parents=True)
+        lines = "".join(f"{key} = {value}\n" for key, value in readers.items())
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8"
+        )
+        (info / "entry_points.txt").write_text(f"[regionbatch.readers]\n{lines}", encoding="utf-8")
+        if module:
+            (self.folder / f"{module}.py").write_text(code, encoding="utf-8")
+
+    def install_example(self) -> None:
+        """Install the example plugin with the name and entry points of its pyproject.toml."""
+        project = tomllib.loads((PLUGIN_EXAMPLE / "pyproject.toml").read_text(encoding="utf-8"))[
+            "project"
+        ]
+        self.install(project["name"], project["entry-points"]["regionbatch.readers"])
+        shutil.copytree(PLUGIN_EXAMPLE / "regionbatch_csv", self.folder / "regionbatch_csv")
+
+    def run(
+        self, *arguments: str | Path, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Python with these packages."""
+        paths = os.pathsep.join([environment()["PYTHONPATH"], str(self.folder)])
+        return process(*arguments, cwd=cwd, PYTHONPATH=paths)
+
+    def command(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run the command with these packages."""
+        return self.run("-m", "regionbatch_cli", *arguments)
+
+
+def json_of(done: subprocess.CompletedProcess[str]) -> Any:
+    """Return the JSON that a successful process printed."""
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 def imports_of(tree: ast.AST) -> set[str]:
-    """All modules that a file imports, wherever in it."""
+    """Return all modules that a file imports, at any place."""
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -220,17 +306,17 @@ def imports_of(tree: ast.AST) -> set[str]:
     return found
 
 
-class HelperHere:
-    """In place of a helper: does its work in this process when asked. What it is given and gives is pickled as well."""
+class WorkerInProcess:
+    """Replaces a worker process: works in this process, but pickles arguments and results too."""
 
-    def __init__(self, work: Callable[..., Iterable[Any]], /, *given: object) -> None:
-        self._call = pickle.dumps((work, given))
+    def __init__(self, work: Callable[..., Iterable[Any]], /, *arguments: object) -> None:
+        self._call = pickle.dumps((work, arguments))
 
     def items(self) -> Iterable[Any] | None:
-        work, given = pickle.loads(self._call)
+        work, arguments = pickle.loads(self._call)
         try:
-            items = [pickle.dumps(item, 5) for item in work(*given)]
-        except Exception:  # noqa: BLE001 - a process ends with any
+            items = [pickle.dumps(item, 5) for item in work(*arguments)]
+        except Exception:  # noqa: BLE001 - any exception ends a process
             return None
         return map(pickle.loads, items)
 
@@ -241,12 +327,12 @@ class HelperHere:
         pass
 
 
-def always_helped(patch: pytest.MonkeyPatch, helper: type | None = HelperHere) -> None:
-    """Have the second half of every dataset, however small, read by a helper: the real one, if it is None."""
-    patch.setattr(jsonpieces, "HELPED", 0)
-    patch.setattr(jsonpieces, "_START", 0)
-    for module in (voc, yolo):
-        patch.setattr(module, "_HELPED", 0)
-    patch.setattr(xml, "_PACKED", 2)
-    for module in (jsonpieces, voc, yolo) if helper else ():
-        patch.setattr(module, "Helper", helper)
+def always_use_worker(patch: pytest.MonkeyPatch, worker: type | None = WorkerInProcess) -> None:
+    """Have a worker read the second half of every dataset, even a small one; None: a real one."""
+    patch.setattr(json_stream, "WORKER_MIN_SIZE", 0)
+    patch.setattr(json_stream, "_WORKER_STARTUP", 0)
+    patch.setattr(voc, "_MIN_FILES_FOR_WORKER", 0)
+    patch.setattr(yolo, "_HELPED", 0)
+    patch.setattr(xml, "_FILES_PER_PACKET", 2)
+    for module in (json_stream, voc, yolo) if worker else ():
+        patch.setattr(module, "Worker", worker)

@@ -1,4 +1,4 @@
-"""What no folder of fixtures can show of COCO: loaded objects, real paths, links, and the values in messages."""
+"""COCO behaviour that fixtures cannot show: loaded objects, paths, links, values in findings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def write(path: Path, content: object) -> Path:
     return path
 
 
-def loaded(content: dict[str, Any]) -> rb.Dataset:
+def read_loaded(content: dict[str, Any]) -> rb.Dataset:
     return rb.read(SimpleNamespace(dataset=content))
 
 
@@ -48,15 +48,15 @@ def boxes_of(dataset: rb.Dataset) -> list[tuple[float, ...]]:
         {"segmentation": np.array([[20, 10, 60, 20, 30, 40]])},
     ],
 )
-def test_a_loaded_coco_may_hold_numpy(shape: dict[str, Any]) -> None:
+def test_a_loaded_coco_may_contain_numpy_values(shape: dict[str, Any]) -> None:
     image = {**IMAGE, "id": np.int64(7), "width": np.int32(200)}
     record = {"id": np.int64(5), "image_id": np.int32(7), "category_id": np.float64(1), **shape}
-    dataset = loaded(coco(record, images=[image]))
+    dataset = read_loaded(coco(record, images=[image]))
     assert boxes_of(dataset) == [BOX]
     assert dataset.regions.where.tolist() == [5]
 
 
-def test_results_that_pycocotools_loaded(tmp_path: Path) -> None:
+def test_results_loaded_by_pycocotools(tmp_path: Path) -> None:
     pytest.importorskip("pycocotools")
     from pycocotools import mask  # noqa: PLC0415
     from pycocotools.coco import COCO  # noqa: PLC0415
@@ -82,10 +82,24 @@ def test_results_that_pycocotools_loaded(tmp_path: Path) -> None:
         ({"bbox": None, "segmentation": [[1, 2, 3]]}, "not_a_box", "segmentation [[1, 2, 3]]"),
     ],
 )
-def test_findings_show_what_stands_there(tmp_path: Path, record: dict[str, Any], code: str, value: str) -> None:
-    images = [IMAGE, {**IMAGE, "id": 2}, {**IMAGE, "id": 2, "file_name": "b.jpg"}, {**IMAGE, "id": None}]
-    categories = [*CATEGORIES, {"id": 2, "name": "dog"}, {"id": 2, "name": "cow"}, {"id": 3, "name": None}]
-    path = write(tmp_path / "a.json", coco({**RECORD, **record}, images=images, categories=categories))
+def test_findings_show_the_value_in_the_file(
+    tmp_path: Path, record: dict[str, Any], code: str, value: str
+) -> None:
+    images = [
+        IMAGE,
+        {**IMAGE, "id": 2},
+        {**IMAGE, "id": 2, "file_name": "b.jpg"},
+        {**IMAGE, "id": None},
+    ]
+    categories = [
+        *CATEGORIES,
+        {"id": 2, "name": "dog"},
+        {"id": 2, "name": "cow"},
+        {"id": 3, "name": None},
+    ]
+    path = write(
+        tmp_path / "a.json", coco({**RECORD, **record}, images=images, categories=categories)
+    )
     dataset = rb.read(path)
     assert dataset.findings.first(code, 1)[0].value == value
     assert not len(dataset)
@@ -94,17 +108,21 @@ def test_findings_show_what_stands_there(tmp_path: Path, record: dict[str, Any],
 UNCERTAIN = """
 angle-next-to-a-box corners-at-the-edge corners-from-0-to-1 ids-in-odd-digits ids-that-are-not-exact
 names-that-are-not-text names-with-control-characters repeated-keys rotation-in-attributes
-rotation-of-unknown-unit rotation-that-contradicts-the-polygon rotation-that-is-not-a-number rotation-without-a-size
+rotation-of-unknown-unit rotation-that-contradicts-the-polygon rotation-that-is-not-a-number
+rotation-without-a-size
 widths-and-heights-declared-as-corners-without-areas
 """
-CERTAIN = "areas-of-masks bbox-mode-of-corners bbox-mode-of-widths-and-heights corners-read-as-asked"
+CERTAIN = (
+    "areas-of-masks bbox-mode-of-corners bbox-mode-of-widths-and-heights corners-read-as-asked"
+)
 
 
 @pytest.mark.parametrize("name", [*UNCERTAIN.split(), *CERTAIN.split()])
-def test_strict_mode_fails_on_what_is_not_certain(name: str) -> None:
+def test_strict_mode_fails_on_doubtful_datasets(name: str) -> None:
     path = ROOT / "fixtures" / "coco" / name / "input"
     if name in CERTAIN.split():
-        assert len(rb.read(path, strict=True, bbox_format="ltrb" if name == "corners-read-as-asked" else "auto"))
+        bbox_format = "ltrb" if name == "corners-read-as-asked" else "auto"
+        assert len(rb.read(path, strict=True, bbox_format=bbox_format))
     else:
         with pytest.raises(rb.StrictError):
             rb.read(path, strict=True)
@@ -112,43 +130,59 @@ def test_strict_mode_fails_on_what_is_not_certain(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("more", "mode"),
-    [({"bbox_mode": 0}, "ltrb"), ({"bbox_mode": np.int64(0)}, "ltrb"), ({"bbox_mode": "XYXY_ABS"}, "ltrb")],
+    [
+        ({"bbox_mode": 0}, "ltrb"),
+        ({"bbox_mode": np.int64(0)}, "ltrb"),
+        ({"bbox_mode": "XYXY_ABS"}, "ltrb"),
+    ],
 )
-def test_a_loaded_coco_declares_its_order(more: dict[str, Any], mode: str) -> None:
-    dataset = loaded(coco({**RECORD, "bbox": [20, 10, 60, 40], **more}))
+def test_a_loaded_coco_may_declare_its_order(more: dict[str, Any], mode: str) -> None:
+    dataset = read_loaded(coco({**RECORD, "bbox": [20, 10, 60, 40], **more}))
     assert boxes_of(dataset) == [BOX]
     assert dataset.decisions["bbox_format"].startswith(mode)
 
 
-def test_corners_of_a_loaded_coco_are_found() -> None:
+def test_corners_in_a_loaded_coco_are_detected() -> None:
     with pytest.raises(rb.AmbiguousDatasetError) as error:
-        loaded(coco({**RECORD, "bbox": [20, 10, 60, 40], "area": np.float32(1200)}))
+        read_loaded(coco({**RECORD, "bbox": [20, 10, 60, 40], "area": np.float32(1200)}))
     assert error.value.option == "bbox_format"
 
 
-@pytest.mark.parametrize(("corners", "error"), [(0, False), (1, False), (2, False), (3, True), (200, True)], ids=str)
+@pytest.mark.parametrize(
+    ("corners", "error"), [(0, False), (1, False), (2, False), (3, True), (200, True)], ids=str
+)
 def test_a_few_corners_among_many_boxes_are_doubtful(*, corners: int, error: bool) -> None:
     records = [
-        {**RECORD, "id": row, "bbox": [5, 5, 60, 40 + row / 100], "area": 60 * (40 + row / 100)} for row in range(200)
+        {**RECORD, "id": row, "bbox": [5, 5, 60, 40 + row / 100], "area": 60 * (40 + row / 100)}
+        for row in range(200)
     ]
     for row in range(corners):
-        records[row] = {**RECORD, "id": row, "bbox": [10, 10, 60, 50 + row / 100], "area": 2000 + row / 2}
+        records[row] = {
+            **RECORD,
+            "id": row,
+            "bbox": [10, 10, 60, 50 + row / 100],
+            "area": 2000 + row / 2,
+        }
     if error:
         with pytest.raises(rb.AmbiguousDatasetError):
-            loaded(coco(*records))
+            read_loaded(coco(*records))
     else:
-        assert loaded(coco(*records)).findings.doubtful() == ({"doubtful_decision": 1} if corners else {})
+        assert read_loaded(coco(*records)).findings.doubtful() == (
+            {"doubtful_decision": 1} if corners else {}
+        )
 
 
 @pytest.mark.parametrize("name", [1.1, float("nan"), True, ["a"], {"a": 1}])
-def test_a_loaded_name_that_is_not_text_is_no_name(name: object) -> None:
-    """Of a number with a fraction it is not known how it was written."""
-    dataset = loaded(coco(RECORD, categories=[{"id": 1, "name": name}]))
+def test_a_loaded_name_that_is_not_text_is_not_a_name(name: object) -> None:
+    """A number with a fraction does not say how it was written."""
+    dataset = read_loaded(coco(RECORD, categories=[{"id": 1, "name": name}]))
     assert dataset.ledger.dropped == {"unknown_class": 1}
 
 
 @pytest.mark.parametrize("wanted", ["b.json", "deep/b.json", "ABSOLUTE", "RELATIVE"])
-def test_a_json_is_chosen_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
+def test_a_json_file_is_chosen_by_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str
+) -> None:
     write(tmp_path / "set" / "a.json", coco())
     path = write(tmp_path / "set" / "deep" / "b.json", coco(RECORD))
     monkeypatch.chdir(tmp_path)
@@ -156,16 +190,20 @@ def test_a_json_is_chosen_by_its_path(tmp_path: Path, monkeypatch: pytest.Monkey
     assert boxes_of(rb.read(tmp_path / "set", coco_json=wanted)) == [BOX]
 
 
-def test_a_relative_path_is_read_as_the_absolute_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_path_is_read_like_the_absolute_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write(tmp_path / "annotations" / "instances_val.json", coco(RECORD))
     (tmp_path / "val").mkdir()
-    (tmp_path / "val" / "a.jpg").write_bytes((ROOT / "fixtures/coco/plain/input/a.jpg").read_bytes())
+    (tmp_path / "val" / "a.jpg").write_bytes(
+        (ROOT / "fixtures/coco/plain/input/a.jpg").read_bytes()
+    )
     monkeypatch.chdir(path.parent)
     for source in (path, Path(path.name), Path("..") / "annotations" / path.name):
         assert rb.read(source).images.names == ["val/a.jpg"]
 
 
-def test_a_data_set_behind_six_hundred_other_files(tmp_path: Path) -> None:
+def test_a_dataset_among_six_hundred_other_files(tmp_path: Path) -> None:
     write(tmp_path / "train.json", coco(RECORD))
     for number in range(600):
         write(tmp_path / "meta" / f"{number}.json", {"shapes": [], "imagePath": "x"})
@@ -173,14 +211,14 @@ def test_a_data_set_behind_six_hundred_other_files(tmp_path: Path) -> None:
     assert len(rb.read(tmp_path)) == 2
 
 
-def test_what_is_no_data_set_is_named(tmp_path: Path) -> None:
+def test_a_folder_of_another_format_is_described(tmp_path: Path) -> None:
     write(tmp_path / "set" / "a.json", {"shapes": [], "imagePath": "a.jpg"})
     with raises_mentioning(UnknownFormatError, tmp_path / "set", "labelme"):
         rb.read(tmp_path / "set")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links")
-def test_links_that_lead_out_are_named(tmp_path: Path) -> None:
+def test_links_out_of_the_dataset_are_named(tmp_path: Path) -> None:
     path = write(tmp_path / "elsewhere" / "a.json", coco(RECORD))
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "train.json").symlink_to(path)
@@ -188,22 +226,46 @@ def test_links_that_lead_out_are_named(tmp_path: Path) -> None:
         rb.read(tmp_path / "set")
 
 
-def test_the_decisions_of_all_splits_are_told(tmp_path: Path) -> None:
+def test_the_decisions_of_all_splits_are_reported(tmp_path: Path) -> None:
     for split in ("train", "val"):
         write(tmp_path / f"instances_{split}.json", coco(RECORD, bbox_format="ltrb"))
-        write(tmp_path / f"captions_{split}.json", coco({"id": 1, "image_id": 1, "caption": "A cat."}))
+        write(
+            tmp_path / f"captions_{split}.json", coco({"id": 1, "image_id": 1, "caption": "A cat."})
+        )
     decisions = rb.read(tmp_path).decisions
     assert decisions["coco_json"].startswith("instances_train.json, instances_val.json (")
     assert decisions["bbox_format"].startswith("ltrb ")
     assert mentions(decisions["bbox_format"], "instances_train.json", "instances_val.json")
 
 
-def test_no_boxes_decide_nothing(tmp_path: Path) -> None:
+def test_the_unit_is_not_decided_without_boxes(tmp_path: Path) -> None:
     assert "coco_boxes" not in rb.read(write(tmp_path / "a.json", coco())).decisions
-    with raises_mentioning(DatasetError, "--split", "val"):
-        rb.read(tmp_path, split="val")
 
 
-def test_a_class_is_asked_for_as_it_is_compared(tmp_path: Path) -> None:
+def test_a_missing_split_is_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json", coco())
+    for source in (tmp_path, path):
+        with pytest.raises(DatasetError) as error:
+            rb.read(source, split="val")
+        assert error.value.option == "split"
+
+
+def test_wrong_options_carry_the_value_and_the_choices(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json", coco(RECORD))
+    with pytest.raises(rb.OptionError) as error:
+        rb.read(path, coco_json="b.json")
+    assert (error.value.option, error.value.value) == ("coco_json", "b.json")
+    with pytest.raises(DatasetError) as missing:
+        rb.read(tmp_path, coco_json="b.json")
+    assert (missing.value.option, missing.value.value) == ("coco_json", "b.json")
+    assert missing.value.choices == ("a.json",)
+    write(path, coco(RECORD, bbox_format="cxcywh"))
+    with pytest.raises(DatasetError) as unknown:
+        rb.read(path)
+    assert (unknown.value.place, unknown.value.value) == ("a.json", "cxcywh")
+    assert unknown.value.choices == ("ltwh", "ltrb")
+
+
+def test_only_compares_class_names_normalised(tmp_path: Path) -> None:
     path = write(tmp_path / "a.json", coco(RECORD, categories=[{"id": 1, "name": "Ka\u0308se "}]))
     assert len(rb.read(path, only=" K\u00e4se")) == 1

@@ -1,4 +1,4 @@
-"""The tree of errors: drawn where it is, complete, and one family."""
+"""The tree of error classes: complete as drawn, and with attributes for programs."""
 
 from __future__ import annotations
 
@@ -7,22 +7,28 @@ import copy
 import inspect
 import pickle
 import re
+from typing import Any
 
 import pytest
 
 import regionbatch
+from helpers import ROOT, mentions
 from regionbatch import errors
+from regionbatch.dataset import MARKS
+from regionbatch.readers.coco.reader import CocoReader
 
 CLASSES = {
     name: value
     for name, value in vars(errors).items()
-    if inspect.isclass(value) and issubclass(value, BaseException) and value.__module__ == errors.__name__
+    if inspect.isclass(value)
+    and issubclass(value, BaseException)
+    and value.__module__ == errors.__name__
 }
 DRAWN = re.compile(r"^ {4}([│├└─ ]*)(\w+)(?:\((\w+)\))?", re.MULTILINE)
 
 
 def drawn_bases() -> dict[str, tuple[str, ...]]:
-    """The bases of each class as the docstring of the module draws them: the branch it is on, then the built-in."""
+    """Return the bases of each class as drawn in the module's docstring: parent, then built-in."""
     above: list[str] = []
     bases: dict[str, tuple[str, ...]] = {}
     for branch, name, built_in in DRAWN.findall(errors.__doc__ or ""):
@@ -33,33 +39,39 @@ def drawn_bases() -> dict[str, tuple[str, ...]]:
     return bases
 
 
-def test_the_drawn_tree_is_the_tree() -> None:
-    assert drawn_bases() == {name: tuple(base.__name__ for base in value.__bases__) for name, value in CLASSES.items()}
+def test_the_drawn_tree_shows_all_classes() -> None:
+    assert drawn_bases() == {
+        name: tuple(base.__name__ for base in value.__bases__) for name, value in CLASSES.items()
+    }
     assert len(CLASSES) > 10
 
 
 @pytest.mark.parametrize("error", CLASSES.values(), ids=CLASSES)
-def test_all_are_of_one_family_and_say_what_they_are(error: type[Exception]) -> None:
+def test_all_errors_have_one_base_class_and_a_docstring(error: type[Exception]) -> None:
     assert issubclass(error, regionbatch.RegionBatchError)
     assert error.__name__.endswith("Error")
-    assert (error.__doc__ or "").endswith(".")
+    assert (error.__doc__ or "").partition("\n")[0].endswith(".")
 
 
 @pytest.mark.parametrize("error", CLASSES.values(), ids=CLASSES)
-def test_a_message_stays_as_it_is(error: type[Exception]) -> None:
-    """Also through the process pools of a caller, and where the built-in parent has its own idea of arguments."""
-    assert str(error("a.xml:3: what, got 5; do this")) == "a.xml:3: what, got 5; do this"
-    copy = pickle.loads(pickle.dumps(error("a: b, got c; d")))
-    assert (type(copy), str(copy)) == (error, "a: b, got c; d")
+def test_a_message_survives_str_and_pickle(error: type[Exception]) -> None:
+    """Some built-in base classes change their arguments, and process pools pickle errors."""
+    assert str(error("a.xml:3: wrong: '5'. Correct it.")) == "a.xml:3: wrong: '5'. Correct it."
+    copy = pickle.loads(pickle.dumps(error("a: b: 'c'. D.")))
+    assert (type(copy), str(copy)) == (error, "a: b: 'c'. D.")
 
 
 @pytest.mark.parametrize("error", CLASSES.values(), ids=CLASSES)
-def test_an_error_carries_its_place_and_the_option_that_decides(error: type[errors.RegionBatchError]) -> None:
-    assert (error("a").place, error("a").option) == ("", "")
-    made = error("a: b", place="data.yaml:3", option="names")
+def test_an_error_carries_its_place_option_value_and_choices(
+    error: type[errors.RegionBatchError],
+) -> None:
+    empty = error("a")
+    assert (empty.place, empty.option, empty.value, empty.choices) == ("", "", None, ())
+    made = error("a: b", place="data.yaml:3", option="names", value=5, choices=["x", "y"])
     for one in (made, copy.copy(made), pickle.loads(pickle.dumps(made))):
         assert (type(one), str(one), one.args) == (error, "a: b", ("a: b",))
         assert (one.place, one.option) == ("data.yaml:3", "names")
+        assert (one.value, one.choices) == (5, ("x", "y"))
 
 
 def test_service_errors_carry_the_code_and_the_status() -> None:
@@ -69,13 +81,78 @@ def test_service_errors_carry_the_code_and_the_status() -> None:
     assert (copy.code, copy.status) == ("BadRequestExceededQuota", 400)
 
 
-def test_the_built_in_parents_are_the_ones_that_callers_know() -> None:
+def test_errors_are_also_the_built_in_errors_that_callers_expect() -> None:
     parents = {name: tuple(value.__bases__)[1:] for name, value in CLASSES.items()}
     assert all(parent in vars(builtins).values() for given in parents.values() for parent in given)
     assert issubclass(errors.DatasetNotFoundError, FileNotFoundError)
     assert issubclass(errors.UnknownFormatError, ValueError)
 
 
-def test_what_a_caller_may_catch_is_public() -> None:
-    raised_by_the_core = {name for name, value in CLASSES.items() if not issubclass(value, errors.ServiceError)}
-    assert raised_by_the_core <= set(regionbatch.__all__)
+def test_errors_of_the_core_are_public() -> None:
+    core_errors = {
+        name for name, value in CLASSES.items() if not issubclass(value, errors.ServiceError)
+    }
+    assert core_errors <= set(regionbatch.__all__)
+
+
+def outcome_of(**options: Any) -> errors.OptionError:
+    """Return the error of reading the scene with wrong options."""
+    with pytest.raises(errors.OptionError) as caught:
+        regionbatch.read(ROOT / "fixtures" / "scene" / "coco", **options)
+    return caught.value
+
+
+@pytest.mark.parametrize("format", [None, "coco"])
+def test_a_misspelt_keyword_is_an_error_with_the_known_ones(format: str | None) -> None:  # noqa: A002
+    error = outcome_of(format=format, coco_boxs="pixels")
+    assert error.option == "coco_boxs"
+    assert {"coco_boxes", "split"} <= {*error.choices}
+    assert mentions(error, "coco_boxs", "coco_boxes")
+
+
+def test_a_misspelt_argument_is_an_error_with_the_right_one() -> None:
+    error = outcome_of(formatt="coco")
+    assert error.option == "formatt"
+    assert mentions(error, "formatt", "format")
+
+
+def test_an_option_of_another_format_is_an_error_with_that_format() -> None:
+    error = outcome_of(voc_origin="0")
+    assert error.option == "voc_origin"
+    assert mentions(error, "coco", "voc")
+
+
+WRONG_VALUES: dict[str, Any] = {
+    "format": ["tensorflow", 5, object(), CocoReader],
+    "coco_boxes": ["inches", ["pixels"], 5],
+    "image_dir": ["no-such-folder", 5, [5], ["no-such-folder"]],
+    "coco_json": [{"a": 1}],
+    "drop": ["tall", 5, [5]],
+    "only": [5],
+    "max_clip": ["x", 2, -0.1, True, float("nan"), [0.5]],
+}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [(option, value) for option, values in WRONG_VALUES.items() for value in values],
+)
+def test_a_wrong_value_is_an_error_with_its_option(option: str, value: object) -> None:
+    error = outcome_of(**{option: value})
+    assert error.option == option
+    assert error.value is not None
+    assert str(error).startswith(f"{option}: ")
+    assert pickle.loads(pickle.dumps(error)).option == option
+
+
+def test_a_wrong_choice_is_an_error_with_the_choices() -> None:
+    assert outcome_of(coco_boxes="inches").choices == ("auto", "pixels", "normalised")
+    assert outcome_of(drop=["crowd", "tall"]).choices == MARKS
+    assert outcome_of(format="tensorflow").choices == ("coco", "voc", "yolo", "cvat", "vott")
+
+
+@pytest.mark.parametrize("source", ["", 5])
+def test_a_wrong_source_is_an_option_error(source: Any) -> None:
+    with pytest.raises(errors.OptionError) as caught:
+        regionbatch.read(source)
+    assert caught.value.option == "source"

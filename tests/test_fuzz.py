@@ -1,6 +1,6 @@
 """Short fuzzing of the readers with every test run: what is broken never breaks the run.
 
-`fuzz.py` has the rules that are checked, the changes that are made, and the long runs.
+`fuzzing/` has the inputs, the mutations and the checks; `fuzz.py` does the long runs.
 """
 
 from __future__ import annotations
@@ -13,37 +13,44 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import fuzz
-from fuzz import DOORS, Room, mutated, seeds
+from fuzzing.checks import DatasetSandbox, ImageSandbox, check_message, sandbox
+from fuzzing.inputs import IMAGES, SLOTS, TARGETS, seeds
+from fuzzing.mutations import WORDS, mutated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-FORMATS = list(DOORS)
-SEEDS = {format: seeds(format) for format in FORMATS}  # noqa: A001 - the keyword of `read`
-shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=150)
+shared = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=100,
+)
 """The folder of a test is shared by its examples: each of them writes the file that it is about."""
 
 
-@pytest.fixture(params=FORMATS)
-def room(request: pytest.FixtureRequest, tmp_path: Path) -> Room:
-    return Room(request.param, tmp_path)
+@pytest.fixture(params=TARGETS)
+def box(request: pytest.FixtureRequest, tmp_path: Path) -> DatasetSandbox | ImageSandbox:
+    return sandbox(request.param, tmp_path)
 
 
 @given(data=st.data())
 @shared
-def test_files_of_the_fixtures_with_changes(room: Room, data: st.DataObject) -> None:
-    seed = data.draw(st.sampled_from(SEEDS[room.format]))
-    room.check(seed[:1] + mutated(seed[1:], data.draw(st.randoms(use_true_random=False))))
+def test_files_of_the_fixtures_with_changes(
+    box: DatasetSandbox | ImageSandbox, data: st.DataObject
+) -> None:
+    seed = data.draw(st.sampled_from(seeds(box.target)))
+    box.check(seed[:1] + mutated(seed[1:], data.draw(st.randoms(use_true_random=False))))
 
 
 @given(data=st.data())
 @shared
-def test_any_bytes(room: Room, data: st.DataObject) -> None:
-    door = data.draw(st.sampled_from(range(len(DOORS[room.format]))))
-    parts = data.draw(st.lists(st.sampled_from(fuzz.WORDS) | st.binary(max_size=9) | st.just(b"\n"), max_size=12))
-    room.check(bytes([door]) + b"".join(parts))
+def test_any_bytes(box: DatasetSandbox | ImageSandbox, data: st.DataObject) -> None:
+    slots = 2 if box.target == IMAGES else len(SLOTS[box.target])
+    number = data.draw(st.integers(0, slots - 1))
+    parts = data.draw(
+        st.lists(st.sampled_from(WORDS) | st.binary(max_size=9) | st.just(b"\n"), max_size=12)
+    )
+    box.check(bytes([number]) + b"".join(parts))
 
 
 # Documents of the right shape, with wild values in them.
@@ -52,7 +59,9 @@ wild_numbers = (
     st.floats()
     | st.floats(-2, 600)
     | st.integers(-2, 600)
-    | st.sampled_from([10**400, -(10**25), 2**31, 2**62, 2**63, 1e308, -1e308, 5e-324, float("inf"), float("nan")])
+    | st.sampled_from(
+        [10**400, -(10**25), 2**31, 2**62, 2**63, 1e308, -1e308, 5e-324, float("inf"), float("nan")]
+    )
 )
 wild_texts = st.text(max_size=6) | st.sampled_from(
     [
@@ -75,7 +84,10 @@ wild_texts = st.text(max_size=6) | st.sampled_from(
 )
 wild = st.recursive(
     st.none() | st.booleans() | wild_numbers | wild_texts,
-    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.sampled_from(["size", "counts", "id"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.dictionaries(st.sampled_from(["size", "counts", "id"]), inner)
+    ),
     max_leaves=6,
 )
 ids = st.sampled_from([1, 2, "1", 1.0, 0, -1, "x", None, 2**62, True, [1]]) | wild
@@ -84,15 +96,22 @@ numbers = st.lists(wild_numbers | st.floats(0, 50), min_size=4, max_size=4)
 extremes = st.lists(st.sampled_from([1e308, -1e308, 1e999, -1e999, 5]), min_size=4, max_size=4)
 polygons = st.lists(st.lists(wild_numbers, max_size=9), max_size=3)
 masks = st.fixed_dictionaries(
-    {"size": st.lists(st.integers(-1, 12), max_size=3), "counts": st.lists(st.integers(-1, 99)) | wild_texts}
+    {
+        "size": st.lists(st.integers(-1, 12), max_size=3),
+        "counts": st.lists(st.integers(-1, 99)) | wild_texts,
+    }
 )
 
 
 def changed(good: dict[str, Any], **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """A good record with a few of its fields changed, or left out; now and then something else altogether."""
-    changes = st.one_of(*(st.tuples(st.just(name), values | st.just(...)) for name, values in fields.items()))
+    """Return a valid record with some fields changed or missing; at times any other value."""
+    changes = st.one_of(
+        *(st.tuples(st.just(name), values | st.just(...)) for name, values in fields.items())
+    )
     altered = st.lists(changes, max_size=3).map(lambda pairs: {**good, **dict(pairs)})
-    kept = altered.map(lambda record: {key: value for key, value in record.items() if value is not ...})
+    kept = altered.map(
+        lambda record: {key: value for key, value in record.items() if value is not ...}
+    )
     return kept | kept | kept | wild
 
 
@@ -108,7 +127,9 @@ coco_fields: dict[str, st.SearchStrategy[Any]] = {
         min_size=1,
         max_size=4,
     ),
-    "categories": st.lists(changed({"id": 1, "name": "cat"}, id=ids, name=wild_texts | wild), min_size=1, max_size=3),
+    "categories": st.lists(
+        changed({"id": 1, "name": "cat"}, id=ids, name=wild_texts | wild), min_size=1, max_size=3
+    ),
     "annotations": st.lists(
         changed(
             {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 30, 40]},
@@ -124,7 +145,11 @@ coco_fields: dict[str, st.SearchStrategy[Any]] = {
     ),
     "bbox_format": st.sampled_from(["ltrb", "ltwh", 5]),
 }
-coco_documents = st.fixed_dictionaries(coco_fields) | st.fixed_dictionaries(coco_fields) | changed({}, **coco_fields)
+coco_documents = (
+    st.fixed_dictionaries(coco_fields)
+    | st.fixed_dictionaries(coco_fields)
+    | changed({}, **coco_fields)
+)
 
 
 def good_beside(document: Any) -> Any:
@@ -135,16 +160,23 @@ def good_beside(document: Any) -> Any:
             ("categories", {"id": 1, "name": "cat"}),
             ("annotations", {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 30, 40]}),
         ):
-            document[key] = [record, *(document[key] if isinstance(document.get(key), list) else [])]
+            document[key] = [
+                record,
+                *(document[key] if isinstance(document.get(key), list) else []),
+            ]
     return document
 
 
-@pytest.mark.parametrize("room", ["coco"], indirect=True)
+@pytest.mark.parametrize("box", ["coco"], indirect=True)
 @given(data=st.data(), document=coco_documents, good=st.booleans())
 @settings(shared, max_examples=300)
-def test_coco_documents(room: Room, data: st.DataObject, document: Any, good: bool) -> None:
-    text = json.dumps(good_beside(document) if good else document, ensure_ascii=data.draw(st.booleans()))
-    room.check(bytes([data.draw(st.integers(0, 3))]) + text.encode(errors="backslashreplace"))
+def test_coco_documents(
+    box: DatasetSandbox | ImageSandbox, data: st.DataObject, document: Any, good: bool
+) -> None:
+    text = json.dumps(
+        good_beside(document) if good else document, ensure_ascii=data.draw(st.booleans())
+    )
+    box.check(bytes([data.draw(st.integers(0, 3))]) + text.encode(errors="backslashreplace"))
 
 
 tags = st.sampled_from(
@@ -162,13 +194,33 @@ tags = st.sampled_from(
             "polygon",
             "part",
         ),
-        *("xmin", "ymin", "xmax", "ymax", "cx", "cy", "w", "h", "angle", "x1", "y1", "x2", "y2", "pt", "x", "y"),
+        *(
+            "xmin",
+            "ymin",
+            "xmax",
+            "ymax",
+            "cx",
+            "cy",
+            "w",
+            "h",
+            "angle",
+            "x1",
+            "y1",
+            "x2",
+            "y2",
+            "pt",
+            "x",
+            "y",
+        ),
         *("difficult", "truncated", "source", "database", "object xmlns='http://a.b/'"),
     ]
 )
-xml_texts = st.sampled_from(["", "10", "1e1", " 50.5\n", "cat", "a.jpg", "../a.jpg", "VOC2007", "1", "yes"]) | (
+xml_texts = st.sampled_from(
+    ["", "10", "1e1", " 50.5\n", "cat", "a.jpg", "../a.jpg", "VOC2007", "1", "yes"]
+) | (
     st.one_of(
-        wild_numbers.map(repr), st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=5)
+        wild_numbers.map(repr),
+        st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=5),
     )
 )
 
@@ -183,7 +235,9 @@ def escaped(text: str) -> str:
 
 elements = st.recursive(
     st.tuples(tags, xml_texts.map(escaped)).map(lambda pair: element(*pair)),
-    lambda inner: st.tuples(tags, st.lists(inner, max_size=6).map("".join)).map(lambda pair: element(*pair)),
+    lambda inner: st.tuples(tags, st.lists(inner, max_size=6).map("".join)).map(
+        lambda pair: element(*pair)
+    ),
     max_leaves=25,
 )
 corners = st.tuples(*[xml_texts.map(escaped)] * 4).map(
@@ -194,19 +248,37 @@ objects = st.lists(elements | corners, max_size=5).map(
 )
 
 
-@pytest.mark.parametrize("room", ["voc"], indirect=True)
+@pytest.mark.parametrize("box", ["voc"], indirect=True)
 @given(data=st.data(), parts=st.lists(elements | objects, max_size=5))
 @shared
-def test_voc_documents(room: Room, data: st.DataObject, parts: list[str]) -> None:
+def test_voc_documents(
+    box: DatasetSandbox | ImageSandbox, data: st.DataObject, parts: list[str]
+) -> None:
     size = data.draw(st.sampled_from(["", "<size><width>100</width><height>80</height></size>"]))
     text = element("annotation", size + "".join(parts))
     encoding = data.draw(st.sampled_from(["utf-8", "utf-16", "utf-8-sig"]))
-    room.check(bytes([data.draw(st.integers(0, 1))]) + text.encode(encoding))
+    box.check(bytes([data.draw(st.integers(0, 1))]) + text.encode(encoding))
 
 
 row_numbers = (
     st.sampled_from(
-        ["0", "1", "2", "0.5", ".5", "1e-3", "-0", "nan", "inf", "1e400", "0x1", "1_0", "٣", "person", "640"]
+        [
+            "0",
+            "1",
+            "2",
+            "0.5",
+            ".5",
+            "1e-3",
+            "-0",
+            "nan",
+            "inf",
+            "1e400",
+            "0x1",
+            "1_0",
+            "٣",
+            "person",
+            "640",
+        ]
     )
     | st.floats(0, 1).map(repr)
     | wild_numbers.map(repr)
@@ -215,12 +287,14 @@ rows = st.lists(row_numbers, max_size=14).map(" ".join)
 good_rows = st.tuples(*[st.floats(0, 1).map(repr)] * 4).map(lambda four: f"0 {' '.join(four)}")
 
 
-@pytest.mark.parametrize("room", ["yolo"], indirect=True)
+@pytest.mark.parametrize("box", ["yolo"], indirect=True)
 @given(data=st.data(), text=st.lists(rows | good_rows, max_size=8))
 @shared
-def test_yolo_rows(room: Room, data: st.DataObject, text: list[str]) -> None:
+def test_yolo_rows(
+    box: DatasetSandbox | ImageSandbox, data: st.DataObject, text: list[str]
+) -> None:
     end = data.draw(st.sampled_from(["\n", "\r\n", "\r", " \t\n"]))
-    room.check(bytes([data.draw(st.integers(0, 3))]) + end.join(text).encode())
+    box.check(bytes([data.draw(st.integers(0, 3))]) + end.join(text).encode())
 
 
 yaml_values = st.recursive(
@@ -254,25 +328,29 @@ yaml_values = st.recursive(
 yaml_keys = st.sampled_from(["names", "train", "val", "test", "nc", "path"])
 
 
-@pytest.mark.parametrize("room", ["yolo"], indirect=True)
+@pytest.mark.parametrize("box", ["yolo"], indirect=True)
 @given(entries=st.lists(st.tuples(yaml_keys, yaml_values), max_size=6), train=st.booleans())
 @shared
-def test_data_yaml(room: Room, entries: list[tuple[str, str]], train: bool) -> None:
+def test_data_yaml(
+    box: DatasetSandbox | ImageSandbox, entries: list[tuple[str, str]], train: bool
+) -> None:
     lines = ["train: images/train", "names: [cat, dog]"] if train else []
     text = "\n".join([*lines, *(f"{key}: {value}" for key, value in entries)])
-    number = next(number for number, door in enumerate(DOORS["yolo"]) if door.file == "data.yaml")
-    room.check(bytes([number]) + text.encode(errors="replace"))
+    number = next(number for number, slot in enumerate(SLOTS["yolo"]) if slot.file == "data.yaml")
+    box.check(bytes([number]) + text.encode(errors="replace"))
 
 
 # The rules themselves: a check that finds nothing when something is wrong is worse than none.
 
 
-def test_seeds_reach_the_boxes(room: Room) -> None:
-    """Most files of the fixtures can be read as they are; else the changes would start from nothing."""
+def test_seeds_reach_the_boxes(box: DatasetSandbox | ImageSandbox) -> None:
+    """Most seeds can be read unchanged; otherwise the mutations would reach little code."""
     chance = random.Random(0)
-    outcomes = [room.check(data) for data in chance.sample(SEEDS[room.format], 40)]
-    assert outcomes.count("read") > 20
-    assert len(SEEDS[room.format]) > 100
+    inputs = seeds(box.target)
+    outcomes = [box.check(data) for data in chance.sample(inputs, 40)]
+    good = "size" if box.target == IMAGES else "read"
+    assert outcomes.count(good) > 20
+    assert len(inputs) > 60
 
 
 @pytest.mark.parametrize(
@@ -287,7 +365,7 @@ def test_seeds_reach_the_boxes(room: Room) -> None:
     ],
 )
 def test_a_wrong_message_is_seen(message: str, wrong: bool) -> None:
-    check: Callable[[str], None] = fuzz.check_message
+    check: Callable[[str], None] = check_message
     if wrong:
         with pytest.raises(AssertionError):
             check(message)

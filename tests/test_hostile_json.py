@@ -1,4 +1,4 @@
-"""JSON made to do harm: what is counted grows no faster than the file; a file that changes meanwhile is an error."""
+"""Hostile JSON: time and memory grow no faster than the file, and every limit is an error."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hostile import INPUTS
 
 import regionbatch as rb
+from hostile_data.inputs import INPUTS
+from hostile_data.writers import vott_region
+from regionbatch.files import small_json
 from regionbatch.files.tree import Tree
 from regionbatch.findings import FindingLog
-from regionbatch.readers.coco import jsonpieces, records
-from regionbatch.readers.coco.jsonpieces import Kind, Pieces
-from regionbatch.readers.coco.jsontext import PIECE, JsonText, document
-from regionbatch.readers.coco.passed_over import count_boxes
-from regionbatch.readers.coco.records import WANTED
-from regionbatch.resolve import resolve
+from regionbatch.names.resolve import resolve
+from regionbatch.readers.coco import json_stream, records
+from regionbatch.readers.coco.json_stream import ArraySpec, ArrayStream
+from regionbatch.readers.coco.json_text import CHUNK_SIZE, JsonText, document
+from regionbatch.readers.coco.records import ARRAY_SPECS
+from regionbatch.readers.coco.unread_boxes import count_boxes_in_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,32 +42,33 @@ SMALL = {
     "COCO: a mask of n runs": 200_000,
     "COCO: one polygon of n points": 50_000,
     "COCO: a string of n bytes": 2 * MEBIBYTE,
-    "COCO: n blanks": 2 * MEBIBYTE,
+    "COCO: n spaces": 2 * MEBIBYTE,
     "COCO: a neighbour of n detections": 20_000,
 }
-"""Inputs of `hostile.py` that are read to their end, in a size that is fast."""
+"""Inputs of `hostile.py` that are read to the end, in a size that is fast."""
 
 
 def read(folder: Path) -> None:
-    """Read a dataset; an error is as good as any other end."""
+    """Read a dataset; errors are fine."""
     with suppress(rb.RegionBatchError):
         rb.read(folder)
 
 
 @pytest.fixture
 def bytes_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many bytes each read of a `JsonText` gave."""
+    """The number of bytes of each read of a `JsonText`."""
     found: list[int] = []
-    into, read = JsonText.read_into, JsonText.read
+    read_into = JsonText.read_into
+    read = JsonText.read
 
-    def count_into(text: JsonText, room: memoryview, at: int) -> int:
-        found.append(into(text, room, at))
+    def count_into(text: JsonText, target: memoryview, at: int) -> int:
+        found.append(read_into(text, target, at))
         return found[-1]
 
     def count(text: JsonText, at: int, length: int) -> bytes:
-        piece = read(text, at, length)
-        found.append(len(piece))
-        return piece
+        data = read(text, at, length)
+        found.append(len(data))
+        return data
 
     monkeypatch.setattr(JsonText, "read_into", count_into)
     monkeypatch.setattr(JsonText, "read", count)
@@ -73,8 +76,10 @@ def bytes_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_growth(name: str, tmp_path: Path, bytes_read: list[int]) -> None:
-    """Of twice as much, no more than twice as many bytes are read, and no more memory than the rule says is needed."""
+def test_reads_and_memory_grow_with_the_size_of_the_file(
+    name: str, tmp_path: Path, bytes_read: list[int]
+) -> None:
+    """Twice the input: at most twice the bytes read, and memory within a multiple of its size."""
     counts = []
     for times in (1, 2):
         folder = tmp_path / str(times)
@@ -92,8 +97,10 @@ def test_growth(name: str, tmp_path: Path, bytes_read: list[int]) -> None:
 
 
 @pytest.mark.parametrize("key", ["annotations", "images", "categories"])
-def test_records_that_are_no_objects_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
-    monkeypatch.setattr(records, "MAX_VALUES", 10)
+def test_the_number_of_records_that_are_not_objects_is_limited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setattr(records, "MAX_NON_OBJECTS", 10)
     content: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
     path = tmp_path / "a.json"
     for count in (10, 11):
@@ -106,50 +113,55 @@ def test_records_that_are_no_objects_have_a_limit(tmp_path: Path, monkeypatch: p
             assert caught.value.place == "a.json"
 
 
-def test_keys_at_the_top_level_have_a_limit(tmp_path: Path) -> None:
+def test_the_number_of_top_level_keys_is_limited(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     content = '"images": [], "annotations": [], "categories": []'
-    for count, wrong in ((jsonpieces.MAX_KEYS - 3, False), (jsonpieces.MAX_KEYS - 2, True)):
+    for count, wrong in ((json_stream.MAX_KEYS - 3, False), (json_stream.MAX_KEYS - 2, True)):
         path.write_text("{" + '"k": 1, ' * count + content + "}", encoding="utf-8")
         with document(path) as text:
             if wrong:
                 with pytest.raises(rb.DatasetError):
-                    list(Pieces(text, WANTED))
+                    list(ArrayStream(text, ARRAY_SPECS))
             else:
-                list(Pieces(text, WANTED))
+                list(ArrayStream(text, ARRAY_SPECS))
 
 
 @pytest.mark.parametrize("padding", [b"\0", b" ", b"\n"])
-def test_what_follows_the_end_has_a_limit(tmp_path: Path, padding: bytes, bytes_read: list[int]) -> None:
+def test_padding_after_the_end_is_limited(
+    tmp_path: Path, padding: bytes, bytes_read: list[int]
+) -> None:
     path = tmp_path / "a.json"
     text = b'{"images": [], "annotations": [], "categories": []}'
-    path.write_bytes(text + padding * jsonpieces.MAX_PADDING)
+    path.write_bytes(text + padding * json_stream.MAX_PADDING)
     assert len(rb.read(path)) == 0
-    path.write_bytes(text + padding * (jsonpieces.MAX_PADDING + 1))
+    path.write_bytes(text + padding * (json_stream.MAX_PADDING + 1))
     with pytest.raises(rb.DatasetError):
         rb.read(path)
-    path.write_bytes(text + padding * 3 * jsonpieces.MAX_PADDING)
+    path.write_bytes(text + padding * 3 * json_stream.MAX_PADDING)
     bytes_read.clear()
     with pytest.raises(rb.DatasetError):
         rb.read(path)
-    assert not bytes_read, "its two ends are enough"
+    assert not bytes_read, "its start and end are enough"
 
 
-def test_a_record_has_a_limit(tmp_path: Path) -> None:
+def test_the_size_of_a_record_is_limited(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"images": [{"id": "1", "x": [' + "1," * 2_000 + "1]}]}", encoding="utf-8")
-    for largest in (2**13, 2**11):
+    for limit in (2**13, 2**11):
         with document(path) as text:
-            pieces = Pieces(text, {"images": Kind(records._Image, largest=largest)}, 64)
-            if largest == 2**13:
-                assert [piece.records for piece in pieces] == [1]
+            spec = ArraySpec(records._Image, max_record_size=limit)
+            chunks = ArrayStream(text, {"images": spec}, 64)
+            if limit == 2**13:
+                assert [chunk.length for chunk in chunks] == [1]
             else:
                 with pytest.raises(rb.DatasetError):
-                    list(pieces)
+                    list(chunks)
 
 
-def test_strings_and_brackets_at_the_edges_of_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is cut by the end of a window: quotes, backslashes before them, strings longer than several."""
+def test_strings_and_brackets_at_the_edges_of_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A window may end anywhere: before a quote, after a backslash, inside a long string."""
     parts = [
         '"a"',
         '"\\""',
@@ -169,15 +181,17 @@ def test_strings_and_brackets_at_the_edges_of_windows(tmp_path: Path, monkeypatc
     path.write_text(text, encoding="utf-8")
     seen = set()
     for window in range(2, 60):
-        monkeypatch.setattr("regionbatch.readers.coco.jsontext.PIECE", window)
+        monkeypatch.setattr("regionbatch.readers.coco.json_text.CHUNK_SIZE", window)
         with document(path) as opened:
             seen.add(tuple(opened.tokens(0)))
     assert len(seen) == 1
 
 
-def big(folder: Path) -> Path:
-    """A COCO file of several pieces."""
-    boxes = [{"id": n, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]} for n in range(30_000)]
+def write_large_coco(folder: Path) -> Path:
+    """Write a COCO file of several chunks."""
+    boxes = [
+        {"id": n, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]} for n in range(30_000)
+    ]
     images = [{"id": 1, "file_name": "a.jpg", "width": 9, "height": 9}]
     content = {"images": images, "categories": [{"id": 1, "name": "cat"}], "annotations": boxes}
     path = folder / "a.json"
@@ -186,14 +200,14 @@ def big(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("change", ["truncated", "emptied", "longer", "rewritten"])
-def test_a_file_that_is_changed_while_it_is_read(tmp_path: Path, change: str) -> None:
-    path = big(tmp_path)
+def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path: Path, change: str) -> None:
+    path = write_large_coco(tmp_path)
     size = path.stat().st_size
-    assert size > 3 * PIECE
+    assert size > 3 * CHUNK_SIZE
     done: list[int] = []
 
     def progress(what: str, at: int, _all: int) -> None:
-        if "a.json" in what and not done and at > PIECE // 2:
+        if "a.json" in what and not done and at > CHUNK_SIZE // 2:
             done.append(at)
             if change == "truncated":
                 os.truncate(path, at + 10)
@@ -214,16 +228,18 @@ def test_a_file_that_is_changed_while_it_is_read(tmp_path: Path, change: str) ->
     assert caught.value.place == "a.json"
 
 
-def test_boxes_of_another_format_are_counted_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_boxes_of_another_format_are_counted_across_chunks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(b'[{"bbox" : 1}, {"points":1}, {"bbox": "bbox"}, {"bndbox"\n:1}]' * 50)
-    for piece in (1, 7, 64, 2**19):
-        monkeypatch.setattr("regionbatch.readers.coco.passed_over.PIECE", piece)
-        assert count_boxes(path) == 200
+    for size in (1, 7, 64, 2**19):
+        monkeypatch.setattr("regionbatch.readers.coco.unread_boxes.CHUNK_SIZE", size)
+        assert count_boxes_in_file(path) == 200
 
 
-def test_bad_records_are_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call of the log a piece, not a record."""
+def test_bad_records_are_reported_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log is called once for each chunk, not for each record."""
     calls: list[str] = []
     for name in ("add", "add_each", "_add_one", "read"):
         inner = getattr(FindingLog, name)
@@ -245,7 +261,7 @@ def test_bad_records_are_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 class Junction:
-    """An entry that a real symbolic link stands for, and that Windows tells as a junction."""
+    """A directory entry that looks like a Windows junction; on disk it is a symbolic link."""
 
     def __init__(self, entry: os.DirEntry[str]) -> None:
         self.name, self.path = entry.name, entry.path
@@ -263,8 +279,8 @@ class Junction:
         return type("stat_result", (), {"st_reparse_tag": 0xA0000003})
 
 
-@pytest.mark.skipif(os.name == "nt", reason="links need a right there")
-def test_junctions_are_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_junctions_are_treated_as_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret" / "a.txt").touch()
     (tmp_path / "set" / "inner").mkdir(parents=True)
@@ -273,35 +289,37 @@ def test_junctions_are_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     scandir = os.scandir
     monkeypatch.setattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", 0xA0000003, raising=False)
     monkeypatch.setattr(
-        os, "scandir", lambda path: [Junction(each) if each.is_symlink() else each for each in scandir(path)]
+        os,
+        "scandir",
+        lambda path: [Junction(each) if each.is_symlink() else each for each in scandir(path)],
     )
     tree = Tree(tmp_path / "set")
     assert list(tree.files(".txt")) == []
     assert [folder for folder, _ in tree.folders()] == ["", "inner"]
-    assert tree.outside == ["out"]
+    assert tree.outside_links == ["out"]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="links need a right there")
-def test_a_link_is_inside_a_dataset_that_is_the_whole_disk(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_a_link_is_inside_a_dataset_that_is_the_root_folder(tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
     (tmp_path / "b.txt").symlink_to(tmp_path / "a.txt")
     tree = Tree(type(tmp_path)(tmp_path.anchor))
     path = tmp_path.resolve().relative_to(tmp_path.anchor).as_posix()
     assert f"{path}/b.txt" in tree
-    assert f"{path}/b.txt" not in tree.outside
+    assert f"{path}/b.txt" not in tree.outside_links
 
 
-def test_a_link_on_a_disk_that_ignores_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system resolves the link to the name as it is on the disk, and the user wrote it otherwise."""
+def test_a_link_on_a_case_insensitive_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system resolves the link to the name on disk; the user may write it in another case."""
     tree = Tree(tmp_path / "Set")
     for same in (True, False):
         monkeypatch.setattr(os.path, "samefile", lambda *_, same=same: same)
-        assert tree._is_inside(str(tmp_path.resolve() / "set" / "a.txt")) is same
-    assert not tree._is_inside(str(tmp_path.resolve() / "settings" / "a.txt"))
+        assert tree._lister._is_inside(str(tmp_path.resolve() / "set" / "a.txt")) is same
+    assert not tree._lister._is_inside(str(tmp_path.resolve() / "settings" / "a.txt"))
 
 
-def test_an_image_name_of_n_folders_has_few_ends() -> None:
-    """Of a table of IDs; each end is text of its own, so that all of them would be n squared bytes."""
+def test_memory_for_an_image_name_grows_with_its_folders() -> None:
+    """Keeping every suffix of the path would take memory that grows with the square."""
     peaks = []
     for parts in (20_000, 40_000):
         tracemalloc.start()
@@ -311,3 +329,30 @@ def test_an_image_name_of_n_folders_has_few_ends() -> None:
         tracemalloc.stop()
     assert peaks[1] < 2.5 * peaks[0]
     assert peaks[1] < 16 * MEBIBYTE
+
+
+def dense_document(size: int) -> str:
+    return f'{{"assets": {{"1": {{"regions": [{"[]," * (size // 3)}[]]}}}}}}'
+
+
+def test_a_dense_document_is_never_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """VoTT exports, ID tables and notes.json are parsed whole: `[]` takes 24 times its size."""
+    monkeypatch.setattr("json.loads", lambda *_, **__: pytest.fail("parsed"))
+    with pytest.raises(ValueError, match="too many values"):
+        small_json.load_json(dense_document(4 * MEBIBYTE))
+
+
+def test_an_ordinary_vott_export_of_48_mebibytes_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    region = vott_region(",".join(['{"x":20.5,"y":10.25}'] * 4))
+    text = ",".join([region] * 100)
+    in_proportion = small_json._SPARE_BYTES * len(text) // (48 * MEBIBYTE)
+    monkeypatch.setattr(small_json, "_SPARE_BYTES", in_proportion)
+    assert len(small_json.load_json(f"[{text}]")) == 100
+
+
+def test_a_dense_id_table_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "ids.json"
+    path.write_text(dense_document(4 * MEBIBYTE), encoding="utf-8")
+    with pytest.raises(rb.ResolveError) as caught:
+        rb.read_ids(path)
+    assert caught.value.place == str(path)

@@ -1,7 +1,7 @@
-"""XML, YOLO text and YAML made to do harm: what is counted grows no faster than the file, or a limit refuses the file.
+"""Hostile XML, YOLO text, YAML, VoTT and CVAT: the cost is linear, or a limit rejects the file.
 
-Calls of Python functions are counted where Python does the work. Where a C library does (lxml, libyaml, `re`,
-`unicodedata`), the test shows that the limit refuses the input before the library sees it.
+Where Python does the work, its function calls are counted. Where a C library does it (lxml,
+libyaml, `re`, `unicodedata`), a limit must reject the input before the library sees it.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from hostile import BOX, INPUTS, ROW, SIZE, thing, voc, yamls, yolo
 from lxml import etree
 
 import regionbatch as rb
+from hostile_data.inputs import INPUTS
+from hostile_data.writers import BOX, ROW, SIZE, thing, voc, yamls, yolo
 from regionbatch.files import text
 from regionbatch.files.tree import MOST_LINES
-from regionbatch.normal_form import MOST_MARKS, normal_form
+from regionbatch.normal_form import MAX_MARKS, normal_form
 from regionbatch.readers import safe_xml
 from regionbatch.readers.voc import xml as voc_xml
 from regionbatch.readers.voc.xml_files import _without_flag
-from regionbatch.readers.yolo import tables
-from regionbatch.readers.yolo.tables import NUMBER
+from regionbatch.readers.yolo import row_parser
+from regionbatch.readers.yolo.row_parser import NUMBER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 MEBIBYTE = 2**20
 
 SMALL = {
-    "ImageSets line with n blanks": 3_000,
+    "ImageSets line with n spaces": 3_000,
     "ImageSets line of n flags": 3_000,
     "ImageSets line of n folders": 3_000,
     "YOLO token of n digits": 3_000,
@@ -46,7 +47,7 @@ SMALL = {
     "YOLO class names, n": 2_000,
     "YOLO list of n images": 200,
     "YOLO list with n empty lines": 2_000,
-    "YOLO splits that are forgotten, n": 40,
+    "YOLO splits missing in the YAML, n": 40,
     "YOLO descriptions, n": 30,
     "YOLO names in n spellings": 60,
     "YOLO images and labels of one name, n": 60,
@@ -81,11 +82,11 @@ SMALL = {
     "VoTT: CSV of n words": 1_000,
     "VoTT: CSV with a row of n cells": 4_000,
 }
-"""Inputs of `hostile.py` that are read to their end, in a size that is fast."""
+"""The inputs of `hostile.py` that are read completely, in a size that is fast."""
 
 
 def calls_of_reading(folder: Path) -> int:
-    """Read a dataset, and return how many calls of functions that took, of C functions too."""
+    """Read a dataset, and return how many function calls that took, including C functions."""
     calls = 0
 
     def count(_frame: object, event: str, _argument: object) -> None:
@@ -102,10 +103,10 @@ def calls_of_reading(folder: Path) -> int:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_growth(name: str, tmp_path: Path) -> None:
-    """Of four times as much, what is added needs no more than four times the calls, and some for the logarithm."""
+def test_calls_grow_no_faster_than_the_input(name: str, tmp_path: Path) -> None:
+    """From twice to four times the size, at most three times as many calls are added as before."""
     counts = []
-    for times in (0, 1, 2, 4):  # what is loaded once is loaded in the first
+    for times in (0, 1, 2, 4):  # the first run also imports modules
         folder = tmp_path / str(times)
         folder.mkdir()
         INPUTS[name].make(folder, SMALL[name] * max(times, 1))
@@ -114,8 +115,8 @@ def test_growth(name: str, tmp_path: Path) -> None:
     assert four - two <= 3 * max(two - one, one // 4) + 500, counts
 
 
-def test_memory_of_numbers_follows_the_columns(tmp_path: Path) -> None:
-    """A list of Python's numbers would be 16 times as large as their text."""
+def test_numbers_need_the_memory_of_their_columns(tmp_path: Path) -> None:
+    """A list of Python numbers would be 16 times as large as their text."""
     yolo(tmp_path, ROW + ("0" + " 1" * 1000 + "\n") * 2000)
     size = (tmp_path / "labels" / "a.txt").stat().st_size
     tracemalloc.start()
@@ -128,31 +129,40 @@ def test_memory_of_numbers_follows_the_columns(tmp_path: Path) -> None:
 
 
 class NotReachedError(Exception):
-    """A library was given what a limit should have refused."""
+    """A library was given input that a limit should have rejected."""
 
 
 def never(*_given: object, **_named: object) -> Any:
     raise NotReachedError
 
 
-def test_xml_of_too_many_elements_is_never_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(safe_xml, "_SPARE", 0)
+def test_xml_of_too_many_elements_is_never_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(safe_xml, "_SPARE_BYTES", 0)
     monkeypatch.setattr(etree, "fromstring", never)
     for count in (10_000, 20_000):
         for content in ("<x/>" * count, "<x " + "a=''" * count):
-            with pytest.raises(safe_xml.BrokenError):
-                safe_xml.safe_root(f"<annotation>{content}</annotation>".encode(), "annotation")
+            with pytest.raises(safe_xml.InvalidXmlError):
+                safe_xml.parse_safely(f"<annotation>{content}</annotation>".encode(), "annotation")
     monkeypatch.undo()
-    monkeypatch.setattr(safe_xml, "_SPARE", 2**20)
+    monkeypatch.setattr(safe_xml, "_SPARE_BYTES", 2**20)
     voc(tmp_path, SIZE + thing() + "<x/>" * 50_000)
-    (tmp_path / "Annotations" / "b.xml").write_text(f"<annotation>{SIZE}{thing()}</annotation>", encoding="utf-8")
+    (tmp_path / "Annotations" / "b.xml").write_text(
+        f"<annotation>{SIZE}{thing()}</annotation>", encoding="utf-8"
+    )
     dataset = rb.read(tmp_path)
     assert (len(dataset), dataset.findings.counts()["unreadable_file"]) == (1, 1)
 
 
-def test_ordinary_xml_is_far_from_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(safe_xml, "_SPARE", 0)
-    pretty = SIZE + "".join(f"\n  {thing(BOX.replace('><', '>' + chr(10) + '    <'))}" for _ in range(100))
+def test_ordinary_voc_xml_of_4_mebibytes_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretty = SIZE + "".join(
+        f"\n  {thing(BOX.replace('><', '>' + chr(10) + '    <'))}" for _ in range(100)
+    )
+    in_proportion = safe_xml._SPARE_BYTES * len(pretty) // (4 * MEBIBYTE)
+    monkeypatch.setattr(safe_xml, "_SPARE_BYTES", in_proportion)
     voc(tmp_path, pretty)
     assert rb.read(tmp_path).ledger.read == 100
 
@@ -164,10 +174,15 @@ def test_yaml_of_too_many_values_is_never_parsed(
 ) -> None:
     for loader in ("CBaseLoader", "BaseLoader"):
         monkeypatch.setattr(yaml, loader, never, raising=False)
-    marks = {"names:\n{}": "- x\n", "names: [{}]": "x,", "{{{}}}": "a: b,", "names: cat\nx: {}": "["}
+    marks = {
+        "names:\n{}": "- x\n",
+        "names: [{}]": "x,",
+        "{{{}}}": "a: b,",
+        "names: cat\nx: {}": "[",
+    }
     yamls(tmp_path, content.format(marks[content] * count), 1)
     if content.startswith("{"):
-        assert len(rb.read(tmp_path)) == 1, "of something else: it has no key of ours"
+        assert len(rb.read(tmp_path)) == 1, "not a description of a dataset"
     else:
         with pytest.raises(rb.DatasetError) as caught:
             rb.read(tmp_path)
@@ -175,16 +190,24 @@ def test_yaml_of_too_many_values_is_never_parsed(
 
 
 def test_yaml_of_21_000_names_is_read(tmp_path: Path) -> None:
-    """As many as the largest public list of classes has."""
-    yamls(tmp_path, "names:\n" + "".join(f"  {number}: name {number}, or so\n" for number in range(21_841)), 1)
+    """The size of the largest public list of classes."""
+    yamls(
+        tmp_path,
+        "names:\n" + "".join(f"  {number}: name {number}, or so\n" for number in range(21_841)),
+        1,
+    )
     (tmp_path / "classes.txt").unlink()
     assert len(rb.read(tmp_path).tags) == 21_841
 
 
 @pytest.mark.parametrize(
-    "marks", ["\u0301\u0316", "\u0f73", "\u0301\uff9e"], ids=["accents", "signs that are two", "signs of half a width"]
+    "marks",
+    ["\u0301\u0316", "\u0f73", "\u0301\uff9e"],
+    ids=["accents", "double characters", "half-width characters"],
 )
-def test_text_of_many_marks_is_never_normalised(monkeypatch: pytest.MonkeyPatch, marks: str) -> None:
+def test_text_of_many_marks_is_never_normalised(
+    monkeypatch: pytest.MonkeyPatch, marks: str
+) -> None:
     longest = 0
 
     def note(form: str, text: str) -> str:
@@ -194,18 +217,18 @@ def test_text_of_many_marks_is_never_normalised(monkeypatch: pytest.MonkeyPatch,
 
     normalise = unicodedata.normalize
     monkeypatch.setattr(unicodedata, "normalize", note)
-    for count in (MOST_MARKS, 10_000, 20_000):
+    for count in (MAX_MARKS, 10_000, 20_000):
         assert normal_form("NFC", "x" + marks * count) == "x" + marks * count
     assert longest == 1
 
 
 def test_text_of_few_marks_is_normalised() -> None:
-    accents = "\u0301" * MOST_MARKS
+    accents = "\u0301" * MAX_MARKS
     assert normal_form("NFC", f"e{accents}" * 1000) == f"\u00e9{accents[1:]}" * 1000
     assert normal_form("NFKC", "\ufb01" * 1000) == "fi" * 1000
 
 
-def test_a_class_name_of_many_marks_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_class_name_of_many_marks_is_not_changed(tmp_path: Path) -> None:
     name = "x" + "\u0316\u0301" * 1000
     voc(tmp_path, f"{SIZE}<object><name>{name}</name>{BOX}</object>")
     dataset = rb.read(tmp_path)
@@ -213,43 +236,57 @@ def test_a_class_name_of_many_marks_stays_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", [b"x", b".x", b"e+x", b"."])
-def test_numbers_are_looked_at_once(end: bytes) -> None:
-    """A pattern that tries each split of a million digits would not come to an end."""
+def test_numbers_are_matched_in_linear_time(end: bytes) -> None:
+    """A pattern that tries each split of a million digits would never finish."""
     assert bool(NUMBER.fullmatch(b"1" * MEBIBYTE + end)) == (end == b".")
 
 
-def test_flags_of_lists() -> None:
+def test_flags_in_image_sets() -> None:
     assert _without_flag("a b  -1") == ("a b", "-1")
     assert _without_flag("a\t1") == ("a", "1")
     for line in ("a", "1", "", "a 2", "a1", f"a{' ' * MEBIBYTE}b"):
         assert _without_flag(line) == (line, "")
 
 
-def test_rows_that_are_none_up_to_the_limit(tmp_path: Path) -> None:
-    yolo(tmp_path, ROW + "x\n" * (tables.MOST_BAD_ROWS // 2) + "1\n" * (tables.MOST_BAD_ROWS // 2))
+def test_invalid_rows_up_to_the_limit(tmp_path: Path) -> None:
+    yolo(
+        tmp_path,
+        ROW
+        + "x\n" * (row_parser.MAX_INVALID_ROWS // 2)
+        + "1\n" * (row_parser.MAX_INVALID_ROWS // 2),
+    )
     dataset = rb.read(tmp_path)
-    assert (dataset.ledger.read, len(dataset)) == (tables.MOST_BAD_ROWS + 1, 1)
-    assert dict(dataset.ledger.dropped) == {"not_a_row": tables.MOST_BAD_ROWS}
+    assert (dataset.ledger.read, len(dataset)) == (row_parser.MAX_INVALID_ROWS + 1, 1)
+    assert dict(dataset.ledger.dropped) == {"not_a_row": row_parser.MAX_INVALID_ROWS}
 
 
 @pytest.mark.parametrize("bad", ["x", "1", "0 1 1"])
-def test_a_file_of_rows_that_are_none_is_dropped(tmp_path: Path, bad: str) -> None:
-    """Its image is dropped with a reason; the boxes of other files are kept, and both accounts add up."""
-    yolo(tmp_path, ROW + f"{bad}\n" * (tables.MOST_BAD_ROWS + 1) + ROW)
+def test_a_file_with_too_many_invalid_rows_is_dropped(tmp_path: Path, bad: str) -> None:
+    """Its image is dropped with a reason, other files are kept, and both accounts balance."""
+    yolo(tmp_path, ROW + f"{bad}\n" * (row_parser.MAX_INVALID_ROWS + 1) + ROW)
     (tmp_path / "labels" / "b.txt").write_text(ROW + "x\n", encoding="utf-8")
     for name in "ab":
         (tmp_path / f"{name}.jpg").touch()
     dataset = rb.read(tmp_path)
-    assert (dataset.ledger.read, len(dataset), dict(dataset.ledger.dropped)) == (2, 1, {"not_a_row": 1})
+    assert (dataset.ledger.read, len(dataset), dict(dataset.ledger.dropped)) == (
+        2,
+        1,
+        {"not_a_row": 1},
+    )
     assert dataset.ledger.images.dropped == {"unreadable_file": 1}
     assert dataset.ledger.balanced
     assert dataset.ledger.images.balanced
     [finding] = dataset.findings.first("unreadable_file")
-    assert (finding.file, str(tables.MOST_BAD_ROWS) in finding.value) == ("labels/a.txt", True)
+    assert (finding.file, str(row_parser.MAX_INVALID_ROWS) in finding.value) == (
+        "labels/a.txt",
+        True,
+    )
 
 
-def test_a_row_that_is_too_long_is_none(tmp_path: Path) -> None:
-    for number, row in enumerate(("0" + " 0.5" * (tables.LONGEST_ROW // 4), "x " * (tables.LONGEST_ROW // 2 + 1))):
+def test_a_row_that_is_too_long_is_invalid(tmp_path: Path) -> None:
+    for number, row in enumerate(
+        ("0" + " 0.5" * (row_parser.MAX_ROW_SIZE // 4), "x " * (row_parser.MAX_ROW_SIZE // 2 + 1))
+    ):
         folder = tmp_path / str(number)
         folder.mkdir()
         yolo(folder, f"{ROW}{row}\n{ROW.replace('0.25', '0.5')}")
@@ -258,8 +295,9 @@ def test_a_row_that_is_too_long_is_none(tmp_path: Path) -> None:
         assert [finding.where for finding in dataset.findings.first("not_a_row")] == [2]
 
 
-def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only its first bytes are."""
+def test_only_the_first_bytes_of_a_file_that_is_too_large_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     counted: list[int] = []
     read = os.read
 
@@ -276,17 +314,17 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytes
         with pytest.raises(text.UnreadableError):
             text.read_bytes(str(path), most=MEBIBYTE)
         assert sum(counted) == 2**14
-    assert voc_xml.LARGEST_FILE < text.LARGEST_LABEL_FILE
+    assert voc_xml.MAX_FILE_SIZE < text.MAX_LABEL_FILE_BYTES
 
 
-def test_a_large_text_that_is_no_label_file_is_no_loss(tmp_path: Path) -> None:
+def test_a_large_text_that_is_not_a_label_file_is_not_a_loss(tmp_path: Path) -> None:
     yolo(tmp_path, ROW)
     (tmp_path / "labels" / "notes.txt").write_text("some words\n" * MEBIBYTE, encoding="utf-8")
     dataset = rb.read(tmp_path)
     assert (len(dataset), dataset.ledger.images.lost) == (1, 0)
 
 
-def test_a_list_of_too_many_lines_is_an_error(tmp_path: Path) -> None:
+def test_a_list_with_too_many_lines_is_an_error(tmp_path: Path) -> None:
     for end in ("\n", "\r", "\r\n"):
         (tmp_path / "classes.txt").unlink(missing_ok=True)
         (tmp_path / "labels").mkdir(exist_ok=True)
@@ -297,7 +335,7 @@ def test_a_list_of_too_many_lines_is_an_error(tmp_path: Path) -> None:
         assert caught.value.place == "classes.txt"
 
 
-def test_aliases_that_multiply_are_not_shown(tmp_path: Path) -> None:
+def test_multiplying_aliases_are_an_error(tmp_path: Path) -> None:
     INPUTS["YAML of 10^n aliases"].make(tmp_path, 30)
     with pytest.raises(rb.DatasetError) as caught:
         rb.read(tmp_path)

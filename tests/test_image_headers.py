@@ -1,4 +1,4 @@
-"""The size of an image is right or unknown, as Pillow sees it; and few bytes of a hostile file are read for it."""
+"""The size of an image is that of Pillow or unknown, and few bytes of a hostile file are read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, features
 
 from regionbatch.files import image_headers
-from regionbatch.files.image_headers import LARGEST_SIDE, MOST_BYTES, image_size
+from regionbatch.files.image_headers import MAX_BYTES_READ, MAX_SIDE, image_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 SIZE = (201, 103)
 IMAGE = Image.effect_noise(SIZE, 20)
-TURNED = Image.Exif()
-TURNED[0x112] = 6
+ROTATED = Image.Exif()
+ROTATED[0x112] = 6
 
 
 def saved(kind: str, mode: str = "RGB", **options: Any) -> bytes:
@@ -37,7 +37,14 @@ def several(kind: str, **options: Any) -> bytes:
 
 
 def bmp(length: int, size: bytes) -> bytes:
-    return b"BM" + bytes(12) + struct.pack("<I", length) + size + struct.pack("<HH", 1, 24) + bytes(200)
+    return (
+        b"BM"
+        + bytes(12)
+        + struct.pack("<I", length)
+        + size
+        + struct.pack("<HH", 1, 24)
+        + bytes(200)
+    )
 
 
 def box(kind: bytes, *contents: bytes) -> bytes:
@@ -45,8 +52,10 @@ def box(kind: bytes, *contents: bytes) -> bytes:
     return struct.pack(">I4s", 8 + len(content), kind) + content
 
 
-def heif(*properties: bytes, used: tuple[int, ...] = (), brand: bytes = b"avif", primary: int = 1) -> bytes:
-    """Return the boxes of an image whose item 1 has some properties, by default all."""
+def heif(
+    *properties: bytes, used: tuple[int, ...] = (), brand: bytes = b"avif", primary: int = 1
+) -> bytes:
+    """Return the boxes of an image whose item 1 has some of the properties; by default all."""
     numbers = bytes(used or range(1, len(properties) + 1))
     associations = struct.pack(">IIHB", 0, 1, 1, len(numbers)) + numbers
     parts = (
@@ -65,7 +74,9 @@ def clap(width: int, height: int) -> bytes:
 
 
 def webp(size: tuple[int, int], start: bytes = b"\x9d\x01\x2a") -> bytes:
-    return b"RIFF" + bytes(4) + b"WEBPVP8 " + bytes(7) + start + struct.pack("<HH", *size) + bytes(40)
+    return (
+        b"RIFF" + bytes(4) + b"WEBPVP8 " + bytes(7) + start + struct.pack("<HH", *size) + bytes(40)
+    )
 
 
 def gif(screen: tuple[int, int], frame: tuple[int, int, int, int]) -> bytes:
@@ -86,8 +97,10 @@ MADE: dict[str, Callable[[], bytes]] = {
     "cmyk jpeg": partial(saved, "JPEG", "CMYK"),
     "progressive jpeg": partial(saved, "JPEG", progressive=True),
     "jpeg with a profile": partial(saved, "JPEG", icc_profile=bytes(300_000)),
-    "jpeg with a comment like a header": partial(saved, "JPEG", comment=b"\xff\xc0\x00\x11\x08" * 200),
-    "jpeg that exif turns": partial(saved, "JPEG", exif=TURNED),
+    "jpeg with a comment like a header": partial(
+        saved, "JPEG", comment=b"\xff\xc0\x00\x11\x08" * 200
+    ),
+    "jpeg rotated by exif": partial(saved, "JPEG", exif=ROTATED),
     "mpo": partial(several, "MPO"),
     "png": partial(saved, "PNG"),
     "grey png": partial(saved, "PNG", "LA"),
@@ -115,17 +128,19 @@ MADE: dict[str, Callable[[], bytes]] = {
     "ppm": partial(saved, "PPM"),
     "avif": partial(saved, "AVIF"),
     "transparent avif": partial(saved, "AVIF", "RGBA"),
-    "avif that is rotated": partial(saved, "AVIF", exif=TURNED),
+    "avif rotated by exif": partial(saved, "AVIF", exif=ROTATED),
     "animated avif": partial(several, "AVIF"),
     "bmp of os/2": partial(bmp, 12, struct.pack("<HH", *SIZE)),
-    "bmp from the top": partial(bmp, 40, struct.pack("<ii", SIZE[0], -SIZE[1])),
+    "bmp stored from top to bottom": partial(bmp, 40, struct.pack("<ii", SIZE[0], -SIZE[1])),
     "bmp v5": partial(bmp, 124, struct.pack("<ii", *SIZE)),
-    "ppm with comments": lambda: b"P6\n# by hand 9 9\n201 # wide\n103\n255\n" + bytes(3 * 201 * 103),
+    "ppm with comments": lambda: (
+        b"P6\n# by hand 9 9\n201 # wide\n103\n255\n" + bytes(3 * 201 * 103)
+    ),
 }
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_size_as_pillow_has_it(name: str, tmp_path: Path) -> None:
+def test_the_size_is_that_of_pillow(name: str, tmp_path: Path) -> None:
     if "avif" in name and not features.check("avif"):
         pytest.skip("Pillow without AVIF")
     path = tmp_path / "a.img"
@@ -134,37 +149,38 @@ def test_size_as_pillow_has_it(name: str, tmp_path: Path) -> None:
         assert image.size == SIZE
     assert image_size(str(path)) in (SIZE, (0, 0))
     assert image_size(str(path)) == SIZE or name in MAY_BE_UNKNOWN
-    if "turns" in name or "rotated" in name:
+    if "rotated" in name:
         assert image_size(str(path), exif_rotation=True) == SIZE[::-1]
 
 
 MAY_BE_UNKNOWN = {"ppm with comments"}
 
-UNDECIDED = {
+UNKNOWN = {
     "clean aperture": heif(ispe(200, 100), clap(100, 50)),
     "scaled": heif(ispe(200, 100), box(b"iscl", bytes(8))),
     "two sizes": heif(ispe(200, 100), ispe(20, 10)),
     "no size": heif(box(b"pixi", bytes(8))),
-    "a property that is not there": heif(ispe(200, 100), used=(7,)),
+    "a missing property": heif(ispe(200, 100), used=(7,)),
     "size of another item": heif(ispe(200, 100), primary=2),
     "another brand": heif(ispe(200, 100), brand=b"mp42"),
-    "gif whose frame is larger than its screen": gif((100, 50), (0, 0, 200, 100)),
-    "gif whose frame reaches over its screen": gif((200, 100), (150, 0, 100, 100)),
+    "gif with a frame larger than its screen": gif((100, 50), (0, 0, 200, 100)),
+    "gif with a frame beyond its screen": gif((200, 100), (150, 0, 100, 100)),
     "gif without a frame": gif((200, 100), (0, 0, 9, 9))[:-9],
     "bmp with another header": bmp(13, struct.pack("<ii", 200, 100)),
     "a text": b"BMW 320i\nand more of the same, and more of the same",
     "webp without its code": webp((200, 100), b"abc"),
     "too wide": b"P6\n2000000 10\n255\n",
-    "more than 32 bits": b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII5B", 13, b"IHDR", 2**31 + 5, 100, 8, 2, 0, 0, 0),
+    "more than 32 bits": b"\x89PNG\r\n\x1a\n"
+    + struct.pack(">I4sII5B", 13, b"IHDR", 2**31 + 5, 100, 8, 2, 0, 0, 0),
     "svg": b'<svg xmlns="x" width="' + b"9" * 400 + b'" height="9"/>',
     "empty": b"",
     "broken": bytes(range(256)),
 }
 
 
-@pytest.mark.parametrize("name", UNDECIDED)
-def test_size_is_unknown_where_readers_do_not_agree(name: str, tmp_path: Path) -> None:
-    (tmp_path / "a.img").write_bytes(UNDECIDED[name])
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_the_size_is_unknown_if_programs_disagree(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.img").write_bytes(UNKNOWN[name])
     assert image_size(str(tmp_path / "a.img")) == (0, 0)
 
 
@@ -181,7 +197,9 @@ def test_size_is_unknown_where_readers_do_not_agree(name: str, tmp_path: Path) -
         (bmp(12, struct.pack("<HH", 200, 100)), (200, 100), (200, 100)),
     ],
 )
-def test_size_by_hand(content: bytes, size: tuple[int, int], rotated: tuple[int, int], tmp_path: Path) -> None:
+def test_the_size_of_files_made_by_hand(
+    content: bytes, size: tuple[int, int], rotated: tuple[int, int], tmp_path: Path
+) -> None:
     path = tmp_path / "a.img"
     path.write_bytes(content)
     assert image_size(str(path)) == size
@@ -189,7 +207,7 @@ def test_size_by_hand(content: bytes, size: tuple[int, int], rotated: tuple[int,
 
 
 def iloc() -> bytes:
-    """Return an AVIF of 2.5 KB whose items have 65,535 parts each, of no length."""
+    """Return an AVIF of 2.5 KB with items of 65,535 empty parts each."""
     items = b"".join(struct.pack(">HHH", number, 0, 0xFFFF) for number in range(400))
     locations = box(b"iloc", bytes(4), b"\0\0", struct.pack(">H", 400), items)
     return box(b"ftyp", b"avif", bytes(4)) + box(b"meta", bytes(4), locations)
@@ -205,7 +223,7 @@ HOSTILE = {
     "jpeg of segments": b"\xff\xd8" + b"\xff\xe0\x00\x02" * 1_000_000,
     "jpeg of fillers": b"\xff\xd8" + b"\xff" * 5_000_000,
     "ppm comment": b"P6\n#" + b"x" * 5_000_000,
-    "ppm blanks": b"P6" + b" " * 5_000_000,
+    "ppm whitespace": b"P6" + b" " * 5_000_000,
     "ppm digits": b"P6\n" + b"9" * 5_000_000,
     "gif of extensions": b"GIF89a" + bytes(7) + b"\x21\xfe\x00" * 1_000_000,
     "gif of blocks": b"GIF89a" + bytes(7) + b"\x21\xfe" + b"\x01a" * 1_000_000,
@@ -214,8 +232,8 @@ HOSTILE = {
 }
 
 
-class Counted:
-    """A file that counts what is read from it."""
+class CountingFile:
+    """A file that counts the bytes of each read."""
 
     def __init__(self, file: IO[bytes], counts: list[int]) -> None:
         self._file, self._counts = file, counts
@@ -231,21 +249,23 @@ class Counted:
 
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("exif_rotation", [False, True])
-def test_few_bytes_are_read(name: str, exif_rotation: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_bytes_of_a_hostile_file_are_read(
+    name: str, exif_rotation: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.img"
     path.write_bytes(HOSTILE[name])
     counts: list[int] = []
     size_of = image_headers._size
 
     def counted(file: Any, rotated: bool) -> tuple[int, int]:
-        file._file = Counted(file._file, counts)
+        file._file = CountingFile(file._file, counts)
         return size_of(file, rotated)
 
     monkeypatch.setattr(image_headers, "_size", counted)
     assert image_size(str(path), exif_rotation=exif_rotation) == (0, 0)
-    assert sum(counts) <= MOST_BYTES
-    assert len(counts) <= image_headers.MOST_READS
+    assert sum(counts) <= MAX_BYTES_READ
+    assert len(counts) <= image_headers.MAX_READS
 
 
-def test_the_longest_side_is_no_guess() -> None:
-    assert 2**16 < LARGEST_SIDE < 2**31
+def test_the_longest_plausible_side() -> None:
+    assert 2**16 < MAX_SIDE < 2**31

@@ -1,4 +1,4 @@
-"""A dataset of nothing but broken boxes costs hardly more memory than a good one; its report is written as it goes."""
+"""A dataset of broken boxes needs little more memory than a good one, also for its report."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 BOXES, PER_IMAGE = 200_000, 200
 IMAGES = BOXES // PER_IMAGE
-"""None of them on disk: a finding each."""
-BYTES_A_FINDING = 250
-"""Of peak memory, at most: its columns, the text of its value, and what reading takes for a moment. An object with the
-same in it has more than 1,000."""
+"""None of them is on disk, so each has a finding."""
+BYTES_PER_FINDING = 250
+"""Limit of peak memory per finding: columns, the text of its value, and temporary data.
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="peak memory is asked of POSIX")
+A Python object with the same content has more than 1,000."""
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs the POSIX call for peak memory")
 
 MEASURE = """
 import resource, sys, regionbatch as rb
@@ -34,7 +35,7 @@ print(len(dataset), len(dataset.findings), read, resource.getrusage(resource.RUS
 
 
 def measure(source: Path, report: Path) -> tuple[int, int, int, int]:
-    """How many regions and findings, and the bytes at most in use until it was read, and until it was reported."""
+    """Return the regions, the findings, and peak memory in bytes after reading and reporting."""
     done = process("-c", MEASURE, source, report, OPENBLAS_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
     regions, findings, read, reported = map(int, done.stdout.split())
@@ -52,13 +53,18 @@ def write_yolo(folder: Path, row: str) -> None:
 
 def write_coco(folder: Path, row: str) -> None:
     folder.mkdir(parents=True)
-    images = [{"id": n, "file_name": f"{n}.jpg", "width": 500, "height": 500} for n in range(IMAGES)]
+    images = [
+        {"id": n, "file_name": f"{n}.jpg", "width": 500, "height": 500} for n in range(IMAGES)
+    ]
     head = json.dumps({"images": images, "categories": [{"id": 1, "name": "cat"}]})
-    records = (
-        f'{{"id": {n}, "image_id": {n // PER_IMAGE}, "category_id": 1, "bbox": [{row}, {n % PER_IMAGE}, 10, 10]}}'
-        for n in range(BOXES)
+    records: list[str] = []
+    for n in range(BOXES):
+        bbox = f"[{row}, {n % PER_IMAGE}, 10, 10]"
+        ids = f'"id": {n}, "image_id": {n // PER_IMAGE}, "category_id": 1'
+        records.append(f'{{{ids}, "bbox": {bbox}}}')
+    (folder / "a.json").write_text(
+        f'{head[:-1]}, "annotations": [{", ".join(records)}]}}', encoding="utf-8"
     )
-    (folder / "a.json").write_text(f'{head[:-1]}, "annotations": [{", ".join(records)}]}}', encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -70,14 +76,16 @@ def write_coco(folder: Path, row: str) -> None:
     ],
     ids=["unknown classes", "words", "no numbers"],
 )
-def test_memory(write: Callable[[Path, str], None], good: str, bad: str, value: str, tmp_path: Path) -> None:
+def test_many_findings_need_little_memory(
+    write: Callable[[Path, str], None], good: str, bad: str, value: str, tmp_path: Path
+) -> None:
     for name, row in (("good", good), ("bad", bad)):
         write(tmp_path / name, row)
     _, few, usual, _ = measure(tmp_path / "good", tmp_path / "good.json")
     regions, findings, read, reported = measure(tmp_path / "bad", tmp_path / "bad.json")
     assert (few, regions, findings) == (IMAGES, 0, BOXES + IMAGES)
-    assert read - usual < BYTES_A_FINDING * BOXES
-    assert reported - read < 4 << 20, "the report is written finding by finding"
+    assert read - usual < BYTES_PER_FINDING * BOXES
+    assert reported - read < 4 << 20, "the report is written one finding at a time"
     with (tmp_path / "bad.json").open(encoding="utf-8") as file:
         lines = [line for line in file if line.startswith('  {"code"')]
     assert len(lines) == BOXES + IMAGES

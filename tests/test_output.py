@@ -1,4 +1,4 @@
-"""Output is there whole or not at all, and nothing that is not ours is ever deleted."""
+"""Output is written completely or not at all, and other files are never deleted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ import soak_output
 import regionbatch as rb
 from helpers import Box, batches_of, environment, mentions, process, raises_mentioning, write_coco
 from regionbatch.errors import OptionError, OutputError
-from regionbatch.files import whole
+from regionbatch.files import atomic_write
 from regionbatch.files.paths import scheme_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits o
 @pytest.fixture
 def batches(tmp_path: Path) -> rb.Batches:
     """Three batches."""
-    rows: list[Box] = [("a.jpg", "cat", (number / 2, 5, 5, 5)) for number in range(64 * (COUNT - 1) + 1)]
+    rows: list[Box] = [
+        ("a.jpg", "cat", (number / 2, 5, 5, 5)) for number in range(64 * (COUNT - 1) + 1)
+    ]
     return batches_of(rb.read(write_coco(tmp_path / "data", rows), coco_boxes="pixels"))
 
 
@@ -51,7 +53,11 @@ def home(tmp_path: Path) -> Path:
 
 
 def everything_below(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 @pytest.mark.parametrize("payload", ["json", "xml"])
@@ -66,7 +72,9 @@ def test_a_folder(home: Path, batches: rb.Batches, payload: str) -> None:
 
 def test_a_jsonl_file(home: Path, batches: rb.Batches) -> None:
     assert rb.write(batches, str(home / "new" / "out.jsonl")) == COUNT
-    assert everything_below(home) == {"new/out.jsonl": b"".join(batch.to_json() + b"\n" for batch in batches)}
+    assert everything_below(home) == {
+        "new/out.jsonl": b"".join(batch.to_json() + b"\n" for batch in batches)
+    }
 
 
 def test_a_file_object(batches: rb.Batches) -> None:
@@ -76,8 +84,8 @@ def test_a_file_object(batches: rb.Batches) -> None:
     assert not file.closed
 
 
-def test_any_object_with_a_write_will_do(batches: rb.Batches) -> None:
-    """Not all of them return how much they wrote."""
+def test_any_object_with_a_write_method(batches: rb.Batches) -> None:
+    """Not all of them return the number of bytes."""
     written: list[bytes] = []
     file: Any = types.SimpleNamespace(write=written.append, flush=lambda: None)
     assert rb.write(batches, file) == COUNT
@@ -85,29 +93,32 @@ def test_any_object_with_a_write_will_do(batches: rb.Batches) -> None:
 
 
 def test_nothing_to_write(home: Path, batches: rb.Batches) -> None:
-    """An empty result is a result: it can be told from a run that did not happen."""
+    """An empty result differs from a run that did not happen."""
     assert rb.write(batches[:0], home / "out") == 0
     assert (home / "out").is_dir()
     assert rb.write(batches[:0], home / "out.jsonl") == 0
     assert (home / "out.jsonl").read_bytes() == b""
 
 
-def test_progress_is_told(home: Path, batches: rb.Batches) -> None:
-    told: list[tuple[str, int, int]] = []
-    rb.write(batches, home / "out", progress=lambda *what: told.append(what))
-    assert told[-1][1:] == (COUNT, COUNT)
-    assert len({what for what, _, _ in told}) == 1
+def test_progress_is_reported(home: Path, batches: rb.Batches) -> None:
+    calls: list[tuple[str, int, int]] = []
+    rb.write(batches, home / "out", progress=lambda *call: calls.append(call))
+    assert calls[-1][1:] == (COUNT, COUNT)
+    assert len({step for step, _, _ in calls}) == 1
 
 
-def test_xml_does_not_go_into_a_jsonl_file(home: Path, batches: rb.Batches) -> None:
-    with raises_mentioning(OptionError, home / "out.jsonl", "--payload", "xml"):
+def test_xml_is_not_written_to_a_jsonl_file(home: Path, batches: rb.Batches) -> None:
+    with pytest.raises(OptionError) as caught:
         rb.write(batches, home / "out.jsonl", payload="xml")
+    error = caught.value
+    assert (error.place, error.option, error.value) == (str(home / "out.jsonl"), "payload", "xml")
+    assert error.choices == ("json",)
     assert everything_below(home) == {}
 
 
 @posix
-def test_others_may_read_the_output_as_any_new_file(home: Path, batches: rb.Batches) -> None:
-    """Temporary files are closed to others; what is written must not stay so."""
+def test_output_has_the_permissions_of_any_new_file(home: Path, batches: rb.Batches) -> None:
+    """Temporary files are private; the output must not be."""
     before = os.umask(0o022)
     try:
         rb.write(batches, home / "out")
@@ -122,21 +133,26 @@ TARGETS = ["out", "out.jsonl"]
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_an_output_that_exists_is_refused(home: Path, batches: rb.Batches, target: str) -> None:
+def test_existing_output_is_an_error(home: Path, batches: rb.Batches, target: str) -> None:
     rb.write(batches[:1], home / target)
     before = everything_below(home)
-    with raises_mentioning(OutputError, home / target, "--overwrite"):
+    with pytest.raises(OutputError) as caught:
         rb.write(batches, home / target)
+    assert (caught.value.place, caught.value.option) == (str(home / target), "overwrite")
     assert everything_below(home) == before
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_overwriting_leaves_nothing_of_the_former_run(home: Path, batches: rb.Batches, target: str) -> None:
+def test_overwriting_leaves_nothing_of_the_earlier_run(
+    home: Path, batches: rb.Batches, target: str
+) -> None:
     rb.write(batches, home / target)
     rb.write(batches[:1], home / target, overwrite=True)
     fresh = home / "fresh"
     rb.write(batches[:1], fresh / target)
-    written = {name: body for name, body in everything_below(home).items() if not name.startswith("fresh/")}
+    written = {
+        name: body for name, body in everything_below(home).items() if not name.startswith("fresh/")
+    }
     assert written == everything_below(fresh)
 
 
@@ -146,8 +162,12 @@ def test_an_empty_folder_may_be_written_to(home: Path, batches: rb.Batches) -> N
     assert len(everything_below(home)) == COUNT
 
 
-@pytest.mark.parametrize("other", ["notes.txt", "batch-00001.json.bak", "batch-1.json", "more/batch-00001.json"])
-def test_a_folder_with_other_things_is_never_replaced(home: Path, batches: rb.Batches, other: str) -> None:
+@pytest.mark.parametrize(
+    "other", ["notes.txt", "batch-00001.json.bak", "batch-1.json", "more/batch-00001.json"]
+)
+def test_a_folder_with_other_files_is_never_replaced(
+    home: Path, batches: rb.Batches, other: str
+) -> None:
     rb.write(batches, home / "out")
     (home / "out" / other).parent.mkdir(exist_ok=True)
     (home / "out" / other).write_text("mine", encoding="utf-8")
@@ -157,8 +177,10 @@ def test_a_folder_with_other_things_is_never_replaced(home: Path, batches: rb.Ba
     assert everything_below(home) == before
 
 
-def test_a_folder_called_like_a_payload_is_not_deleted(home: Path, batches: rb.Batches) -> None:
-    """Only files of ours are; a folder is somebody's."""
+def test_a_folder_with_the_name_of_a_payload_is_not_deleted(
+    home: Path, batches: rb.Batches
+) -> None:
+    """Only payload files are deleted."""
     (home / "out" / "batch-00001.json").mkdir(parents=True)
     (home / "out" / "batch-00001.json" / "notes.txt").write_text("mine", encoding="utf-8")
     with raises_mentioning(OutputError, home / "out", "batch-00001.json"):
@@ -167,7 +189,7 @@ def test_a_folder_called_like_a_payload_is_not_deleted(home: Path, batches: rb.B
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_file_where_a_folder_is_to_be_and_the_other_way_round(
+def test_a_file_is_not_replaced_by_a_folder_nor_a_folder_by_a_file(
     home: Path, batches: rb.Batches, overwrite: bool
 ) -> None:
     (home / "out").write_text("mine", encoding="utf-8")
@@ -182,11 +204,11 @@ def test_a_file_where_a_folder_is_to_be_and_the_other_way_round(
 @posix
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_link_is_followed(home: Path, batches: rb.Batches, target: str) -> None:
-    """A large output is often linked to a large disk."""
+    """Large output is often linked to a large disk."""
     rb.write(batches[:1], home / "other" / target)
     (home / target).symlink_to(home / "other" / target)
     names = sorted(path.name for path in home.iterdir())
-    with raises_mentioning(OutputError, "--overwrite"):
+    with pytest.raises(OutputError):
         rb.write(batches, home / target)
     rb.write(batches, home / target, overwrite=True)
     assert (home / target).is_symlink()
@@ -195,7 +217,7 @@ def test_a_link_is_followed(home: Path, batches: rb.Batches, target: str) -> Non
     assert sorted(path.name for path in home.iterdir()) == names
 
 
-def test_a_file_of_something_else_is_not_replaced(home: Path, batches: rb.Batches) -> None:
+def test_a_file_without_payloads_is_not_replaced(home: Path, batches: rb.Batches) -> None:
     (home / "mine.jsonl").write_text('{"a": 1}\n', encoding="utf-8")
     with raises_mentioning(OutputError, home / "mine.jsonl"):
         rb.write(batches, home / "mine.jsonl", overwrite=True)
@@ -204,64 +226,73 @@ def test_a_file_of_something_else_is_not_replaced(home: Path, batches: rb.Batche
 
 
 @pytest.mark.parametrize("target", [io.StringIO(), None, 3])
-def test_what_is_neither_a_path_nor_a_binary_file(batches: rb.Batches, target: Any) -> None:
-    with raises_mentioning(OptionError, "target"):
+def test_a_target_that_is_neither_a_path_nor_a_binary_file(
+    batches: rb.Batches, target: Any
+) -> None:
+    with pytest.raises(OptionError) as caught:
         rb.write(batches, target)
+    assert (caught.value.option, caught.value.value) == ("target", target)
 
 
-def test_a_form_that_is_none(home: Path, batches: rb.Batches) -> None:
-    form: Any = "yaml"
-    with raises_mentioning(OptionError, "--payload", "yaml", "json", "xml"):
-        rb.write(batches, home / "out", payload=form)
+def test_an_unknown_payload_format(home: Path, batches: rb.Batches) -> None:
+    payload: Any = "yaml"
+    with pytest.raises(OptionError) as caught:
+        rb.write(batches, home / "out", payload=payload)
+    assert (caught.value.option, caught.value.value) == ("payload", "yaml")
+    assert caught.value.choices == ("json", "xml")
 
 
 def test_a_zipped_file(home: Path, batches: rb.Batches) -> None:
     with gzip.open(home / "out.gz", "wb") as file:
         rb.write(batches, file)
-    assert gzip.decompress((home / "out.gz").read_bytes()).splitlines() == [batch.to_json() for batch in batches]
+    assert gzip.decompress((home / "out.gz").read_bytes()).splitlines() == [
+        batch.to_json() for batch in batches
+    ]
 
 
-def breaking(batches: rb.Batches, error: BaseException) -> Iterator[Batch]:
+def failing(batches: rb.Batches, error: BaseException) -> Iterator[Batch]:
     yield batches[0]
     yield batches[1]
     raise error
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("error", [RuntimeError("broken"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("broken"), KeyboardInterrupt()], ids=["error", "Ctrl-C"]
+)
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_what_breaks_midway_leaves_everything_as_it_was(
+def test_a_failing_run_leaves_everything_as_it_was(
     home: Path, batches: rb.Batches, target: str, error: BaseException, overwrite: bool
 ) -> None:
     if overwrite:
         rb.write(batches[:1], home / target)
     before, names = everything_below(home), sorted(path.name for path in home.iterdir())
     with pytest.raises(type(error)):
-        rb.write(breaking(batches, error), home / target, overwrite=overwrite)
+        rb.write(failing(batches, error), home / target, overwrite=overwrite)
     assert everything_below(home) == before
     assert sorted(path.name for path in home.iterdir()) == names, "not even a temporary file"
 
 
-def test_a_swap_of_folders_that_fails_is_taken_back(
+def test_a_failing_swap_of_folders_is_undone(
     home: Path, batches: rb.Batches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rb.write(batches[:1], home / "out")
     before = everything_below(home)
     rename = Path.rename
 
-    def refuse_the_new(path: Path, target: Path) -> Path:
+    def fail_for_the_new(path: Path, target: Path) -> Path:
         if path.suffix == ".part":
             raise OSError(errno.EACCES, "in use")
         return rename(path, target)
 
-    monkeypatch.setattr(Path, "rename", refuse_the_new)
+    monkeypatch.setattr(Path, "rename", fail_for_the_new)
     with raises_mentioning(OutputError, home / "out", "in use"):
         rb.write(batches, home / "out", overwrite=True)
     assert everything_below(home) == before
 
 
 def meanwhile(batches: Sequence[Batch], action: Callable[[], object]) -> Iterator[Batch]:
-    """Batches; something happens once the first is written."""
+    """Yield batches, and call an action after the first."""
     yield batches[0]
     action()
     yield from batches[1:]
@@ -283,16 +314,20 @@ APPEARING = [
 
 @pytest.mark.parametrize(("target", "appears"), APPEARING)
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_what_appears_during_the_run_is_left_alone(
+def test_files_that_appear_during_the_run_are_kept(
     home: Path, batches: rb.Batches, target: str, appears: str, overwrite: bool
 ) -> None:
     with raises_mentioning(OutputError, home / target):
-        rb.write(meanwhile(batches, lambda: put(home / appears)), home / target, overwrite=overwrite)
+        rb.write(
+            meanwhile(batches, lambda: put(home / appears)), home / target, overwrite=overwrite
+        )
     assert everything_below(home) == {appears: b"mine"}
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_an_empty_folder_that_appears_is_nobodys(home: Path, batches: rb.Batches, overwrite: bool) -> None:
+def test_an_empty_folder_that_appears_is_used(
+    home: Path, batches: rb.Batches, overwrite: bool
+) -> None:
     rb.write(meanwhile(batches, (home / "out").mkdir), home / "out", overwrite=overwrite)
     assert len(everything_below(home)) == COUNT
 
@@ -307,38 +342,52 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("target", "changed", "content"), CHANGES)
-def test_what_changes_during_the_run_is_not_replaced(
+def test_output_that_changes_during_the_run_is_not_replaced(
     home: Path, batches: rb.Batches, target: str, changed: str, content: bytes
 ) -> None:
-    """Also another run of ours: one of two wins, and the other says so."""
+    """Even by another run: one of the two wins, and the other reports it."""
     rb.write(batches[:2], home / target)
     before = everything_below(home)
     with raises_mentioning(OutputError, home / target):
-        rb.write(meanwhile(batches, lambda: put(home / changed, content)), home / target, overwrite=True)
+        rb.write(
+            meanwhile(batches, lambda: put(home / changed, content)), home / target, overwrite=True
+        )
     assert everything_below(home) == {**before, changed: content}
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_what_is_removed_during_the_run_is_no_obstacle(home: Path, batches: rb.Batches, target: str) -> None:
+def test_output_that_is_moved_during_the_run_does_not_matter(
+    home: Path, batches: rb.Batches, target: str
+) -> None:
     rb.write(batches[:1], home / target)
-    rb.write(meanwhile(batches, lambda: (home / target).rename(home / "moved")), home / target, overwrite=True)
+    rb.write(
+        meanwhile(batches, lambda: (home / target).rename(home / "moved")),
+        home / target,
+        overwrite=True,
+    )
     rb.write(batches, home / "fresh" / target)
     found = everything_below(home)
     assert {name: found[name] for name in found if name.startswith(target)} == {
-        name.removeprefix("fresh/"): body for name, body in found.items() if name.startswith("fresh/")
+        name.removeprefix("fresh/"): body
+        for name, body in found.items()
+        if name.startswith("fresh/")
     }
 
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_of_two_runs_one_wins(home: Path, batches: rb.Batches, target: str, overwrite: bool) -> None:
+def test_one_of_two_concurrent_runs_wins(
+    home: Path, batches: rb.Batches, target: str, overwrite: bool
+) -> None:
     if overwrite:
         rb.write(batches, home / target)
     both = threading.Barrier(2)
 
     def run(count: int) -> int | None:
         try:
-            return rb.write(meanwhile(batches[:count], both.wait), home / target, overwrite=overwrite)
+            return rb.write(
+                meanwhile(batches[:count], both.wait), home / target, overwrite=overwrite
+            )
         except OutputError:
             return None
 
@@ -347,24 +396,26 @@ def test_of_two_runs_one_wins(home: Path, batches: rb.Batches, target: str, over
     assert None in counts
     [winner] = [count for count in counts if count is not None]
     written = [body for name, body in everything_below(home).items() if name.startswith(target)]
-    assert sum(body.count(b'{"regions"') for body in written) == winner  # what was there before may stay aside
+    assert (
+        sum(body.count(b'{"regions"') for body in written) == winner
+    )  # Earlier output may stay aside.
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_what_appears_between_the_two_steps_of_a_swap(
+def test_files_that_appear_between_the_two_steps_of_a_swap(
     home: Path, batches: rb.Batches, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
-    """The name is taken: what was there before stays aside, and the message says where."""
+    """The name is taken, so the earlier output stays aside, and the message says where."""
     rb.write(batches[:1], home / target)
     before = everything_below(home)
-    look_into = whole._look_into
+    checked_files = atomic_write._checked_files
 
-    def look_and_lose(*given: Any) -> Any:
-        found = look_into(*given)
+    def check_and_interfere(*given: Any) -> Any:
+        found = checked_files(*given)
         put(home / target / "notes.txt" if target == "out" else home / target)
         return found
 
-    monkeypatch.setattr(whole, "_look_into", look_and_lose)
+    monkeypatch.setattr(atomic_write, "_checked_files", check_and_interfere)
     with pytest.raises(OutputError) as caught:
         rb.write(batches, home / target, overwrite=True)
     [aside] = [path for path in home.iterdir() if path.suffix == ".old"]
@@ -374,57 +425,57 @@ def test_what_appears_between_the_two_steps_of_a_swap(
     assert everything_below(home) == {**moved, mine: b"mine"}
 
 
-def test_a_file_that_appears_in_what_is_deleted(
+def test_a_file_that_appears_in_deleted_output(
     home: Path, batches: rb.Batches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only the files that were looked at are deleted."""
+    """Only files that were checked are deleted."""
     rb.write(batches[:1], home / "out")
-    look_into = whole._look_into
+    checked_files = atomic_write._checked_files
 
-    def look_too_early(old: Path, *given: Any) -> Any:
-        found = look_into(old, *given)
+    def check_too_early(old: Path, *given: Any) -> Any:
+        found = checked_files(old, *given)
         put(old / "notes.txt")
         return found
 
-    monkeypatch.setattr(whole, "_look_into", look_too_early)
+    monkeypatch.setattr(atomic_write, "_checked_files", check_too_early)
     with pytest.raises(OutputError) as caught:
         rb.write(batches, home / "out", overwrite=True)
-    [gone] = [path for path in home.iterdir() if path.suffix == ".gone"]
-    assert mentions(caught.value, gone)
-    assert everything_below(gone) == {"notes.txt": b"mine"}
+    [deleted] = [path for path in home.iterdir() if path.suffix == ".gone"]
+    assert mentions(caught.value, deleted)
+    assert everything_below(deleted) == {"notes.txt": b"mine"}
     assert len(everything_below(home / "out")) == COUNT
 
 
 @pytest.mark.parametrize(("target", "overwrite", "name"), soak_output.INTERFERENCES)
-def test_what_appears_at_any_step_is_left_alone(target: str, overwrite: bool, name: str) -> None:
+def test_files_that_appear_at_any_step_are_kept(target: str, overwrite: bool, name: str) -> None:
     assert soak_output.at_each_step(target, overwrite, name) > 5
 
 
-KILLED_IN_A_SWAP = """
+KILLED_DURING_A_SWAP = """
 import os, sys
 import regionbatch as rb
 from regionbatch.batching import Batch
-from regionbatch.files import whole
+from regionbatch.files import atomic_write
 kill = lambda *given: os._exit(9)
-setattr(whole, sys.argv[2], kill)
+setattr(atomic_write, sys.argv[2], kill)
 rb.write([Batch(b"")], sys.argv[1], overwrite=True)
 """
 
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_run_that_is_killed_in_a_swap_is_undone_by_the_next(
+def test_the_next_run_undoes_a_swap_that_was_killed(
     home: Path, batches: rb.Batches, target: str, overwrite: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     rb.write(batches, home / target)
     before = everything_below(home)
-    assert process("-c", KILLED_IN_A_SWAP, home / target, "_look_into").returncode == 9
+    assert process("-c", KILLED_DURING_A_SWAP, home / target, "_checked_files").returncode == 9
     assert not (home / target).exists()
     if overwrite:
         rb.write(batches[:1], home / target, overwrite=True)
         assert len(caplog.records) == 1
     else:
-        with raises_mentioning(OutputError, home / target, "--overwrite"):
+        with raises_mentioning(OutputError, home / target):
             rb.write(batches[:1], home / target)
         after = everything_below(home)
         assert {name: after[name] for name in after if ".part" not in name} == before
@@ -432,10 +483,12 @@ def test_a_run_that_is_killed_in_a_swap_is_undone_by_the_next(
     assert not [path for path in home.iterdir() if path.suffix == ".old"]
 
 
-def test_a_run_that_is_killed_while_it_deletes_leaves_the_new_output(home: Path, batches: rb.Batches) -> None:
-    """What is half deleted is never given back."""
+def test_a_run_that_is_killed_while_deleting_leaves_the_new_output(
+    home: Path, batches: rb.Batches
+) -> None:
+    """Output that was partly deleted is never restored."""
     rb.write(batches, home / "out")
-    assert process("-c", KILLED_IN_A_SWAP, home / "out", "_delete").returncode == 9
+    assert process("-c", KILLED_DURING_A_SWAP, home / "out", "_delete").returncode == 9
     assert [path.name for path in (home / "out").iterdir()] == ["batch-00001.json"]
     (home / "out" / "batch-00001.json").unlink()
     (home / "out").rmdir()
@@ -446,7 +499,9 @@ def test_a_run_that_is_killed_while_it_deletes_leaves_the_new_output(home: Path,
 
 @posix
 @pytest.mark.parametrize("target", TARGETS)
-def test_permissions_of_what_is_replaced_are_kept(home: Path, batches: rb.Batches, target: str) -> None:
+def test_permissions_of_replaced_output_are_kept(
+    home: Path, batches: rb.Batches, target: str
+) -> None:
     rb.write(batches, home / target)
     (home / target).chmod(0o750)
     rb.write(batches[:1], home / target, overwrite=True)
@@ -460,43 +515,56 @@ def test_permissions_of_what_is_replaced_are_kept(home: Path, batches: rb.Batche
 @posix
 @pytest.mark.parametrize("name", ["fifo", "fifo.jsonl"])
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_pipe_is_refused_and_not_waited_for(home: Path, batches: rb.Batches, name: str, overwrite: bool) -> None:
+def test_a_pipe_is_an_error(home: Path, batches: rb.Batches, name: str, overwrite: bool) -> None:
     os.mkfifo(home / name)
-    with raises_mentioning(OutputError, home / name, "-o"):
+    with raises_mentioning(OutputError, home / name):
         rb.write(batches, home / name, overwrite=overwrite)
     assert (home / name).is_fifo()
     with raises_mentioning(OutputError, home / f"2{name}"):
-        rb.write(meanwhile(batches, lambda: os.mkfifo(home / f"2{name}")), home / f"2{name}", overwrite=overwrite)
+        rb.write(
+            meanwhile(batches, lambda: os.mkfifo(home / f"2{name}")),
+            home / f"2{name}",
+            overwrite=overwrite,
+        )
     assert (home / f"2{name}").is_fifo()
 
 
-@pytest.mark.parametrize("address", ["s3://bucket/out", "az://c/o.jsonl", "https://a/out", "file:///out", "gs:/b"])
+@pytest.mark.parametrize(
+    "url", ["s3://bucket/out", "az://c/o.jsonl", "https://a/out", "file:///out", "gs:/b"]
+)
 @pytest.mark.parametrize("kind", [str, Path])
-def test_an_address_is_refused(
-    home: Path, batches: rb.Batches, monkeypatch: pytest.MonkeyPatch, address: str, kind: type
+def test_a_url_is_an_error(
+    home: Path, batches: rb.Batches, monkeypatch: pytest.MonkeyPatch, url: str, kind: type
 ) -> None:
     monkeypatch.chdir(home)
-    with raises_mentioning(OutputError, kind(address), address.partition(":")[0]):
-        rb.write(batches, kind(address))
-    with raises_mentioning(OutputError, kind(address)):
-        rb.write_report(kind(address), rb.read(home.parent / "data", coco_boxes="pixels"))
-    with raises_mentioning(rb.DatasetNotFoundError, kind(address)):
-        rb.read(kind(address))
+    with raises_mentioning(OutputError, kind(url), url.partition(":")[0]):
+        rb.write(batches, kind(url))
+    with raises_mentioning(OutputError, kind(url)):
+        rb.write_report(kind(url), rb.read(home.parent / "data", coco_boxes="pixels"))
+    with raises_mentioning(rb.DatasetNotFoundError, kind(url)):
+        rb.read(kind(url))
     assert everything_below(home) == {}
 
 
-PATHS = [("C:\\a", ""), ("c:/a", ""), ("./s3:/a", ""), ("a/b:/c", ""), ("\\\\nas\\a", ""), ("az://c/a", "az")]
+PATHS = [
+    ("C:\\a", ""),
+    ("c:/a", ""),
+    ("./s3:/a", ""),
+    ("a/b:/c", ""),
+    ("\\\\nas\\a", ""),
+    ("az://c/a", "az"),
+]
 
 
 @pytest.mark.parametrize(("path", "scheme"), PATHS)
-def test_what_is_an_address(path: str, scheme: str) -> None:
+def test_the_scheme_of_a_url(path: str, scheme: str) -> None:
     assert scheme_of(path) == scheme
-    if not path.startswith("./"):  # which pathlib leaves out
+    if not path.startswith("./"):  # Removed by pathlib.
         assert scheme_of(PureWindowsPath(path)) == scheme
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_what_is_written_is_on_disk(
+def test_output_is_flushed_to_disk(
     home: Path, batches: rb.Batches, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
     flushed: set[int] = set()
@@ -506,11 +574,13 @@ def test_what_is_written_is_on_disk(
     assert {path.stat().st_ino for path in written} <= flushed
 
 
-def test_a_disk_without_hard_links(home: Path, batches: rb.Batches, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
+def test_a_disk_without_hard_links(
+    home: Path, batches: rb.Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(errno.EPERM, "no links")
 
-    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "link", fail)
     rb.write(batches, home / "out.jsonl")
     rb.write(batches[:1], home / "out.jsonl", overwrite=True)
     with raises_mentioning(OutputError, home / "b.jsonl"):
@@ -520,21 +590,21 @@ def test_a_disk_without_hard_links(home: Path, batches: rb.Batches, monkeypatch:
 
 
 @pytest.mark.parametrize("busy", [2, 100])
-def test_a_folder_that_somebody_has_open_for_a_moment(
+def test_a_folder_that_is_briefly_in_use(
     home: Path, batches: rb.Batches, monkeypatch: pytest.MonkeyPatch, busy: int
 ) -> None:
-    """As on Windows, where what is open cannot be renamed."""
+    """As on Windows, where open files cannot be renamed."""
     rb.write(batches[:1], home / "out")
     rename, left = Path.rename, [busy]
 
-    def refuse_for_a_moment(path: Path, target: Path) -> Path:
+    def fail_for_a_moment(path: Path, target: Path) -> Path:
         left[0] -= 1
         if left[0] >= 0:
             raise PermissionError(errno.EACCES, "in use")
         return rename(path, target)
 
-    monkeypatch.setattr(whole, "_DELAYS", (0, 0, 0))
-    monkeypatch.setattr(Path, "rename", refuse_for_a_moment)
+    monkeypatch.setattr(atomic_write, "_DELAYS", (0, 0, 0))
+    monkeypatch.setattr(Path, "rename", fail_for_a_moment)
     if busy == 2:
         assert rb.write(batches, home / "out", overwrite=True) == COUNT
     else:
@@ -560,14 +630,16 @@ rb.write(slowly(), sys.argv[1], overwrite=True)
 @posix
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_killed_run_leaves_nothing_that_looks_finished(
+def test_a_killed_run_leaves_no_output(
     home: Path, batches: rb.Batches, target: str, overwrite: bool
 ) -> None:
     if overwrite:
         rb.write(batches, home / target)
     before = everything_below(home)
     with subprocess.Popen(
-        [sys.executable, "-c", WRITE_AND_WAIT, str(home / target)], env=environment(), stdout=subprocess.PIPE
+        [sys.executable, "-c", WRITE_AND_WAIT, str(home / target)],
+        env=environment(),
+        stdout=subprocess.PIPE,
     ) as running:
         if running.stdout is None:
             pytest.fail("no pipe")
@@ -575,8 +647,10 @@ def test_a_killed_run_leaves_nothing_that_looks_finished(
         running.send_signal(signal.SIGKILL)
     after = everything_below(home)
     assert {name: after[name] for name in after if not name.startswith(".")} == before
-    rb.write(batches, home / target, overwrite=True)  # and the next run is not in its way
-    visible = {name: body for name, body in everything_below(home).items() if not name.startswith(".")}
+    rb.write(batches, home / target, overwrite=True)
+    visible = {
+        name: body for name, body in everything_below(home).items() if not name.startswith(".")
+    }
     rb.write(batches, home / "fresh" / target)
     assert visible == everything_below(home / "fresh")
 
@@ -597,10 +671,10 @@ except rb.OutputError as error:
 @posix
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_full_disk_is_told_and_leaves_everything_as_it_was(
+def test_a_full_disk_is_an_error_and_leaves_everything_as_it_was(
     home: Path, batches: rb.Batches, target: str, overwrite: bool
 ) -> None:
-    """A limit on the size of files stands for the disk: the system refuses the same way, in the middle of a write."""
+    """A limit on file sizes makes a write fail in the middle, as a full disk does."""
     if overwrite:
         rb.write(batches, home / target)
     before = everything_below(home)
@@ -611,39 +685,39 @@ def test_a_full_disk_is_told_and_leaves_everything_as_it_was(
     assert everything_below(home) == before
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the device that is always full is Linux's")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has this device")
 def test_a_file_object_on_a_full_disk(batches: rb.Batches) -> None:
     tokens = "/dev/full", os.strerror(errno.ENOSPC)
     with Path("/dev/full").open("wb", 0) as file, raises_mentioning(OutputError, *tokens):
         rb.write(batches, file)
 
 
-class Sip(io.RawIOBase):
-    """A file without buffer: it takes some bytes at a time, as a pipe does, and at some time no more."""
+class SmallFile(io.RawIOBase):
+    """An unbuffered file that accepts some bytes at a time, up to a maximum."""
 
     def __init__(self, most: int) -> None:
-        self.taken = bytearray()
+        self.accepted = bytearray()
         self._most = most
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any, /) -> Any:
-        room = min(self._most - len(self.taken), 100)
-        self.taken += bytes(data)[:room]
-        return min(room, len(data)) or None
+        count = min(self._most - len(self.accepted), 100)
+        self.accepted += bytes(data)[:count]
+        return min(count, len(data)) or None
 
 
-def test_a_file_without_buffer_gets_all(batches: rb.Batches) -> None:
+def test_an_unbuffered_file_gets_everything(batches: rb.Batches) -> None:
     whole = io.BytesIO()
     rb.write(batches, whole)
-    small = Sip(10**6)
+    small = SmallFile(10**6)
     assert rb.write(batches, small) == len(batches)
-    assert bytes(small.taken) == whole.getvalue()
+    assert bytes(small.accepted) == whole.getvalue()
 
 
-def test_an_object_around_a_file_without_buffer(home: Path, batches: rb.Batches) -> None:
-    """It says in its own way what it took, or nothing."""
+def test_a_wrapper_of_an_unbuffered_file(home: Path, batches: rb.Batches) -> None:
+    """It need not return the number of bytes."""
 
     class Counting:
         def __init__(self, file: io.RawIOBase) -> None:
@@ -665,22 +739,22 @@ def test_an_object_around_a_file_without_buffer(home: Path, batches: rb.Batches)
         assert named.read() == whole.getvalue()
 
 
-def test_a_file_without_buffer_that_takes_no_more(batches: rb.Batches) -> None:
+def test_an_unbuffered_file_that_is_full(batches: rb.Batches) -> None:
     with pytest.raises(rb.OutputError):
-        rb.write(batches, Sip(150))
+        rb.write(batches, SmallFile(150))
 
 
 @posix
-def test_a_folder_that_may_not_be_written_to(home: Path, batches: rb.Batches) -> None:
-    """A file stands where its parent folder should be, which refuses also those who may do anything."""
+def test_a_folder_that_is_not_writable(home: Path, batches: rb.Batches) -> None:
+    """A file has the name of the parent folder, which stops even an administrator."""
     (home / "file").write_text("mine", encoding="utf-8")
     for target in TARGETS:
         with raises_mentioning(OutputError, home / "file"):
             rb.write(batches, home / "file" / target)
 
 
-def test_a_write_takes_no_longer_than_it_should(home: Path, batches: rb.Batches) -> None:
-    """One flush to disk a run, not one a payload."""
+def test_a_write_flushes_to_disk_only_once(home: Path, batches: rb.Batches) -> None:
+    """One flush for each payload would take longer."""
     start = time.perf_counter()
     rb.write([batch for batch in batches for _ in range(300)], home / "out")
     assert time.perf_counter() - start < 10

@@ -30,7 +30,12 @@ def run(*words: str | Path, cwd: Path, **env: str) -> str:
     """The output of a command that must succeed, with nothing of this run's PYTHONPATH."""
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
-        list(map(str, words)), cwd=cwd, env={**clean, **env}, capture_output=True, encoding="utf-8", check=False
+        list(map(str, words)),
+        cwd=cwd,
+        env={**clean, **env},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
     if done.returncode:
         pytest.fail(f"{words}: {done.stdout}\n{done.stderr}")
@@ -41,16 +46,36 @@ def run(*words: str | Path, cwd: Path, **env: str) -> str:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel and the source distribution."""
     folder = tmp_path_factory.mktemp("built")
-    run(sys.executable, "-m", "build", "--no-isolation", "--sdist", "--wheel", "--outdir", folder, ROOT, cwd=folder)
+    run(
+        sys.executable,
+        "-m",
+        "build",
+        "--no-isolation",
+        "--sdist",
+        "--wheel",
+        "--outdir",
+        folder,
+        ROOT,
+        cwd=folder,
+    )
     return folder
 
 
 @pytest.fixture(scope="module")
 def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that the wheel alone is installed in; its dependencies are those of the running environment."""
+    """Install only the wheel into a folder; dependencies are those of the running environment."""
     folder = tmp_path_factory.mktemp("installed")
     [wheel] = built.glob("*.whl")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile"]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--no-compile",
+    ]
     run(*pip, "--disable-pip-version-check", "--target", folder, wheel, cwd=folder)
     return folder
 
@@ -68,7 +93,9 @@ def test_the_wheel_holds_the_two_packages_and_nothing_else(built: Path) -> None:
         path.relative_to(ROOT / home).as_posix()
         for home in ("converters", "cli")
         for path in (ROOT / home).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and path.relative_to(ROOT / home).parts[0] in PACKAGES
+        if path.is_file()
+        and "__pycache__" not in path.parts
+        and path.relative_to(ROOT / home).parts[0] in PACKAGES
     }
     assert {name for name in names if not name.startswith(info)} == sources
     assert {"regionbatch/py.typed", "regionbatch_cli/py.typed", f"{info}/licenses/LICENSE"} <= names
@@ -76,7 +103,12 @@ def test_the_wheel_holds_the_two_packages_and_nothing_else(built: Path) -> None:
 
 def test_installing_puts_only_these_there(installed: Path) -> None:
     there = {path.name for path in installed.iterdir()}
-    assert there == {"regionbatch", "regionbatch_cli", "bin", f"regionbatch-{regionbatch.__version__}.dist-info"}
+    assert there == {
+        "regionbatch",
+        "regionbatch_cli",
+        "bin",
+        f"regionbatch-{regionbatch.__version__}.dist-info",
+    }
     assert [path.stem for path in (installed / "bin").iterdir()] == ["regionbatch"]
 
 
@@ -95,17 +127,23 @@ def test_the_installed_command_works_from_any_folder(installed: Path, tmp_path: 
         "vott",
     ]
     where = run(
-        sys.executable, "-c", "import regionbatch as r; print(r.__file__, r.read.__module__)", cwd=tmp_path, **env
+        sys.executable,
+        "-c",
+        "import regionbatch as r; print(r.__file__, r.read.__module__)",
+        cwd=tmp_path,
+        **env,
     )
     assert where == f"{installed / 'regionbatch' / '__init__.py'} regionbatch.reading\n"
 
 
 def test_the_installed_command_converts(installed: Path, tmp_path: Path) -> None:
     scene = ROOT / "fixtures" / "scene"
-    ids: list[str | Path] = ["--tags", scene / "tags.json", "--images", scene / "images.json"]
+    ids: list[str | Path] = ["--tag-ids", scene / "tags.json", "--image-ids", scene / "images.json"]
     script = installed / "bin" / "regionbatch"
-    told = run(script, "convert", scene / "voc", "-o", "out", *ids, cwd=tmp_path, PYTHONPATH=str(installed))
-    assert mentions(told, 12)
+    output = run(
+        script, "convert", scene / "voc", "-o", "out", *ids, cwd=tmp_path, PYTHONPATH=str(installed)
+    )
+    assert mentions(output, 12)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["batch-00001.json"]
 
 
@@ -113,20 +151,30 @@ def test_the_source_distribution_can_test_itself(built: Path) -> None:
     [sdist] = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    wanted = {"README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml", "tests/helpers.py", "fixtures/scene/tags.json"}
+    wanted = {
+        "README.md",
+        "LICENSE",
+        "CHANGELOG.md",
+        "pyproject.toml",
+        "tests/helpers.py",
+        "fixtures/scene/tags.json",
+    }
     assert wanted <= names
     top = {name.partition("/")[0] for name in names} - {".gitignore", "PKG-INFO"}
     assert top <= {*(name.partition("/")[0] for name in wanted), "converters", "cli"}
 
 
-def test_the_version_stands_once_and_for_all() -> None:
-    assert PROJECT["version"] == regionbatch.__version__
+def test_the_installed_version_is_that_of_the_package() -> None:
+    assert PROJECT["dynamic"] == ["version"]
+    assert metadata.version("regionbatch") == regionbatch.__version__
 
 
 def test_what_is_imported_is_required() -> None:
     """Each distribution that the sources import is among the dependencies or in an extra."""
     extras = PROJECT["optional-dependencies"].values()
-    required = {re.split(r"[\[<>=!~; ]", one)[0].lower() for one in chain(PROJECT["dependencies"], *extras)}
+    required = {
+        re.split(r"[\[<>=!~; ]", one)[0].lower() for one in chain(PROJECT["dependencies"], *extras)
+    }
     distributions = metadata.packages_distributions()
     sources = [*(ROOT / "converters").rglob("*.py"), *(ROOT / "cli").rglob("*.py")]
     trees = (ast.parse(path.read_text(encoding="utf-8")) for path in sources)

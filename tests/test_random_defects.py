@@ -1,7 +1,7 @@
-"""Random datasets with a defect each, written by `defects.py`: none is read wrong with status 0.
+"""Random datasets with one defect each (`defects.py`): no wrong result has status 0.
 
-A run is wrong if it sends a region that is not true, or leaves one out without saying so, unless it said that something
-is doubtful, which --strict fails on. With --strict, there is no excuse.
+A result is wrong if it contains a region that is not true, or lacks one without reporting it,
+unless a doubt was reported, which --strict fails on. With --strict a result must not be wrong.
 """
 
 from __future__ import annotations
@@ -23,130 +23,149 @@ if TYPE_CHECKING:
 
     from defective.writers import Draft
 
-SEEDS, BLOCK = 200, 10
+SEEDS = 200
+BLOCK = 10
+"""Seeds per test."""
 SIDES = ("left", "top", "width", "height")
 
 
 @pytest.mark.parametrize("format", DEFECTS)
 @pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
-def test_no_run_is_wrong_and_has_status_0(tmp_path: Path, format: str, first: int) -> None:  # noqa: A002
-    bad = [told for seed in range(first, first + BLOCK) if (told := judged(tmp_path / str(seed), seed, format))]
-    assert not bad, "\n".join(bad)
+def test_no_wrong_result_has_status_0(tmp_path: Path, format: str, first: int) -> None:  # noqa: A002
+    seeds = range(first, first + BLOCK)
+    failures = [failure_of(tmp_path / str(seed), seed, format) for seed in seeds]
+    assert not any(failures), "\n".join(filter(None, failures))
 
 
 @pytest.mark.parametrize("format", DEFECTS)
-def test_every_defect_has_a_dataset(format: str) -> None:  # noqa: A002
-    chosen = {make(seed, format)[1].name for seed in range(SEEDS)}
-    assert chosen == {one.name for one in DEFECTS[format]}
+def test_the_seeds_cover_every_defect(format: str) -> None:  # noqa: A002
+    covered = {make(seed, format)[1].name for seed in range(SEEDS)}
+    assert covered == {defect.name for defect in DEFECTS[format]}
 
 
 @pytest.mark.parametrize("format", DEFECTS)
-def test_what_has_no_defect_is_certain(tmp_path: Path, format: str) -> None:  # noqa: A002
-    bad = [told for seed in range(30) if (told := judged(tmp_path / str(seed), seed, format, "no defect"))]
-    assert not bad, "\n".join(bad)
+def test_a_dataset_without_a_defect_passes_strict_mode(tmp_path: Path, format: str) -> None:  # noqa: A002
+    failures = [failure_of(tmp_path / str(seed), seed, format, "no defect") for seed in range(30)]
+    assert not any(failures), "\n".join(filter(None, failures))
 
 
-def judged(folder: Path, seed: int, format: str, name: str = "") -> str:  # noqa: A002
-    """Read a random dataset, and say what is not as it should be; empty: nothing."""
+def failure_of(folder: Path, seed: int, format: str, name: str = "") -> str:  # noqa: A002
+    """Read a random dataset, and return what is wrong with the result; empty if nothing is."""
     draft, defect = make(seed, format, name)
     for path, content in draft.files().items():
         (folder / "data" / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / "data" / path).write_bytes(content)
-    room = Room(folder, draft)
-    outcome, why = room.outcome()
+    trial = Trial(folder, draft)
+    outcome, output = trial.outcome()
     place = f"seed {seed}, {format}, {defect.name}"
     if outcome not in defect.right:
-        return f"{place}: {outcome}, not {' or '.join(sorted(defect.right))}: {why}"
-    if outcome in {"error", "doubt"} and draft.remedy and not room.remedied():
-        return f"{place}: {' '.join(draft.remedy)} does not read it: {why}"
+        return f"{place}: {outcome}, not {' or '.join(sorted(defect.right))}: {output}"
+    if outcome in {"error", "doubt"} and draft.remedy and not trial.is_right_with_remedy():
+        return f"{place}: {' '.join(draft.remedy)} does not read it: {output}"
     return ""
 
 
-class Run(NamedTuple):
-    """What a conversion sent, and said."""
+class Conversion(NamedTuple):
+    """The result of `convert`."""
 
     result: Result
     regions: list[Region]
     dropped: int
 
 
-class Room:
-    """A dataset in a folder, and its tables of IDs."""
+class Trial:
+    """A dataset in a folder, its ID files, and the results of reading it."""
 
     def __init__(self, folder: Path, draft: Draft) -> None:
-        self.folder, self.draft = folder, draft
+        self.folder = folder
+        self.draft = draft
         self.data = folder / "data"
         self.truth = draft.scene.truth()
-        self.images = {id_of(picture.path): picture.path for picture in draft.scene.pictures}
-        write_json(folder / "images.json", {path: draft.image_id(path) for path in self.images.values()})
+        self.images = {id_of(image.path): image.path for image in draft.scene.images}
+        write_json(
+            folder / "images.json", {path: draft.image_id(path) for path in self.images.values()}
+        )
         self.tags: list[str] = []
-        self.doubtful = False
+        self.is_doubtful = False
         with suppress(regionbatch.RegionBatchError):  # the command will have it too
             dataset = regionbatch.read(self.data)
             self.tags = [*dataset.tags]
-            self.doubtful = bool(dataset.findings.doubtful())
+            self.is_doubtful = bool(dataset.findings.doubtful())
 
     def outcome(self) -> tuple[str, str]:
-        """What comes of the dataset, as `defects.py` names it, and why."""
-        run, strict = self.convert(), self.convert("--strict")
-        status = run.result.status
+        """Return the outcome, in the words of `defective/table.py`, and what was printed."""
+        run = self.convert()
+        strict = self.convert("--strict").result
         extra, missing = unmatched(run.regions, self.truth)
-        why = f"{run.result.stderr.strip()} {strict.result.stderr.strip()} sent: {extra[:3]} missing: {missing[:3]}"
-        if strict.result.status == 0 and (status or extra or missing):
-            return "wrong with --strict", why
-        if status not in {0, 3}:
-            return "error" if status == 1 and run.result.stderr.startswith("Error: ") else "crash", why
-        if self.doubtful:
-            return "doubt", why
-        if extra or (missing and (status == 0 or len(missing) > run.dropped)):
-            return f"wrong with status {status}", why
-        if status == 3:
-            return "fewer" if missing else "dropped", why
-        return "noted" if strict.result.status else "certain", why
+        output = (
+            f"{run.result.stderr.strip()} {strict.stderr.strip()} "
+            f"sent: {extra[:3]} missing: {missing[:3]}"
+        )
+        return self.classify(run, strict, extra, missing), output
 
-    def remedied(self) -> bool:
-        """Whether the options that the draft names make it right."""
+    def classify(
+        self, run: Conversion, strict: Result, extra: list[Region], missing: list[Region]
+    ) -> str:
+        """Return the outcome of a conversion with and without --strict."""
+        status = run.result.status
+        is_clean = not (status or extra or missing)
+        if strict.status == 0 and not is_clean:
+            return "wrong with --strict"
+        if status not in {0, 3}:
+            is_error = status == 1 and run.result.stderr.startswith("Error: ")
+            return "error" if is_error else "crash"
+        if self.is_doubtful:
+            return "doubt"
+        if extra or len(missing) > run.dropped or (missing and status == 0):
+            return f"wrong with status {status}"
+        if status == 3:
+            return "fewer" if missing else "dropped"
+        return "noted" if strict.status else "certain"
+
+    def is_right_with_remedy(self) -> bool:
+        """Return whether the result is right with the options that the draft names."""
         options = [word.format(folder=self.data) for word in self.draft.remedy]
-        seen = command("inspect", self.data, "--json", *options)
-        if seen.status not in {0, 3}:
+        inspected = command("inspect", self.data, "--json", *options)
+        if inspected.status not in {0, 3}:
             return False
-        self.tags = [*seen.json["classes"]]
+        self.tags = [*inspected.json["classes"]]
         return unmatched(self.convert(*options).regions, self.truth) == ([], [])
 
-    def convert(self, *options: str) -> Run:
+    def convert(self, *options: str) -> Conversion:
         """Convert the dataset, with an ID for every tag that is read."""
-        tags = write_json(self.folder / "tags.json", {name: self.draft.tag_id(name) for name in self.tags})
+        tags = write_json(
+            self.folder / "tags.json", {name: self.draft.tag_id(name) for name in self.tags}
+        )
         out = self.folder / "out.jsonl"
-        tables: list[str | Path] = ["--tags", tags, "--images", self.folder / "images.json"]
-        result = command("convert", self.data, "-o", out, *tables, "--json", "--overwrite", *options)
+        tables: list[str | Path] = ["--tag-ids", tags, "--image-ids", self.folder / "images.json"]
+        result = command(
+            "convert", self.data, "-o", out, *tables, "--json", "--overwrite", *options
+        )
         if result.status not in {0, 3}:
-            return Run(result, [], 0)
+            return Conversion(result, [], 0)
         names = {id_of(name): name for name in self.tags}
-        regions = [
-            Region(
-                self.images.get(one["imageId"], one["imageId"]),
-                names.get(one["tagId"], one["tagId"]),
-                *(one[side] for side in SIDES),
-            )
-            for line in out.read_text(encoding="utf-8").splitlines()
-            for one in json.loads(line)["regions"]
-        ]
-        return Run(result, regions, sum(result.json["boxes"]["dropped"].values()))
+        regions = []
+        for line in out.read_text(encoding="utf-8").splitlines():
+            for sent in json.loads(line)["regions"]:
+                image = self.images.get(sent["imageId"], sent["imageId"])
+                tag = names.get(sent["tagId"], sent["tagId"])
+                regions.append(Region(image, tag, *(sent[side] for side in SIDES)))
+        return Conversion(result, regions, sum(result.json["boxes"]["dropped"].values()))
 
 
 def unmatched(regions: list[Region], truth: list[Region]) -> tuple[list[Region], list[Region]]:
-    """What was sent and is not true, and what is true and was not sent."""
+    """Return the regions that were sent and are not true, and those that are true and missing."""
     missing = [*truth]
     extra = []
     for region in regions:
-        alike = next((one for one in missing if one[:2] == region[:2] and near(one, region)), None)
-        if alike is None:
-            extra.append(region)
+        for other in missing:
+            if other[:2] == region[:2] and have_equal_boxes(other, region):
+                missing.remove(other)
+                break
         else:
-            missing.remove(alike)
+            extra.append(region)
     return extra, missing
 
 
-def near(one: Region, other: Region) -> bool:
-    """Whether two regions are the same box."""
+def have_equal_boxes(one: Region, other: Region) -> bool:
     return all(abs(a - b) <= 1e-6 for a, b in zip(one.box, other.box, strict=True))

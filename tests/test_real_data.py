@@ -1,4 +1,7 @@
-"""Five public datasets against counts and sums that were computed independently. Skipped where they are not."""
+"""Five public datasets have the counts and sums that were computed independently.
+
+The tests are skipped without the datasets.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ SETS = ["coco-rbc", "voc-bccd", "yolo-webpage", "yolo-crop-seg", "yolo-darknet-a
 SIDES = ("left", "top", "width", "height")
 
 pytestmark = pytest.mark.skipif(
-    not DATA.is_dir(), reason="the real datasets are not part of the project; they lie beside it in shared/data"
+    not DATA.is_dir(),
+    reason="the real datasets are not part of the project; they are in shared/data next to it",
 )
 
 
@@ -38,10 +42,14 @@ def test_counts_and_sums_equal_the_reference(name: str) -> None:
 @pytest.mark.parametrize("name", SETS)
 def test_every_box_is_sent(name: str) -> None:
     dataset = rb.read(DATA / name)
-    sent = [entry for batch in batches_of(dataset) for entry in json.loads(batch.to_json())["regions"]]
+    sent = [
+        entry for batch in batches_of(dataset) for entry in json.loads(batch.to_json())["regions"]
+    ]
     assert len(sent) == len(dataset)
     wanted = json.loads((DATA / f"{name}.reference.json").read_text(encoding="utf-8"))["sum"]
-    assert {side: sum(entry[side] for entry in sent) for side in SIDES} == pytest.approx(wanted, rel=1e-6)
+    assert {side: sum(entry[side] for entry in sent) for side in SIDES} == pytest.approx(
+        wanted, rel=1e-6
+    )
 
 
 def test_each_split_equals_its_reference() -> None:
@@ -53,10 +61,14 @@ def test_each_split_equals_its_reference() -> None:
         assert sums == pytest.approx(figures["sum"], rel=1e-6)
 
 
-def test_what_has_no_size_is_told() -> None:
+def test_what_has_no_size_is_findings() -> None:
     """Two boxes of BCCD have none; their places can be looked up."""
-    told = rb.read(DATA / "voc-bccd").findings.first("empty_box", 9)
-    assert len(told) == 2
-    for finding in told:
-        line = (DATA / "voc-bccd" / finding.file).read_text(encoding="utf-8").splitlines()[finding.where - 1]
+    findings = rb.read(DATA / "voc-bccd").findings.first("empty_box", 9)
+    assert len(findings) == 2
+    for finding in findings:
+        line = (
+            (DATA / "voc-bccd" / finding.file)
+            .read_text(encoding="utf-8")
+            .splitlines()[finding.where - 1]
+        )
         assert "<object>" in line

@@ -1,4 +1,4 @@
-"""The account of a run for programs."""
+"""Summaries and reports: the result of a run for programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> rb.Dataset:
-    """200 boxes of which most have something to tell, with quotes and line ends in what stands there."""
+    """200 boxes, most with a finding, and with quotes and newlines in their values."""
     rows: list[Box] = [("a.jpg", "cat", (number / 10, 5, 300, 5)) for number in range(100)]
     rows += [("b.jpg", "dog", (1, 1, 0, number)) for number in range(90)]
     rows += [("b.jpg", "dog", ('"\n\u2028\\', 5, "</script>", number)) for number in range(9)]
@@ -36,7 +36,7 @@ def test_every_finding_is_in_the_file(tmp_path: Path, dataset: rb.Dataset) -> No
     assert content["counts"]["empty_box"] == 90
 
 
-def test_a_report_says_what_the_summary_says(tmp_path: Path, dataset: rb.Dataset) -> None:
+def test_a_report_has_the_keys_of_the_summary(tmp_path: Path, dataset: rb.Dataset) -> None:
     rb.write_report(tmp_path / "report.json", dataset)
     content = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     wanted = rb.summary(dataset)
@@ -45,7 +45,7 @@ def test_a_report_says_what_the_summary_says(tmp_path: Path, dataset: rb.Dataset
     assert content == wanted
 
 
-def test_one_finding_a_line(tmp_path: Path, dataset: rb.Dataset) -> None:
+def test_each_finding_has_its_line(tmp_path: Path, dataset: rb.Dataset) -> None:
     rb.write_report(tmp_path / "report.json", dataset)
     lines = (tmp_path / "report.json").read_text(encoding="utf-8").split("\n")
     found = [json.loads(line.rstrip(",")) for line in lines if line.startswith('  {"code"')]
@@ -55,10 +55,12 @@ def test_one_finding_a_line(tmp_path: Path, dataset: rb.Dataset) -> None:
 def test_a_report_without_findings(tmp_path: Path, dataset: rb.Dataset) -> None:
     clean = rb.read(dataset.root, coco_boxes="pixels", image_dir=None)
     rb.write_report(tmp_path / "report.json", clean)
-    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["boxes"]["read"] == 200
+    assert (
+        json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["boxes"]["read"] == 200
+    )
 
 
-def test_the_summary_has_the_figures(dataset: rb.Dataset) -> None:
+def test_the_summary_has_all_numbers(dataset: rb.Dataset) -> None:
     figures = rb.summary(dataset)
     assert json.loads(json.dumps(figures)) == figures, "plain values only"
     assert figures["format"] == "coco"
@@ -71,12 +73,22 @@ def test_the_summary_has_the_figures(dataset: rb.Dataset) -> None:
     }
     assert figures["images"] == {"read": 2, "kept": 2, "adjusted": {}, "dropped": {}}
     assert figures["classes"] == {"cat": 100, "dog": 1}
-    assert figures["decisions"] == dict(dataset.decisions)
+    assert figures["schema_version"] == 1
+    assert figures["decisions"]["coco_boxes"] == {
+        "value": "pixels",
+        "evidence": dataset.decisions["coco_boxes"].evidence,
+        "doubtful": False,
+    }
     assert "batches" not in figures
 
 
-def test_the_summary_of_what_is_sent(dataset: rb.Dataset) -> None:
-    batches = rb.batches(dataset, tag_ids=ids_of(["dog"]), image_ids=ids_of(dataset.images.names), skip_unresolved=True)
+def test_the_summary_of_payloads(dataset: rb.Dataset) -> None:
+    batches = rb.batches(
+        dataset,
+        tag_ids=ids_of(["dog"]),
+        image_ids=ids_of(dataset.images.names),
+        skip_unresolved=True,
+    )
     figures = rb.summary(dataset, batches)
     assert figures["boxes"]["dropped"]["unresolved"] == 100
     assert figures["boxes"]["adjusted"] == {}
@@ -93,7 +105,7 @@ def test_splits_are_counted(tmp_path: Path) -> None:
     assert figures["classes"] == {"cat": 5}
 
 
-def test_a_report_replaces_nothing_but_a_report(tmp_path: Path, dataset: rb.Dataset) -> None:
+def test_a_report_replaces_only_a_report(tmp_path: Path, dataset: rb.Dataset) -> None:
     labels = next(path for path in dataset.root.iterdir() if path.suffix == ".json")
     content = labels.read_bytes()
     with raises_mentioning(OutputError, labels):
@@ -105,13 +117,20 @@ def test_a_report_replaces_nothing_but_a_report(tmp_path: Path, dataset: rb.Data
     assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["format"] == "coco"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="a pipe with a name")
-def test_a_report_to_a_pipe_is_written_there(tmp_path: Path, dataset: rb.Dataset) -> None:
+def test_a_report_without_a_schema_version_is_replaced(tmp_path: Path, dataset: rb.Dataset) -> None:
+    path = tmp_path / "r.json"
+    path.write_text('{\n "format": "coco",\n "dataset": "data"\n}\n', encoding="utf-8")
+    rb.write_report(path, dataset)
+    assert json.loads(path.read_text(encoding="utf-8"))["schema_version"] == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a named pipe")
+def test_a_report_is_written_to_a_pipe(tmp_path: Path, dataset: rb.Dataset) -> None:
     os.mkfifo(tmp_path / "pipe")
     with ThreadPoolExecutor() as pool:
-        told = pool.submit((tmp_path / "pipe").read_bytes)
+        report = pool.submit((tmp_path / "pipe").read_bytes)
         rb.write_report(tmp_path / "pipe", dataset)
-    assert json.loads(told.result())["format"] == "coco"
+    assert json.loads(report.result())["format"] == "coco"
     assert (tmp_path / "pipe").is_fifo()
 
 
@@ -124,4 +143,6 @@ def test_a_report_that_cannot_be_written(tmp_path: Path, dataset: rb.Dataset) ->
         with raises_mentioning(OutputError, tmp_path / mine):
             rb.write_report(tmp_path / mine, dataset)
     assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "file", "folder"], "no temporary file is left"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "file", "folder"], (
+        "no temporary file is left"
+    )

@@ -1,4 +1,4 @@
-"""The same scene in every format and variant gives the same regions, and with ids the same payloads."""
+"""The same scene in every format and variant gives the same regions and the same payloads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,16 @@ Row = tuple[Any, ...]
 SCENE = Path(__file__).parent.parent / "fixtures" / "scene"
 TAGS, IMAGES = SCENE / "tags.json", SCENE / "images.json"
 VARIANTS = sorted(path.name for path in SCENE.iterdir() if path.is_dir())
-WITH_SPLITS = ["coco", "coco-roboflow", "voc", "voc-devkit", "voc-roboflow", "yolo", "yolo-darknet", "yolo-roboflow"]
+WITH_SPLITS = [
+    "coco",
+    "coco-roboflow",
+    "voc",
+    "voc-devkit",
+    "voc-roboflow",
+    "yolo",
+    "yolo-darknet",
+    "yolo-roboflow",
+]
 
 SIZES = {
     "market.jpg": (640, 480),
@@ -50,11 +59,22 @@ PIXELS = [
 
 
 def expected(*splits: str) -> list[Row]:
-    """The regions of the scene, from 0 to 1."""
+    """Return the regions of the scene in normalised coordinates."""
     val = {"stairs.jpg", "yard.png"}
-    wanted = {name for name in SIZES if ("val" if name in val else "train") in (splits or ("train", "val"))}
+    wanted = {
+        name
+        for name in SIZES
+        if ("val" if name in val else "train") in (splits or ("train", "val"))
+    }
     return [
-        (name, tag, left / SIZES[name][0], top / SIZES[name][1], width / SIZES[name][0], height / SIZES[name][1])
+        (
+            name,
+            tag,
+            left / SIZES[name][0],
+            top / SIZES[name][1],
+            width / SIZES[name][0],
+            height / SIZES[name][1],
+        )
         for name, tag, left, top, width, height in PIXELS
         if name in wanted
     ]
@@ -72,13 +92,13 @@ def rows_of(dataset: regionbatch.Dataset) -> list[Row]:
     return [(region.image.rpartition("/")[2], *region[1:]) for region in dataset]
 
 
-def test_variants_are_many() -> None:
+def test_every_format_has_variants() -> None:
     assert {name.partition("-")[0] for name in VARIANTS} == {"coco", "voc", "yolo"}
     assert len(VARIANTS) >= 15
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_same_rows(variant: str) -> None:
+def test_every_variant_has_the_same_regions(variant: str) -> None:
     dataset = regionbatch.read(SCENE / variant)
     assert dataset.format == variant.partition("-")[0]
     assert_same(rows_of(dataset), expected())
@@ -89,7 +109,7 @@ def test_same_rows(variant: str) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_same_payload(variant: str) -> None:
+def test_every_variant_has_the_same_payload(variant: str) -> None:
     batches = regionbatch.batches(regionbatch.read(SCENE / variant), tag_ids=TAGS, image_ids=IMAGES)
     payload = json.loads(batches[0].to_json())
     keys = ["imageId", "tagId", "left", "top", "width", "height"]
@@ -103,31 +123,41 @@ def test_same_payload(variant: str) -> None:
 
 @pytest.mark.parametrize("split", ["train", "val"])
 @pytest.mark.parametrize("variant", WITH_SPLITS)
-def test_same_splits(variant: str, split: str) -> None:
+def test_every_variant_has_the_same_splits(variant: str, split: str) -> None:
     dataset = regionbatch.read(SCENE / variant, split=split)
     assert_same(rows_of(dataset), expected(split))
     assert len(dataset.images) == (4 if split == "train" else 2)
 
 
-def test_an_image_of_the_scene_has_no_box() -> None:
+def test_one_image_of_the_scene_has_no_box() -> None:
     dataset = regionbatch.read(SCENE / "yolo")
     codes = {name.rpartition("/")[2]: code for code, name in enumerate(dataset.images.names)}
     assert codes["fog.png"] not in dataset.regions.image
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_command_converts_it(variant: str, tmp_path: Path) -> None:
+def test_the_command_converts_every_variant(variant: str, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
-    arguments = ["convert", SCENE / variant, "-o", out, "--tags", TAGS, "--images", IMAGES, "-q"]
+    arguments = [
+        "convert",
+        SCENE / variant,
+        "-o",
+        out,
+        "--tags",
+        TAGS,
+        "--images",
+        IMAGES,
+        "-q",
+    ]
     assert commands.main([str(argument) for argument in arguments], standalone_mode=False) == 0
     assert len(json.loads(out.read_text(encoding="utf-8"))["regions"]) == len(PIXELS)
 
 
-# Changes to the files that change nothing about the scene.
+# Changes to the files that do not change the scene.
 
 
 def reversed_records(path: Path) -> None:
-    """All records of a label file the other way round."""
+    """Reverse the order of the records in a label file."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".json":
         content = json.loads(text)
@@ -142,8 +172,8 @@ def reversed_records(path: Path) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def spelt_otherwise(path: Path) -> None:
-    """All numbers of boxes in another spelling."""
+def written_differently(path: Path) -> None:
+    """Write all numbers of boxes in another notation."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".json":
         content = json.loads(text)
@@ -152,32 +182,42 @@ def spelt_otherwise(path: Path) -> None:
                 annotation["bbox"] = [f" {number:.10e} " for number in annotation["bbox"]]
         text = json.dumps(content, indent=3)
     elif path.suffix == ".xml":
-        text = re.sub(r"<([xy]m..)>(\d+)</", lambda found: f"<{found[1]}>\n {int(found[2]):.3e}\n</", text)
+        text = re.sub(
+            r"<([xy]m..)>(\d+)</", lambda found: f"<{found[1]}>\n {int(found[2]):.3e}\n</", text
+        )
     else:
         text = re.sub(r"\d+\.\d+", lambda found: f"+{float(found[0]):.9E} ", text)
     path.write_text(text, encoding="utf-8")
 
 
 def with_another_image(path: Path) -> None:
-    """A picture of no concern beside the others; its label is empty."""
+    """Add an image without boxes."""
     if path.suffix == ".json":
         content = json.loads(path.read_text(encoding="utf-8"))
-        content["images"].insert(0, {"id": 99, "file_name": f"new {path.stem}.jpg", "width": 10, "height": 10})
+        content["images"].insert(
+            0, {"id": 99, "file_name": f"new {path.stem}.jpg", "width": 10, "height": 10}
+        )
         path.write_text(json.dumps(content), encoding="utf-8")
     else:
-        text = "<annotation><filename>new.jpg</filename></annotation>" if path.suffix == ".xml" else ""
+        text = (
+            "<annotation><filename>new.jpg</filename></annotation>" if path.suffix == ".xml" else ""
+        )
         path.with_name(f"new{path.suffix}").write_text(text, encoding="utf-8")
 
 
 def label_files(folder: Path) -> list[Path]:
     stems = {name.rpartition(".")[0] for name in SIZES}
     files = [path for path in folder.rglob("*.json") if path.name != "notes.json"]
-    return files + [path for kind in ("*.xml", "*.txt") for path in folder.rglob(kind) if path.stem in stems]
+    return files + [
+        path for kind in ("*.xml", "*.txt") for path in folder.rglob(kind) if path.stem in stems
+    ]
 
 
-@pytest.mark.parametrize("change", [reversed_records, spelt_otherwise, with_another_image])
+@pytest.mark.parametrize("change", [reversed_records, written_differently, with_another_image])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_same_rows_after(variant: str, change: Callable[[Path], None], tmp_path: Path) -> None:
+def test_the_regions_are_the_same_after_a_change(
+    variant: str, change: Callable[[Path], None], tmp_path: Path
+) -> None:
     shutil.copytree(SCENE / variant, tmp_path / "scene")
     files = label_files(tmp_path / "scene")
     before = {path: path.read_bytes() for path in (tmp_path / "scene").rglob("*") if path.is_file()}
@@ -188,6 +228,6 @@ def test_same_rows_after(variant: str, change: Callable[[Path], None], tmp_path:
     dataset = regionbatch.read(tmp_path / "scene")
     assert_same(rows_of(dataset), expected())
     assert not dataset.ledger.dropped
-    # Darknet's lists do not name the new one, which is reported.
-    met = len(dataset.images) + dataset.findings.counts().get("ignored_file", 0)
-    assert (met > len(SIZES)) == (change is with_another_image)
+    # Darknet's lists do not contain the new image, which is reported.
+    counted = len(dataset.images) + dataset.findings.counts().get("ignored_file", 0)
+    assert (counted > len(SIZES)) == (change is with_another_image)

@@ -1,4 +1,4 @@
-"""One broken file, or record, among 10,000: the other 9,999 are converted, and the finding names file and line."""
+"""One broken file or record among 10,000: the others are converted, the finding names its line."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 COUNT = 10_000
 BROKEN = 6_789
-"""The number of the broken one; its neighbours must be as if it had never been there."""
+"""Number of the broken file or record; its neighbours must not be affected."""
 
 WIDTH, HEIGHT = SIZE
 NAMES = [f"{number:05}.jpg" for number in range(COUNT)]
 LEFT = [1 + number % 97 for number in range(COUNT)]
-"""Left edges, in pixels: no two neighbours are alike."""
+"""Left edges in pixels; neighbours always differ."""
 
 
 def check(dataset: regionbatch.Dataset, code: str, place: str, value: str) -> None:
-    """All rows but the broken one are here, in their order, and in the payloads; one finding names the place."""
+    """Check that all other boxes are read in order and sent, and that a finding has the place."""
     images = [region.image.rpartition("/")[2] for region in dataset]
     assert [name.partition(".")[0] for name in images] == [
         f"{number:05}" for number in range(COUNT) if number != BROKEN
@@ -34,14 +34,16 @@ def check(dataset: regionbatch.Dataset, code: str, place: str, value: str) -> No
     [finding] = [finding for finding in dataset.findings if finding.severity == "error"]
     assert (finding.code, finding.place) == (code, place)
     assert value in finding.value
-    assert (dataset.ledger.lost, dataset.ledger.images.lost) == ((1, 0) if code != "unreadable_file" else (0, 1))
+    assert (dataset.ledger.lost, dataset.ledger.images.lost) == (
+        (1, 0) if code != "unreadable_file" else (0, 1)
+    )
 
 
-def write_many(folder: Path, ending: str, texts: list[str]) -> Path:
-    """A label file for each picture."""
+def write_many(folder: Path, extension: str, texts: list[str]) -> Path:
+    """Write a label file for each image."""
     folder.mkdir(parents=True)
     for name, text in zip(NAMES, texts, strict=True):
-        (folder / name).with_suffix(ending).write_text(text, encoding="utf-8")
+        (folder / name).with_suffix(extension).write_text(text, encoding="utf-8")
     return folder.parent
 
 
@@ -54,7 +56,9 @@ def test_one_broken_yolo_file(tmp_path: Path) -> None:
 
 
 def test_one_broken_voc_file(tmp_path: Path) -> None:
-    [template] = write_voc(tmp_path / "one", [("00000.jpg", "cat", ("XMIN", 10, "XMAX", 35))]).iterdir()
+    [template] = write_voc(
+        tmp_path / "one", [("00000.jpg", "cat", ("XMIN", 10, "XMAX", 35))]
+    ).iterdir()
     text = template.read_text(encoding="utf-8")
     texts = [
         text.replace("00000.jpg", name).replace("XMIN", str(left)).replace("XMAX", str(left + 10))
@@ -71,7 +75,15 @@ def test_one_broken_coco_record(tmp_path: Path) -> None:
         for number, left in enumerate(LEFT)
     ]
     records[BROKEN]["bbox"] = [1, 2, "three", 4]
-    images = [{"id": n, "file_name": name, "width": WIDTH, "height": HEIGHT} for n, name in enumerate(NAMES)]
+    images = [
+        {"id": n, "file_name": name, "width": WIDTH, "height": HEIGHT}
+        for n, name in enumerate(NAMES)
+    ]
     content = {"images": images, "annotations": records, "categories": [{"id": 1, "name": "cat"}]}
     write_json(tmp_path / "annotations.json", content)
-    check(regionbatch.read(tmp_path), "not_a_box", "annotations.json: annotation 6789", "[1, 2, 'three', 4]")
+    check(
+        regionbatch.read(tmp_path),
+        "not_a_box",
+        "annotations.json: annotation 6789",
+        "[1, 2, 'three', 4]",
+    )

@@ -1,4 +1,4 @@
-"""Which encoding a text is read in: different bytes are never one name, and nothing is replaced."""
+"""The encoding of a text: different bytes are never one name, and nothing is replaced."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ def read(data: bytes, asked: str | None = None, declared: str | None = None) -> 
 
 
 def test_different_bytes_are_different_text() -> None:
-    """Also those that cp1252 does not define, and in whatever company."""
+    """Even bytes that cp1252 does not define."""
     singles = [bytes([number]) for number in range(128, 256)]
-    texts = [read(b"\xa0" + one)[0] for one in (*singles, *(a + b for a, b in combinations(singles, 2)))]
+    texts = [
+        read(b"\xa0" + one)[0] for one in (*singles, *(a + b for a, b in combinations(singles, 2)))
+    ]
     assert len({*texts}) == len(texts)
     assert "\N{REPLACEMENT CHARACTER}" not in "".join(texts)
 
@@ -40,7 +42,7 @@ def test_different_bytes_are_different_text() -> None:
         (DOG, "utf-8", "gbk", None, DOG, False),
         (CAT, "utf-8-sig", "gbk", None, CAT, False),
         ("è", "utf-8-sig", "gbk", "gbk", "è", False),
-        (CAT, "gbk", None, None, "è", False),  # which nobody can know
+        (CAT, "gbk", None, None, "è", False),  # the bytes are valid UTF-8 by chance
         (CAT, "gbk", "gbk", None, CAT, False),
         (CAT, "gb2312", None, "gb2312", CAT, False),
         (CAT, "gb2312", None, "GB2312", CAT, False),
@@ -61,7 +63,9 @@ def test_different_bytes_are_different_text() -> None:
         ("cat", "ascii", "gbk", "utf-16", "cat", False),
     ],
 )
-def test_encoding(text: str, codec: str, asked: str | None, declared: str | None, expected: str, guessed: bool) -> None:
+def test_the_encoding_of_a_text(
+    text: str, codec: str, asked: str | None, declared: str | None, expected: str, guessed: bool
+) -> None:
     assert read(text.encode(codec), asked, declared) == (expected, guessed)
 
 
@@ -76,13 +80,17 @@ def test_encoding(text: str, codec: str, asked: str | None, declared: str | None
         (b"\x81", "cp932"),
     ],
 )
-def test_what_is_not_text_in_its_encoding(data: bytes, asked: str | None) -> None:
+def test_bytes_that_are_not_text_in_their_encoding_are_rejected(
+    data: bytes, asked: str | None
+) -> None:
     with pytest.raises(UndecodableError):
         as_utf8(data, asked)
 
 
-@pytest.mark.parametrize("name", ["gbk", "GBK", "cp932", "cp950", "euc-kr", "koi8-r", "latin-1", "utf-8", "Shift_JIS"])
-def test_encodings_that_can_be_asked_for(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["gbk", "GBK", "cp932", "cp950", "euc-kr", "koi8-r", "latin-1", "utf-8", "Shift_JIS"]
+)
+def test_encodings_that_are_accepted(name: str) -> None:
     assert checked_encoding(name)
 
 
@@ -90,18 +98,28 @@ def test_encodings_that_can_be_asked_for(name: str) -> None:
     "name",
     [
         *("klingon", "", "rot13", "zip", "hex", "idna", "punycode", "undefined", "unicode_escape"),
-        *("raw_unicode_escape", "utf-7", "utf-16", "utf-32", "cp037", "hz", "iso-2022-jp", "gbk\0", "mbcs "),
+        *(
+            "raw_unicode_escape",
+            "utf-7",
+            "utf-16",
+            "utf-32",
+            "cp037",
+            "hz",
+            "iso-2022-jp",
+            "gbk\0",
+            "mbcs ",
+        ),
     ],
 )
-def test_encodings_that_cannot(name: str, tmp_path: Path) -> None:
+def test_encodings_that_are_rejected(name: str, tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("cat\n", encoding="utf-8")
     (tmp_path / "a.txt").write_text("0 .5 .5 .5 .5\n", encoding="utf-8")
     with pytest.raises(OptionError) as caught:
         rb.read(tmp_path, encoding=name)
-    assert caught.value.option == "encoding"
+    assert (caught.value.option, caught.value.value) == ("encoding", name)
 
 
-def test_strict_fails_where_a_name_depends_on_a_guess(tmp_path: Path) -> None:
+def test_strict_mode_fails_if_a_name_depends_on_a_guess(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_bytes(f"{DOG}\n".encode("gbk"))
     (tmp_path / "a.txt").write_text("0 .5 .5 .5 .5\n", encoding="utf-8")
     with pytest.raises(StrictError, match="encoding"):
@@ -113,11 +131,18 @@ def test_strict_fails_where_a_name_depends_on_a_guess(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("at", [-3, -2, -1, 0, 1])
-def test_a_file_is_looked_through_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
-    """A character may begin in one piece and end in the next, or nowhere."""
-    monkeypatch.setattr("regionbatch.files.text._PIECE", 64)
+def test_a_file_is_checked_in_chunks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """A character may start in one chunk and end in the next, or be truncated."""
+    monkeypatch.setattr("regionbatch.files.text._CHUNK", 64)
     path = tmp_path / "a.json"
-    for text, expected in ((CAT.encode(), True), (CAT.encode()[:2], False), (b"\xff", False), (b"abc", True)):
+    for text, expected in (
+        (CAT.encode(), True),
+        (CAT.encode()[:2], False),
+        (b"\xff", False),
+        (b"abc", True),
+    ):
         for end in (b"", b"x" * 100):
             path.write_bytes(b"x" * (64 + at) + text + end)
             with path.open("rb", buffering=0) as file:

@@ -1,4 +1,4 @@
-"""Pascal VOC: what no fixture can hold, since some file systems, or git, do not know it."""
+"""Pascal VOC inputs that are not fixtures, because some file systems or git cannot store them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import regionbatch as rb
-from helpers import ROOT, command, raises_mentioning
-from regionbatch.testing import cases_in
+from helpers import ROOT, command, fixture_cases, raises_mentioning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,10 +16,10 @@ if TYPE_CHECKING:
 
 DOUBTFUL = {
     case.path.name: case
-    for case in cases_in(ROOT / "fixtures" / "voc")
+    for case in fixture_cases("voc")
     if {"doubtful_decision", "swapped_axes"} & {*case.expected.get("findings", {})}
 }
-"""Cases in which a decision is doubtful."""
+"""The cases with a doubtful decision."""
 
 SIZE = "<size><width>200</width><height>100</height></size>"
 
@@ -36,12 +35,12 @@ def folder(root: Path, files: Mapping[str, str]) -> Path:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
     if sum(path.is_file() for path in root.rglob("*")) < len(files):
-        pytest.skip("a file system that knows no case")
+        pytest.skip("the file system ignores case")
     return root
 
 
 def images_of(dataset: rb.Dataset) -> dict[str, str]:
-    """The image of each class."""
+    """Return the image of each class."""
     return {region.tag: region.image for region in dataset}
 
 
@@ -64,21 +63,27 @@ def images_of(dataset: rb.Dataset) -> dict[str, str]:
             ["Annotations/a.XML", "Annotations/a.xml"],
         ),
     ],
-    ids=["one picture", "two pictures", "two files of one name"],
+    ids=["one image", "two images", "two label files of one name"],
 )
 def test_names_that_differ_in_case(
     tmp_path: Path, files: dict[str, str], images: dict[str, str], stale: list[str]
 ) -> None:
     dataset = rb.read(folder(tmp_path, files))
     assert images_of(dataset) == images
-    assert [one.place for one in dataset.findings if one.code == "stale_filename"] == stale
-    dropped = [one.place for one in dataset.findings.first("second_label")]
-    assert [place.partition(":")[0] for place in dropped] == ([] if len(images) == 2 else ["Annotations/A.xml"])
-    assert dict(dataset.ledger.dropped) == ({"second_label": 1} if dropped else {})
+    assert [each.place for each in dataset.findings if each.code == "stale_filename"] == stale
     assert dataset.ledger.read == 2
+    dropped = dataset.findings.first("second_label")
+    if len(images) == 2:
+        assert not dropped
+        assert not dataset.ledger.dropped
+    else:
+        assert [each.file for each in dropped] == ["Annotations/A.xml"]
+        assert dict(dataset.ledger.dropped) == {"second_label": 1}
 
 
-def test_where_a_command_is_run_makes_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_current_folder_makes_no_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = folder(tmp_path, {"annotations/1.xml": voc("cat", "z.jpg"), "images/1.jpg": ""})
     monkeypatch.chdir(root / "annotations")
     for path in ("1.xml", "../annotations/1.xml", root / "annotations" / "1.xml"):
@@ -90,27 +95,32 @@ def test_where_a_command_is_run_makes_no_difference(tmp_path: Path, monkeypatch:
     [f"<annotation>{'<a>' * 300}", f"<annotation><a>{'a' * 10_000_001}</a></annotation>"],
     ids=["depth", "length"],
 )
-def test_limits_of_the_parser_are_told_without_advice_to_programmers(tmp_path: Path, text: str) -> None:
+def test_limits_of_the_parser_are_reported_without_advice_for_programmers(
+    tmp_path: Path, text: str
+) -> None:
     dataset = rb.read(folder(tmp_path, {"a.xml": text, "b.xml": voc("cat")}))
     [finding] = dataset.findings.first("unreadable_file")
     assert (finding.file, bool(finding.value)) == ("a.xml", True)
     assert "XML_PARSE_HUGE" not in finding.message
 
 
-def test_a_file_does_not_account_for_its_neighbours(tmp_path: Path) -> None:
+def test_a_single_file_does_not_count_its_neighbours(tmp_path: Path) -> None:
     root = folder(tmp_path, {"a.xml": voc("cat")})
     (root / "b.xml").symlink_to("nowhere")
     assert rb.read(root / "a.xml").ledger.images.read == 1
     assert rb.read(root).ledger.images.read == 2
 
 
-def test_the_first_message_is_that_of_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    root = folder(tmp_path, {"Annotations/a.xml": "<annotation>", "ImageSets/Main/train.txt": "missing\na\n"})
-    with raises_mentioning(rb.DatasetError, 1, "Annotations/a.xml:1"):
+def test_the_error_is_at_the_first_file_that_cannot_be_read(tmp_path: Path) -> None:
+    root = folder(
+        tmp_path, {"Annotations/a.xml": "<annotation>", "ImageSets/Main/train.txt": "missing\na\n"}
+    )
+    with pytest.raises(rb.DatasetError) as raised:
         rb.read(root, split="train")
+    assert raised.value.place == "Annotations/a.xml:1"
 
 
-def test_a_link_to_the_folder_itself_is_no_way_out(tmp_path: Path) -> None:
+def test_a_link_to_the_folder_itself_does_not_leave_it(tmp_path: Path) -> None:
     root = folder(tmp_path / "set", {"a.xml": voc("cat"), "a.jpg": ""})
     (root / "loop").symlink_to(".")
     (root / "sub").mkdir()
@@ -120,7 +130,9 @@ def test_a_link_to_the_folder_itself_is_no_way_out(tmp_path: Path) -> None:
     assert rb.read(root).findings.counts() == {"outside_dataset": 1}
 
 
-def test_a_folder_that_may_not_be_opened_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_opened_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = folder(tmp_path, {"Annotations/a.xml": voc("cat")})
     scan = os.scandir
 
@@ -135,8 +147,12 @@ def test_a_folder_that_may_not_be_opened_is_named(tmp_path: Path, monkeypatch: p
             rb.read(root, format=format_)
 
 
-def test_folders_share_the_listing_of_pictures_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = folder(tmp_path, {**{f"set/{n}/{n}.xml": voc("cat") for n in range(9)}, "pictures/x/0.jpg": ""})
+def test_a_separate_folder_of_images_is_listed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder(
+        tmp_path, {**{f"set/{n}/{n}.xml": voc("cat") for n in range(9)}, "images/x/0.jpg": ""}
+    )
     listed: list[str] = []
     scan = os.scandir
 
@@ -145,12 +161,12 @@ def test_folders_share_the_listing_of_pictures_elsewhere(tmp_path: Path, monkeyp
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", note)
-    rb.read(root / "set", image_dir=root / "pictures")
-    assert len([path for path in listed if "pictures" in path]) == 2
+    rb.read(root / "set", image_dir=root / "images")
+    assert len([path for path in listed if "images" in path]) == 2
 
 
 @pytest.mark.parametrize("name", DOUBTFUL)
-def test_strict_reading_fails_on_what_is_doubtful(name: str) -> None:
+def test_strict_mode_fails_on_doubtful_decisions(name: str) -> None:
     with pytest.raises(rb.StrictError):
         rb.read(DOUBTFUL[name].input, strict=True)
 
@@ -166,8 +182,12 @@ def test_strict_reading_fails_on_what_is_doubtful(name: str) -> None:
         ("normalised-in-one-file-of-two", {"voc_boxes": "pixels"}),
     ],
 )
-def test_the_option_that_a_doubt_or_an_error_names_settles_it(name: str, options: dict[str, Any]) -> None:
+def test_the_option_of_a_doubtful_decision_or_an_error_resolves_it(
+    name: str, options: dict[str, Any]
+) -> None:
     path = ROOT / "fixtures" / "voc" / name / "input"
     assert rb.read(path, strict=True, **options).findings.doubtful() == {}
-    flags = [word for option, value in options.items() for word in (f"--{option.replace('_', '-')}", value)]
+    flags: list[str] = []
+    for option, value in options.items():
+        flags += [f"--{option.replace('_', '-')}", value]
     assert command("inspect", path, "--strict", *flags).status == 0

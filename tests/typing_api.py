@@ -1,4 +1,4 @@
-"""The public API as its users call it: never run, only checked by mypy --strict."""
+"""The public API as users call it: not run, only checked by mypy --strict."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import regionbatch as rb
 from regionbatch.batching import Entry
 
 
-def tell(what: str, done: int, total: int) -> None:
-    sys.stderr.write(f"{what}: {done} of {total}")
+def show_progress(step: str, done: int, total: int) -> None:
+    sys.stderr.write(f"{step}: {done} of {total}")
 
 
 def read_in_every_way() -> rb.Dataset:
@@ -22,11 +22,11 @@ def read_in_every_way() -> rb.Dataset:
     rb.read(Path("bccd"), format="voc", split="train", voc_origin=0)
     rb.read("bccd", drop=["difficult"], only={"cat"}, strict=True, image_dir=Path("images"))
     rb.read("bccd", image_dir=[Path("images"), "more"])
-    rb.read("bccd", progress=tell)
+    rb.read("bccd", progress=show_progress)
     return dataset
 
 
-def look_at(dataset: rb.Dataset) -> None:
+def inspect(dataset: rb.Dataset) -> None:
     assert_type(dataset.regions.box, NDArray[np.float64])
     assert_type(dataset.regions.image, NDArray[np.int32])
     assert_type(dataset.images.width, NDArray[np.int32])
@@ -42,7 +42,10 @@ def look_at(dataset: rb.Dataset) -> None:
         assert_type(region.image, str)
     for finding in dataset.findings:
         assert_type(finding, rb.Finding)
-        assert_type((finding.code, finding.severity, finding.place, finding.message), tuple[str, str, str, str])
+        assert_type(
+            (finding.code, finding.severity, finding.place, finding.message),
+            tuple[str, str, str, str],
+        )
     ledger = dataset.ledger
     total: int = ledger.kept + sum(ledger.adjusted.values()) + sum(ledger.dropped.values())
     decision: str = dataset.decisions["voc_origin"]
@@ -50,7 +53,9 @@ def look_at(dataset: rb.Dataset) -> None:
 
 
 def send(dataset: rb.Dataset) -> None:
-    batches = rb.batches(dataset, tag_ids={"RBC": "…"}, image_ids=rb.read_ids("images.csv"), rename={"rbc": "RBC"})
+    batches = rb.batches(
+        dataset, tag_ids={"RBC": "…"}, image_ids=rb.read_ids("images.csv"), rename={"rbc": "RBC"}
+    )
     rb.batches(dataset, tag_ids="tags.json", image_ids=Path("images.json"), skip_unresolved=True)
     assert_type(batches, rb.Batches)
     for batch in batches:
@@ -70,9 +75,26 @@ def send(dataset: rb.Dataset) -> None:
 
 
 def upload(dataset: rb.Dataset) -> None:
-    with rb.TrainingClient("https://name.cognitiveservices.azure.com/", "key", version="3.3") as client:
-        result = rb.upload(dataset, client, "project", create_tags=True, journal="bccd.sqlite", progress=tell)
-        rb.upload(dataset, client, "project", image_ids={"a.jpg": "…"}, rename={"a": "b"}, tier="F0", dry_run=True)
+    with rb.TrainingClient(
+        "https://name.cognitiveservices.azure.com/", "key", version="3.3"
+    ) as client:
+        result = rb.upload(
+            dataset,
+            client,
+            "project",
+            create_tags=True,
+            journal="bccd.sqlite",
+            progress=show_progress,
+        )
+        rb.upload(
+            dataset,
+            client,
+            "project",
+            image_ids={"a.jpg": "…"},
+            rename={"a": "b"},
+            tier="F0",
+            dry_run=True,
+        )
         found = rb.verify(dataset, client, "project", journal=Path("bccd.sqlite"))
     assert_type(result, rb.UploadResult)
     assert_type(result.created + result.duplicated + result.exceeded + result.failed, int)
@@ -84,7 +106,7 @@ def upload(dataset: rb.Dataset) -> None:
 
 def fail() -> None:
     try:
-        look_at(read_in_every_way())
+        inspect(read_in_every_way())
     except (rb.UnknownFormatError, rb.AmbiguousDatasetError) as error:
         sys.stderr.write(str(error))
     except (rb.AccessError, rb.LimitError, rb.TransportError) as error:

@@ -1,122 +1,146 @@
-"""`regionbatch convert`: a dataset to payload files."""
+"""`regionbatch convert`: write a dataset as payload files."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from regionbatch_cli.help_groups import IDS, OUTPUT, option
-from regionbatch_cli.reader_options import DatasetCommand
-from regionbatch_cli.shared import (
-    Common,
+from regionbatch.wording import counted
+from regionbatch_cli.command_help import OUTPUT, option
+from regionbatch_cli.options import (
+    DatasetOptions,
     dataset_options,
-    finish,
-    map_options,
-    print_account,
-    print_json,
-    progress_bar,
-    read,
-    refuse_doubt,
-    say,
-    skip_option,
+    image_ids_option,
+    rename_options,
+    skip_unresolved_option,
+    tag_ids_option,
 )
+from regionbatch_cli.printing import print_account, print_decisions, print_json, say
+from regionbatch_cli.progress import progress_display
+from regionbatch_cli.reader_options import DatasetCommand
+from regionbatch_cli.reading import fail_if_strict, finish, read_dataset
+
+if TYPE_CHECKING:
+    from regionbatch.batching import Batches
+    from regionbatch.dataset import Dataset
 
 
-@click.command(cls=DatasetCommand, options_metavar="-o OUT --tags FILE --images FILE [OPTIONS]")
+@click.command(
+    cls=DatasetCommand,
+    options_metavar="-o OUT --tag-ids FILE --image-ids FILE [OPTIONS]",
+    examples=(
+        "regionbatch convert mydata -o out --tag-ids tags.json --image-ids ids.csv",
+        "regionbatch convert mydata -o out.jsonl --tag-ids t.csv --image-ids i.csv",
+        "regionbatch convert mydata -o - --tag-ids t.csv --image-ids i.csv | head -n 1",
+    ),
+)
 @option(
     OUTPUT,
     "-o",
     "--output",
     required=True,
+    type=click.Path(allow_dash=True),
     metavar="OUT",
     help="Folder, .jsonl file, or - for standard output.",
 )
-@option(
-    IDS,
-    "--tags",
-    required=True,
-    type=click.Path(),
-    metavar="FILE",
-    help="Tag IDs by class name: JSON or CSV.",
-)
-@option(
-    IDS,
-    "--images",
-    required=True,
-    type=click.Path(),
-    metavar="FILE",
-    help="Image IDs by image name: JSON or CSV.",
-)
-@map_options
-@skip_option
+@tag_ids_option
+@image_ids_option(required=True)
+@rename_options
+@skip_unresolved_option
 @option(
     OUTPUT,
     "--payload",
     type=click.Choice(["json", "xml"]),
     default="json",
-    help="Format of the payloads.",
+    help="Payload format.",
 )
 @option(OUTPUT, "--overwrite", is_flag=True, help="Replace the output of an earlier run.")
 @dataset_options
 def convert(
-    common: Common,
+    options: DatasetOptions,
     output: str,
-    tags: str,
-    images: str,
-    mapped: tuple[str, ...],
-    map_file: str | None,
+    tag_ids: str,
+    image_ids: str,
+    rename: tuple[str, ...],
+    rename_file: str | None,
     skip_unresolved: bool,
     payload: str,
     overwrite: bool,
 ) -> int:
     """Write a dataset as ImageRegionCreateBatch payloads.
 
-    A payload has at most 64 regions. The files of --tags and --images contain IDs by name:
-    {"name": "id"}, a response of GetTags or of an image upload, a list of images, or CSV with
-    name,id.
-
-    \b
-    Examples:
-      regionbatch convert mydata -o out --tags tags.json --images images.csv
-      regionbatch convert mydata -o out.jsonl --tags tags.csv --images ids.csv
-      regionbatch convert mydata -o - --tags tags.csv --images ids.csv | head -n 1
+    A payload has at most 64 regions. The files of --tag-ids and --image-ids contain IDs by name:
+    {"name": "id"}, a saved response of GetTags or of an image upload, a list of images, or CSV
+    with name,id.
     """
-    from regionbatch.batching import batches as make_batches  # noqa: PLC0415 - NumPy: only when there is work
-    from regionbatch.errors import OptionError  # noqa: PLC0415
-    from regionbatch.output import GIVEN_BACK, check_target, give_back, write  # noqa: PLC0415
-    from regionbatch.renaming import read_renames  # noqa: PLC0415
-    from regionbatch.report import summary  # noqa: PLC0415
+    from regionbatch.batching import batches as make_batches  # noqa: PLC0415 - NumPy
+    from regionbatch.names.renames import read_renames  # noqa: PLC0415
+    from regionbatch.output import write  # noqa: PLC0415
 
-    to_stdout = output == "-"
-    if to_stdout and common.as_json:
-        raise click.UsageError("--json and -o - both want standard output; write the payloads to a file.")
-    if to_stdout and sys.stdout is None:
-        raise click.UsageError("-o - needs standard output, which is closed; write the payloads to a file.")
-    if not to_stdout:
-        if give_back(output):
-            say(common, f"{output}: {GIVEN_BACK}", err=True)
-        check_target(output, overwrite=overwrite)
-        if common.report and Path(common.report).resolve().is_relative_to(Path(output).resolve()):
-            raise OptionError(f"--report: {common.report} is in the output; choose another place")
-    rename = read_renames(mapped, map_file)
-    with progress_bar(common) as progress:
-        dataset = read(common, progress, rename)
-        batches = make_batches(dataset, tag_ids=tags, image_ids=images, rename=rename, skip_unresolved=skip_unresolved)
-        refuse_doubt(common, dataset, batches)
-        target = sys.stdout.buffer if to_stdout else output
-        count = write(batches, target, payload=payload, overwrite=overwrite, progress=progress)  # type: ignore[arg-type]
-    if common.as_json:
-        print_json({**summary(dataset, batches), "output": output})
-    else:
-        for option, decision in dataset.decisions.items():
-            say(common, f"{option}: {decision}", err=to_stdout)
-        print_account(common, batches.ledger, batches.findings, err=to_stdout)
-        where = "standard output" if to_stdout else output
-        say(
-            common,
-            f"wrote {len(batches.regions)} regions in {count} batch{'' if count == 1 else 'es'} to {where}",
-            err=to_stdout,
+    _check_output(options, output, overwrite=overwrite)
+    renames = read_renames(rename, rename_file)
+    with progress_display(quiet=options.quiet) as progress:
+        dataset = read_dataset(options, progress, renames)
+        batches = make_batches(
+            dataset,
+            tag_ids=tag_ids,
+            image_ids=image_ids,
+            rename=renames,
+            skip_unresolved=skip_unresolved,
         )
-    return finish(common, dataset, batches)
+        fail_if_strict(options, dataset, batches)
+        target = sys.stdout.buffer if output == "-" else output
+        count = write(
+            batches,
+            target,
+            payload=payload,  # type: ignore[arg-type] # checked by click
+            overwrite=overwrite,
+            progress=progress,
+        )
+    _print(options, dataset, batches, count, output)
+    return finish(options, dataset, batches)
+
+
+def _check_output(options: DatasetOptions, output: str, *, overwrite: bool) -> None:
+    """Check before the work starts that the output can be written.
+
+    Raises:
+        click.UsageError: The options exclude each other.
+        OutputError: The output exists, or cannot be written.
+    """
+    from regionbatch.output import RECOVERED, check_target, recover_output  # noqa: PLC0415 - NumPy
+
+    if output == "-":
+        advice = "Write the payloads to a file instead."
+        if options.as_json:
+            raise click.UsageError(f"--json and -o - both print on standard output. {advice}")
+        if sys.stdout is None:
+            raise click.UsageError(f"-o - needs standard output, which is closed. {advice}")
+        return
+    if recover_output(output):
+        say(options, f"{output}: {RECOVERED}", err=True)
+    check_target(output, overwrite=overwrite)
+    report = options.report
+    if report and Path(report).resolve().is_relative_to(Path(output).resolve()):
+        raise click.UsageError(f"--report: '{report}' is in the output. Choose another place.")
+
+
+def _print(
+    options: DatasetOptions, dataset: Dataset, batches: Batches, count: int, output: str
+) -> None:
+    """Print what was decided, found and written."""
+    if options.as_json:
+        from regionbatch.report import summary  # noqa: PLC0415 - NumPy: only when there is work
+
+        print_json({**summary(dataset, batches), "output": output})
+        return
+    err = output == "-"
+    print_decisions(options, dataset.decisions, err=err)
+    print_account(options, batches.ledger, batches.findings, err=err)
+    regions = counted(len(batches.regions), "region")
+    payloads = counted(count, "batch")
+    where = "standard output" if output == "-" else output
+    say(options, f"wrote {regions} in {payloads} to {where}", err=err)

@@ -1,4 +1,4 @@
-"""`regionbatch formats`: the readers, built in and plugged in."""
+"""`regionbatch formats`: list the readers, built in and plugged in."""
 
 from __future__ import annotations
 
@@ -7,69 +7,76 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from regionbatch_cli.command_help import OUTPUT, GroupedCommand, option, verbose_option
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from dataclasses import Field
 
-    from regionbatch.plugins import Listed
+    from regionbatch.plugins import ReaderInfo
 
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
-def formats(as_json: bool) -> int:
-    """List the formats that can be read, with their options.
-
-    \b
-    Example:
-      regionbatch formats
-    """
+@click.command(cls=GroupedCommand, examples=("regionbatch formats", "regionbatch formats --json"))
+@option(OUTPUT, "--json", "as_json", is_flag=True, help="Print the list as JSON.")
+@verbose_option
+def formats(as_json: bool, verbose: bool) -> int:  # noqa: ARG001 - read where an error is printed
+    """List the formats that can be read, with their options."""
     from regionbatch.plugins import listed  # noqa: PLC0415 - loads all readers
 
-    rows = list(listed())
+    readers = list(listed())
     if as_json:
-        from regionbatch_cli.shared import print_json  # noqa: PLC0415 - as above
+        from regionbatch_cli.printing import print_json  # noqa: PLC0415 - as above
 
-        print_json({one.name: _for_programs(one) for one in rows})
+        print_json({reader.name: _as_plain_values(reader) for reader in readers})
     else:
-        _print(rows)
+        _print(readers)
     return 0
 
 
-def _for_programs(one: Listed) -> dict[str, Any]:
+def _as_plain_values(info: ReaderInfo) -> dict[str, Any]:
     from regionbatch.options import is_repeatable  # noqa: PLC0415 - as above
 
-    options = fields(one.reader.options) if one.reader else ()
+    options = fields(info.reader.options) if info.reader else ()
     return {
-        "origin": one.origin,
-        "title": one.reader.title if one.reader else None,
+        "origin": info.origin,
+        "title": info.reader.title if info.reader else None,
         "options": [field.name for field in options],
         "repeatable": [field.name for field in options if is_repeatable(field)],
-        "trouble": one.trouble or None,
+        "trouble": info.error or None,
     }
 
 
-def _print(rows: Iterable[Listed]) -> None:
-    from regionbatch_cli.reader_options import full_offer  # noqa: PLC0415 - as above
+def _print(readers: Iterable[ReaderInfo]) -> None:
+    from regionbatch_cli.printing import screen_width, wrapped  # noqa: PLC0415 - as above
+    from regionbatch_cli.reader_options import COMMON, all_reader_options  # noqa: PLC0415
+    from regionbatch_cli.wording import flags_by_keyword, in_command_words  # noqa: PLC0415
 
-    offer = full_offer()
-    for one in rows:
-        if one.reader is None:
-            click.echo(f"{one.name} ({one.origin}): broken: {one.trouble}")
-            continue
-        click.echo(f"{one.name} ({one.origin}): {one.reader.title}")
-        for field in fields(one.reader.options):
-            click.echo(f"    {field.name:<11} {_description(field, offer.flag_of(field))}")
+    known = all_reader_options()
+    flags = flags_by_keyword()
+    width = screen_width()
+    name_width = max(len(option.flag) for option in [*COMMON, *known.options])
+    for info in readers:
+        what = (
+            f"broken: {in_command_words(info.error, flags)}"
+            if info.reader is None
+            else info.reader.title
+        )
+        for line in wrapped(f"{info.name} ({info.origin}): {what}", width, hanging="  "):
+            click.echo(line)
+        for field in fields(info.reader.options) if info.reader else ():
+            flag = known.flag_of(field)
+            text = f"{flag.ljust(name_width)} {_description(field)}"
+            for line in wrapped(text, width, "    ", " " * (name_width + 5)):
+                click.echo(line)
 
 
-def _description(field: Field[Any], flag: str) -> str:
-    """Return the help of an option, its choices, and its name if that is another one."""
+def _description(field: Field[Any]) -> str:
+    """Return the help of an option and its choices."""
     from regionbatch.options import choices_of, is_repeatable  # noqa: PLC0415 - as above
 
     parts = [field.metadata.get("help", "")]
     if is_repeatable(field):
         parts.append("(repeatable)")
-    if flag != f"--{field.name.replace('_', '-')}":
-        parts.append(f"(option: {flag})")
     if choices := choices_of(field):
-        parts.append(f" {' | '.join(choices)}")
+        parts.append(f"[{' | '.join(choices)}]")
     return " ".join(parts)

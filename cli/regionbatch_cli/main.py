@@ -1,4 +1,4 @@
-"""The command `regionbatch`: its subcommands, and the one place where errors become messages and exit statuses."""
+"""The command `regionbatch`: its subcommands, and the place where errors become exit statuses."""
 
 from __future__ import annotations
 
@@ -12,87 +12,103 @@ import sys
 import click
 
 import regionbatch
-from regionbatch.errors import OptionError, RegionBatchError
+from regionbatch_cli.command_help import GroupedCommands
 from regionbatch_cli.convert import convert
+from regionbatch_cli.explain import explain
+from regionbatch_cli.failures import ERROR, STOPPED, failure_of, print_error
 from regionbatch_cli.formats import formats
 from regionbatch_cli.inspect import inspect
 from regionbatch_cli.serve import serve
 from regionbatch_cli.upload import upload
 from regionbatch_cli.verify import verify
 
-# NumPy's library of linear algebra, which nothing here uses, would start a thread a core: half of the start-up.
+# NumPy would start a thread for each core, which takes half of the start-up time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# Many objects are made here and few in cycles: Python need not look for those after every 700.
+# Many objects are created here, but few cycles: looking for cycles every 700 objects is too often.
 gc.set_threshold(50_000)
 
-CANNOT, USAGE, STOPPED = 1, 2, 130
 
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.version_option(regionbatch.__version__, prog_name="regionbatch")
+@click.group(
+    cls=GroupedCommands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    examples=(
+        "regionbatch inspect mydata",
+        "regionbatch convert mydata -o out --tag-ids tags.json --image-ids ids.csv",
+        "regionbatch upload mydata --local",
+        "regionbatch explain empty_box",
+    ),
+)
+@click.version_option(
+    regionbatch.__version__, prog_name="regionbatch", help="Show the version and exit."
+)
 def commands() -> None:
-    """Send boxes in COCO, Pascal VOC or YOLO format to Azure Custom Vision.
+    """Send COCO, Pascal VOC and YOLO bounding boxes to Azure Custom Vision.
 
-    Every box is accounted for.
-
-    Exit status: 0 success; 1 error; 2 usage error; 3 finished, but some records were dropped or not
-    confirmed (0 with --accept-drops).
+    Every box is sent, adjusted or dropped with a reason and a place.
 
     \b
-    Examples:
-      regionbatch inspect mydata
-      regionbatch convert mydata -o out --tags tags.json --images images.json
-      regionbatch upload mydata --local
+    Exit status:
+      0  success: nothing was dropped
+      1  error
+      2  usage error
+      3  finished, but some records were dropped or
+         not confirmed (--accept-drops returns 0)
     """
 
 
-for command in (inspect, convert, upload, verify, serve, formats):
+for command in (inspect, convert, upload, verify, explain, formats, serve):
     commands.add_command(command)
 
 
 def main() -> None:
-    """Run the command, and end the process with its status."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever stops it, it tidies up
+    """Run the command, and end the process with its exit status."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show ends no run
+            # A name that the terminal cannot show must not end the run.
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = _run()
-    except OSError as error:  # most often standard output: gone, as in `regionbatch … | head`, or on a full disk
-        if sys.stdout:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try again when it ends
-        status = CANNOT
-        # What has gone away is EPIPE, but EINVAL on Windows.
-        if not isinstance(error, BrokenPipeError) and not (sys.platform == "win32" and error.errno == errno.EINVAL):
+    except OSError as error:
+        status = ERROR
+        _stop_writing_output()
+        if not _is_closed_pipe(error):
             place = error.filename or "standard output"
-            _say(f"{place}: cannot be written, got {error.strerror or error}; make room, or name another place")
+            print_error(
+                f"{place}: cannot be written: '{error.strerror or error}'. "
+                "Free some space, or choose another place."
+            )
     sys.exit(status)
 
 
 def _run() -> int:
-    """Run the command and say its errors; the exit status."""
+    """Run the command, print its errors, and return the exit status."""
     try:
         return commands.main(prog_name="regionbatch", standalone_mode=False) or 0
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except OptionError as error:
-        _say(error)
-        return USAGE
-    except RegionBatchError as error:
-        _say(error)
-        return CANNOT
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\nStopped. Nothing was left half written.", err=True)
+        click.echo("\nStopped. Nothing was left half-written.", err=True)
         return STOPPED
+    except Exception as error:
+        failure = failure_of(error)  # raised while the command line was parsed
+        if failure is None:
+            raise
+        failure.show()
+        return failure.exit_code
 
 
-def _say(error: RegionBatchError | str) -> None:
-    from regionbatch.findings import on_one_line  # noqa: PLC0415 - NumPy: only when there is something to say
+def _stop_writing_output() -> None:
+    """Discard the rest of standard output: Python would try to write it again at exit."""
+    if sys.stdout:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
-    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
-    word = "Error" if plain else click.style("Error", fg="red")
-    click.echo(f"{word}: " + "\n".join(map(on_one_line, str(error).splitlines())), err=True)
+
+def _is_closed_pipe(error: OSError) -> bool:
+    """Return whether the reader of a pipe ended, as in `regionbatch … | head`."""
+    on_windows = sys.platform == "win32" and error.errno == errno.EINVAL
+    return isinstance(error, BrokenPipeError) or on_windows
 
 
 if __name__ == "__main__":

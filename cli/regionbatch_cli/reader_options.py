@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
-from regionbatch.errors import OptionError
 from regionbatch.options import (
     GivenAs,
     ReadOptions,
@@ -23,23 +22,30 @@ from regionbatch.options import (
     own_options,
 )
 from regionbatch.plugins import built_in_options, plugin_options
-from regionbatch_cli.help_groups import INPUT, GroupedCommand, GroupedOption, Row
+from regionbatch_cli.command_help import INPUT, GroupedCommand, GroupedOption, Row
+from regionbatch_cli.completion import complete_encoding, complete_split
+from regionbatch_cli.wording import remember_flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from dataclasses import Field
 
-    from regionbatch.plugins import ListedOptions
+    from click.shell_completion import CompletionItem
 
-_PLUGINS = "regionbatch_cli.plugin_options"
-"""The key in the context of a command, once the plugins were asked for their options."""
+    from regionbatch.plugins import ReaderOptionsInfo
+
+_ALL_OPTIONS = "regionbatch_cli.all_reader_options"
+"""Key of `ctx.meta` for the options of all readers, once plugins were imported."""
+
+_COMPLETIONS = {"split": complete_split, "encoding": complete_encoding}
+"""Functions that complete the values of options that every reader takes."""
 
 
 class ReaderOption(GroupedOption):
     """An option of one or several readers."""
 
     def __init__(self, flag: str, field: Field[Any], group: str) -> None:
-        """Make the option of a field.
+        """Create the option for a field.
 
         Args:
             flag: Its name on the command line.
@@ -47,18 +53,20 @@ class ReaderOption(GroupedOption):
             group: Title of its group in the help.
         """
         choices = choices_of(field)
-        kind: Any = str
+        value_type: Any = str
         if choices:
-            kind = click.Choice(choices)
+            value_type = click.Choice(choices)
         elif is_path(field):
-            kind = click.Path()
+            value_type = click.Path()
         super().__init__(
             [flag, f"reader_{flag.strip('-').replace('-', '_')}"],
             group=group,
-            type=kind,
+            default_text=field.default if isinstance(field.default, str) else "",
+            type=value_type,
             multiple=is_repeatable(field),
             metavar=None if choices else _metavar(field),
             help=help_of(field),
+            shell_complete=_COMPLETIONS.get(field.name),
         )
         self.flag = flag
         self.field = field
@@ -68,11 +76,11 @@ def _metavar(field: Field[Any]) -> str:
     return field.metadata.get("metavar") or ("PATH" if is_path(field) else "TEXT")
 
 
-class Offer:
-    """The options of readers: each has a name on the command line that no other option has."""
+class ReaderOptions:
+    """Options of readers. Each has a name on the command line that no other option has."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
-        """Begin without options.
+        """Start without options.
 
         Args:
             taken: Names of options that the commands have themselves.
@@ -80,13 +88,15 @@ class Offer:
         self.taken = set(taken)
         self.options: list[ReaderOption] = []
         self.groups: dict[str, list[tuple[ReaderOption, Field[Any]]]] = {}
+        """Options and fields by the title of the reader's group in the help."""
         self.broken: dict[str, str] = {}
+        """Names of broken readers by the title of the group."""
 
-    def add(self, reader: ListedOptions) -> None:
+    def add(self, reader: ReaderOptionsInfo) -> None:
         """Add the options of a reader, in a group of its own."""
         label = reader.name.upper() if reader.is_built_in else reader.name
         origin = "" if reader.is_built_in else f" ({reader.origin})"
-        title = f"{label} options{origin}"
+        title = f"{label} format options{origin}"
         if reader.options is None:
             self.broken[title] = reader.name
             return
@@ -94,12 +104,12 @@ class Offer:
             option = self._option(reader.name, field, title)
             self.groups.setdefault(title, []).append((option, field))
 
-    def copy(self) -> Offer:
-        """Return an offer with the same options, to which others can be added."""
-        made = Offer(self.taken)
-        made.options = [*self.options]
-        made.groups = {title: [*rows] for title, rows in self.groups.items()}
-        return made
+    def copy(self) -> ReaderOptions:
+        """Return a copy with the same options, to which others can be added."""
+        copy = ReaderOptions(self.taken)
+        copy.options = [*self.options]
+        copy.groups = {title: [*rows] for title, rows in self.groups.items()}
+        return copy
 
     def flag_of(self, field: Field[Any]) -> str:
         """Return the name on the command line of an option of a reader."""
@@ -110,7 +120,7 @@ class Offer:
         return _flag(field.name)
 
     def _option(self, reader: str, field: Field[Any], title: str) -> ReaderOption:
-        """Return the option of a field: one that is there and means the same, or a new one."""
+        """Return the option for a field: an existing one that means the same, or a new one."""
         flag = _flag(field.name)
         for option in self.options:
             if option.flag == flag and means_the_same(option.field, field):
@@ -118,10 +128,10 @@ class Offer:
         prefix = "--" + re.sub(r"\W+|_", "-", reader)
         while flag in self.taken:
             flag = f"{prefix}-{flag.removeprefix('--')}"
-        made = ReaderOption(flag, field, title)
-        self.options.append(made)
+        new_option = ReaderOption(flag, field, title)
+        self.options.append(new_option)
         self.taken.add(flag)
-        return made
+        return new_option
 
 
 def _flag(name: str) -> str:
@@ -136,8 +146,9 @@ def help_of(field: Field[Any]) -> str:
 
 
 def _row(option: ReaderOption, field: Field[Any], ctx: click.Context) -> Row:
+    """Return the help of an option with the text of one of the readers that share it."""
     term, _ = option.get_help_record(ctx) or (option.flag, "")
-    default = f"  [default: {field.default}]" if isinstance(field.default, str) else ""
+    default = f" [default: {field.default}]" if isinstance(field.default, str) else ""
     return term, help_of(field) + default
 
 
@@ -149,35 +160,35 @@ class DatasetCommand(GroupedCommand):
     """A command on a dataset, with the options of all readers."""
 
     own_flags: ClassVar[set[str]] = {"--help", "--version", *(option.flag for option in COMMON)}
-    """The names of all options that are not one reader's, of all commands on a dataset."""
+    """The options of all commands on a dataset that do not belong to a single reader."""
 
-    def __init__(self, *args: Any, **settings: Any) -> None:  # noqa: ANN401 - as click.Command
-        """Make the command; the options that are no reader's come with it."""
+    def __init__(self, *args: Any, **settings: Any) -> None:  # noqa: ANN401 - as GroupedCommand
+        """Create the command with its own options, and add those of the built-in readers."""
         super().__init__(*args, **settings)
         for parameter in self.params:
             self.own_flags.update(parameter.opts, parameter.secondary_opts)
         names = [parameter.name for parameter in self.params]
         place = names.index("format") + 1
-        self.params[place:place] = [*COMMON, *built_in_offer().options]
+        self.params[place:place] = [*COMMON, *built_in_reader_options().options]
 
-    def offer(self, ctx: click.Context) -> Offer:
-        """Return the options of the readers that are known in a context."""
-        found: Offer = ctx.meta.get(_PLUGINS) or built_in_offer()
-        return found
+    def known_options(self, ctx: click.Context) -> ReaderOptions:
+        """Return the options of the readers that are loaded: all, or the built-in ones."""
+        known: ReaderOptions = ctx.meta.get(_ALL_OPTIONS) or built_in_reader_options()
+        return known
 
-    def ask_plugins(self, ctx: click.Context) -> None:
+    def load_plugins(self, ctx: click.Context) -> None:
         """Add the options of plugins, which are imported."""
-        if _PLUGINS not in ctx.meta:
-            ctx.meta[_PLUGINS] = full_offer()
+        if _ALL_OPTIONS not in ctx.meta:
+            ctx.meta[_ALL_OPTIONS] = all_reader_options()
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Return the options, with those of plugins once they were asked."""
-        built_in = built_in_offer().options
-        plugged = [option for option in self.offer(ctx).options if option not in built_in]
+        """Return the options, with those of plugins once they are loaded."""
+        built_in = built_in_reader_options().options
+        plugged = [option for option in self.known_options(ctx).options if option not in built_in]
         return [*super().get_params(ctx), *plugged]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line; plugins are asked if it has an option that is not known."""
+        """Parse the command line; plugins are loaded if it has an unknown option."""
         known: set[str] = set()
         for option in self.get_params(ctx):
             known.update(option.opts, option.secondary_opts)
@@ -185,58 +196,65 @@ class DatasetCommand(GroupedCommand):
             if word == "--":
                 break
             if word.startswith("--") and word.partition("=")[0] not in known:
-                self.ask_plugins(ctx)
+                self.load_plugins(ctx)
                 break
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            if broken := self.offer(ctx).broken:
-                names = ", ".join(broken.values())
-                text = f"{error.format_message()} Options of broken plugins are unknown: {names}."
-                raise click.UsageError(f"{text} Run regionbatch formats.", ctx) from error
-            raise
+            broken = self.known_options(ctx).broken
+            if not broken:
+                raise
+            names = ", ".join(broken.values())
+            text = f"{error.format_message()} Options of broken plugins are unknown: {names}."
+            raise click.UsageError(f"{text} Run regionbatch formats.", ctx) from error
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the options that start as typed, including those of plugins."""
+        if incomplete.startswith("-"):
+            self.load_plugins(ctx)
+        return super().shell_complete(ctx, incomplete)
 
     def help_groups(self, ctx: click.Context) -> dict[str, list[Row]]:
-        """Return the rows of each group; that of a reader follows the input options."""
-        self.ask_plugins(ctx)
-        offer = self.offer(ctx)
+        """Return the rows of each group; those of readers follow the input options."""
+        self.load_plugins(ctx)
+        known = self.known_options(ctx)
         own = super().help_groups(ctx)
         groups = {INPUT: own.pop(INPUT)}
-        for title, rows in offer.groups.items():
+        for title, rows in known.groups.items():
             own.pop(title, None)
             groups[title] = [_row(option, field, ctx) for option, field in rows]
-        for title in offer.broken:
+        for title in known.broken:
             groups[title] = [("(broken)", "See regionbatch formats.")]
         return {**groups, **own}
 
 
-_built_in: list[Offer] = []
+_built_in: list[ReaderOptions] = []
 
 
-def built_in_offer() -> Offer:
-    """Return the options of the built-in readers, which are the same objects each time."""
+def built_in_reader_options() -> ReaderOptions:
+    """Return the options of the built-in readers: the same objects each time."""
     if not _built_in:
-        offer = Offer()
+        options = ReaderOptions()
         for reader in built_in_options():
-            offer.add(reader)
-        _built_in.append(offer)
+            options.add(reader)
+        _built_in.append(options)
     return _built_in[0]
 
 
-def full_offer() -> Offer:
+def all_reader_options() -> ReaderOptions:
     """Return the options of all readers; plugins are imported."""
-    offer = built_in_offer().copy()
-    offer.taken |= DatasetCommand.own_flags
+    options = built_in_reader_options().copy()
+    options.taken |= DatasetCommand.own_flags
     for reader in plugin_options():
-        offer.add(reader)
-    return offer
+        options.add(reader)
+    return options
 
 
 def take_reader_options(given: dict[str, Any]) -> dict[str, GivenAs]:
-    """Take the options of readers out of a command's arguments; return those that were given.
+    """Remove the options of readers from a command's arguments, and return those that were given.
 
     Raises:
-        click.UsageError: Two options are given that are one keyword of `regionbatch.read`.
+        click.UsageError: Two options are the same keyword of `regionbatch.read`.
     """
     ctx = click.get_current_context()
     taken: dict[str, GivenAs] = {}
@@ -253,24 +271,17 @@ def take_reader_options(given: dict[str, Any]) -> dict[str, GivenAs]:
             raise click.UsageError(f"{both} are options of two formats. Give one of them.")
         taken[name] = GivenAs(option.field, value)
         flags[name] = option.flag
+    remember_flags(ctx, flags)
     return taken
 
 
 def keywords_of(given: Mapping[str, GivenAs]) -> dict[str, Any]:
-    """Return options as keywords of `regionbatch.read`; all readers take the common ones."""
+    """Return reader options as keywords of `regionbatch.read`.
+
+    The value of an option that every reader takes is passed as it is.
+    """
     common = {option.field for option in COMMON}
-    return {name: one.value if one.option in common else one for name, one in given.items()}
-
-
-def in_words_of_the_command(error: OptionError, given: Mapping[str, GivenAs]) -> OptionError:
-    """Return an error about an option with the name that the option has on the command line."""
-    if error.option not in given:
-        return error
-    ctx = click.get_current_context()
-    for option in ctx.command.get_params(ctx):
-        if isinstance(option, ReaderOption) and option.field is given[error.option].option:
-            for spelling in (error.option, _flag(error.option)):
-                if str(error).startswith(f"{spelling}:"):
-                    text = option.flag + str(error).removeprefix(spelling)
-                    return OptionError(text, place=error.place, option=error.option)
-    return error
+    keywords: dict[str, Any] = {}
+    for name, value in given.items():
+        keywords[name] = value.value if value.option in common else value
+    return keywords

@@ -1,78 +1,162 @@
-"""`regionbatch serve`: the local training service."""
+"""`regionbatch serve`: run the local training service."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from regionbatch_cli.command_help import (
+    BEHAVIOUR,
+    OUTPUT,
+    SERVICE,
+    GroupedCommand,
+    option,
+    verbose_option,
+)
+from regionbatch_cli.options import tier_option
 from regionbatch_cli.service import read_key_file
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from regionbatch.local import LocalService
 
 KEY = "REGIONBATCH_LOCAL_KEY"
-"""Not the variable of the real service's key, which has no business here."""
+"""Environment variable of the key. That of the real service's key is not read."""
+
+_BEHAVIOUR_OPTIONS = (
+    option(
+        BEHAVIOUR,
+        "--on-existing",
+        type=click.Choice(["duplicated", "refuse", "twice"]),
+        default="duplicated",
+        help="What happens to a region that the image already has.",
+    ),
+    option(
+        BEHAVIOUR,
+        "--unknown-ids",
+        type=click.Choice(["batch", "not-found", "entry"]),
+        default="batch",
+        help="How unknown image or tag IDs are rejected.",
+    ),
+    option(
+        BEHAVIOUR,
+        "--partial-status",
+        type=click.Choice(["200", "207"]),
+        default_text="as the API version documents",
+        help="Response status if only a part of a batch was created.",
+    ),
+    option(
+        BEHAVIOUR,
+        "--no-retry-after",
+        is_flag=True,
+        help="Omit the Retry-After header from 429 responses.",
+    ),
+    option(
+        BEHAVIOUR,
+        "--nulls/--no-nulls",
+        default=True,
+        default_text="nulls",
+        help="Return null or [] for empty lists.",
+    ),
+    option(
+        BEHAVIOUR,
+        "--quoted-names",
+        is_flag=True,
+        help="Put the names of uploaded images in quotes in responses.",
+    ),
+    option(
+        BEHAVIOUR,
+        "--dr-mode",
+        is_flag=True,
+        help="Refuse all writes, as during disaster recovery.",
+    ),
+    option(
+        BEHAVIOUR,
+        "--rate",
+        type=click.IntRange(min=1),
+        metavar="N",
+        default_text="no limit",
+        help="Maximum calls per second; excess calls get 429.",
+    ),
+    option(
+        BEHAVIOUR,
+        "--latency",
+        type=click.FloatRange(min=0),
+        default=0.0,
+        metavar="SECONDS",
+        default_text="0",
+        help="Minimum response time of every call.",
+    ),
+)
 
 
-@click.command()
-@click.option(
+def _behaviour_options(function: Callable[..., int]) -> Callable[..., int]:
+    for each in reversed(_BEHAVIOUR_OPTIONS):
+        function = each(function)
+    return function
+
+
+@click.command(
+    cls=GroupedCommand,
+    examples=(
+        "regionbatch serve",
+        "regionbatch serve --port 8080 --database local.sqlite",
+    ),
+)
+@option(
+    SERVICE,
     "--port",
     type=click.IntRange(0, 65_535),
     default=0,
     metavar="N",
-    help="The port on 127.0.0.1; a free one if not given.",
+    default_text="a free port",
+    help="Port on 127.0.0.1.",
 )
-@click.option(
-    "--database", type=click.Path(dir_okay=False), metavar="FILE", help="Keep everything in this SQLite file."
+@option(
+    SERVICE,
+    "--database",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    default_text="in memory",
+    help="SQLite file that stores projects, images and regions.",
 )
-@click.option(
+@option(
+    SERVICE,
     "--name",
     default="rehearsal",
-    show_default=True,
     metavar="NAME",
-    help="The project's name; it is made if it is not there.",
+    help="Name of the project; it is created if it does not exist.",
 )
-@click.option(
+@option(
+    SERVICE,
     "--require-key",
     "key_file",
     type=click.Path(),
     metavar="FILE",
-    help=f"File containing the key to require. [default: ${KEY}, or any key]",
+    default_text=f"${KEY}, or any key",
+    help="File containing the key to require.",
 )
-@click.option("--key", metavar="KEY", hidden=True, help="Require this key. Deprecated: see --require-key.")
-@click.option(
-    "--tier",
-    type=click.Choice(["F0", "S0"]),
-    default="S0",
-    help="Pricing tier whose limits and call rate apply. [default: S0]",
+@option(
+    SERVICE,
+    "--key",
+    metavar="KEY",
+    hidden=True,
+    help="Require this key. Deprecated: use --require-key.",
 )
-@click.option(
-    "--on-existing",
-    type=click.Choice(["duplicated", "refuse", "twice"]),
-    default="duplicated",
-    show_default=True,
-    help="What becomes of a region that is there already.",
+@tier_option
+@_behaviour_options
+@option(
+    OUTPUT,
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the endpoint, the key and the project as JSON.",
 )
-@click.option(
-    "--unknown-ids",
-    type=click.Choice(["batch", "not-found", "entry"]),
-    default="batch",
-    show_default=True,
-    help="What an unknown image or tag spoils.",
-)
-@click.option("--partial-status", type=click.Choice(["200", "207"]), help="Answer to batches that went in partly.")
-@click.option("--no-retry-after", is_flag=True, help="Name the seconds to wait in the message of a 429 only.")
-@click.option("--nulls/--no-nulls", default=True, help="Empty lists of an answer are null, or [].")
-@click.option("--quoted-names", is_flag=True, help="Put the names of uploaded pictures in quotes.")
-@click.option("--dr-mode", is_flag=True, help="Refuse to write, as during disaster recovery.")
-@click.option("--rate", type=click.IntRange(min=1), metavar="N", help="Answer more calls a second with 429.")
-@click.option(
-    "--latency", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Let every call take so long."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print endpoint, key and project as JSON, for programs.")
+@verbose_option
 def serve(
     port: int,
     database: str | None,
@@ -80,57 +164,59 @@ def serve(
     key_file: str | None,
     key: str | None,
     tier: str,
-    on_existing: str,
-    unknown_ids: str,
-    partial_status: str | None,
-    no_retry_after: bool,
-    nulls: bool,
-    quoted_names: bool,
-    dr_mode: bool,
-    rate: int | None,
-    latency: float,
     as_json: bool,
+    verbose: bool,  # noqa: ARG001 - read where an error is printed
+    **behaviour: Any,  # noqa: ANN401 - checked by click
 ) -> int:
     """Run a local training service with the API of Custom Vision.
 
-    It keeps the rules of Custom Vision and runs until Ctrl-C. What is unknown about the real
-    service is an option.
-
-    \b
-    Examples:
-      regionbatch serve
-      regionbatch serve --port 8080 --database local.sqlite
+    It applies the rules of Custom Vision and runs until Ctrl-C. Behaviour that Microsoft does not
+    document is configurable.
     """
     from regionbatch.local import TIERS, Settings, run_service  # noqa: PLC0415 - an extra
 
-    if key:
-        click.echo(f"--key: other users can see it in the list of processes. Use --require-key or {KEY}.", err=True)
-    required = read_key_file(key_file, "--require-key") if key_file else key or os.environ.get(KEY) or None
+    required_key = _required_key(key, key_file)
+    partial_status = behaviour.pop("partial_status")
     settings = Settings(
         limits=TIERS[tier],
-        on_existing=on_existing,  # type: ignore[arg-type]  # click.Choice has checked it
-        unknown_ids=unknown_ids,  # type: ignore[arg-type]
+        key=required_key,
+        retry_after=not behaviour.pop("no_retry_after"),
         partial_status=int(partial_status) if partial_status else None,  # type: ignore[arg-type]
-        retry_after=not no_retry_after,
-        nulls=nulls,
-        quoted_names=quoted_names,
-        dr_mode=dr_mode,
-        rate=rate,
-        latency=latency,
-        key=required,
+        **behaviour,
     )
 
-    def ready(service: LocalService) -> None:
-        id_ = service.project(name)
-        if as_json:
-            from regionbatch_cli.shared import print_json  # noqa: PLC0415 - only here
+    def print_address(service: LocalService) -> None:
+        _print_address(service, service.project(name), required_key, as_json=as_json)
 
-            print_json({"endpoint": service.endpoint, "key": service.key, "project": id_})
-            return
-        click.echo(f"serving on {service.endpoint}; Ctrl-C ends it")
-        shown = "…" if required else service.key
-        click.echo(f"  VISION_TRAINING_ENDPOINT={service.endpoint} VISION_TRAINING_KEY={shown} \\")
-        click.echo(f"  regionbatch upload DATASET --create-tags --project {id_}")
-
-    run_service(settings, database=Path(database) if database else None, port=port, ready=ready)
+    path = Path(database) if database else None
+    run_service(settings, database=path, port=port, ready=print_address)
     return 0
+
+
+def _print_address(
+    service: LocalService, project_id: str, required_key: str | None, *, as_json: bool
+) -> None:
+    """Print how to reach the service; a required key is not printed, except as JSON."""
+    if as_json:
+        from regionbatch_cli.printing import print_json  # noqa: PLC0415 - only here
+
+        print_json({"endpoint": service.endpoint, "key": service.key, "project": project_id})
+        return
+    shown_key = "…" if required_key else service.key
+    click.echo(f"Serving on {service.endpoint}. Press Ctrl-C to stop. Upload with:")
+    click.echo(f"  VISION_TRAINING_ENDPOINT={service.endpoint} VISION_TRAINING_KEY={shown_key} \\")
+    click.echo(f"  regionbatch upload DATASET --create-tags --project-id {project_id}")
+
+
+def _required_key(key: str | None, key_file: str | None) -> str | None:
+    """Return the key that the service requires; None: it accepts any."""
+    if key:
+        from regionbatch_cli.printing import print_warning  # noqa: PLC0415 - only here
+
+        print_warning(
+            "--key: other users can see the key in the list of processes. "
+            f"Use --require-key or {KEY}."
+        )
+    if key_file:
+        return read_key_file(key_file, "--require-key")
+    return key or os.environ.get(KEY) or None

@@ -1,4 +1,4 @@
-"""`regionbatch upload`: a dataset to a project of Custom Vision, or of the local service."""
+"""`regionbatch upload`: send a dataset to a project of Custom Vision, or of the local service."""
 
 from __future__ import annotations
 
@@ -9,189 +9,233 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from regionbatch_cli.help_groups import UPLOAD, option
+from regionbatch.wording import counted
+from regionbatch_cli.command_help import UPLOAD, option
+from regionbatch_cli.failures import STOPPED
+from regionbatch_cli.options import DatasetOptions, dataset_options, skip_unresolved_option
+from regionbatch_cli.printing import print_account, print_findings, print_json, say
+from regionbatch_cli.progress import duration, progress_display
 from regionbatch_cli.reader_options import DatasetCommand
-from regionbatch_cli.service import Service, service_options
-from regionbatch_cli.shared import (
-    Common,
-    dataset_options,
-    finish,
-    print_account,
-    print_findings,
-    print_json,
-    progress_bar,
-    read,
-    say,
-    skip_option,
-)
+from regionbatch_cli.reading import finish, read_dataset
+from regionbatch_cli.service import ServiceOptions, service_options
+from regionbatch_cli.wording import flags_by_keyword, in_command_words
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from regionbatch.customvision.plan import Plan
     from regionbatch.customvision.upload import UploadResult
+    from regionbatch.dataset import Dataset
+    from regionbatch_cli.progress import ProgressDisplay
 
-STOPPED = 130
-_SHOWN = 10
+_NEW_TAGS_SHOWN = 10
 
 
-@click.command(cls=DatasetCommand)
+@click.command(
+    cls=DatasetCommand,
+    examples=(
+        "regionbatch upload mydata --local",
+        "regionbatch upload mydata --project-id ID --create-tags --dry-run",
+        "regionbatch upload mydata --project-id ID --create-tags --rename cat=feline",
+    ),
+)
 @option(
     UPLOAD,
     "--local",
     is_flag=True,
-    help="Upload to a temporary training service on this machine; no account.",
+    help="Upload to a temporary service on this machine instead; needs no account.",
 )
-@option(UPLOAD, "--create-tags", is_flag=True, help="Create the tags that the project lacks.")
-@skip_option
+@option(UPLOAD, "--create-tags", is_flag=True, help="Create tags that the project lacks.")
+@skip_unresolved_option
 @option(
     UPLOAD,
     "--shrink",
     is_flag=True,
-    help="Re-encode images that are too large or in another format.",
+    help="Re-encode images that are too large or in an unsupported format.",
 )
-@option(UPLOAD, "--dry-run", is_flag=True, help="Print what would be done, without doing it.")
+@option(UPLOAD, "--dry-run", is_flag=True, help="Print the plan without writing anything.")
 @service_options
 @dataset_options
 def upload(
-    common: Common,
-    service: Service,
-    mapped: tuple[str, ...],
-    map_file: str | None,
-    images: str | None,
+    options: DatasetOptions,
+    service: ServiceOptions,
+    rename: tuple[str, ...],
+    rename_file: str | None,
+    image_ids: str | None,
     journal: str | None,
     tier: str,
     local: bool,
-    create_tags: bool,
-    skip_unresolved: bool,
-    shrink: bool,
-    dry_run: bool,
+    **upload_options: bool,
 ) -> int:
     """Upload a dataset to a Custom Vision project, then verify it.
 
-    Uploads images, tags and regions. Nothing is sent twice: a journal records what was done, so
-    that the same command resumes a run that was stopped. The key is read from VISION_TRAINING_KEY,
-    --key-file or a prompt; --entra needs none.
-
-    \b
-    Examples:
-      regionbatch upload mydata --local
-      regionbatch upload mydata --project ID --create-tags --dry-run
-      regionbatch upload mydata --project ID --create-tags --map cat=feline
+    Uploads images, tags and regions. Progress is kept in a journal; run the same command again to
+    resume. Nothing is sent twice. The key is read from VISION_TRAINING_KEY, --key-file or a
+    prompt; with --entra no key is needed.
     """
-    from regionbatch.customvision.upload import upload as upload_dataset  # noqa: PLC0415 - only when there is work
-    from regionbatch.renaming import read_renames  # noqa: PLC0415
+    from regionbatch.names.renames import read_renames  # noqa: PLC0415 - only when there is work
 
-    rename = read_renames(mapped, map_file)
+    renames = read_renames(rename, rename_file)
     with ExitStack() as stack:
-        more: dict[str, Any] = {}
+        arguments: dict[str, Any] = {
+            **upload_options,
+            "image_ids": image_ids,
+            "rename": renames,
+            "tier": tier,
+            "strict": options.strict,
+        }
         if local:
-            _refuse_with_local()
-            client, project, more["pace"] = _rehearsal(stack, tier, service.api_version)
-        else:
-            client, project = service.connect()
-        stack.enter_context(client)
-        where = journal or (None if local else service.journal_of(common))
-        bar = stack.enter_context(progress_bar(common))
-        dataset = read(common, bar, rename)
-
-        def tell(plan: Plan) -> None:
-            if common.as_json:
-                return
-            with bar.hidden() if bar else nullcontext():
-                print_account(common, plan.batches.ledger, plan.all_findings)
-                _print_plan(common, plan)
-
-        def warn(line: str) -> None:
-            if bar:
-                bar.say(line)
-            else:
-                say(common, line, err=True)
-
-        try:
-            result = upload_dataset(
-                dataset,
-                client,
-                project,
-                create_tags=create_tags or local,
-                image_ids=images,
-                rename=rename,
-                skip_unresolved=skip_unresolved,
-                journal=where,
-                tier=tier,
-                shrink=shrink,
-                dry_run=dry_run,
-                strict=common.strict,
-                progress=bar,
-                planned=tell,
-                notice=warn,
-                **more,
+            _check_local_options()
+            client, project_id, arguments["rate_limiter"] = _local_project(
+                stack, tier, service.api_version
             )
+            arguments["create_tags"] = True
+        else:
+            client, project_id = service.connect()
+        stack.enter_context(client)
+        arguments["journal"] = journal or (None if local else service.default_journal(options))
+        display = stack.enter_context(progress_display(quiet=options.quiet))
+        dataset = read_dataset(options, display, renames)
+        try:
+            result = _upload(options, dataset, client, project_id, display, arguments)
         except KeyboardInterrupt:
-            stack.close()  # or the bar would wipe the next line out
-            click.echo(f"\nStopped. {_resume(where)}", err=True)
+            stack.close()  # or the bar would erase the next line
+            click.echo(f"\nStopped. {_how_to_resume(arguments['journal'])}", err=True)
             return STOPPED
-    told = result.summary()
-    if common.as_json:
-        from regionbatch.report import summary  # noqa: PLC0415 - as above
+    return _finish(options, dataset, result, arguments["journal"])
 
-        print_json({**summary(dataset, result.batches), **told, "findings": result.findings.counts()})
+
+def _upload(
+    options: DatasetOptions,
+    dataset: Dataset,
+    client: Any,  # noqa: ANN401 - a TrainingClient, which is imported only when there is work
+    project_id: str,
+    display: ProgressDisplay | None,
+    arguments: Mapping[str, Any],
+) -> UploadResult:
+    """Upload; print the plan before the first change, and why the upload waits."""
+    from regionbatch.customvision.upload import upload as upload_dataset  # noqa: PLC0415 - slow
+
+    flags = flags_by_keyword()  # here, because notices come from other threads
+
+    def print_notice(line: str) -> None:
+        if display:
+            display.say(in_command_words(line, flags))
+
+    def print_plan(plan: Plan) -> None:
+        if options.as_json:
+            return
+        with display.hidden() if display else nullcontext():
+            print_account(options, plan.batches.ledger, plan.all_findings)
+            _print_plan(options, plan)
+
+    return upload_dataset(
+        dataset,
+        client,
+        project_id,
+        progress=display,
+        planned=print_plan,
+        notice=print_notice,
+        **arguments,
+    )
+
+
+def _finish(
+    options: DatasetOptions, dataset: Dataset, result: UploadResult, journal: str | Path | None
+) -> int:
+    """Print the result and return the exit status."""
+    figures = result.summary()
+    if options.as_json:
+        from regionbatch.report import summary  # noqa: PLC0415 - NumPy: only when there is work
+
+        content = {**summary(dataset, result.batches), **figures}
+        print_json({**content, "findings": result.findings.counts()})
     else:
-        _print(common, result, where)
-    lost = result.lost + result.refused_images
-    return finish(common, dataset, result.batches, findings=result.findings, more={"upload": told}, lost=lost)
+        _print_result(options, result, journal)
+    return finish(
+        options,
+        dataset,
+        result.batches,
+        findings=result.findings,
+        more={"upload": figures},
+        lost=result.lost + result.refused_images,
+    )
 
 
-def _refuse_with_local() -> None:
-    """Refuse options that a rehearsal would ignore; what the environment says does not count."""
+def _check_local_options() -> None:
+    """Refuse options that have no meaning with --local; environment variables are ignored.
+
+    Raises:
+        click.UsageError: There is such an option on the command line.
+    """
     source = click.get_current_context().get_parameter_source
-    names = ("project", "journal", "endpoint", "key_file", "entra")
-    given = [f"--{name.replace('_', '-')}" for name in names if source(name) is ParameterSource.COMMANDLINE]
+    names = ("project_id", "journal", "endpoint", "key_file", "entra")
+    given = [name for name in names if source(name) is ParameterSource.COMMANDLINE]
     if given:
-        raise click.UsageError(f"--local makes a project that ends with the run: do without {' and '.join(given)}.")
+        flags = [f"--{name.replace('_', '-')}" for name in given]
+        raise click.UsageError(
+            f"--local uses a temporary project and cannot be combined with {' or '.join(flags)}."
+        )
 
 
-def _rehearsal(stack: ExitStack, tier: str, version: str) -> tuple[Any, str, Any]:
-    """A client of a service that lives as long as the run, a project on it, and a rate without limit."""
-    from regionbatch.customvision.client import TrainingClient  # noqa: PLC0415 - as above
-    from regionbatch.customvision.rate import Pace  # noqa: PLC0415
+def _local_project(stack: ExitStack, tier: str, version: str) -> tuple[Any, str, Any]:
+    """Start a local service; return a client, a project on it, and a rate limiter without limit."""
+    from regionbatch.customvision.client import TrainingClient  # noqa: PLC0415 - slow
+    from regionbatch.customvision.rate_limiter import RateLimiter  # noqa: PLC0415
     from regionbatch.local import TIERS, LocalService, Settings  # noqa: PLC0415
 
     local = stack.enter_context(LocalService(Settings(limits=TIERS[tier])))
-    return (
-        TrainingClient(local.endpoint, local.key, version=version),
-        local.create_project("rehearsal"),
-        Pace(float("inf")),
-    )
+    client = TrainingClient(local.endpoint, local.key, version=version)
+    return client, local.create_project("rehearsal"), RateLimiter(float("inf"))
 
 
-def _resume(journal: str | Path | None) -> str:
+def _how_to_resume(journal: str | Path | None) -> str:
     if journal is None or not Path(journal).exists():
         return "Nothing was written."
-    return f"Nothing was lost: {journal} remembers what was sent. Run the same command again to go on."
+    return f"Progress is kept in {journal}. Run the same command again to resume."
 
 
-def _print(common: Common, result: UploadResult, journal: str | Path | None) -> None:
-    print_findings(common, result.findings, told=result.plan.all_findings.counts())
+def _print_result(
+    options: DatasetOptions, result: UploadResult, journal: str | Path | None
+) -> None:
+    """Print what was sent and verified."""
+    print_findings(options, result.findings, printed=result.plan.all_findings.counts())
     if result.verification is None:
-        say(common, "nothing was written (--dry-run)")
+        say(options, "Nothing was written (--dry-run).")
         return
-    say(
-        common,
-        f"sent:   {result.sent} regions = {result.created} created + {result.duplicated} duplicated "
-        f"+ {result.exceeded} exceeded + {result.failed} failed; {result.already} were there already",
+    sent = (
+        f"{counted(result.sent, 'region')} = {result.created} created "
+        f"+ {result.duplicated} duplicated + {result.exceeded} exceeded + {result.failed} failed"
     )
-    say(common, f"proof:  {result.verification}")
+    hanging = " " * 10
+    say(options, f"sent:     {sent}; {result.already} already in the project", hanging=hanging)
+    say(options, f"verified: {result.verification}", hanging=hanging)
     if journal is not None:
-        say(common, f"journal: {journal}")
+        say(options, f"journal:  {journal}", hanging=hanging)
 
 
-def _print_plan(common: Common, plan: Plan) -> None:
-    from regionbatch.findings import as_text  # noqa: PLC0415 - as above
+def _print_plan(options: DatasetOptions, plan: Plan) -> None:
+    """Print what the upload is going to do."""
+    from regionbatch.findings.text import as_text  # noqa: PLC0415 - only when there is work
 
-    named = [*map(as_text, plan.new_tags[:_SHOWN]), *(["…"] if len(plan.new_tags) > _SHOWN else [])]
-    tags = f"{len(plan.new_tags)} tags" + (f" ({', '.join(named)})" if named else "")
-    say(common, f"plan:   {tags} to create, {plan.new_images} pictures to upload, {plan.regions} regions to send")
+    names = [as_text(name) for name in plan.new_tags[:_NEW_TAGS_SHOWN]]
+    if len(plan.new_tags) > _NEW_TAGS_SHOWN:
+        names.append("…")
+    tags = counted(len(plan.new_tags), "tag")
+    listed = f" ({', '.join(names)})" if names else ""
+    images = counted(plan.new_images, "image")
+    regions = counted(plan.regions, "region")
+    hanging = " " * 8
     say(
-        common,
-        f"        {sum(plan.calls.values())} calls, {plan.minutes:.1f} minutes at the rate of {plan.tier}; "
-        f"{plan.already} regions are there already",
+        options,
+        f"plan:   create {tags}{listed}, upload {images}, send {regions}; "
+        f"{plan.already} already in the project",
+        hanging=hanging,
+    )
+    calls = sum(plan.calls.values())
+    say(
+        options,
+        f"{calls} calls, {duration(max(1.0, plan.minutes * 60))} at the call rate of {plan.tier}",
+        indent=hanging,
+        hanging=hanging,
     )

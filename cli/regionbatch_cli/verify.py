@@ -1,62 +1,81 @@
-"""`regionbatch verify`: what a project has, compared with a dataset."""
+"""`regionbatch verify`: compare a project with a dataset."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
+from regionbatch_cli.options import DatasetOptions, dataset_options
+from regionbatch_cli.printing import print_account, print_json, say
+from regionbatch_cli.progress import progress_display
 from regionbatch_cli.reader_options import DatasetCommand
-from regionbatch_cli.service import Service, service_options
-from regionbatch_cli.shared import Common, dataset_options, finish, print_account, print_json, progress_bar, read, say
+from regionbatch_cli.reading import finish, read_dataset
+from regionbatch_cli.service import ServiceOptions, service_options
+
+if TYPE_CHECKING:
+    from regionbatch.customvision.verify import Verification
+    from regionbatch.dataset import Dataset
 
 
-@click.command(cls=DatasetCommand)
+@click.command(
+    cls=DatasetCommand,
+    examples=(
+        "regionbatch verify mydata --project-id ID",
+        "regionbatch verify mydata --project-id ID --report differences.json",
+    ),
+)
 @service_options
 @dataset_options
 def verify(
-    common: Common,
-    service: Service,
-    mapped: tuple[str, ...],
-    map_file: str | None,
-    images: str | None,
+    options: DatasetOptions,
+    service: ServiceOptions,
+    rename: tuple[str, ...],
+    rename_file: str | None,
+    image_ids: str | None,
     journal: str | None,
     tier: str,
 ) -> int:
     """Compare a Custom Vision project with a dataset.
 
     Lists the regions that are missing from the project, have moved, or are not in the dataset.
-    The service keeps no image names: image IDs are read from --images or from the journal of the
-    upload; without them, images are recognised by their regions.
-
-    \b
-    Examples:
-      regionbatch verify mydata --project ID
-      regionbatch verify mydata --project ID --report differences.json
+    Custom Vision stores no image names: image IDs are read from --image-ids or from the journal of
+    the upload; without them, images are recognised by their regions.
     """
-    from regionbatch.customvision.verify import verify as verify_dataset  # noqa: PLC0415 - only when there is work
-    from regionbatch.renaming import read_renames  # noqa: PLC0415
+    from regionbatch.customvision.verify import verify as verify_dataset  # noqa: PLC0415 - slow
+    from regionbatch.names.renames import read_renames  # noqa: PLC0415
 
-    rename = read_renames(mapped, map_file)
-    client, project = service.connect()
-    known = service.journal_of(common)
-    with client, progress_bar(common) as progress:
-        dataset = read(common, progress, rename)
+    renames = read_renames(rename, rename_file)
+    client, project_id = service.connect()
+    default = service.default_journal(options)
+    if journal and not Path(journal).exists():
+        raise click.UsageError(f"--journal: no such file: '{journal}'. Check the path.")
+    with client, progress_display(quiet=options.quiet) as progress:
+        dataset = read_dataset(options, progress, renames)
         result = verify_dataset(
             dataset,
             client,
-            project,
-            image_ids=images,
-            journal=journal or (known if known.exists() else None),
-            rename=rename,
+            project_id,
+            image_ids=image_ids,
+            journal=journal or (default if default.exists() else None),
+            rename=renames,
             tier=tier,
             progress=progress,
         )
-    more = {"verification": result.summary()}
-    if common.as_json:
-        from regionbatch.report import summary  # noqa: PLC0415 - as above
+    return _finish(options, dataset, result)
 
-        print_json({**summary(dataset, result.batches), **more, "findings": result.findings.counts()})
+
+def _finish(options: DatasetOptions, dataset: Dataset, result: Verification) -> int:
+    """Print the result and return the exit status."""
+    more = {"verification": result.summary()}
+    if options.as_json:
+        from regionbatch.report import summary  # noqa: PLC0415 - NumPy: only when there is work
+
+        content = {**summary(dataset, result.batches), **more}
+        print_json({**content, "findings": result.findings.counts()})
     else:
-        print_account(common, result.batches.ledger, result.findings)
-        say(common, f"proof:  {result}")
+        print_account(options, result.batches.ledger, result.findings)
+        say(options, f"verified: {result}", hanging=" " * 10)
     lost = result.missing + result.moved + result.extra
-    return finish(common, dataset, result.batches, findings=result.findings, more=more, lost=lost)
+    return finish(options, dataset, result.batches, findings=result.findings, more=more, lost=lost)

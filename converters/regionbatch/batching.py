@@ -1,8 +1,7 @@
-"""Regions and ids become `ImageRegionCreateBatch` payloads, as the reference page of CreateImageRegions shows them."""
+"""Turn regions with IDs into the `ImageRegionCreateBatch` payloads of CreateImageRegions."""
 
 from __future__ import annotations
 
-import filecmp
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, overload
@@ -12,37 +11,64 @@ import numpy as np
 from msgspec.structs import astuple
 
 from regionbatch import payload
-from regionbatch.boxes import first_of_equal, order_of
-from regionbatch.clean import ledger_of
 from regionbatch.errors import OptionError
 from regionbatch.findings import FindingLog, Findings, Ledger
-from regionbatch.ids import as_uuid, table_of
-from regionbatch.limits import REGIONS_PER_BATCH, REGIONS_PER_IMAGE
-from regionbatch.renaming import tidied
-from regionbatch.resolve import resolve
-from regionbatch.similar import loose, settled
+from regionbatch.findings.text import quoted
+from regionbatch.limits import REGIONS_PER_BATCH
+from regionbatch.names.renames import normalise_renames
+from regionbatch.names.resolve import resolve
+from regionbatch.names.tables import table_of
+from regionbatch.names.uuids import as_uuid
+from regionbatch.resolved_regions import ledger_after, rows_to_send, take_in_order
+from regionbatch.shared_ids import (
+    codes_by_id,
+    report_shared_images,
+    report_shared_tags,
+)
+from regionbatch.similar import findings_after_rename
+from regionbatch.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from regionbatch.dataset import Dataset, Images, Regions
-    from regionbatch.ids import Ids
+    from regionbatch.dataset import Dataset, Regions
+    from regionbatch.names.tables import Ids
 
-_AT_A_TIME = 256
-"""Batches whose text is made together: 3 MB, which stays in the processor's cache."""
+_BATCHES_AT_ONCE = 256
+"""Batches whose text is made together: 3 MB, which fits into the processor's cache."""
 
 
 class Entry(msgspec.Struct, gc=False, rename="camel"):
-    """One entry of a payload; the order of the fields is that of the reference page."""
+    """One region of a payload, with its fields in the order of the reference page.
+
+    Example:
+        >>> from regionbatch.batching import Entry
+        >>> entry = Entry(
+        ...     "0a1b2c3d-0000-4000-8000-00000000000a",
+        ...     "b607964f-7bd6-4a3b-a869-6791fb6aab87",
+        ...     left=0.1,
+        ...     top=0.2,
+        ...     width=0.3,
+        ...     height=0.4,
+        ... )
+        >>> entry.left + entry.width
+        0.4
+    """
 
     image_id: str
+    """UUID of the image in the project."""
     tag_id: str
+    """UUID of the tag in the project."""
     left: float
+    """Left edge, normalised to 0 to 1."""
     top: float
+    """Top edge, normalised to 0 to 1."""
     width: float
+    """Width, normalised to 0 to 1."""
     height: float
+    """Height, normalised to 0 to 1."""
 
 
 class _Payload(msgspec.Struct, gc=False):
@@ -53,25 +79,65 @@ _decode = msgspec.json.Decoder(_Payload).decode
 
 
 class Batch(Sequence[Entry]):
-    """At most 64 entries for one call. It is held as its body; entries are made when somebody looks at them."""
+    """The payload of one call of CreateImageRegions: 1 to 64 entries.
+
+    A batch holds its JSON text; entries are created when they are accessed.
+
+    Example:
+        >>> dataset = rb.read("fixtures/scene/voc")
+        >>> tables = {
+        ...     "tag_ids": "fixtures/scene/tags.json",
+        ...     "image_ids": "fixtures/scene/images.json",
+        ... }
+        >>> batch = rb.batches(dataset, **tables)[0]
+        >>> len(batch), batch[0].tag_id
+        (12, '611a988e-650b-50de-9838-a7aff1695725')
+        >>> batch.to_json()[:24]
+        b'{"regions":[{"imageId":"'
+    """
 
     __slots__ = ("_body",)
 
     def __init__(self, body: bytes) -> None:
-        """Take the body as `payload.body` writes it."""
+        """Use the JSON text of `payload.body`; `Batch.of` makes a batch of entries.
+
+        Args:
+            body: The text, which is not checked.
+        """
         self._body = body
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Batch:
-        """A batch of entries made by hand: at most 64. Ids are UUIDs of 36 characters, numbers go from 0 to 1.
+        """Make a batch of entries.
+
+        Args:
+            entries: 1 to 64 entries with UUIDs of 36 characters and numbers from 0 to 1.
 
         Raises:
-            OptionError: They are not.
+            OptionError: An entry is not valid, or the number of entries is not 1 to 64.
+
+        Example:
+            >>> from regionbatch.batching import Entry
+            >>> image = "0a1b2c3d-0000-4000-8000-00000000000a"
+            >>> tag = "b607964f-7bd6-4a3b-a869-6791fb6aab87"
+            >>> rb.Batch.of([Entry(image, tag, 0.1, 0.2, 0.3, 0.4)])
+            Batch(1)
         """
         entries = list(entries)
-        if not (0 < len(entries) <= REGIONS_PER_BATCH and all(map(_fits, entries))):
-            what = f"1 to {REGIONS_PER_BATCH} with ids of 36 characters and numbers from 0 to 1 are needed"
-            raise OptionError(f"entries: {what}, got {len(entries)}; correct them")
+        if not 0 < len(entries) <= REGIONS_PER_BATCH:
+            raise OptionError(
+                f"entries: wrong number of entries: '{len(entries)}'. "
+                f"Pass 1 to {REGIONS_PER_BATCH}.",
+                option="entries",
+                value=len(entries),
+            )
+        if wrong := [entry for entry in entries if not _is_valid(entry)]:
+            raise OptionError(
+                f"entries: not a valid entry: {quoted(str(wrong[0]))}. "
+                "Use UUIDs of 36 characters and numbers from 0 to 1.",
+                option="entries",
+                value=wrong[0],
+            )
         return cls(payload.body(map(astuple, entries)))
 
     @overload
@@ -79,44 +145,63 @@ class Batch(Sequence[Entry]):
     @overload
     def __getitem__(self, at: slice) -> list[Entry]: ...
     def __getitem__(self, at: int | slice) -> Entry | list[Entry]:
-        """An entry, or some."""
+        """Return an entry, or some."""
         return _decode(self._body).regions[at]
 
     def __iter__(self) -> Iterator[Entry]:
-        """All entries."""
+        """Yield all entries."""
         return iter(_decode(self._body).regions)
 
     def __len__(self) -> int:
-        """How many entries, at most 64."""
+        """Return the number of entries."""
         return payload.count(self._body)
 
     def __repr__(self) -> str:
-        """How many entries; not which."""
+        """Return the type and the number of entries."""
         return f"Batch({len(self)})"
 
     def to_json(self) -> bytes:
-        """The body of the call as JSON, on one line."""
+        """Return the body of the call as JSON on one line, in UTF-8."""
         return self._body
 
     def to_xml(self) -> bytes:
-        """The body of the call as XML. Ids are UUIDs and the rest numbers, so nothing needs escaping."""
+        """Return the body of the call as XML."""
+        # IDs are UUIDs and the other values numbers, so nothing needs escaping.
         regions = "".join(
-            f"<regions><imageId>{entry.image_id}</imageId><tagId>{entry.tag_id}</tagId><left>{entry.left:.9f}</left>"
-            f"<top>{entry.top:.9f}</top><width>{entry.width:.9f}</width><height>{entry.height:.9f}</height></regions>"
+            f"<regions><imageId>{entry.image_id}</imageId><tagId>{entry.tag_id}</tagId>"
+            f"<left>{entry.left:.9f}</left><top>{entry.top:.9f}</top>"
+            f"<width>{entry.width:.9f}</width><height>{entry.height:.9f}</height></regions>"
             for entry in self
         )
         return f"<ImageRegionCreateBatch>{regions}</ImageRegionCreateBatch>".encode()
 
 
-def _fits(entry: Entry) -> bool:
-    """Whether an entry has the form that every batch has."""
+def _is_valid(entry: Entry) -> bool:
+    """Return whether an entry has the form that every batch has."""
     image_id, tag_id, *numbers = astuple(entry)
     are_ids = all(as_uuid(id_) == id_.lower() for id_ in (image_id, tag_id))
     return are_ids and all(0 <= number <= 1 for number in numbers)
 
 
 class Batches(Sequence[Batch]):
-    """The payloads of a dataset; made some at a time, as they are asked for."""
+    """The payloads of a dataset, created when they are accessed; `rb.batches` returns them.
+
+    All batches but the last have 64 regions, and the regions of an image follow each other.
+
+    Example:
+        >>> dataset = rb.read("fixtures/scene/voc")
+        >>> tables = {
+        ...     "tag_ids": "fixtures/scene/tags.json",
+        ...     "image_ids": "fixtures/scene/images.json",
+        ... }
+        >>> batches = rb.batches(dataset, **tables)
+        >>> batches
+        Batches(1 batch, 12 regions)
+        >>> print(batches.ledger)
+        12 read = 12 kept + 0 adjusted + 0 dropped
+        >>> [len(batch) for batch in batches]
+        [12]
+    """
 
     def __init__(
         self,
@@ -127,30 +212,43 @@ class Batches(Sequence[Batch]):
         findings: Findings,
         ledger: Ledger,
     ) -> None:
-        """Take the columns as they are; use `batches` to make them."""
+        """Keep the columns; use `batches` to create them."""
         self.regions = regions
-        """What is sent, in the order it is sent."""
+        """The n regions to send, in this order."""
         self.rows = rows
-        """(n,), the number that each has in the dataset's own `regions`."""
+        """(n,), the row of each region in the dataset's own `regions`."""
         self.image_ids = image_ids
-        """The id of each image code; empty where there is none."""
+        """The ID of each image of the dataset; empty strings for none."""
         self.tag_ids = tag_ids
-        """The id of each tag code; empty where there is none."""
+        """The ID of each class of the dataset; empty strings for none."""
         self.findings = findings
-        """Those of the dataset, and what resolving the names added."""
+        """The findings of the dataset, and those of resolving names to IDs."""
         self.ledger = ledger
-        """That of the dataset, less what has no id."""
+        """The ledger of the dataset, with regions without IDs as dropped."""
 
     def take(self, rows: NDArray[np.int64]) -> Batches:
-        """The payloads of some of the regions, by their numbers here."""
-        some = Batches(
-            self.regions.take(rows), self.rows[rows], self.image_ids, self.tag_ids, self.findings, self.ledger
+        """Return the payloads of some of the regions.
+
+        Args:
+            rows: (m,), rows of `regions`.
+        """
+        taken = Batches(
+            self.regions.take(rows),
+            self.rows[rows],
+            self.image_ids,
+            self.tag_ids,
+            self.findings,
+            self.ledger,
         )
-        some._bodies = self._bodies  # the same tables: made once
-        return some
+        taken._bodies = self._bodies  # The tables of IDs are the same.
+        return taken
 
     def with_tags(self, ids: Mapping[str, str]) -> Batches:
-        """The same payloads with other tag ids in place of some."""
+        """Return the same payloads with other tag IDs.
+
+        Args:
+            ids: New tag IDs by the ones that they replace.
+        """
         tag_ids = [ids.get(id_, id_) for id_ in self.tag_ids]
         return Batches(self.regions, self.rows, self.image_ids, tag_ids, self.findings, self.ledger)
 
@@ -159,39 +257,46 @@ class Batches(Sequence[Batch]):
         return payload.Bodies(self.image_ids, self.tag_ids)
 
     def __len__(self) -> int:
-        """How many calls."""
+        """Return the number of batches."""
         return (len(self.regions) + REGIONS_PER_BATCH - 1) // REGIONS_PER_BATCH
 
     def __repr__(self) -> str:
-        """`Batches(77 of 4886 regions)`."""
-        return f"Batches({len(self)} of {len(self.regions)} regions)"
+        """Return the type and the numbers of batches and regions."""
+        batches_shown = counted(len(self), "batch", "batches")
+        return f"Batches({batches_shown}, {counted(len(self.regions), 'region')})"
 
     @overload
     def __getitem__(self, at: int) -> Batch: ...
     @overload
     def __getitem__(self, at: slice) -> list[Batch]: ...
     def __getitem__(self, at: int | slice) -> Batch | list[Batch]:
-        """A batch, or some."""
+        """Return a batch, or some."""
         if isinstance(at, slice):
             return [self[number] for number in range(*at.indices(len(self)))]
         if not -len(self) <= at < len(self):
             raise IndexError(at)
         start = at % len(self) * REGIONS_PER_BATCH
-        [line] = self._bodies.lines(self.regions, start, 1, min(REGIONS_PER_BATCH, len(self.regions) - start))
+        count = min(REGIONS_PER_BATCH, len(self.regions) - start)
+        [line] = self._bodies.lines(self.regions, start, 1, count)
         return Batch(line[:-1].tobytes())
 
     def __iter__(self) -> Iterator[Batch]:
-        """All batches."""
+        """Yield all batches."""
         for lines in self.lines():
             for line in lines:
                 yield Batch(line[:-1].tobytes())
 
     def lines(self) -> Iterator[NDArray[np.uint8]]:
-        """The bodies of all calls as JSON, some at a time: a row of characters each, with a line end."""
+        """Yield the JSON bodies of all calls, many at once.
+
+        Yields:
+            (m, k), the k characters of m bodies in ASCII, each with a newline.
+        """
         full, rest = divmod(len(self.regions), REGIONS_PER_BATCH)
-        for first in range(0, full, _AT_A_TIME):
-            some = min(_AT_A_TIME, full - first)
-            yield self._bodies.lines(self.regions, first * REGIONS_PER_BATCH, some, REGIONS_PER_BATCH)
+        for first in range(0, full, _BATCHES_AT_ONCE):
+            start = first * REGIONS_PER_BATCH
+            count = min(_BATCHES_AT_ONCE, full - first)
+            yield self._bodies.lines(self.regions, start, count, REGIONS_PER_BATCH)
         if rest:
             yield self._bodies.lines(self.regions, full * REGIONS_PER_BATCH, 1, rest)
 
@@ -204,127 +309,92 @@ def batches(
     rename: Mapping[str, str] | None = None,
     skip_unresolved: bool = False,
 ) -> Batches:
-    """The payloads of a dataset: full batches of 64, the regions of an image next to each other.
+    """Resolve names to IDs and return the payloads of a dataset.
+
+    Names are matched exactly, or inexactly if just one ID is possible: classes up to case,
+    whitespace and Unicode form, images up to missing folders and extensions. Inexact matches are
+    reported as `matched_loosely`. Boxes that become equal, since names share an ID, are dropped as
+    `duplicate`.
 
     Args:
-        dataset: What `regionbatch.read` returned.
-        tag_ids: Tag ids by class name, or a file that `--tags` would take (see `regionbatch.ids.read_ids`).
-        image_ids: Image ids by image name, likewise.
-        rename: Class names of the dataset, and what they are called in `tag_ids`.
-        skip_unresolved: Drop regions whose tag or image has no id, instead of raising.
+        dataset: The dataset, as `rb.read` returned it.
+        tag_ids: Tag IDs by class name, or a JSON or CSV file of them (see `rb.read_ids`).
+        image_ids: Image IDs by image name, or a file of them.
+        rename: Names in `tag_ids`, by the class names of the dataset. A class that is renamed to
+            its own name must match exactly.
+        skip_unresolved: Drop regions without a tag or image ID (`unresolved`) instead of raising
+            an error.
+
+    Returns:
+        Batches of 64 regions, in which the regions of an image follow each other. Their `ledger`
+        and `findings` include what resolving dropped and reported.
 
     Raises:
-        ResolveError: A name has no id, or more than one; or a table cannot be used.
+        ResolveError: A name has several IDs or, unless `skip_unresolved`, none; or a table cannot
+            be used.
+        OptionError: `tag_ids` or `image_ids` is neither a mapping nor a path.
+
+    Example:
+        >>> dataset = rb.read("fixtures/scene/voc")
+        >>> rb.batches(
+        ...     dataset,
+        ...     tag_ids="fixtures/scene/tags.json",
+        ...     image_ids="fixtures/scene/images.json",
+        ... )
+        Batches(1 batch, 12 regions)
     """
-    report, rename = FindingLog(), tidied(rename)
-    regions = dataset.regions
-    tag_counts = np.bincount(regions.tag, minlength=len(dataset.tags))
-    tags = resolve(
+    log = FindingLog()
+    rename = normalise_renames(rename)
+    tags = _resolve_tags(dataset, tag_ids, rename, log, skip=skip_unresolved)
+    images = _resolve_images(dataset, image_ids, log, skip=skip_unresolved)
+    tag_codes = codes_by_id(tags)
+    image_codes = codes_by_id(images)
+    report_shared_tags(tag_codes, dataset.tags, rename, log)
+    report_shared_images(image_codes, _image_counts(dataset), dataset.images, log)
+    rows = rows_to_send(dataset, tag_codes, image_codes, log)
+    regions = take_in_order(dataset.regions, rows)
+    findings = findings_after_rename(dataset, rename) + log.findings()
+    ledger = ledger_after(log, regions, dataset.ledger)
+    return Batches(regions, rows, _as_texts(images), _as_texts(tags), findings, ledger)
+
+
+def _resolve_tags(
+    dataset: Dataset, tag_ids: Ids, rename: Mapping[str, str], log: FindingLog, *, skip: bool
+) -> list[str | None]:
+    counts = np.bincount(dataset.regions.tag, minlength=len(dataset.tags))
+    return resolve(
         "tag",
         dataset.tags,
-        np.flatnonzero(tag_counts).tolist(),
+        np.flatnonzero(counts).tolist(),
         table_of(tag_ids, "tag_ids"),
-        report,
+        log,
         rename=rename,
-        counts=tag_counts.tolist(),
-        skip=skip_unresolved,
+        counts=counts.tolist(),
+        skip=skip,
     )
-    image_counts = np.bincount(regions.image, minlength=len(dataset.images))
-    images = resolve(
+
+
+def _resolve_images(
+    dataset: Dataset, image_ids: Ids, log: FindingLog, *, skip: bool
+) -> list[str | None]:
+    counts = _image_counts(dataset)
+    return resolve(
         "image",
         dataset.images.names,
-        np.flatnonzero(image_counts).tolist(),
+        np.flatnonzero(counts).tolist(),
         table_of(image_ids, "image_ids"),
-        report,
-        counts=image_counts.tolist(),
+        log,
+        counts=counts.tolist(),
         exact=np.flatnonzero(dataset.images.exact).tolist(),
         splits=dataset.images.split_names(),
-        skip=skip_unresolved,
+        skip=skip,
     )
-    tag_code, image_code = _one_code_an_id(tags), _one_code_an_id(images)
-    _report_shared_tags(tag_code, dataset.tags, rename, report)
-    _report_shared_images(image_code, image_counts, dataset.images, report)
-    tag, image = tag_code[regions.tag], image_code[regions.image]
-    resolved = (tag >= 0) & (image >= 0)
-    _drop("unresolved", np.flatnonzero(~resolved), dataset, report)
-    rows = np.flatnonzero(resolved)
-    if _share_ids(tag_code) or _share_ids(image_code):
-        first = first_of_equal(image[rows], tag[rows], regions.box[rows])
-        _drop("duplicate", rows[~first], dataset, report)
-        rows = rows[first]
-    if (np.diff(image[rows]) < 0).any():
-        rows = rows[order_of(image[rows].view(np.uint32))]  # by image, then as read
-    if len(rows) < len(regions) or (np.diff(rows) != 1).any():
-        regions = regions.take(rows)
-    before, now = dataset.ledger, report.dropped("box")
-    dropped = {code: before.dropped.get(code, 0) + now.get(code, 0) for code in {**before.dropped, **now}}
-    ledger = ledger_of(regions, before.read, dropped, before.images)
-    findings = settled(dataset, rename) + report.findings()
-    return Batches(regions, rows, [id_ or "" for id_ in images], [id_ or "" for id_ in tags], findings, ledger)
 
 
-def _one_code_an_id(ids: Sequence[str | None]) -> NDArray[np.int32]:
-    """The code of each name, where names with one id have the code of the first; -1: no id."""
-    has_id = np.fromiter((id_ is not None for id_ in ids), np.bool_, len(ids))
-    if len({*ids} - {None}) == np.count_nonzero(has_id):
-        return np.where(has_id, np.arange(len(ids), dtype=np.int32), np.int32(-1))
-    codes = dict(zip(reversed(ids), range(len(ids) - 1, -1, -1), strict=True))
-    return np.asarray([-1 if id_ is None else codes[id_] for id_ in ids], np.int32)
+def _image_counts(dataset: Dataset) -> NDArray[np.int64]:
+    """Return (m,), the number of regions of each of the m images."""
+    return np.bincount(dataset.regions.image, minlength=len(dataset.images))
 
 
-def _share_ids(codes: NDArray[np.int32]) -> bool:
-    """Whether two names have one id, so that boxes that were different may now be equal."""
-    return bool(_is_shared(codes).any())
-
-
-def _is_shared(codes: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Which names have the id of an earlier one, (n,)."""
-    shared: NDArray[np.bool_] = (codes >= 0) & (codes != np.arange(len(codes)))
-    return shared
-
-
-def _report_shared_tags(
-    codes: NDArray[np.int32], names: Sequence[str], rename: Mapping[str, str], report: FindingLog
-) -> None:
-    """Say which classes get the tag of another: a slip in the table, unless they are spelt alike or mapped to one."""
-    twins = {row: codes[row] for row in np.flatnonzero(_is_shared(codes)).tolist()}
-    called = {row: loose(rename.get(names[row], names[row])) for pair in twins.items() for row in pair}
-    slips = {row: twin for row, twin in twins.items() if called[row] != called[twin]}
-    values = [names[twin] for twin in slips.values()]
-    report.add("shared_tag", np.asarray([*slips], np.int32), value=values, table=names)
-
-
-def _report_shared_images(
-    codes: NDArray[np.int32], counts: NDArray[np.int64], images: Images, report: FindingLog
-) -> None:
-    """Report images that have the ID of another, and those that have too many regions only together.
-
-    One ID is doubtful unless the files have the same bytes, which the service takes for one image.
-    """
-    twins = np.flatnonzero(_is_shared(codes))
-    names, paths = images.names, images.paths
-    pairs = zip(twins.tolist(), codes[twins].tolist(), strict=True)
-    same = np.fromiter((_same_bytes(paths[one], paths[other]) for one, other in pairs), np.bool_, len(twins))
-    for rows, doubtful in ((twins[same], False), (twins[~same], True)):
-        values = [names[row] for row in codes[rows]]
-        report.add("same_picture", rows.astype(np.int32), value=values, table=names, doubtful=doubtful)
-    if len(twins):
-        together = np.bincount(codes[codes >= 0], counts[codes >= 0], minlength=len(codes)).astype(np.int64)
-        full = np.flatnonzero((together > REGIONS_PER_IMAGE) & (counts <= REGIONS_PER_IMAGE))
-        report.add("over_region_limit", full.astype(np.int32), value=together[full].tolist(), table=names)
-
-
-def _same_bytes(one: str, other: str) -> bool:
-    """Return whether two image files are there and have the same bytes."""
-    try:
-        return bool(one and other) and filecmp.cmp(one, other, shallow=False)
-    except OSError:
-        return False
-
-
-def _drop(code: str, rows: NDArray[np.int64], dataset: Dataset, report: FindingLog) -> None:
-    if len(rows):
-        regions = dataset.regions
-        values = (f"{dataset.tags[regions.tag[row]]} in {dataset.images.names[regions.image[row]]}" for row in rows)
-        files = dataset.findings.files
-        report.add(code, regions.file[rows], regions.where[rows], values, table=files, place=regions.place)
+def _as_texts(ids: Sequence[str | None]) -> list[str]:
+    return [id_ or "" for id_ in ids]

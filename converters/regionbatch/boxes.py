@@ -1,6 +1,7 @@
-"""All arithmetic on coordinates: what four numbers mean, and how they become left, top, width, height from 0 to 1.
+"""All arithmetic on coordinates: the meaning of four numbers, and their conversion to 0 to 1.
 
-Every function takes and returns whole columns, float64 of shape (n, 4), and leaves its arguments as they are.
+Every function takes and returns whole columns, float64 of shape (n, 4), and never changes its
+arguments. "LTWH boxes" are left, top, width, height as fractions of the image's sides.
 """
 
 from __future__ import annotations
@@ -19,33 +20,32 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_] | np.bool_  # NumPy types a comparison of arrays so
 
 NOISE = 1e-6
-"""A box may reach over the edge by this share of the image's side without being called wrong: it is rounding."""
+"""Largest overhang, as a fraction of the image's side, that is treated as rounding error."""
 
 QUANTUM = 1e-9
-"""The step in which numbers are written: a hundred-thousandth of a pixel of the largest picture the service takes."""
+"""Step of written numbers: 1/100,000 of a pixel of the largest image that the service accepts."""
 
 _NUDGE = 60
-"""Quanta that make up for 32-bit rounding: half a float32 step of left and of width is at most 45 of them."""
+"""Quanta that make up for float32 rounding: half a step of left and of width is at most 45."""
 
-
-_BLOCK = 2**14
-"""Rows; half a megabyte of boxes."""
+_BLOCK_ROWS = 2**14
+"""Rows of a block: half a megabyte of boxes."""
 
 
 class BoxMode(Enum):
-    """What the four numbers of an annotation mean. ABS is in pixels, REL in shares of the image's width and height."""
+    """What the four numbers of an annotation mean: ABS is in pixels, REL is normalised (0 to 1)."""
 
     XYWH_ABS = "left, top, width, height in pixels"
     """COCO."""
-    XYXY_ABS = "left, top, right, bottom in pixels, as edges: a box over all of a W pixels wide image ends at W"
+    XYXY_ABS = "left, top, right, bottom in pixels, as edges: the full width of W pixels is 0 to W"
     """Pascal VOC as nearly every tool writes it."""
-    XYXY_ABS_FROM_1 = "left, top, right, bottom in pixels, counted from 1, the last pixel included: 1 to W is all of it"
-    """Pascal VOC's own devkit: pixel 1 begins at edge 0, pixel W ends at edge W."""
-    CXCYWH_REL = "centre x, centre y, width, height as shares"
+    XYXY_ABS_FROM_1 = "left, top, right, bottom as pixel numbers, from 1 to W, both included"
+    """Pascal VOC's own devkit: pixel 1 starts at edge 0, pixel W ends at edge W."""
+    CXCYWH_REL = "centre x, centre y, width, height, normalised"
     """YOLO."""
-    XYWH_REL = "left, top, width, height as shares"
+    XYWH_REL = "left, top, width, height, normalised"
     """The COCO files of Azure's own services."""
-    XYXY_REL = "left, top, right, bottom as shares"
+    XYXY_REL = "left, top, right, bottom, normalised"
     """The same with `bbox_format: ltrb`."""
 
     @property
@@ -55,22 +55,28 @@ class BoxMode(Enum):
 
     @property
     def corners(self) -> bool:
-        """Whether the numbers are two corners, which may stand in the wrong order."""
+        """Whether the numbers are two corners, which may be in the wrong order."""
         return self.name.startswith("XYXY")
 
 
 def finite(box: Boxes) -> Mask:
-    """Which boxes have no NaN and no infinity in them, (n,)."""
+    """Return which boxes contain neither NaN nor infinity, (n,)."""
     first, second, third, fourth = np.isfinite(box).T
-    whole: Mask = first & second & third & fourth  # `all(axis=1)` takes three times as long
-    return whole
+    mask: Mask = first & second & third & fourth  # `all(axis=1)` takes three times as long
+    return mask
 
 
 def to_ltwh(box: Boxes, mode: BoxMode, size: Boxes | None = None) -> Boxes:
-    """Left, top, width, height from 0 to 1 of boxes as they stand in a file.
+    """Convert boxes as in a file to LTWH boxes, without judging them.
 
-    `size` is (n, 2), width and height in pixels of each box's image; absolute modes need it, the others do not.
-    Boxes that reach over the image, or are turned inside out, come back so: nothing is judged here.
+    Args:
+        box: (n, 4), the numbers as `mode` describes them.
+        mode: What the numbers mean.
+        size: (n, 2), width and height of each box's image in pixels; needed for absolute modes.
+
+    Returns:
+        (n, 4), normalised left, top, width, height. Boxes that extend beyond the image, and sides
+        that are negative, stay so.
     """
     first, second = box[:, :2], box[:, 2:]
     if mode is BoxMode.CXCYWH_REL:
@@ -85,7 +91,12 @@ def to_ltwh(box: Boxes, mode: BoxMode, size: Boxes | None = None) -> Boxes:
 
 
 def from_edges(edges: Boxes, mode: BoxMode) -> Boxes:
-    """Left, top, right, bottom edges, in the unit of `mode`, put the way `mode` has them: for boxes around shapes."""
+    """Convert left, top, right, bottom edges to boxes of a mode: the inverse of `to_ltwh`.
+
+    Args:
+        edges: (n, 4), in the unit of `mode`, such as the bounds of a polygon.
+        mode: What the returned numbers mean.
+    """
     first, second = edges[:, :2], edges[:, 2:]
     if mode is BoxMode.CXCYWH_REL:
         return np.hstack([(first + second) / 2, second - first])
@@ -94,35 +105,42 @@ def from_edges(edges: Boxes, mode: BoxMode) -> Boxes:
     return edges.copy() if mode.corners else np.hstack([first, second - first])
 
 
-def around_rotated(box: Boxes, angle: NDArray[np.float64], size: Boxes) -> Boxes:
+def enclose_rotated(box: Boxes, angle: NDArray[np.float64], size: Boxes) -> Boxes:
     """Return the axis-aligned boxes that enclose rotated ones.
 
     Args:
-        box: (n, 4), left, top, width, height from 0 to 1, before they are rotated about their centres.
+        box: (n, 4), LTWH boxes before they are rotated about their centres.
         angle: (n,), radians. Clockwise and anticlockwise give the same box.
-        size: (n, 2), width and height in pixels of the image of each box: a rotation is one in pixels.
+        size: (n, 2), width and height in pixels of each box's image. Boxes are rotated in pixels.
 
     Returns:
-        (n, 4), left, top, width, height from 0 to 1. They may reach over the image.
+        (n, 4), LTWH boxes. They may extend beyond the image.
     """
     extent = box[:, 2:] * size
-    cos, sin = np.abs(np.cos(angle))[:, None], np.abs(np.sin(angle))[:, None]
+    cos = np.abs(np.cos(angle))[:, None]
+    sin = np.abs(np.sin(angle))[:, None]
     enclosing = (extent * cos + extent[:, ::-1] * sin) / size
     return np.hstack([box[:, :2] + (box[:, 2:] - enclosing) / 2, enclosing])
 
 
-def ordered(box: Boxes, swapped: Mask) -> Boxes:
-    """Corners put in order where `swapped`: left before right, top before bottom. For modes with corners."""
+def order_corners(box: Boxes, swapped: Mask) -> Boxes:
+    """Sort the corners of the boxes in `swapped`, (n,): left before right, top before bottom.
+
+    The boxes must have a mode with corners.
+    """
+    first, second = box[swapped, :2], box[swapped, 2:]
     box = box.copy()
-    box[swapped, :2], box[swapped, 2:] = (
-        np.minimum(box[swapped, :2], box[swapped, 2:]),
-        np.maximum(box[swapped, :2], box[swapped, 2:]),
-    )
+    box[swapped, :2] = np.minimum(first, second)
+    box[swapped, 2:] = np.maximum(first, second)
     return box
 
 
 def overhang(box: Boxes) -> NDArray[np.float64]:
-    """How far each left, top, width, height box reaches over the image, in shares of the side; (n,), 0: not at all."""
+    """Return how far each LTWH box extends beyond the image, as a fraction of the side.
+
+    Returns:
+        (n,), the largest of the four sides; 0 for a box inside the image.
+    """
     left, top, width, height = box.T
     far = np.maximum(left + width, top + height) - 1
     near = -np.minimum(left, top)
@@ -131,9 +149,14 @@ def overhang(box: Boxes) -> NDArray[np.float64]:
 
 
 def clip(box: Boxes, over: NDArray[np.float64] | None = None) -> Boxes:
-    """Left, top, width, height boxes cut back to the image; boxes inside it keep their very numbers.
+    """Clip LTWH boxes to the image. Boxes inside it keep exactly their numbers.
 
-    A box wholly outside comes back with a width or height of 0 or less. `over` is their overhang, if it is known.
+    Args:
+        box: (n, 4).
+        over: (n,), their `overhang`, if it is known.
+
+    Returns:
+        (n, 4). A box entirely outside the image gets a width or height of 0 or less.
     """
     rows = np.flatnonzero((overhang(box) if over is None else over) > 0)
     if not len(rows):
@@ -145,46 +168,69 @@ def clip(box: Boxes, over: NDArray[np.float64] | None = None) -> Boxes:
     return clipped
 
 
-def outside(box: Boxes, clipped: Boxes) -> NDArray[np.float64]:
-    """Return the share of the area of each box that clipping cut off, (n,); NaN for a box without an area."""
-    left = clipped[:, 2:] / box[:, 2:]  # side by side: an area may be beyond the largest number
-    share: NDArray[np.float64] = 1 - left[:, 0] * left[:, 1]
-    return share
+def fraction_outside(box: Boxes, clipped: Boxes) -> NDArray[np.float64]:
+    """Return the fraction of each LTWH box's area that clipping removed, (n,).
 
-
-def writable(box: Boxes) -> Boxes:
-    """Boxes inside the image as numbers that the service cannot misread, in steps of `QUANTUM`.
-
-    The service has 32-bit floats (its contract: `format: float`). Rounded each by itself, left + width
-    would exceed 1 in a third of the boxes that touch the right edge. The numbers returned keep, read as 32-bit or as
-    64-bit floats, 0 <= left, 0 < width and left + width <= 1, and the same downwards. They move by at most 6.1e-8.
+    It is NaN for a box without an area.
     """
-    # Dividing by a whole number of steps, not multiplying by a fraction, gives the float that prints shortest.
+    kept = clipped[:, 2:] / box[:, 2:]  # side by side: an area may overflow
+    fraction: NDArray[np.float64] = 1 - kept[:, 0] * kept[:, 1]
+    return fraction
+
+
+def quantise(box: Boxes) -> Boxes:
+    """Round LTWH boxes inside the image to steps of `QUANTUM`, safe for 32-bit floats.
+
+    The service has 32-bit floats (its contract: `format: float`). With each number rounded on its
+    own, left + width would exceed 1 in a third of the boxes that touch the right edge.
+
+    Returns:
+        (n, 4). Read as 32-bit or as 64-bit floats, they satisfy 0 <= left, 0 < width and
+        left + width <= 1, and the same for top and height. No number moves by more than 6.1e-8.
+    """
+    # Dividing by an integer, not multiplying by a fraction, gives the float that prints shortest.
     steps = round(1 / QUANTUM)
     quanta = box * steps
     np.rint(quanta, out=quanta)
     quanta += 0.0  # -0.0 becomes 0.0
     np.maximum(quanta[:, 2:], 1, out=quanta[:, 2:])
-    # Only where left + width is next to 1 can rounding bring it above.
+    # Rounding can exceed 1 only where left + width is close to it.
     row, side = np.nonzero(quanta[:, :2] + quanta[:, 2:] > steps - 2 * _NUDGE)
-    first, second = ((quanta[row, side + more] / steps).astype(np.float32).astype(np.float64) for more in (0, 2))
-    row, side = row[first + second > 1], side[first + second > 1]
-    # The larger of the two is at least half the side, so it can spare the nudge; the smaller may not.
+    first = _as_float32(quanta[row, side] / steps)
+    second = _as_float32(quanta[row, side + 2] / steps)
+    over = first + second > 1
+    row, side = row[over], side[over]
+    # The larger of the two is at least half the side, so it can spare the nudge.
     larger = np.where(quanta[row, side + 2] > quanta[row, side], side + 2, side)
     quanta[row, larger] -= _NUDGE
     return np.divide(quanta, steps, out=quanta)
 
 
-def keys_of(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes) -> NDArray[np.uint64]:
-    """What makes regions equal for the service, (n, 3): image and tag, and the bits of the box as 32-bit floats."""
+def _as_float32(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    return numbers.astype(np.float32).astype(np.float64)
+
+
+def region_keys(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes) -> NDArray[np.uint64]:
+    """Return keys that are equal if the service treats the regions as equal.
+
+    It compares the image, the tag and the box as 32-bit floats.
+
+    Args:
+        image: (n,), codes of the images.
+        tag: (n,), codes of the tags.
+        box: (n, 4), LTWH boxes.
+
+    Returns:
+        (n, 3): image and tag in one number, then the bits of the box.
+    """
     keys = np.empty((len(box), 3), np.uint64)
     keys[:, 0] = image.astype(np.uint64) << np.uint64(32) | tag.astype(np.uint64)
     keys[:, 1:] = box.astype(np.float32).view(np.uint64)
     return keys
 
 
-def mixed_keys(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """One number for each row of keys, (n,): equal rows have equal ones, others nearly never."""
+def hash_keys(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return a hash of each row of keys, (n,). Different rows almost never share one."""
     mixed = np.zeros(len(keys), np.uint64)
     for column in keys.T:
         mixed ^= column
@@ -194,35 +240,38 @@ def mixed_keys(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def first_of_equal(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes) -> Mask:
-    """Which rows are the first with their image, tag and box, (n,). Boxes are equal when their 32-bit floats are.
+    """Return which rows are the first with their image, tag and box as 32-bit floats, (n,).
 
-    The service sees 32-bit floats and refuses a whole batch that holds an entry twice.
+    The service sees 32-bit floats, and rejects a whole batch that contains an entry twice.
     """
-    # Sorting several columns is slow. Half a mix of them finds the few rows that can be equal; only those are compared.
-    mixed = np.empty(len(box), np.uint32)
-    for some in blocks(len(box)):
-        mixed[some] = mixed_keys(keys_of(image[some], tag[some], box[some])) >> np.uint64(32)
-    order = order_of(mixed)
-    alike = np.flatnonzero(np.diff(mixed[order]) == 0)
+    # Sorting three columns is slow. Half a hash finds the few rows that can be equal; only those
+    # are compared.
+    hashes = np.empty(len(box), np.uint32)
+    for block in blocks(len(box)):
+        keys = region_keys(image[block], tag[block], box[block])
+        hashes[block] = hash_keys(keys) >> np.uint64(32)
+    order = stable_argsort(hashes)
+    alike = np.flatnonzero(np.diff(hashes[order]) == 0)
     suspect = np.zeros(len(box), np.bool_)
-    suspect[order[alike]] = suspect[order[alike + 1]] = True
+    suspect[order[alike]] = True
+    suspect[order[alike + 1]] = True
     suspects = np.flatnonzero(suspect)
-    keys = keys_of(image[suspects], tag[suspects], box[suspects])
-    sorted_ = np.lexsort(keys.T)  # those that are equal stay as they were
-    again = (keys[sorted_[1:]] == keys[sorted_[:-1]]).all(axis=1)
+    keys = region_keys(image[suspects], tag[suspects], box[suspects])
+    order = np.lexsort(keys.T)  # stable: the first of equal rows stays first
+    repeated = (keys[order[1:]] == keys[order[:-1]]).all(axis=1)
     first = np.ones(len(box), np.bool_)
-    first[suspects[sorted_[1:][again]]] = False
+    first[suspects[order[1:][repeated]]] = False
     return first
 
 
 def blocks(count: int) -> Iterator[slice]:
-    """So many rows in blocks: what is computed of one on the way stays in the processor's cache."""
-    for start in range(0, count, _BLOCK):
-        yield slice(start, start + _BLOCK)
+    """Yield slices of rows small enough that intermediate results stay in the processor's cache."""
+    for start in range(0, count, _BLOCK_ROWS):
+        yield slice(start, start + _BLOCK_ROWS)
 
 
-def order_of(codes: NDArray[np.uint32]) -> NDArray[np.int64]:
-    """The rows in the order of their codes; those of one code as they were."""
-    # NumPy sorts 16 bits by counting: twice that takes a fifth of the time of sorting 32.
+def stable_argsort(codes: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Return the row numbers in ascending order of their codes; equal codes keep their order."""
+    # NumPy sorts 16 bits by counting: doing that twice takes a fifth of the time of 32 bits.
     order = np.argsort(codes.astype(np.uint16), kind="stable")
     return order[np.argsort((codes >> np.uint32(16)).astype(np.uint16)[order], kind="stable")]

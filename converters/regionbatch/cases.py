@@ -1,7 +1,7 @@
-"""Conformance cases on disk: what a `case.toml` may hold, and how it is read and written.
+"""Read, check and write the `case.toml` files of conformance cases.
 
-`regionbatch.testing` says what a case is and runs the tests. `regionbatch.recording` writes a case from what a reader
-does.
+`regionbatch.testing` documents cases and runs the tests. `regionbatch.recording` writes a case from
+the result of a reader.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections import Counter
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
     from regionbatch.options import ReadOptions
 
 CASE_FILE = "case.toml"
-"""The name of the file that says what is expected of a case."""
+"""Name of the file with the expected result of a case."""
 
-_UNSEEN = re.compile("[\x7f-\xa0\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]")
-"""Characters that nobody sees in an editor, or sees as a plain blank."""
+_INVISIBLE = re.compile("[\x7f-\xa0\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]")
+"""Characters that are invisible in an editor, or look like a space."""
 
 VALUES = ("about", "read", "tags", "regions")
-"""The keys of a case file that hold plain values, in the order they are written."""
+"""Keys of a case file with plain values, in the order they are written."""
 
 TABLES: Mapping[str, tuple[str, ...]] = {
     "options": (),
@@ -39,15 +40,23 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "error": ("type", "option", "place"),
     "draw": (),
 }
-"""The tables of a case file in the order they are written, each with the keys it may hold; none named: any."""
+"""Tables of a case file in the order they are written, each with its allowed keys; empty: any."""
 
 
 class CaseError(ValueError):
-    """A case that cannot be used as it is written."""
+    """A case file cannot be read, or contains something unknown."""
 
 
 class Case:
-    """One case: a folder with `input` and `case.toml`."""
+    """One case: a folder with `input` and `case.toml`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from regionbatch.testing import Case
+        >>> case = Case(Path("fixtures/coco/crowd-rle"), "coco/crowd-rle")
+        >>> case.input.as_posix()
+        'fixtures/coco/crowd-rle/input'
+    """
 
     def __init__(self, path: Path, name: str) -> None:
         """Read the case file.
@@ -57,42 +66,51 @@ class Case:
             name: The name of the case in test IDs.
 
         Raises:
-            CaseError: The case file cannot be read, or holds something unknown.
+            CaseError: The case file cannot be read, or contains something unknown.
         """
         self.path = path
         self.name = name
         self.expected: dict[str, Any] = complete(load(path / CASE_FILE))
-        """What the case file holds, with the counts that it may leave out."""
+        """Content of the case file, with the counts that it may leave out."""
 
     @property
     def input(self) -> Path:
-        """The path that is read: `input`, or the file in it that the case names."""
+        """Path to read: `input`, or the file in it that the case names."""
         return self.path / "input" / str(self.expected.get("read", ""))
 
     @property
-    def refused(self) -> bool:
+    def expects_error(self) -> bool:
         """Whether reading must raise an error."""
         return "error" in self.expected
 
     def rows(self) -> list[tuple[Any, ...]]:
-        """The expected regions as (image, tag, left, top, width, height)."""
+        """Return the expected regions as (image, tag, left, top, width, height)."""
         return [tuple(region) for region in self.expected.get("regions", ())]
 
     def options(self, declared: type[ReadOptions]) -> dict[str, Any]:
-        """The options for `regionbatch.read`, with paths made absolute."""
+        """Return the options for `regionbatch.read`, with absolute paths."""
         return absolute_options(self.path, self.expected.get("options", {}), declared)
 
 
 def cases_in(folder: Path) -> list[Case]:
     """Find all cases below a folder, sorted and named by their paths (`coco/crowd-rle`).
 
+    Args:
+        folder: Folder that contains the folders of the cases.
+
     Raises:
-        FileNotFoundError: There is no case in the folder.
+        FileNotFoundError: The folder contains no case.
         CaseError: A case file cannot be used.
     """
-    found = sorted(path.parent for path in folder.rglob(CASE_FILE) if "input" not in path.relative_to(folder).parts)
+    found: list[Path] = []
+    for path in sorted(folder.rglob(CASE_FILE)):
+        if "input" not in path.relative_to(folder).parts:
+            found.append(path.parent)  # noqa: PERF401 - reads better than a long comprehension
+    found.sort()
     if not found:
-        raise FileNotFoundError(f"{folder}: no case here. A case is a folder with 'input' and '{CASE_FILE}'.")
+        raise FileNotFoundError(
+            f"{folder}: no case found. A case is a folder with 'input' and '{CASE_FILE}'."
+        )
     return [Case(path, f"{folder.name}/{path.relative_to(folder).as_posix()}") for path in found]
 
 
@@ -100,17 +118,17 @@ def load(path: Path) -> dict[str, Any]:
     """Read a case file and check its keys.
 
     Raises:
-        CaseError: It is not TOML in UTF-8, or holds something unknown.
+        CaseError: It is not TOML in UTF-8, or contains something unknown.
     """
     try:
         written = tomllib.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # not TOML, or not UTF-8
-        raise CaseError(f"{path}: not a TOML file: {error}.") from error
+        raise CaseError(f"{path}: not a TOML file: '{error}'. Correct it.") from error
     _check_keys(path, "", written, (*VALUES, *TABLES))
     for name, known in TABLES.items():
         table = written.get(name, {})
         if not isinstance(table, dict):
-            raise CaseError(f"{path}: {name!r} must be a table.")
+            raise CaseError(f"{path}: not a table: '{name}'. Write [{name}].")
         _check_keys(path, f"{name}.", table, known)
     _check_regions(path, written.get("regions", []))
     if "error" in written:
@@ -125,7 +143,8 @@ def complete(written: Mapping[str, Any]) -> dict[str, Any]:
         written: The content of a case file.
 
     Returns:
-        The same content. Unless it expects an error, both accounts have all four entries, and `findings` has all codes.
+        The same content. Unless it expects an error, both accounts have all four entries, and
+        `findings` has all codes.
     """
     expected = dict(written)
     if "error" in expected:
@@ -141,7 +160,12 @@ def complete(written: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def complete_account(written: Mapping[str, Any], left: int) -> dict[str, Any]:
-    """Add what an account may leave out; `left` is how many records are left unless it says otherwise."""
+    """Add the counts that an account may leave out.
+
+    Args:
+        written: The account in the case file.
+        left: Number of records that are not dropped, if the account does not say otherwise.
+    """
     adjusted = dict(written.get("adjusted", {}))
     dropped = dict(written.get("dropped", {}))
     lost = sum(dropped.values())
@@ -151,47 +175,55 @@ def complete_account(written: Mapping[str, Any], left: int) -> dict[str, Any]:
 
 
 def implied_findings(*accounts: Mapping[str, Any]) -> dict[str, int]:
-    """Count the findings that come with accounts: one for each record adjusted or dropped."""
-    implied: dict[str, int] = {}
+    """Count the findings that accounts imply: one for each adjusted or dropped record."""
+    implied: Counter[str] = Counter()
     for account in accounts:
-        for part in (account["adjusted"], account["dropped"]):
-            for code, count in part.items():
-                implied[code] = implied.get(code, 0) + count
-    return implied
+        implied.update(account["adjusted"])
+        implied.update(account["dropped"])
+    return dict(implied)
 
 
-def absolute_options(folder: Path, options: Mapping[str, Any], declared: type[ReadOptions]) -> dict[str, Any]:
-    """Resolve the paths among options against the folder of the case."""
+def absolute_options(
+    folder: Path, options: Mapping[str, Any], declared: type[ReadOptions]
+) -> dict[str, Any]:
+    """Return options with paths relative to the folder of the case made absolute."""
     paths = {field.name for field in fields(declared) if is_path(field)}
-
-    def absolute(value: Any) -> Any:  # noqa: ANN401 - one path, or several
-        return [folder / one for one in value] if isinstance(value, list) else folder / value
-
-    return {name: absolute(value) if name in paths else value for name, value in options.items()}
+    absolute: dict[str, Any] = {}
+    for name, value in options.items():
+        if name not in paths:
+            absolute[name] = value
+        elif isinstance(value, list):
+            absolute[name] = [folder / one for one in value]
+        else:
+            absolute[name] = folder / value
+    return absolute
 
 
 def as_toml(content: Mapping[str, Any]) -> str:
-    """Write the content of a case file, one region a line. Empty tables are left out."""
-    blocks = ["".join(f"{key} = {_value(key, content[key])}\n" for key in VALUES if key in content)]
+    """Return the content of a case file as TOML, one region per line, without empty tables."""
+    plain = [f"{key} = {_value(key, content[key])}\n" for key in VALUES if key in content]
+    blocks = ["".join(plain)]
     for name in TABLES:
-        if table := content.get(name):
+        table = content.get(name)
+        if table:
             lines = [f"{_key(key)} = {_value(key, value)}\n" for key, value in table.items()]
             blocks.append("".join([f"[{name}]\n", *lines]))
-    return "\n".join(block for block in blocks if block)
+    return "\n".join(filter(None, blocks))
 
 
 def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _value(key, key)
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _text(key)
 
 
 def _value(key: str, value: object) -> str:
+    """Return a value as TOML; `key` is its key."""
     if isinstance(value, str):
-        # JSON escapes a string as TOML does, except for the DEL character.
-        return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
+        return _text(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_key(name)} = {_value(name, inner)}" for name, inner in value.items()) + "}"
+        pairs = [f"{_key(name)} = {_value(name, inner)}" for name, inner in value.items()]
+        return "{" + ", ".join(pairs) + "}"
     if isinstance(value, (list, tuple)):
         items = [_value("", item) for item in value]
         if key == "regions" and items:
@@ -200,18 +232,30 @@ def _value(key: str, value: object) -> str:
     return repr(value)
 
 
+def _text(text: str) -> str:
+    """Return a string as TOML. JSON escapes strings the same way, except for DEL."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)
+
+
 def _check_keys(path: Path, prefix: str, table: Mapping[str, Any], known: tuple[str, ...]) -> None:
-    for key in table if known else ():
-        if key not in known:
-            raise CaseError(f"{path}: unknown key '{prefix}{key}'. Known: {', '.join(known)}.")
+    for key in table:
+        if known and key not in known:
+            raise CaseError(f"{path}: unknown key: '{prefix}{key}'. Known: {', '.join(known)}.")
 
 
 def _check_regions(path: Path, regions: object) -> None:
     if not isinstance(regions, list):
-        raise CaseError(f"{path}: 'regions' must be an array.")
+        raise CaseError(f"{path}: not an array: 'regions'. Write one region per line in [ ].")
     for region in regions:
-        if not (isinstance(region, list) and len(region) == 6 and all(map(_is_number, region[2:]))):
-            raise CaseError(f"{path}: a region must be [image, tag, left, top, width, height]: {region!r}.")
+        if not _is_region(region):
+            raise CaseError(
+                f"{path}: not a region: '{region!r}'. Write [image, tag, left, top, width, height]."
+            )
+
+
+def _is_region(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 6 and all(map(_is_number, value[2:]))
 
 
 def _is_number(value: object) -> bool:
@@ -220,7 +264,7 @@ def _is_number(value: object) -> bool:
 
 def _check_error(path: Path, written: Mapping[str, Any]) -> None:
     if "type" not in written["error"]:
-        raise CaseError(f"{path}: 'error' needs a 'type', the class name of the error.")
+        raise CaseError(f"{path}: [error] without 'type'. Add the class name of the error.")
     for key in ("tags", "regions", "boxes", "images", "findings", "places", "decisions"):
         if key in written:
-            raise CaseError(f"{path}: a case that expects an error has no '{key}'.")
+            raise CaseError(f"{path}: key next to [error]: '{key}'. Remove one of them.")

@@ -3,44 +3,73 @@
     RegionBatchError
     ├── DatasetError(ValueError)              the dataset as a whole cannot be read
     │   ├── DatasetNotFoundError(FileNotFoundError)
-    │   ├── UnknownFormatError                no reader, or several, claim it
-    │   └── AmbiguousDatasetError             two readings differ by more than a pixel; an option decides
-    ├── OptionError(ValueError)               an option or argument that cannot be used
-    ├── ResolveError(LookupError)             names without an id, or an id table that cannot be used
-    ├── StrictError                           --strict met a dropped or adjusted box or a doubtful decision
-    ├── OutputError(OSError)                  the output exists, or cannot be written
-    ├── PluginError(RuntimeError)             a reader plugin is broken, or two have one name
-    ├── JournalError                          the journal cannot be used: in use, of another upload, or the disk is full
-    └── ServiceError                          Custom Vision refused, or could not be asked
-        ├── AccessError(PermissionError)      key, token or role
-        ├── LimitError                        a limit of the tier or of the project
-        └── TransportError(ConnectionError)   no answer, or one that makes no sense
-            └── UnreachableError              no connection: a wrong address, or no network
+    │   ├── UnknownFormatError                no reader, or several, recognise it
+    │   └── AmbiguousDatasetError             it can be read in two ways; an option decides
+    ├── OptionError(ValueError)               an option or argument has a wrong name or value
+    ├── ResolveError(LookupError)             names without an ID, or an ID table that is not usable
+    ├── StrictError                           strict mode found a lost, adjusted or doubtful box
+    ├── OutputError(OSError)                  the output exists already, or cannot be written
+    ├── PluginError(RuntimeError)             a reader plugin fails, or two have the same name
+    ├── JournalError                          the journal is in use, or not usable for this upload
+    └── ServiceError                          Custom Vision rejected a call, or did not answer
+        ├── AccessError(PermissionError)      wrong key, token or role
+        ├── LimitError                        a limit of the tier, the project or a call
+        └── TransportError(ConnectionError)   no response, or an unexpected one
+            └── UnreachableError              no connection: wrong address, or no network
 
-A faulty record is not an exception but a `Finding`; an exception means that nothing can be done.
-Messages have the form `PLACE: WHAT, got VALUE; NEXT STEP`, with the place first so that an editor can jump there.
-Programs find the place in the attribute `place`, and the option that decides in `option`, where there is one.
+A bad record is not an exception but a `Finding`. An exception means that nothing can be done.
+
+Messages have the form `PLACE: what is wrong: 'value'. What to do.` The place comes first, so that
+editors can jump to it. Options are keyword arguments in backticks. Programs use the attributes
+`place`, `option`, `value` and `choices` instead of the text.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 class RegionBatchError(Exception):
-    """The root of all errors of this library."""
+    """Base class of all errors of this library.
 
-    def __init__(self, message: str = "", *, place: str = "", option: str = "") -> None:
-        """Keep the message, and what a program needs to know about it.
+    Example:
+        >>> try:
+        ...     rb.read("no-such-folder")
+        ... except rb.RegionBatchError as error:
+        ...     print(error)
+        no-such-folder: no such file or folder. Check the path.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        place: str = "",
+        option: str = "",
+        value: object = None,
+        choices: Sequence[str] = (),
+    ) -> None:
+        """Keep the message and the data that programs need.
 
         Args:
-            message: The text for people.
+            message: Text for people. Options are keyword arguments in backticks.
             place: See the attribute.
             option: See the attribute.
+            value: See the attribute.
+            choices: See the attribute.
         """
         super().__init__(message)
         self.place = place
-        """The file in the dataset, with a line where there is one (`data.yaml:3`); empty if there is none."""
+        """File in the dataset, with a line if known (`data.yaml:3`); empty if there is none."""
         self.option = option
-        """The keyword argument that decides or is wrong (`coco_boxes`); empty if there is none."""
+        """Keyword argument that is wrong, or that settles the matter (`coco_boxes`); or empty."""
+        self.value = value
+        """Value that cannot be used, or None."""
+        self.choices = tuple(choices)
+        """Values that can be used instead, if they are known."""
 
 
 class DatasetError(RegionBatchError, ValueError):
@@ -48,27 +77,41 @@ class DatasetError(RegionBatchError, ValueError):
 
 
 class DatasetNotFoundError(DatasetError, FileNotFoundError):
-    """The path does not exist, or a part that the dataset names does not."""
+    """The path of the dataset does not exist, or a part that the dataset names does not."""
 
 
 class UnknownFormatError(DatasetError):
-    """No reader claims the path, or more than one does."""
+    """No reader recognises the dataset, or more than one does.
+
+    `choices` are the formats that can be given as `format`.
+    """
 
 
 class AmbiguousDatasetError(DatasetError):
-    """Two readings are possible and differ by more than a pixel; the message names the option that decides."""
+    """The dataset can be read in two ways that differ by more than a pixel.
+
+    `option` is the keyword argument that decides, and `choices` are its values.
+    """
 
 
 class OptionError(RegionBatchError, ValueError):
-    """An option or argument that cannot be used as given."""
+    """An option or argument has an unknown name, or a value that cannot be used.
+
+    Example:
+        >>> try:
+        ...     rb.read("fixtures/scene/coco", coco_boxes="inches")
+        ... except rb.OptionError as error:
+        ...     print(error.option, error.value, error.choices)
+        coco_boxes inches ('auto', 'pixels', 'normalised')
+    """
 
 
 class ResolveError(RegionBatchError, LookupError):
-    """Names without an id, names with two, or an id table that cannot be used."""
+    """Names have no ID, or several, or an ID table cannot be used."""
 
 
 class StrictError(RegionBatchError):
-    """Strict reading met a dropped or adjusted box, or a doubtful decision."""
+    """Strict mode found a dropped or adjusted box, or a doubtful decision."""
 
 
 class OutputError(RegionBatchError, OSError):
@@ -76,7 +119,10 @@ class OutputError(RegionBatchError, OSError):
 
 
 class PluginError(RegionBatchError, RuntimeError):
-    """A reader plugin is broken, or two readers have one name."""
+    """A reader plugin fails, or two packages provide readers with the same name.
+
+    If the plugin raised an exception, `__cause__` is that exception.
+    """
 
 
 class JournalError(RegionBatchError):
@@ -84,29 +130,31 @@ class JournalError(RegionBatchError):
 
 
 class ServiceError(RegionBatchError):
-    """Custom Vision refused a call, or could not be asked; the attributes keep what it said."""
+    """Custom Vision rejected a call, or did not answer it."""
 
     def __init__(
         self,
         message: str,
         *,
         code: str = "",
-        said: str = "",
+        service_message: str = "",
         status: int = 0,
         retry_after: float = 0.0,
         place: str = "",
         option: str = "",
+        value: object = None,
+        choices: Sequence[str] = (),
     ) -> None:
-        """Keep what the service said beside the message."""
-        super().__init__(message, place=place, option=option)
+        """Keep the message and what the service answered."""
+        super().__init__(message, place=place, option=option, value=value, choices=choices)
         self.code = code
         """The service's own code."""
-        self.said = said
+        self.service_message = service_message
         """The service's own message."""
         self.status = status
-        """The HTTP status; 0: no answer."""
+        """HTTP status; 0: no response."""
         self.retry_after = retry_after
-        """Seconds that it asks to wait; 0: it does not say."""
+        """Seconds to wait before the next attempt, if the service names them; otherwise 0."""
 
 
 class AccessError(ServiceError, PermissionError):
@@ -114,12 +162,12 @@ class AccessError(ServiceError, PermissionError):
 
 
 class LimitError(ServiceError):
-    """A limit of the tier, of the project or of a call."""
+    """A limit of the tier, of the project or of a call is exceeded."""
 
 
 class TransportError(ServiceError, ConnectionError):
-    """No answer, or one that makes no sense."""
+    """There was no response, or an unexpected one."""
 
 
 class UnreachableError(TransportError):
-    """No connection came about: the name is unknown, or nothing listens there."""
+    """There is no connection: the host name is unknown, or nothing listens at the address."""

@@ -1,4 +1,4 @@
-"""What images without a file are called: by these names IDs are looked up."""
+"""Names of images that are not on disk; IDs are looked up by these names."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from regionbatch.files.paths import (
     IMAGE_WORDS,
     LABEL_WORDS,
-    fold,
+    base_name,
     folder_key,
     image_stem,
     is_image,
     is_label_word,
     joined,
     leaves_dataset,
-    path_parts,
+    normalise_name,
     resolved_path,
     with_word_replaced,
     without_label_word,
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from regionbatch.files.tree import Tree
 
+_OUTSIDE_HINTS = ("..", ":", "\n/", "\n\\")
+"""One of these is in every list of names, joined by newlines, that lead outside the dataset."""
+
 
 def own_stem(file: str) -> str:
     """Return the name of a label file without folder and extension."""
@@ -34,106 +37,160 @@ def own_stem(file: str) -> str:
 
 
 def plain_names(names: Sequence[str]) -> Sequence[str]:
-    r"""Return declared names with `/` for `\`, and without a leading `./`."""
-    joined_names = "\n" + "\n".join(names)
-    if "\\" not in joined_names and "\n./" not in joined_names:
+    r"""Return declared names with `/` instead of `\`, and without a leading `./`."""
+    text = "\n" + "\n".join(names)
+    if "\\" not in text and "\n./" not in text:
         return names
     return [name.replace("\\", "/").removeprefix("./") for name in names]
 
 
 def rows_outside(files: Sequence[str], names: Sequence[str]) -> list[int]:
-    """Return the rows of names that lead out of the dataset: absolute ones, and those that climb out of it.
+    """Return the rows of names that lead outside the dataset: absolute paths, or paths with `..`.
 
     Args:
-        files: The file that each name is in.
+        files: The file that contains each name.
         names: The names.
     """
-    joined_names = "\n" + "\n".join(names)
-    if not any(sign in joined_names for sign in ("..", ":", "\n/", "\n\\")):  # most datasets have none
+    text = "\n" + "\n".join(names)
+    if not any(hint in text for hint in _OUTSIDE_HINTS):  # Most datasets have none.
         return []
-    odd = [row for row, name in enumerate(names) if leaves_dataset(name)]
-    return [row for row in odd if resolved_path(files[row].rpartition("/")[0], names[row]) is None]
+    found: list[int] = []
+    for row, name in enumerate(names):
+        if leaves_dataset(name) and _resolved(name, files[row]) is None:
+            found.append(row)
+    return found
+
+
+def _resolved(name: str, file: str) -> str | None:
+    """Return a path in a file, relative to the dataset; None if it leads outside."""
+    return resolved_path(file.rpartition("/")[0], name)
 
 
 def name_of_label(tree: Tree, file: str) -> str:
-    """Return the path of a label file without extension, the label word turned into that of an image folder here."""
+    """Return the path of a label file without extension, in the parallel folder of images."""
     folder = file.rpartition("/")[0]
-    ways = [way for word in IMAGE_WORDS for way in with_word_replaced(folder, LABEL_WORDS, word)]
-    here = (found for way in ways if (found := tree.find_folder(way)) is not None)
-    return joined(next(here, ways[0] if ways else folder), own_stem(file))
+    parallel: list[str] = []
+    for word in IMAGE_WORDS:
+        parallel += with_word_replaced(folder, LABEL_WORDS, word)
+    best = parallel[0] if parallel else folder
+    for path in parallel:
+        if (existing := tree.find_folder(path)) is not None:
+            best = existing
+            break
+    return joined(best, own_stem(file))
 
 
-def names_of_label_files(files: Sequence[str], names: Sequence[str], rows: Iterable[int]) -> dict[int, str]:
-    """Return the names of images without a file, by the rows of their label files.
+def names_of_label_files(
+    files: Sequence[str], names: Sequence[str], rows: Iterable[int]
+) -> dict[int, str]:
+    """Return the names of images that are not on disk, by the rows of their label files.
 
-    It is the declared name, if no other label file declares it or is called so; else the label file's own path without
-    the label word, with the declared extension; else the whole path of the label file.
+    The name is the declared one, unless another label file declares it too or has that name itself.
+    Otherwise it is the label file's own path without the label word, with the declared extension.
+    If that is not unique either, it is the whole path of the label file.
 
     Args:
         files: All label files on disk.
-        names: What they declare, with `/`; empty: nothing, or they were not read.
-        rows: Those without an image file.
+        names: The names that they declare, with `/`; empty strings for none.
+        rows: Those whose image is not on disk.
     """
-    declared = Counter(fold(name) for name in names)
-    stems = Counter(fold(image_stem(own_stem(file))) for file in files)
+    declared = Counter(normalise_name(name) for name in names)
+    stems = Counter(_normalised_stem(own_stem(file)) for file in files)
     chosen: dict[int, str] = {}
     for row in rows:
-        name, own = names[row], own_stem(files[row])
-        stem = fold(image_stem((path_parts(name) or [""])[-1]))
-        is_others = stems[stem] - (stem == fold(image_stem(own))) > 0
-        home = without_label_word(files[row].rpartition("/")[0])
-        if name and declared[fold(name)] == 1 and not is_others:
-            bare = "/" not in name and folder_key(home).parts  # a camera's folder, which the name must keep
-            inside = resolved_path(files[row].rpartition("/")[0], name) if ".." in name else None
-            chosen[row] = joined(home, name) if bare else inside or name
-        elif name or stems[fold(image_stem(own))] > 1:
-            extension = name[name.rfind(".") :] if is_image(name) and not is_image(own) else ""
-            chosen[row] = joined(home, own) + extension
+        name = names[row]
+        own = _normalised_stem(own_stem(files[row]))
+        wanted = _normalised_stem(base_name(name))
+        is_of_others = stems[wanted] > (1 if wanted == own else 0)
+        if name and declared[normalise_name(name)] == 1 and not is_of_others:
+            chosen[row] = _declared_name(files[row], name)
+        elif name or stems[own] > 1:
+            chosen[row] = _path_of_label(files[row], name)
         else:
-            chosen[row] = own
-    twice = {name for name, count in Counter(chosen.values()).items() if count > 1}
-    return {row: files[row] if name in twice else name for row, name in chosen.items()}
+            chosen[row] = own_stem(files[row])
+    counts = Counter(chosen.values())
+    for row, name in chosen.items():
+        if counts[name] > 1:
+            chosen[row] = files[row]
+    return chosen
+
+
+def _normalised_stem(name: str) -> str:
+    return normalise_name(image_stem(name))
+
+
+def _declared_name(file: str, name: str) -> str:
+    """Return the declared name relative to the dataset."""
+    home = without_label_word(file.rpartition("/")[0])
+    if "/" not in name and folder_key(home).parts:
+        return joined(home, name)  # A folder such as that of a camera is part of the name.
+    return (_resolved(name, file) if ".." in name else None) or name
+
+
+def _path_of_label(file: str, name: str) -> str:
+    """Return the path of a label file, without the label word and with the declared extension."""
+    own = own_stem(file)
+    home = without_label_word(file.rpartition("/")[0])
+    extension = name[name.rfind(".") :] if is_image(name) and not is_image(own) else ""
+    return joined(home, own) + extension
 
 
 def names_of_declared(
-    files: Sequence[str], names: Sequence[str], splits: Sequence[str], all_files: Collection[str], rows: Iterable[int]
+    files: Sequence[str],
+    names: Sequence[str],
+    splits: Sequence[str],
+    all_files: Collection[str],
+    rows: Iterable[int],
 ) -> dict[int, str]:
-    """Return the names of images without a file: the declared ones, relative to the dataset.
+    """Return the names of images that are not on disk: the declared ones, relative to the dataset.
 
-    What two splits list under one name are two images, which get the names of the splits.
+    If the files of two splits list the same name, these are two images, and the splits are added.
 
     Args:
         files: The declaring file of each name.
         names: The declared names, with `/`.
-        splits: The split of each; empty: none.
-        all_files: All declaring files of the dataset, so that images are called the same whatever is read.
-        rows: Those without an image file.
+        splits: The split of each name; empty strings for none.
+        all_files: All declaring files of the dataset, so that names do not depend on the split that
+            is read.
+        rows: Those whose image is not on disk.
     """
-    homes, outside = _homes(all_files), {*rows_outside(files, names)}
-    prefixes = {file: f"{home}/" if home else "" for file, home in homes.items()}
-    chosen = {row: prefixes[files[row]] + names[row] for row in rows if row not in outside}
-    if len(set(files)) > 1:
-        listed_by: dict[str, set[str]] = {}
+    homes = _homes(all_files)
+    outside = {*rows_outside(files, names)}
+    listed_by: dict[str, set[str]] = {}
+    if len({*files}) > 1:
         for file, name in zip(files, names, strict=True):
-            listed_by.setdefault(prefixes[file] + name, set()).add(file)
-        for row, name in chosen.items():
-            if len(listed_by[name]) > 1 and splits[row]:
-                chosen[row] = prefixes[files[row]] + joined(splits[row], names[row])
-    for row, name in chosen.items():
-        if ".." in name:
-            chosen[row] = resolved_path(files[row].rpartition("/")[0], names[row]) or name
-    return chosen | {row: names[row] for row in rows if row in outside}
+            listed_by.setdefault(_below(homes[file], name), set()).add(file)
+    chosen: dict[int, str] = {}
+    for row in rows:
+        name = names[row]
+        if row in outside:
+            chosen[row] = name
+            continue
+        path = _below(homes[files[row]], name)
+        if splits[row] and len(listed_by.get(path, ())) > 1:
+            path = _below(homes[files[row]], joined(splits[row], name))
+        if ".." in path:
+            path = _resolved(name, files[row]) or path
+        chosen[row] = path
+    return chosen
+
+
+def _below(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
 
 
 def _homes(files: Collection[str]) -> Mapping[str, str]:
-    """Return the folders that the images of declaring files are named from.
+    """Return the folders that the names in declaring files are relative to.
 
-    Of a folder for annotations it is the folder above; but if that is the only one, no image needs telling apart.
+    For a folder of annotations it is the folder above; or the dataset, if all are in the same one.
     """
-    folders = {file: file.rpartition("/")[0] for file in files}
-    above = {
-        file: folder.rpartition("/")[0] for file, folder in folders.items() if is_label_word(folder.rpartition("/")[2])
-    }
-    if len(set(above.values())) == 1:
+    homes: dict[str, str] = {}
+    above: dict[str, str] = {}
+    for file in files:
+        folder = file.rpartition("/")[0]
+        homes[file] = folder
+        if is_label_word(folder.rpartition("/")[2]):
+            above[file] = folder.rpartition("/")[0]
+    if len({*above.values()}) == 1:
         above = dict.fromkeys(above, "")
-    return folders | above
+    return homes | above

@@ -1,4 +1,4 @@
-"""What is reported about the images of references: everything that was not found exactly where it was declared."""
+"""Findings and decisions about images that were not found exactly where they were declared."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regionbatch.files.image_index import OTHER_CASE
-from regionbatch.files.paths import base_name, fold, image_stem, is_label_word
+from regionbatch.files.paths import base_name, image_stem, is_label_word, normalise_name
+from regionbatch.files.spelling import Spelling
 from regionbatch.image_candidates import Rank
 from regionbatch.image_names import own_stem, rows_outside
-from regionbatch.matches import Outcome
+from regionbatch.matches import MatchOutcome
+from regionbatch.wording import counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from regionbatch.findings import FindingLog
     from regionbatch.matches import Matches, ReferenceTable
 
-_SHOWN = 5
-"""Pairs of folders that a decision names."""
+_LISTED = 5
+"""How many images, or pairs of folders, a finding or decision lists."""
 
 
 def report_matches(
@@ -35,79 +36,102 @@ def report_matches(
     rows: NDArray[np.int64],
     log: FindingLog,
 ) -> None:
-    """Report images that were found by other names or weakly, and those that could not be decided.
+    """Report images that were found under another name or by a weak match, and ambiguous ones.
 
     Args:
         index: All images.
         table: The references.
-        matches: What was found.
-        name_of: Returns what the image of a reference is called.
+        matches: Their matches.
+        name_of: Returns the name of the image of a reference.
         rows: The references to report about.
         log: Where it is reported.
     """
-    asked = np.zeros(len(table), np.bool_)
-    asked[rows] = True
-    loosely = matches.spelling >= OTHER_CASE
-    loosely[[*matches.by_size, *matches.by_second_name]] = True
-    found = np.flatnonzero(loosely & (matches.image >= 0) & asked)
-    wanted = [table.files[row] if table.by_label else table.name(row) for row in found.tolist()]
-    names = [*map(name_of, found.tolist())]
-    doubtful = np.isin(found, [*matches.doubtful])
-    for doubt in (False, True):
-        here = np.flatnonzero(doubtful == doubt).astype(np.int32)
-        log.add("matched_loosely", here, value=[wanted[at] for at in here], table=names, doubtful=doubt)
-    for row in np.flatnonzero((matches.outcome == Outcome.AMBIGUOUS) & asked).tolist():
+    reported = np.zeros(len(table), np.bool_)
+    reported[rows] = True
+    inexact = matches.spelling >= Spelling.OTHER_CASE
+    inexact[[*matches.by_size, *matches.by_second_name]] = True
+    found = np.flatnonzero(inexact & (matches.image >= 0) & reported)
+    _report_inexact(found, table, matches, name_of, log)
+    ambiguous = (matches.outcome == MatchOutcome.AMBIGUOUS) & reported
+    for row in np.flatnonzero(ambiguous).tolist():
         log.note("ambiguous_image", name_of(row), _rivals(index, table, matches, row))
-    for rank in (Rank.LOOSE, Rank.NAME_ONLY):
-        weak = np.flatnonzero((matches.rank == rank) & asked)
+    for rank in (Rank.LOOSE_KEY, Rank.NAME_ONLY):
+        weak = np.flatnonzero((matches.rank == rank) & reported)
         if len(weak):
             _decide_folders(index, table, matches, weak.tolist(), rank, log)
     _report_passed_over(matches, log)
 
 
+def _report_inexact(
+    rows: NDArray[np.int64],
+    table: ReferenceTable,
+    matches: Matches,
+    name_of: Callable[[int], str],
+    log: FindingLog,
+) -> None:
+    names = [name_of(row) for row in rows.tolist()]
+    wanted = [table.source(row) for row in rows.tolist()]
+    is_doubtful = np.isin(rows, [*matches.doubtful])
+    for doubtful in (False, True):
+        here = np.flatnonzero(is_doubtful == doubtful).astype(np.int32)
+        values = [wanted[at] for at in here]
+        log.add("matched_loosely", here, value=values, table=names, doubtful=doubtful)
+
+
 def _rivals(index: ImageIndex, table: ReferenceTable, matches: Matches, row: int) -> str:
-    """Return the images that an ambiguous reference may mean, or the reference with as good a claim to its image."""
+    """Return what makes a reference ambiguous: several images, or an equally good reference."""
     if row in matches.rivals:
-        return _some([index.paths()[image] for image in matches.rivals[row]])
-    other = matches.winner[row]
-    return f"also claimed by {table.files[other] if table.by_label else table.name(other)}"
+        return listed([index.paths()[image] for image in matches.rivals[row]], _LISTED)
+    return f"also claimed by {table.source(matches.winner[row])}"
 
 
 def _decide_folders(
-    index: ImageIndex, table: ReferenceTable, matches: Matches, rows: Iterable[int], rank: Rank, log: FindingLog
+    index: ImageIndex,
+    table: ReferenceTable,
+    matches: Matches,
+    rows: Iterable[int],
+    rank: Rank,
+    log: FindingLog,
 ) -> None:
-    """Say which folders of images were taken for which label folders, or files, because of names only."""
+    """Log which image folders were chosen for which label folders or declaring files."""
     pairs: Counter[tuple[str, str]] = Counter()
     doubtful = False
+    places = table.places()
     for row in rows:
         image = int(matches.image[row])
-        folder = index.folders[index.folder_of[image]]
-        if folder.kin.named:
+        folder = index.folder(image)
+        if folder.traits.in_image_dir:
             continue
-        place = table.files[row].rpartition("/")[0] if table.by_label else table.files[row]
-        pairs[place, folder.path] += 1
-        agrees = table.size(row) != (0, 0) and table.size(row) == index.size(image)
-        doubtful |= rank == Rank.NAME_ONLY or (bool(folder.kin.splits) and not agrees)
+        pairs[places[row], folder.path] += 1
+        size_agrees = table.size(row) != (0, 0) and table.size(row) == index.size(image)
+        is_of_split = bool(folder.traits.splits)
+        doubtful |= rank == Rank.NAME_ONLY or (is_of_split and not size_agrees)
     if not pairs:
         return
-    how = "by their names only" if rank == Rank.NAME_ONLY else "though only one of the folders names a split"
-    first = next(iter(pairs))[1]
-    log.decide("image_dir", first or ".", f"{_pairs(pairs)}, {how}", doubtful=doubtful)
+    reason = "only one of the folders names a split"
+    if rank == Rank.NAME_ONLY:
+        reason = "only the names of the images agree"
+    first_folder = next(iter(pairs))[1]
+    evidence = f"{_pairs(pairs)}; {reason}"
+    log.decide("image_dir", first_folder or ".", evidence, doubtful=doubtful)
 
 
 def _report_passed_over(matches: Matches, log: FindingLog) -> None:
-    """Say which folders may have the images of a label folder, or file, though too few to be sure."""
+    """Log that folders were not used because they contain too few of the images."""
     if matches.passed_over:
-        advice = "not taken, as most of its images are elsewhere. Name the folder with image_dir if it is right"
-        log.decide("image_dir", "none", f"{_pairs(matches.passed_over)}, {advice}")
+        log.decide(
+            "image_dir",
+            "none",
+            f"{_pairs(matches.passed_over)}: not used, as most images are elsewhere. "
+            "If the folder is right, choose it with `image_dir`",
+        )
 
 
 def _pairs(pairs: Mapping[tuple[str, str], int]) -> str:
-    shown = [
-        f"{count} {'image' if count == 1 else 'images'} of {folder or '.'} for {place or '.'}"
-        for (place, folder), count in [*pairs.items()][:_SHOWN]
-    ]
-    return "; ".join(shown) + (f" and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else "")
+    shown: list[str] = []
+    for (place, folder), count in pairs.items():
+        shown.append(f"{counted(count, 'image')} in {folder or '.'} for {place or '.'}")
+    return listed(shown, _LISTED, "; ")
 
 
 def report_names(
@@ -118,14 +142,14 @@ def report_names(
     names: Sequence[str],
     log: FindingLog,
 ) -> None:
-    """Report declared names that lead out of the dataset, and second names of label files that are not believed.
+    """Report declared names outside the dataset, and second names that were not used.
 
     Args:
         index: All images.
         files: The code of each reference's file.
-        matches: What was found.
+        matches: The matches of the references.
         table: The references, their names with `/`.
-        names: What the image of each reference is called.
+        names: The name that the image of each reference got.
         log: Where it is reported.
     """
     outside = rows_outside(table.files, table.names)
@@ -133,28 +157,51 @@ def report_names(
     log.add("outside_dataset", np.asarray(outside, np.int32), value=values, table=names)
     if not table.by_label:
         return
-    rows = zip(table.names, names, strict=False)
-    differing = [row for row, (name, called) in enumerate(rows) if name and not called.endswith(name)]
-    for row in differing:
-        name, own, last = table.names[row], own_stem(table.files[row]), base_name(table.names[row])
-        found = matches.image[row] >= 0
-        if not last or (found and row in matches.by_second_name) or last == base_name(names[row]):
+    for row, (declared, name) in enumerate(zip(table.names, names, strict=False)):
+        if not declared or name.endswith(declared):
             continue
-        called = fold(image_stem(names[row].rpartition("/")[2]))
-        if called not in (fold(last), fold(image_stem(last))):
-            sure = found and (table.size(row) == (0, 0) or index.fits(int(matches.image[row]), table.size(row)))
-            log.add("stale_filename", files[row], value=[name], doubtful=not sure)
-        elif not found and name != names[row] and fold(own) not in (fold(last), fold(image_stem(last))):
-            log.add("stale_filename", files[row], value=[name], doubtful=True)
+        if (doubtful := _is_stale(index, matches, table, row, name)) is not None:
+            log.add("stale_filename", files[row], value=[declared], doubtful=doubtful)
+
+
+def _is_stale(
+    index: ImageIndex, matches: Matches, table: ReferenceTable, row: int, name: str
+) -> bool | None:
+    """Judge whether the second name of a label file is out of date.
+
+    Args:
+        index: All images.
+        matches: The matches of the references.
+        table: The references.
+        row: The label file.
+        name: The name that its image got.
+
+    Returns:
+        Whether it is doubtful that the second name is out of date; None if it is not out of date.
+    """
+    declared = table.names[row]
+    last = base_name(declared)
+    found = matches.image[row] >= 0
+    if not last or last == base_name(name) or (found and row in matches.by_second_name):
+        return None
+    accepted = (normalise_name(last), normalise_name(image_stem(last)))
+    if normalise_name(image_stem(name.rpartition("/")[2])) not in accepted:
+        if not found:
+            return True
+        size = table.size(row)
+        return not (size == (0, 0) or index.fits(int(matches.image[row]), size))
+    own = normalise_name(own_stem(table.files[row]))
+    if not found and declared != name and own not in accepted:
+        return True
+    return None
 
 
 def report_no_images(tree: Tree, index: ImageIndex, log: FindingLog) -> None:
-    """Say where the images may be, if the dataset is a folder for labels only and has none."""
+    """Log where the images may be, if the dataset is a folder of labels without images."""
     if is_label_word(tree.root.resolve().name) and not tree.named and not len(index):
-        where = f"the folder holds labels only; read {tree.root.resolve().parent} instead, or name the folder of images"
-        log.decide("image_dir", "none", where)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+        parent = tree.root.resolve().parent
+        log.decide(
+            "image_dir",
+            "none",
+            f"the folder contains only labels. Read {parent}, or choose a folder with `image_dir`",
+        )

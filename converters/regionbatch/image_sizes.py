@@ -1,7 +1,7 @@
-"""The size of images: taken from their files where none is declared, compared where one is.
+"""Read the sizes of images from their files, and compare them with declared sizes.
 
-Where a declared size is not the file's, or EXIF rotates the image, the boxes can tell which one they were drawn in:
-they may fit only one of the two. Where they do not tell, it is a doubt.
+If a declared size differs from the file's, or if EXIF rotates the image, the boxes may fit only one
+of the two sizes, which shows where they were drawn. If they fit both, the size is doubtful.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from regionbatch import boxes
 from regionbatch.files.image_headers import image_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
 
     from regionbatch.dataset import Images, PlacedAnnotations
@@ -25,41 +23,51 @@ if TYPE_CHECKING:
     Sizes = NDArray[np.int32]
     Mask = NDArray[np.bool_]
 
-_SLACK = 0.02
-"""Share of a side by which a box may reach over the edge of the image that it was drawn in."""
-_SMALLER, _MANY = 0.75, 10
-"""Where files have at most this share of a declared side, and so many boxes all lie within them, that is no chance."""
+_TOLERANCE = 0.02
+"""How far a box may extend beyond the image that it was drawn in, as a fraction of the side."""
+_MUCH_SMALLER = 0.75
+"""Fraction of the declared width or height up to which a file is much smaller than declared."""
+_MANY_BOXES = 10
+"""If at least this many boxes all fit much smaller files, it is not by chance."""
 
 
 class _Files(NamedTuple):
-    """What the files of m images say, (m, 2), and the boxes of these images."""
+    """The sizes in the files of m images, and the number of their boxes."""
 
     stored: Sizes
-    """Width and height; 0: unknown."""
+    """(m, 2), width and height in pixels; 0: unknown."""
     shown: Sizes
-    """The same as EXIF rotates the image; read only where it matters."""
+    """(m, 2), the same after EXIF rotation; read only where it matters."""
     number_of_boxes: NDArray[np.int64]
-    """(m,), how many boxes there are; without any, no size matters."""
+    """(m,), the number of boxes on each image. Without boxes, its size does not matter."""
 
     @property
-    def boxed(self) -> Mask:
-        """(m,), whether there are boxes."""
+    def has_boxes(self) -> Mask:
+        """(m,), whether each image has boxes."""
         return self.number_of_boxes > 0
 
 
 def report_absent(images: Images, log: FindingLog) -> None:
-    """Report images without a file, but for those that several files may be."""
-    reported = set(log.names("ambiguous_image"))
-    absent = [row for row, path in enumerate(images.paths) if not path and images.names[row] not in reported]
+    """Report images that are not on disk, except those reported as ambiguous."""
+    ambiguous = set(log.names("ambiguous_image"))
+    absent: list[int] = []
+    for row, path in enumerate(images.paths):
+        if not path and images.names[row] not in ambiguous:
+            absent.append(row)
     log.add("image_not_on_disk", np.asarray(absent, np.int32), table=images.names)
 
 
-def measured(raw: PlacedAnnotations, log: FindingLog) -> PlacedAnnotations:
+def with_image_sizes(raw: PlacedAnnotations, log: FindingLog) -> PlacedAnnotations:
     """Return annotations whose images have a size: the declared one, or that of the file.
 
-    A declared size is kept, since the boxes were drawn in it, even where the file now has another; unless width and
-    height are swapped and the boxes fit the file only. Where none is declared, the file's counts as it is stored;
-    unless EXIF rotates the image and the boxes fit only that.
+    A declared size is kept even if the file has another one, because the boxes were drawn in it.
+    The exception is an image whose width and height are swapped and whose boxes fit only the file.
+    If no size is declared, the stored size of the file is used. The exception is an image that EXIF
+    rotates and whose boxes fit only the rotated image.
+
+    Args:
+        raw: The annotations; a size of 0 is not declared.
+        log: Where differences are reported.
     """
     images = raw.images
     if not any(images.paths):
@@ -67,19 +75,21 @@ def measured(raw: PlacedAnnotations, log: FindingLog) -> PlacedAnnotations:
     declared = np.stack([images.width, images.height], axis=1)
     count = np.bincount(raw.image, minlength=len(images))
     files = _measure(images, declared, count, log)
-    known, said = np.all(files.stored > 0, axis=1), np.all(declared > 0, axis=1)
-    missing, differs = known & ~said, known & said & np.any(files.stored != declared, axis=1)
-    turned = missing & np.any(files.shown != files.stored, axis=1)
+    is_known = np.all(files.stored > 0, axis=1)
+    is_declared = np.all(declared > 0, axis=1)
+    missing = is_known & ~is_declared
+    differs = is_known & is_declared & np.any(files.stored != declared, axis=1)
+    rotated = missing & np.any(files.shown != files.stored, axis=1)
     size = np.where(missing[:, None], files.stored, declared)
-    if differs.any() or turned.any():
-        reach = _reach(raw, differs | turned)
-        size = _judge_turned(images, files, reach, turned, size, log)
-        size = _judge_declared(images, declared, files, reach, differs, size, log)
+    if differs.any() or rotated.any():
+        extent = _extent(raw, differs | rotated)
+        size = _judge_rotated(images, files, extent, rotated, size, log)
+        size = _judge_declared(images, declared, files, extent, differs, size, log)
     return replace(raw, images=replace(images, width=size[:, 0], height=size[:, 1]))
 
 
 def _measure(images: Images, declared: Sizes, count: NDArray[np.int64], log: FindingLog) -> _Files:
-    """Read the sizes of the image files."""
+    """Read the sizes from the image files."""
     on_disk = [row for row, path in enumerate(images.paths) if path]
     stored = np.zeros((len(images), 2), np.int32)
     for done, row in enumerate(on_disk):
@@ -88,101 +98,131 @@ def _measure(images: Images, declared: Sizes, count: NDArray[np.int64], log: Fin
         stored[row] = image_size(images.paths[row])
     log.progress("measuring images", len(on_disk), len(on_disk))
     shown = stored.copy()
-    swapped = np.all(stored[:, ::-1] == declared, axis=1) | np.any(declared <= 0, axis=1)
-    for row in np.flatnonzero(swapped & np.all(stored > 0, axis=1)).tolist():
+    swapped = np.all(stored[:, ::-1] == declared, axis=1)
+    undeclared = np.any(declared <= 0, axis=1)
+    is_known = np.all(stored > 0, axis=1)
+    for row in np.flatnonzero((swapped | undeclared) & is_known).tolist():
         rotated = image_size(images.paths[row], exif_rotation=True)
         shown[row] = rotated if all(rotated) else stored[row]
     return _Files(stored, shown, count)
 
 
-def _reach(raw: PlacedAnnotations, wanted: Mask) -> NDArray[np.float64]:
-    """Return how far to the right and down the boxes of images reach, in pixels; 0: not known, or not wanted."""
-    reach = np.zeros((len(raw.images), 2))
-    rows = np.flatnonzero(wanted[raw.image] & boxes.finite(raw.box)) if raw.mode.absolute else np.zeros(0, np.int64)
+def _extent(raw: PlacedAnnotations, wanted: Mask) -> NDArray[np.float64]:
+    """Return (m, 2), how far right and down the boxes of each image extend, in pixels.
+
+    It is 0 for images that are not `wanted`, or whose boxes are not in pixels.
+    """
+    extent = np.zeros((len(raw.images), 2))
+    if not raw.mode.absolute:
+        return extent
+    rows = np.flatnonzero(wanted[raw.image] & boxes.finite(raw.box))
     if raw.angle is not None:
         rows = rows[raw.angle[rows] == 0]
     box = raw.box[rows]
     with np.errstate(over="ignore"):
-        ends = np.maximum(box[:, :2], box[:, 2:]) if raw.mode.corners else box[:, :2] + np.maximum(box[:, 2:], 0)
-    np.maximum.at(reach, raw.image[rows], ends)
-    return reach
+        ends = box[:, :2] + np.maximum(box[:, 2:], 0)
+    if raw.mode.corners:
+        ends = np.maximum(box[:, :2], box[:, 2:])
+    np.maximum.at(extent, raw.image[rows], ends)
+    return extent
 
 
-def _fits(reach: NDArray[np.float64], size: Sizes) -> Mask:
-    fits: Mask = np.all(reach <= size * (1 + _SLACK), axis=1)
+def _fits(extent: NDArray[np.float64], size: Sizes) -> Mask:
+    fits: Mask = np.all(extent <= size * (1 + _TOLERANCE), axis=1)
     return fits
 
 
-def _judge_turned(
-    images: Images, files: _Files, reach: NDArray[np.float64], turned: Mask, size: Sizes, log: FindingLog
+def _judge_rotated(
+    images: Images,
+    files: _Files,
+    extent: NDArray[np.float64],
+    rotated: Mask,
+    size: Sizes,
+    log: FindingLog,
 ) -> Sizes:
-    """Choose and report the size of images that declare none and that EXIF rotates."""
-    stored, shown = _fits(reach, files.stored), _fits(reach, files.shown)
-    wording = "{} x {} stored, {} x {} as EXIF rotates it"
-    only_shown = turned & shown & ~stored
-    _report(images, only_shown, files.stored, files.shown, wording + "; the latter is taken", log)
-    open_ = turned & (stored == shown) & files.boxed
-    _report(images, turned & ~only_shown & ~open_, files.stored, files.shown, wording, log)
-    _report(images, open_, files.stored, files.shown, wording + "; boxes fit both", log, doubtful=True)
-    return np.where(only_shown[:, None], files.shown, size)
+    """Choose and report the sizes of images without a declared size that EXIF rotates."""
+    stored, shown = files.stored, files.shown
+    fits_stored = _fits(extent, stored)
+    fits_shown = _fits(extent, shown)
+    only_shown = rotated & fits_shown & ~fits_stored
+    unclear = rotated & (fits_stored == fits_shown) & files.has_boxes
+    only_stored = rotated & ~only_shown & ~unclear
+    wording = "{} x {} stored, {} x {} after EXIF rotation"
+    _report(images, only_shown, stored, shown, wording + "; the latter is used", log)
+    _report(images, only_stored, stored, shown, wording, log)
+    _report(images, unclear, stored, shown, wording + "; boxes fit both", log, doubtful=True)
+    return np.where(only_shown[:, None], shown, size)
 
 
 def _judge_declared(
     images: Images,
     declared: Sizes,
     files: _Files,
-    reach: NDArray[np.float64],
+    extent: NDArray[np.float64],
     differs: Mask,
     size: Sizes,
     log: FindingLog,
 ) -> Sizes:
-    """Choose and report the size of images whose file has another than the declared one.
+    """Choose and report the sizes of images whose files have other sizes than declared.
 
-    An exporter that swaps width and height does so always: where the boxes of an image fit both, those of the other
-    images count, but it stays a doubt; so does all where some images say this and others that. Where EXIF rotates the
-    image to the declared size, that is why.
+    An exporter swaps width and height of all images or none: where boxes fit both sizes, the other
+    images decide, but the size is doubtful. If the images disagree, all sizes are doubtful.
     """
-    fits, fits_file = _fits(reach, declared), _fits(reach, files.stored)
-    swapped = differs & np.all(declared == files.stored[:, ::-1], axis=1)
-    only_file, only_declared = swapped & fits_file & ~fits, swapped & fits & ~fits_file
+    stored = files.stored
+    fits_declared = _fits(extent, declared)
+    fits_file = _fits(extent, stored)
+    swapped = differs & np.all(declared == stored[:, ::-1], axis=1)
+    only_file = swapped & fits_file & ~fits_declared
+    only_declared = swapped & fits_declared & ~fits_file
     by_exif = swapped & np.all(files.shown == declared, axis=1) & ~only_file
-    open_ = swapped & files.boxed & ~(only_file | only_declared | by_exif)
-    others = open_ & bool(np.count_nonzero(only_file) > np.count_nonzero(only_declared))
-    strange = differs & ~swapped & fits_file & ~fits
-    mixed = bool(only_file.any() and only_declared.any())
-    fitting = _fitting_too_well(declared, files, reach, differs & ~swapped)
-    rest = differs & ~(only_file | by_exif | open_ | strange | fitting)
-    for rows, more, doubtful in (
-        (only_file, "; swapped, the file's is taken", mixed),
-        (by_exif, "; swapped by EXIF", False),
-        (open_ & ~others, "; swapped, boxes fit both", True),
-        (others, "; swapped, the file's is taken", True),
-        (strange, "; another image?", True),
-        (fitting, "; all boxes fit both", True),
-        (rest & only_declared & ~by_exif, "; swapped, boxes fit the declared", mixed),
+    unclear = swapped & files.has_boxes & ~(only_file | only_declared | by_exif)
+    as_others = unclear & bool(np.count_nonzero(only_file) > np.count_nonzero(only_declared))
+    another_image = differs & ~swapped & fits_file & ~fits_declared
+    images_disagree = bool(only_file.any() and only_declared.any())
+    too_small = _fitting_too_well(declared, files, extent, differs & ~swapped)
+    rest = differs & ~(only_file | by_exif | unclear | another_image | too_small)
+    for rows, explanation, doubtful in (
+        (only_file, "; the file's size is used", images_disagree),
+        (by_exif, "; EXIF rotates it", False),
+        (unclear & ~as_others, "; the boxes fit both", True),
+        (as_others, "; the file's size is used", True),
+        (another_image, "; perhaps another image", True),
+        (too_small, "; all boxes fit both", True),
+        (rest & only_declared & ~by_exif, "; boxes fit only the declared size", images_disagree),
         (rest & ~only_declared, "", False),
     ):
-        wording = "{} x {} declared, {} x {} in the file" + more
-        _report(images, rows, declared, files.stored, wording, log, doubtful=doubtful)
-    return np.where((only_file | others)[:, None], files.stored, size)
+        wording = "{} x {} declared, {} x {} in the file" + explanation
+        _report(images, rows, declared, stored, wording, log, doubtful=doubtful)
+    return np.where((only_file | as_others)[:, None], stored, size)
 
 
-def _fitting_too_well(declared: Sizes, files: _Files, reach: NDArray[np.float64], differs: Mask) -> Mask:
-    """Return the images whose files are much smaller than declared, if all of their boxes fit the files nevertheless.
+def _fitting_too_well(
+    declared: Sizes, files: _Files, extent: NDArray[np.float64], differs: Mask
+) -> Mask:
+    """Return the images whose files are much smaller than declared, if all their boxes still fit.
 
-    Of boxes that were drawn in a larger image, before it was scaled down, some would not.
+    If the boxes had been drawn before the images were scaled down, some would not fit.
     """
-    smaller = differs & files.boxed & np.any(files.stored <= declared * _SMALLER, axis=1) & np.any(reach > 0, axis=1)
-    many = files.number_of_boxes[smaller].sum() >= _MANY
-    fit: Mask = smaller & bool(many and _fits(reach, files.stored)[smaller].all())
+    is_smaller = np.any(files.stored <= declared * _MUCH_SMALLER, axis=1)
+    has_extent = np.any(extent > 0, axis=1)
+    smaller = differs & files.has_boxes & is_smaller & has_extent
+    are_many = files.number_of_boxes[smaller].sum() >= _MANY_BOXES
+    fit: Mask = smaller & bool(are_many and _fits(extent, files.stored)[smaller].all())
     return fit
 
 
 def _report(
-    images: Images, rows: Mask, first: Sizes, second: Sizes, wording: str, log: FindingLog, *, doubtful: bool = False
+    images: Images,
+    rows: Mask,
+    first: Sizes,
+    second: Sizes,
+    wording: str,
+    log: FindingLog,
+    *,
+    doubtful: bool = False,
 ) -> None:
-    """Report a mismatch of two sizes of some images."""
-    numbers = np.flatnonzero(rows)
-    sizes: Iterable[tuple[list[int], list[int]]] = zip(first[numbers].tolist(), second[numbers].tolist(), strict=True)
-    values = [wording.format(*one, *other) for one, other in sizes]
-    log.add("size_mismatch", numbers.astype(np.int32), value=values, table=images.names, doubtful=doubtful)
+    """Report that two sizes of some images differ."""
+    numbers = np.flatnonzero(rows).astype(np.int32)
+    both = np.hstack([first[numbers], second[numbers]])
+    values = [wording.format(*row) for row in both.tolist()]
+    log.add("size_mismatch", numbers, value=values, table=images.names, doubtful=doubtful)

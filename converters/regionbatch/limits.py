@@ -1,4 +1,4 @@
-"""The limits of Custom Vision that a payload or a dataset can be measured against, all from its documentation."""
+"""The documented limits of Custom Vision that a payload or a dataset can be checked against."""
 
 from __future__ import annotations
 
@@ -8,48 +8,59 @@ from typing import NamedTuple
 from regionbatch.errors import OptionError
 
 REGIONS_PER_BATCH = 64
-"""Entries that one CreateImageRegions call takes (reference page of the call)."""
+"""Maximum entries of one CreateImageRegions call (reference page of the call)."""
 
 REGIONS_PER_IMAGE = 300
-"""Regions that one image can carry (documentation, January 2025); the service answers the surplus with `exceeded`."""
+"""Maximum regions of one image (documentation, January 2025); others are rejected as `exceeded`."""
 
 IMAGES_PER_BATCH = 64
-"""Pictures that one CreateImagesFromFiles call takes (description of the API)."""
+"""Maximum images of one CreateImagesFromFiles call (description of the API)."""
 
 IMAGES_PER_PAGE = 256
-"""Most images that one page of a listing has (description of the API)."""
+"""Maximum images on one page of a listing (description of the API)."""
 
 BODY_BYTES = 30 * 10**6
-"""Size that an upload's body is kept under: bodies of 60 MB were seen to be answered with 408."""
+"""Largest request body that an upload sends. Bodies of 60 MB have been answered with 408."""
 
 IMAGE_BYTES = 6 * 2**20
-"""Largest picture that is taken for training (documentation)."""
+"""Largest image file for training (documentation)."""
 
 IMAGE_SIDE = 10_240
-"""Longest side in pixels (documentation)."""
+"""Longest side of an image in pixels (documentation)."""
 
 IMAGE_ASPECT = 25
-"""How many times longer one side can be than the other (documentation)."""
+"""Largest ratio of an image's sides (documentation)."""
 
 
 class Tier(NamedTuple):
-    """What a pricing tier allows: images and tags in a project, calls a second."""
+    """Limits of a pricing tier."""
 
     images: int
+    """Images in a project."""
     tags: int
+    """Tags in a project."""
     calls_per_second: float
 
 
-def tier_of(name: str) -> Tier:
-    """The tier of a name.
+def get_tier(name: str) -> Tier:
+    """Return the limits of a pricing tier.
+
+    Args:
+        name: The name of the tier, such as `S0`.
 
     Raises:
-        OptionError: There is none.
+        OptionError: There is no such tier.
     """
     if name not in TIERS:
-        raise OptionError(f"--tier: no such tier, got {name}; known: {', '.join(TIERS)}")
+        known = ", ".join(TIERS)
+        raise OptionError(
+            f"tier: no such pricing tier: {name!r}. Choose one of: {known}.",
+            option="tier",
+            value=name,
+            choices=tuple(TIERS),
+        )
     return TIERS[name]
 
 
 TIERS = MappingProxyType({"F0": Tier(5_000, 50, 2), "S0": Tier(100_000, 500, 10)})
-"""The documentation says 10 calls a second for both; people on F0 report about 2 for uploads."""
+"""The documentation says 10 calls per second for both. Users of F0 report about 2 for uploads."""

@@ -1,7 +1,7 @@
-"""What a caller can choose when reading, by format.
+"""Options of the readers, by format.
 
-Nothing heavy is imported: the command shows these in its help. The API takes the fields by keyword
-(`voc_origin=0`), the command as options (`--voc-origin 0`).
+The library takes the fields by keyword (`voc_origin=0`), the command as options (`--voc-origin 0`).
+This module imports nothing heavy, because the command shows the options in its help.
 """
 
 from __future__ import annotations
@@ -28,18 +28,27 @@ def option(
     (`tuple[str, ...]`) for an option that can be given several times.
 
     Args:
-        text: The help text: one phrase, without capital letter and full stop.
-        choices: The values that are allowed; none: any.
-        default: The value if the option is not given.
-        metavar: What stands for the value in the help of the command, such as `DIR`.
+        text: Help text: one phrase, without a capital letter and a full stop.
+        choices: The allowed values; empty: any value.
+        default: Value if the option is not given.
+        metavar: Placeholder for the value in the command's help, such as `DIR`.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> from regionbatch.options import ReadOptions, choices_of, option
+        >>> @dataclass(frozen=True, kw_only=True)
+        ... class CsvOptions(ReadOptions):
+        ...     delimiter: str = option("column separator", (",", ";"), default=",")
+        >>> CsvOptions().delimiter
+        ','
     """
     metadata = {"help": text, "choices": tuple(choices), "metavar": metavar}
     return field(default=default, metadata=metadata)
 
 
 def is_path(option: Field[Any]) -> bool:
-    """Whether the value of an option is a path. Its type may be written as text, and mostly is."""
-    return "Path" in str(option.type)
+    """Return whether the value of an option is a path."""
+    return "Path" in str(option.type)  # mostly a string, because of `from __future__ import …`
 
 
 def is_repeatable(option: Field[Any]) -> bool:
@@ -48,12 +57,12 @@ def is_repeatable(option: Field[Any]) -> bool:
 
 
 def choices_of(option: Field[Any]) -> tuple[str, ...]:
-    """Return the values that an option allows; none: any."""
+    """Return the values that an option allows; empty: any value."""
     return tuple(option.metadata.get("choices") or ())
 
 
 def means_the_same(one: Field[Any], other: Field[Any]) -> bool:
-    """Return whether two options of one name are of one type and have the same choices."""
+    """Return whether two options of the same name have the same type and choices."""
     return _meaning(one) == _meaning(other)
 
 
@@ -62,10 +71,11 @@ def _meaning(option: Field[Any]) -> tuple[bool, bool, tuple[str, ...]]:
 
 
 class GivenAs(NamedTuple):
-    """A value, and the option that it was given as.
+    """A value together with the option that it was given for.
 
-    `regionbatch.read` takes it in place of the value. It is an error if the reader's own option of
-    that name does not mean the same: two packages may use one name for different things.
+    The command passes it to `regionbatch.read` instead of the value. If the reader's own option of
+    that name has another type or other choices, reading fails: two packages may use one name for
+    different things.
     """
 
     option: Field[Any]
@@ -74,11 +84,11 @@ class GivenAs(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """What every reader takes."""
+    """Options of every reader."""
 
     split: str | None = option("read only this split", metavar="NAME")
     image_dir: tuple[Path, ...] = option(
-        "look for images in this folder too",
+        "also look for images in this folder",
         default=(),
         metavar="DIR",
     )
@@ -90,7 +100,7 @@ class ReadOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class CocoOptions(ReadOptions):
-    """What the COCO reader takes besides."""
+    """Options of the COCO reader."""
 
     coco_boxes: str = option("unit of the boxes", ("auto", "pixels", "normalised"), default="auto")
     bbox_format: str = option(
@@ -106,11 +116,13 @@ class CocoOptions(ReadOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class VocOptions(ReadOptions):
-    """What the Pascal VOC reader takes besides."""
+    """Options of the Pascal VOC reader."""
 
     voc_boxes: str = option("unit of the boxes", ("auto", "pixels", "normalised"), default="auto")
     voc_origin: str = option("coordinate of the first pixel", ("auto", "0", "1"), default="auto")
-    voc_angles: str = option("unit of the angles of robndbox", ("auto", "radians", "degrees"), default="auto")
+    voc_angles: str = option(
+        "unit of the angles of robndbox", ("auto", "radians", "degrees"), default="auto"
+    )
     bbox_format: str = option(
         "order of the four numbers; auto: corners (ltrb)",
         ("auto", "ltwh", "ltrb"),
@@ -120,7 +132,7 @@ class VocOptions(ReadOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class YoloOptions(ReadOptions):
-    """What the YOLO reader takes besides."""
+    """Options of the YOLO reader."""
 
     names: Path | None = option(
         "file with the class names: data.yaml, or one name per line",
@@ -133,7 +145,7 @@ class YoloOptions(ReadOptions):
         default="auto",
     )
     yolo_first_class: str = option(
-        "number that stands for the first class in rows",
+        "number of the first class in rows",
         ("auto", "0", "1"),
         default="auto",
     )
@@ -144,12 +156,12 @@ BUILT_IN_OPTIONS: dict[str, type[ReadOptions]] = {
     "voc": VocOptions,
     "yolo": YoloOptions,
 }
-"""Options of the built-in readers, as far as they have their own; the others take `ReadOptions`.
+"""Options of the built-in readers that have their own; the others take `ReadOptions`.
 
-A reader names the same class as its `options`; but importing a reader imports NumPy as well."""
+Each reader names the same class as its `options`, but importing a reader imports NumPy too."""
 
 
 def own_options(options: type[ReadOptions]) -> list[Field[Any]]:
-    """Return the options that a reader takes besides those that every reader takes."""
+    """Return the options of a reader without those that every reader has."""
     common = {each.name for each in fields(ReadOptions)}
     return [each for each in fields(options) if each.name not in common]

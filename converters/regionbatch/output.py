@@ -1,7 +1,8 @@
-"""Payloads to a folder, a JSONL file, a file object: whole or not at all.
+"""Write payloads to a folder, a JSONL file or a file object: completely or not at all.
 
-What is written appears under its name in one step, when it is complete; a run that is killed leaves nothing there.
-What appeared there during the run is left alone, and with `overwrite` nothing but payloads is replaced.
+Output appears under its name in one step, once it is complete. A run that is killed leaves nothing
+there. Files that other programs create there during the run are not touched, and `overwrite`
+replaces only payloads.
 """
 
 from __future__ import annotations
@@ -13,11 +14,17 @@ import os
 import re
 from collections.abc import Sized
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from regionbatch.batching import Batches
 from regionbatch.errors import OptionError, OutputError
-from regionbatch.files.whole import begins_with, real_path, recover, whole_file, whole_folder
+from regionbatch.files.atomic_write import (
+    atomic_folder,
+    atomic_write,
+    has_signature,
+    recover_interrupted,
+    resolve_target,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,21 +37,27 @@ Payload = Literal["json", "xml"]
 
 
 class BinaryFile(Protocol):
-    """What payloads can be written to that is no path: a file opened with `wb`, a `gzip.GzipFile`, a `BytesIO`."""
+    """A file object that payloads can be written to: of `open(…, "wb")`, `gzip.open`, `BytesIO`."""
 
     def write(self, data: bytes, /) -> object:
-        """Take some bytes."""
+        """Write some bytes."""
 
     def flush(self) -> object:
-        """Pass on what was taken."""
+        """Write the buffered bytes."""
 
 
-_FILES = (".json", ".ndjson", ".xml", ".gz", ".zip", ".csv", ".txt")
-"""Endings of files, with which nobody calls a folder on purpose."""
-_BEGIN = b'{"regions":['
-"""How a .jsonl file of ours begins, and a payload in JSON."""
-_BEGIN_XML = b"<ImageRegionCreateBatch>"
-_OURS = re.compile(r"batch-\d{5,}\.(json|xml)")
+RECOVERED = "An interrupted run was replacing this output. Its earlier content has been restored."
+
+_FILE_EXTENSIONS = (".json", ".ndjson", ".xml", ".gz", ".zip", ".csv", ".txt")
+"""Extensions that suggest a file: a folder with one of them is surely a mistake."""
+_START = b'{"regions":['
+"""First bytes of a payload in JSON, and of a .jsonl file."""
+_START_XML = b"<ImageRegionCreateBatch>"
+_PAYLOAD_NAME = re.compile(r"batch-\d{5,}\.(json|xml)")
+_ADVICE = {
+    errno.EBUSY: "Choose a folder inside it.",  # A mount point, such as /out in a container.
+    errno.EACCES: "Check its permissions, and that no program has it open.",
+}
 
 
 def write(
@@ -55,100 +68,162 @@ def write(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> int:
-    """Write payloads; how many were written.
+    """Write payloads and return how many.
 
     Args:
-        batches: What `regionbatch.batches` returned.
-        target: A folder (`batch-00001.json` …), a path that ends in `.jsonl` (a payload a line), or a binary file; of a
-            link, what it leads to.
-        payload: `json` or `xml`; a `.jsonl` file takes only JSON.
-        overwrite: Replace what an earlier run wrote there.
-        progress: Called with what is done, how much of it, and how much there is.
+        batches: The payloads, as `rb.batches` returned them.
+        target: A folder (for `batch-00001.json` and so on), a path with the extension `.jsonl` (for
+            one payload per line), or a binary file object. A link is followed.
+        payload: `json` or `xml`. A `.jsonl` file holds only JSON.
+        overwrite: Replace the output of an earlier run.
+        progress: Called with the step, the payloads written so far, and their total.
+
+    Returns:
+        The number of payloads written.
 
     Raises:
-        OutputError: The target exists and `overwrite` is off or it holds other things, or it cannot be written.
-        OptionError: An argument is none of these.
+        OutputError: The target exists, and `overwrite` is off or it contains other files than
+            payloads; or it cannot be written. Nothing is left there.
+        OptionError: `payload` or `target` is something else.
+
+    Example:
+        >>> dataset = rb.read("fixtures/scene/voc")
+        >>> tables = {
+        ...     "tag_ids": "fixtures/scene/tags.json",
+        ...     "image_ids": "fixtures/scene/images.json",
+        ... }
+        >>> batches = rb.batches(dataset, **tables)
+        >>> rb.write(batches, "scene.jsonl", overwrite=True)
+        1
+        >>> rb.write(batches, "scene", payload="xml", overwrite=True)
+        1
     """
-    if payload not in ("json", "xml"):
-        raise OptionError(f"--payload: no such form, got {payload}; known: json, xml")
+    if payload not in get_args(Payload):
+        raise OptionError(
+            f"payload: no such format: '{payload}'. Choose one of: json, xml.",
+            option="payload",
+            value=payload,
+            choices=get_args(Payload),
+        )
     if not isinstance(target, (str, os.PathLike)):
-        if not hasattr(target, "write") or hasattr(target, "encoding"):
-            what = f"a path or a binary file is needed, got {type(target).__name__}"
-            raise OptionError(f"target: {what}; open it with 'wb', or give its .buffer")
+        _check_file_object(target)
         return _write_object(_lines(batches, payload, progress), target)
-    path = real_path(target)
-    lines = path.suffix.lower() == ".jsonl"
-    if lines and payload == "xml":
-        raise OptionError(f"{path}: a .jsonl file takes JSON, got --payload xml; name a folder instead")
-    if give_back(path):
-        logging.getLogger(__name__).warning("%s: %s", path, GIVEN_BACK)
+    path = resolve_target(target)
+    if _is_jsonl(path) and payload == "xml":
+        raise OptionError(
+            f'{path}: a .jsonl file cannot contain XML (`payload="xml"`). Choose a folder instead.',
+            place=str(path),
+            option="payload",
+            value=payload,
+            choices=("json",),
+        )
+    if recover_output(path):
+        logging.getLogger(__name__).warning("%s: %s", path, RECOVERED)
     check_target(path, overwrite=overwrite)
     try:
-        if lines:
-            with whole_file(path, _holds_lines if overwrite else None) as file:
-                return _write_lines(_lines(batches, payload, progress), file)
-        with whole_folder(path, _is_payload if overwrite else None) as folder:
-            return _write_folder(_bodies(batches, payload, progress), folder, payload)
+        return _write_path(batches, path, payload, progress, overwrite=overwrite)
     except OutputError:
         raise
     except OSError as error:
-        advice = _ADVICE.get(error.errno or 0, "nothing was left there")
-        raise OutputError(f"{path}: cannot be written, got {error.strerror or error}; {advice}") from error
+        advice = _ADVICE.get(error.errno or 0, "Nothing was left there.")
+        reason = error.strerror or error
+        raise OutputError(
+            f"{path}: cannot be written: {reason}. {advice}", place=str(path)
+        ) from error
 
 
-_ADVICE = {
-    errno.EBUSY: "name a folder in it",  # a mount point, as /out in a container
-    errno.EACCES: "check its permissions, and that no program has it open",
-}
-GIVEN_BACK = "a run was killed while it replaced this output. What it had put aside is back under its name."
+def _check_file_object(target: object) -> None:
+    if not hasattr(target, "write") or hasattr(target, "encoding"):
+        raise OptionError(
+            f"target: neither a path nor a binary file: '{type(target).__name__}'. "
+            "Open the file in binary mode ('wb'), or pass its `.buffer`.",
+            option="target",
+            value=target,
+        )
 
 
-def give_back(target: str | PathLike[str]) -> bool:
-    """Undo what a run that was killed had half replaced, and return whether there was something to undo."""
-    return recover(real_path(target), _is_payload)
+def recover_output(target: str | PathLike[str]) -> bool:
+    """Restore output that an interrupted run was replacing; return whether there was any."""
+    return recover_interrupted(resolve_target(target), _is_payload)
 
 
 def check_target(target: str | PathLike[str], *, overwrite: bool) -> None:
-    """See, before the work begins, whether a target can be written.
+    """Check whether a target can be written, before the work starts.
+
+    Args:
+        target: A folder or a `.jsonl` file.
+        overwrite: Whether payloads in it may be replaced.
 
     Raises:
-        OutputError: It exists and `overwrite` is off, or something else lies there that must not be deleted.
+        OutputError: It exists and `overwrite` is off, it must not be replaced, or its name is not
+            suitable.
     """
-    path = real_path(target)
-    lines = path.suffix.lower() == ".jsonl"
-    if path in (here := Path.cwd()).parents or path == here:
-        raise OutputError(f"{path}: the current folder cannot be replaced; name a folder in it")
-    if not lines and path.suffix.lower() in _FILES:
-        raise OutputError(f"{path}: payloads go to a folder or a .jsonl file, got {path.suffix}; choose another name")
-    if not path.exists():
-        return
-    if not (path.is_file() or path.is_dir()):
-        raise OutputError(f"{path}: is a pipe or a device. Name a file, or write to standard output with -o -.")
-    if lines == path.is_dir():
-        wanted, there = ("file", "folder") if lines else ("folder", "file")
-        raise OutputError(
-            f"{path}: a {wanted} is to be written, but a {there} of that name is there; choose another name"
-        )
-    if not lines and not any(path.iterdir()):
+    path = resolve_target(target)
+    if problem := _problem_of_name(path) or _problem_of_kind(path):
+        raise OutputError(f"{path}: {problem}", place=str(path))
+    entries = [*path.iterdir()] if path.is_dir() else []
+    if not (entries or path.is_file()):
         return
     if not overwrite:
-        raise OutputError(f"{path}: exists already; choose another name, or replace it with --overwrite")
-    if lines and not _holds_lines(path):
-        raise OutputError(f"{path}: holds something else than payloads; choose another name")
-    if not lines and (others := [entry.name for entry in path.iterdir() if not _is_payload(entry)]):
-        raise OutputError(f"{path}: holds other files than payloads, got {others[0]}; choose another folder")
+        raise OutputError(
+            f"{path}: already exists. Choose another name, or replace it with `overwrite=True`.",
+            place=str(path),
+            option="overwrite",
+        )
+    if path.is_file() and not _holds_lines(path):
+        raise OutputError(
+            f"{path}: does not contain payloads. Choose another name.", place=str(path)
+        )
+    for entry in entries:
+        if not _is_payload(entry):
+            raise OutputError(
+                f"{path}: contains other files than payloads: '{entry.name}'. "
+                "Choose another folder.",
+                place=str(path),
+                value=entry.name,
+            )
+
+
+def _problem_of_name(path: Path) -> str:
+    """Return why output cannot have this path; empty if it can."""
+    current = Path.cwd()
+    if path == current or path in current.parents:
+        return "the current folder cannot be replaced. Choose a folder inside it."
+    if path.suffix.lower() in _FILE_EXTENSIONS:
+        extension = path.suffix
+        return f"neither a folder nor a .jsonl file: '{extension}'. Choose another name."
+    return ""
+
+
+def _problem_of_kind(path: Path) -> str:
+    """Return why output cannot replace what exists at its path; empty if it can."""
+    if not path.exists():
+        return ""
+    if not (path.is_file() or path.is_dir()):
+        return "is a pipe or a device. Choose a file, or write to standard output."
+    if _is_jsonl(path) and path.is_dir():
+        return "is a folder, but the output is a .jsonl file. Choose another name."
+    if path.is_file() and not _is_jsonl(path):
+        return "is a file, but the output is a folder. Choose another name."
+    return ""
+
+
+def _is_jsonl(path: Path) -> bool:
+    return path.suffix.lower() == ".jsonl"
 
 
 def _holds_lines(file: Path) -> bool:
-    return begins_with(file, _BEGIN)
+    return has_signature(file, _START)
 
 
 def _is_payload(file: Path) -> bool:
-    """Return whether a file in a folder is one that an earlier run wrote."""
-    return bool(_OURS.fullmatch(file.name)) and begins_with(file, _BEGIN, _BEGIN_XML)
+    """Return whether a file in a folder was written by an earlier run."""
+    return bool(_PAYLOAD_NAME.fullmatch(file.name)) and has_signature(file, _START, _START_XML)
 
 
-def _bodies(batches: Iterable[Batch], payload: Payload, progress: Progress | None) -> Iterator[bytes]:
+def _bodies(
+    batches: Iterable[Batch], payload: Payload, progress: Progress | None
+) -> Iterator[bytes]:
     total = len(batches) if isinstance(batches, Sized) else 0
     for done, batch in enumerate(batches, 1):
         yield batch.to_xml() if payload == "xml" else batch.to_json()
@@ -156,10 +231,13 @@ def _bodies(batches: Iterable[Batch], payload: Payload, progress: Progress | Non
             progress("writing payloads", done, total)
 
 
-def _lines(batches: Iterable[Batch], payload: Payload, progress: Progress | None) -> Iterator[tuple[int, bytes]]:
-    """Payloads a line each, some at a time, and how many they are."""
+def _lines(
+    batches: Iterable[Batch], payload: Payload, progress: Progress | None
+) -> Iterator[tuple[int, bytes]]:
+    """Yield the text of payloads, one per line, with their number."""
     if payload == "xml" or not isinstance(batches, Batches):
-        yield from ((1, body + b"\n") for body in _bodies(batches, payload, progress))
+        for body in _bodies(batches, payload, progress):
+            yield 1, body + b"\n"
         return
     done = 0
     for lines in batches.lines():
@@ -169,15 +247,33 @@ def _lines(batches: Iterable[Batch], payload: Payload, progress: Progress | None
             progress("writing payloads", done, len(batches))
 
 
+def _write_path(
+    batches: Iterable[Batch],
+    path: Path,
+    payload: Payload,
+    progress: Progress | None,
+    *,
+    overwrite: bool,
+) -> int:
+    if _is_jsonl(path):
+        with atomic_write(path, _holds_lines if overwrite else None) as file:
+            return _write_lines(_lines(batches, payload, progress), file)
+    with atomic_folder(path, _is_payload if overwrite else None) as folder:
+        return _write_folder(_bodies(batches, payload, progress), folder, payload)
+
+
 def _write_object(lines: Iterator[tuple[int, bytes]], file: BinaryFile) -> int:
     try:
         count = _write_lines(lines, file)
         file.flush()
-    except BrokenPipeError:  # the reader has what it wanted: no matter of ours
+    except BrokenPipeError:  # The reader has stopped reading, such as `head`.
         raise
     except OSError as error:
-        name = getattr(file, "name", "the file object")
-        raise OutputError(f"{name}: cannot be written, got {error.strerror or error}; it is not whole") from error
+        name = getattr(file, "name", "target")
+        raise OutputError(
+            f"{name}: cannot be written: {error.strerror or error}. The output is incomplete.",
+            place=str(name),
+        ) from error
     return count
 
 
@@ -190,15 +286,17 @@ def _write_lines(lines: Iterator[tuple[int, bytes]], file: BinaryFile) -> int:
 
 
 def _write_all(text: bytes, file: BinaryFile) -> None:
-    """Write all of a text, also to a file without buffer, which may take less than it is given."""
-    if not isinstance(file, io.RawIOBase) and type(file).__module__ != "tempfile":  # which wraps what it opens
+    """Write a whole text, even if the file is unbuffered and accepts only a part at a time."""
+    # A temporary file wraps the file that it opened, which may be unbuffered.
+    is_unbuffered = isinstance(file, io.RawIOBase) or type(file).__module__ == "tempfile"
+    if not is_unbuffered:
         file.write(text)
         return
     while text:
-        taken = file.write(text)
-        if not isinstance(taken, int):  # None: it must not wait, and can take nothing now
+        written = file.write(text)
+        if not isinstance(written, int):  # None: a non-blocking file accepts nothing now.
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        text = text[taken:]
+        text = text[written:]
 
 
 def _write_folder(bodies: Iterator[bytes], folder: Path, payload: Payload) -> int:

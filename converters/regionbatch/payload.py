@@ -1,7 +1,10 @@
-"""Regions as the text of payloads, many at once: no Python object a region.
+"""The text of payloads, for many regions at once.
 
-Every number is written with nine decimals, so every entry has the same length, and the text of many bodies is one
-table of records: the fixed parts once, the ids copied in from tables, the digits four at a time from a table of them.
+The text is written by hand: an encoder such as `msgspec` needs a Python object for each region,
+takes more than twice as long (0.5 s for a million regions against 0.2 s), and does not write a
+fixed number of decimals. With nine decimals every entry has the same length, so the text of many
+bodies is one table of records: the fixed parts are written once, the IDs copied from tables, and
+the digits copied four at a time from a table of them.
 """
 
 from __future__ import annotations
@@ -19,40 +22,48 @@ if TYPE_CHECKING:
 
     from regionbatch.dataset import Regions
 
-Entry: TypeAlias = "tuple[str, str, float, float, float, float]"
-"""Image id, tag id, left, top, width and height."""
+EntryValues: TypeAlias = "tuple[str, str, float, float, float, float]"
+"""Image ID, tag ID, left, top, width and height."""
 
 _ID = "S36"
+_ZERO = ord("0")
 _NUMBERS = ("left", "top", "width", "height")
 
 
-def body(entries: Iterable[Entry]) -> bytes:
-    """The body of a call: what `Bodies.lines` writes for many."""
-    return _BEGIN + ",".join(map(_entry, entries)).encode("ascii") + _END
+def body(entries: Iterable[EntryValues]) -> bytes:
+    """Return the body of a call, as `Bodies.lines` writes it for many."""
+    return _START + ",".join(map(_entry, entries)).encode("ascii") + _END
 
 
 def count(text: bytes) -> int:
-    """How many entries a body has."""
-    return (len(text) - len(_BEGIN) - len(_END) + 1) // _LENGTH
+    """Return the number of entries of a body."""
+    return (len(text) - len(_START) - len(_END) + 1) // _LENGTH
 
 
-def _entry(values: Entry) -> str:
+def _entry(values: EntryValues) -> str:
     image_id, tag_id, *box = values
     left, top, width, height = (f"{number:.9f}" for number in box)
     ids = f'"imageId":"{image_id}","tagId":"{tag_id}"'
     return f'{{{ids},"left":{left},"top":{top},"width":{width},"height":{height}}}'
 
 
-_BEGIN, _END = b'{"regions":[', b"]}"
+_START = b'{"regions":['
+_END = b"]}"
 _TEMPLATE = _entry(("-" * 36, "-" * 36, 0, 0, 0, 0))
-"""As the reference page of CreateImageRegions has it."""
+"""An entry as on the reference page of CreateImageRegions."""
 _LENGTH = len(_TEMPLATE) + 1
-"""Bytes of an entry, with the comma or bracket behind."""
+"""Length of an entry in bytes, with the comma or bracket after it."""
 
 
 def _layout() -> np.dtype[np.void]:
-    """Where the ids and digits of an entry stand. A number is `whole`, a point, `first` four, `next` four, `last`."""
-    fields = [("image", _ID, _TEMPLATE.index('"-') + 1), ("tag", _ID, _TEMPLATE.rindex('"-') + 1)]
+    """Return the positions of IDs and digits in an entry.
+
+    A number consists of the digit `whole`, a point, four digits `first`, four digits `next` and the
+    digit `last`.
+    """
+    image_at = _TEMPLATE.index('"-') + 1
+    tag_at = _TEMPLATE.rindex('"-') + 1
+    fields = [("image", _ID, image_at), ("tag", _ID, tag_at)]
     for name in _NUMBERS:
         at = _TEMPLATE.index(f'"{name}":') + len(name) + 3
         fields += [(f"{name}.whole", "u1", at), (f"{name}.first", "u4", at + 2)]
@@ -61,40 +72,67 @@ def _layout() -> np.dtype[np.void]:
     return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": _LENGTH})
 
 
+def _four_digits() -> NDArray[np.uint32]:
+    """Return the texts from 0000 to 9999, as four characters each."""
+    digits = np.indices((10,) * 4, np.uint8).reshape(4, -1).T
+    return (digits + np.uint8(_ZERO)).copy().view(np.uint32).ravel()
+
+
 _LAYOUT = _layout()
-_ZERO = ord("0")
-_FOUR_DIGITS = (np.indices((10,) * 4, np.uint8).reshape(4, -1).T + np.uint8(_ZERO)).copy().view(np.uint32).ravel()
-"""From 0000 to 9999, as four characters each."""
+_FOUR_DIGITS = _four_digits()
 
 
 class Bodies:
-    """The texts of bodies, for regions whose images and tags have these ids by code."""
+    """The text of bodies for regions with these IDs."""
 
     def __init__(self, image_ids: Sequence[str], tag_ids: Sequence[str]) -> None:
-        """Ids are UUIDs of 36 characters; those of codes that no region has may be empty."""
-        self._images, self._tags = np.array(image_ids, _ID), np.array(tag_ids, _ID)
+        """Keep the IDs as tables.
+
+        Args:
+            image_ids: UUIDs of 36 characters by image code; may be empty for unused codes.
+            tag_ids: UUIDs of 36 characters by tag code; may be empty for unused codes.
+        """
+        self._images = np.array(image_ids, _ID)
+        self._tags = np.array(tag_ids, _ID)
 
     def lines(self, regions: Regions, start: int, bodies: int, entries: int) -> NDArray[np.uint8]:
-        """Some `bodies` of so many `entries` each, from a region on: a row of characters each, with a line end."""
+        """Return the text of bodies with the same number of entries.
+
+        Args:
+            regions: The regions.
+            start: The first region.
+            bodies: The number of bodies.
+            entries: The number of regions in each.
+
+        Returns:
+            (bodies, k), the k characters of each body, with a newline.
+        """
         some = slice(start, start + bodies * entries)
-        template = _BEGIN + ",".join([_TEMPLATE] * entries).encode() + _END + b"\n"
+        template = _START + ",".join([_TEMPLATE] * entries).encode() + _END + b"\n"
         text = np.tile(np.frombuffer(template, np.uint8), (bodies, 1))
-        rows = text[:, len(_BEGIN) : len(_BEGIN) + entries * _LENGTH].view(_LAYOUT)
+        rows = text[:, len(_START) : len(_START) + entries * _LENGTH].view(_LAYOUT)
         shape = bodies, entries
         rows["image"] = self._images[regions.image[some]].reshape(shape)
         rows["tag"] = self._tags[regions.tag[some]].reshape(shape)
-        for name, digits in zip(_NUMBERS, zip(*_digits(regions.box[some]), strict=True), strict=True):
-            for part, column in zip(("whole", "first", "next", "last"), digits, strict=True):
+        for part, digits in _digits(regions.box[some]).items():
+            for name, column in zip(_NUMBERS, digits, strict=True):
                 rows[f"{name}.{part}"] = column.reshape(shape)
         return text
 
 
-def _digits(box: NDArray[np.float64]) -> tuple[NDArray[np.uint32], ...]:
-    """The characters of boxes, each (4, n): the digit before the point, four and four behind it, the last one."""
-    # No `divmod`: dividing a whole array by a number is done many at a time, taking the rest is not.
+def _digits(box: NDArray[np.float64]) -> dict[str, NDArray[np.uint32]]:
+    """Return the characters of boxes, each (4, n), by the part of a number (see `_layout`)."""
+    # No `divmod`: NumPy vectorises a division by a constant, but not the remainder.
     quanta = np.rint(box.T * round(1 / QUANTUM)).astype(np.uint32)
     upper = quanta // 10**5
     lower = quanta - upper * 10**5
-    whole, following = upper // 10**4, lower // 10
-    first, last = upper - whole * 10**4, lower - following * 10
-    return whole + _ZERO, _FOUR_DIGITS[first], _FOUR_DIGITS[following], last + _ZERO
+    whole = upper // 10**4
+    first = upper - whole * 10**4
+    following = lower // 10
+    last = lower - following * 10
+    return {
+        "whole": whole + _ZERO,
+        "first": _FOUR_DIGITS[first],
+        "next": _FOUR_DIGITS[following],
+        "last": last + _ZERO,
+    }

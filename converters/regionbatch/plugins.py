@@ -1,9 +1,9 @@
-"""Readers: the contract, the built-in ones, those of other packages, and which of them claims a path.
+"""Readers: their contract, the built-in ones, and those of other packages.
 
-A plugin is found through the entry-point group `regionbatch.readers`; it is imported only when formats are listed, when
-it is asked for by name, or when no built-in reader claims the path. Its options are found through
-the group `regionbatch.options`, so that help is shown without importing the plugin. The guide is in
-the documentation of the library.
+A plugin is found by an entry point of the group `regionbatch.readers`. It is imported only when
+formats are listed, when it is chosen by name, or when no built-in reader recognises a dataset. Its
+options are found by the group `regionbatch.options`, so that help can be shown without importing
+the plugin. The guide is in the documentation of the library.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from importlib import import_module
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
-from regionbatch.errors import PluginError, RegionBatchError, UnknownFormatError
+from regionbatch.errors import OptionError, PluginError, RegionBatchError
 from regionbatch.installed import entry_points
 from regionbatch.options import BUILT_IN_OPTIONS, ReadOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from regionbatch.dataset import RawAnnotations, References
     from regionbatch.files.tree import Tree
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 GROUP = "regionbatch.readers"
 OPTIONS_GROUP = "regionbatch.options"
-_HERE = "built in"
+_BUILT_IN_ORIGIN = "built in"
+_OWN_PACKAGE = "regionbatch"
 
 BUILT_IN = {
     "coco": "regionbatch.readers.coco.reader:CocoReader",
@@ -38,52 +39,87 @@ BUILT_IN = {
     "vott": "regionbatch.readers.vott:VottReader",
 }
 
-ARGUMENTS_OF_READ = frozenset({"source", "format", "drop", "only", "max_clip", "strict", "progress"})
-"""The arguments of `regionbatch.read` itself: an option of a reader cannot have their names."""
+ARGUMENTS_OF_READ = frozenset(
+    {"source", "format", "drop", "only", "max_clip", "strict", "progress"}
+)
+"""Arguments of `regionbatch.read` itself; a reader's option cannot have one of these names."""
 
 
 @runtime_checkable
 class Reader(Protocol):
-    """A reader of one format. It parses; it scales, clips and drops nothing that can be written as four numbers."""
+    """What a reader of a format must provide.
+
+    A reader only parses. It does not scale, clip or drop a box that has four numbers, and it opens
+    no image: the core does that for all formats alike. A reader is made without arguments, and one
+    instance may read several datasets.
+
+    Example:
+        >>> from regionbatch.plugins import Reader, get
+        >>> reader = get("coco")
+        >>> isinstance(reader, Reader)
+        True
+    """
 
     title: ClassVar[str]
-    """One line for people: what it reads."""
+    """What the reader reads, in one line, for the list of formats."""
     options: ClassVar[type[ReadOptions]]
-    """A frozen dataclass; its fields are what `regionbatch.read` takes by keyword."""
+    """A frozen dataclass; its fields are keyword arguments of `regionbatch.read`."""
 
     def detect(self, tree: Tree) -> str | None:
-        """Return why the files of a tree are of the format, in a few words; None if they are not.
+        """Decide whether a dataset has this reader's format.
 
-        Decides by content, reads little and never raises. `tree.candidates` yields the files to look at, also where
-        the user named a single file.
+        Decide by content, read little, and never raise. `tree.candidates` yields the files to look
+        at, also if the user named a single file.
+
+        Args:
+            tree: The files of the dataset.
+
+        Returns:
+            The reason in a few words, such as the name of the file that was recognised; None if the
+            dataset has another format.
         """
         ...
 
     def references(self, tree: Tree, options: Any, log: FindingLog) -> References:  # noqa: ANN401 - see below
-        """Return what the dataset consists of: its annotation files and image lists. Parses no annotation.
+        """Find the annotation files and image lists of a dataset, without parsing annotations.
 
         Args:
             tree: The files of the dataset.
             options: An instance of the reader's own dataclass.
-            log: Where findings and decisions are reported.
+            log: Where to report findings and decisions.
+
+        Returns:
+            The annotation files with their splits, and what else the dataset consists of.
 
         Raises:
             DatasetError: There is nothing to read.
         """
         ...
 
-    def read(self, tree: Tree, files: Sequence[str], options: Any, log: FindingLog) -> RawAnnotations:  # noqa: ANN401
-        """Return the annotations of some files as they stand in them.
+    def read(
+        self,
+        tree: Tree,
+        files: Sequence[str],
+        options: Any,  # noqa: ANN401 - the reader's own dataclass
+        log: FindingLog,
+    ) -> RawAnnotations:
+        """Parse annotation files and return their annotations unchanged.
 
-        Opens no image and returns no path: the images are found by the names in `RawAnnotations.images`. Every record
-        is counted with `log.read`, also those that are reported with `log.add` because no four numbers can be made of
-        them. May be called again for files that are not part of the dataset, to count their boxes.
+        Count every record with `log.read`, including those that are reported as dropped with
+        `log.add` because they have no four numbers. Return images by their names, not by paths.
+        `regionbatch.readers.builder.AnnotationBuilder` collects images, classes and boxes one by
+        one. The method may be called again for files that are not part of the dataset, to count
+        their boxes.
 
         Args:
             tree: The files of the dataset.
-            files: Those of `References.files` to read; a label file once for each of its images.
+            files: The files of `References.files` to read. A label file is listed once for each of
+                its images.
             options: An instance of the reader's own dataclass.
-            log: Where findings and decisions are reported.
+            log: Where to report findings and decisions.
+
+        Returns:
+            The annotations as columns.
 
         Raises:
             DatasetError: Nothing can be read.
@@ -91,173 +127,172 @@ class Reader(Protocol):
         ...
 
 
-class Listed(NamedTuple):
+class ReaderInfo(NamedTuple):
     """A reader in the list of formats."""
 
     name: str
+    """The format."""
     origin: str
-    """`built in`, or the distribution that brings it."""
+    """`built in`, or the package that provides the reader."""
     reader: Reader | None
-    """None: it is broken, and `trouble` says how."""
-    trouble: str = ""
+    """None if the plugin cannot be loaded."""
+    error: str = ""
+    """Why the plugin cannot be loaded."""
 
 
-class ListedOptions(NamedTuple):
+class ReaderOptionsInfo(NamedTuple):
     """The options of a reader in the help of a command."""
 
     name: str
     """The format."""
     origin: str
-    """`built in`, or the distribution that brings the reader."""
+    """`built in`, or the package that provides the reader."""
     options: type[ReadOptions] | None
-    """None: the plugin is broken, and `trouble` says how."""
-    trouble: str = ""
+    """None if the plugin cannot be loaded."""
+    error: str = ""
+    """Why the plugin cannot be loaded."""
 
     @property
     def is_built_in(self) -> bool:
         """Whether the reader is part of regionbatch."""
-        return self.origin == _HERE
+        return self.origin == _BUILT_IN_ORIGIN
+
+
+def format_names() -> list[str]:
+    """Return the names of all formats, built in and of plugins. Nothing is imported."""
+    return list(dict.fromkeys([*BUILT_IN, *plugin_names()]))
 
 
 def get(name: str) -> Reader:
-    """The reader of a format.
+    """Return the reader of a format.
+
+    Args:
+        name: Name of the format, such as `coco`.
 
     Raises:
-        UnknownFormatError: No reader has the name; those that exist are listed.
-        PluginError: Two packages bring a reader of the name, or it cannot be imported.
-    """
-    if name in BUILT_IN:
-        _refuse_twins(name, [plugin for plugin in _plugins() if plugin.name == name])
-        return _load(name, BUILT_IN[name])
-    found = [plugin for plugin in _plugins() if plugin.name == name]
-    _refuse_twins(name, found)
-    if not found:
-        known = [*BUILT_IN, *(plugin.name for plugin in _plugins())]
-        from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
+        OptionError: There is no such format. `choices` are the known ones.
+        PluginError: Two packages provide the format, or its plugin cannot be loaded.
 
-        near = get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]}?" if near else f"known formats: {', '.join(known)}"
-        raise UnknownFormatError(f"--format: no reader of this name, got {name}; {hint}")
+    Example:
+        >>> from regionbatch import plugins
+        >>> plugins.get("yolo").title
+        '...YOLO...'
+    """
+    found = [plugin for plugin in _plugins() if plugin.name == name]
+    _check_only_one(name, found)
+    if name in BUILT_IN:
+        return _load(name, BUILT_IN[name])
+    if not found:
+        raise unknown_format(name)
     return _load_plugin(found[0])
 
 
-def listed() -> Iterator[Listed]:
-    """All readers, built in and plugged in; a broken one is named with its trouble."""
-    for name, target in BUILT_IN.items():
-        yield Listed(name, _HERE, _load(name, target))
+def built_in_readers() -> dict[str, Reader]:
+    """Return the built-in readers by format."""
+    return {name: _load(name, target) for name, target in BUILT_IN.items()}
+
+
+def plugin_names() -> list[str]:
+    """Return the names of the formats of plugins. Nothing is imported."""
+    return [plugin.name for plugin in _plugins()]
+
+
+def unknown_format(name: str) -> OptionError:
+    """Return the error for a format that no reader has."""
+    known = format_names()
+    from difflib import get_close_matches  # noqa: PLC0415 - only for this error
+
+    similar = get_close_matches(name, known, 1)
+    hint = f"Did you mean '{similar[0]}'?" if similar else f"Choose one of: {', '.join(known)}."
+    return OptionError(
+        f"format: no such format: '{name}'. {hint}", option="format", value=name, choices=known
+    )
+
+
+def listed() -> Iterator[ReaderInfo]:
+    """Yield all readers, built in and of plugins. A plugin that cannot be loaded has an error."""
+    for name, reader in built_in_readers().items():
+        yield ReaderInfo(name, _BUILT_IN_ORIGIN, reader)
     for plugin in _plugins():
         try:
-            yield Listed(plugin.name, plugin.distribution, get(plugin.name))
+            yield ReaderInfo(plugin.name, plugin.distribution, get(plugin.name))
         except PluginError as error:
-            yield Listed(plugin.name, plugin.distribution, None, str(error))
+            yield ReaderInfo(plugin.name, plugin.distribution, None, str(error))
 
 
-def built_in_options() -> list[ListedOptions]:
+def built_in_options() -> list[ReaderOptionsInfo]:
     """Return the options of the built-in readers, without importing the readers."""
-    return [ListedOptions(name, _HERE, BUILT_IN_OPTIONS.get(name, ReadOptions)) for name in BUILT_IN]
+    return [
+        ReaderOptionsInfo(name, _BUILT_IN_ORIGIN, BUILT_IN_OPTIONS.get(name, ReadOptions))
+        for name in BUILT_IN
+    ]
 
 
-def plugin_options() -> list[ListedOptions]:
-    """Return the options of the plugins; a broken one is named with its trouble.
+def plugin_options() -> list[ReaderOptionsInfo]:
+    """Return the options of the plugins. A plugin that cannot be loaded has an error.
 
-    Imports what the entry-point group `regionbatch.options` names for a reader; the reader itself
-    only if that is missing.
+    Imports what the entry-point group `regionbatch.options` names for a reader, and the reader
+    itself only if there is no such entry point.
     """
     found = []
     plugins = _plugins()
     for plugin in plugins:
         try:
-            _refuse_twins(plugin.name, [other for other in plugins if other.name == plugin.name])
+            _check_only_one(plugin.name, [each for each in plugins if each.name == plugin.name])
             declared = _declared_options(plugin) or _load_plugin(plugin).options
         except PluginError as error:
-            found.append(ListedOptions(plugin.name, plugin.distribution, None, str(error)))
+            found.append(ReaderOptionsInfo(plugin.name, plugin.distribution, None, str(error)))
         else:
-            found.append(ListedOptions(plugin.name, plugin.distribution, declared))
+            found.append(ReaderOptionsInfo(plugin.name, plugin.distribution, declared))
     return found
 
 
-def option_classes() -> list[ListedOptions]:
+def option_classes() -> list[ReaderOptionsInfo]:
     """Return the options of all readers: the built-in ones first, then the plugins by name."""
     return [*built_in_options(), *plugin_options()]
 
 
-def detect(tree: Tree) -> tuple[str, Reader, str]:
-    """The format of a tree: its name, its reader, and why.
-
-    Raises:
-        UnknownFormatError: No reader claims it, or more than one does.
-    """
-    built_in = {name: _load(name, target) for name, target in BUILT_IN.items()}
-    claims = [(name, reader, why) for name, reader in built_in.items() if (why := reader.detect(tree))]
-    troubles: list[str] = []
-    if not claims:
-        plugged = [one for one in listed() if one.origin != _HERE]
-        claims = [(one.name, one.reader, why) for one in plugged if (why := _claim(one, tree, troubles)) and one.reader]
-    if len(claims) == 1:
-        return claims[0]
-    if not claims:
-        needed = "; ".join(f"{name}: {reader.title}" for name, reader in built_in.items())
-        broken = "".join(f"; broken: {trouble}" for trouble in troubles)
-        raise UnknownFormatError(
-            f"{tree.source}: no dataset that a reader knows{_seen(tree)}; looked for {needed}; or name --format{broken}"
-        )
-    reasons = "; ".join(f"{name}: {why}" for name, _, why in claims)
-    raise UnknownFormatError(f"{tree.source}: more than one format is here, got {reasons}; choose one with --format")
-
-
 @contextmanager
-def named_if_broken(name: str) -> Iterator[None]:
-    """Turn what a reader of another package raises, and should not, into an error that names it.
+def named_if_broken(name: str, file: Callable[[], str]) -> Iterator[None]:
+    """Turn an unexpected exception of a plugin into an error that names the plugin.
+
+    Args:
+        name: Name of the format.
+        file: Returns the file that the plugin is reading.
 
     Raises:
-        PluginError: It raised something else than a `RegionBatchError`.
+        PluginError: The plugin raised something else than a `RegionBatchError`.
     """
     try:
         yield
     except Exception as error:
         if name in BUILT_IN or isinstance(error, RegionBatchError):
             raise
-        what = f"raised {type(error).__name__}: {error}"
-        raise PluginError(f"{name}: the reader is broken, it {what}; update the package that brings it") from error
+        from regionbatch.findings.text import quoted  # noqa: PLC0415 - only for this error
 
-
-def _seen(tree: Tree) -> str:
-    """Return what is in a folder that nobody claims, as far as it may help."""
-    from regionbatch.findings import on_one_line  # noqa: PLC0415 - NumPy, only for the message
-    from regionbatch.unknown_formats import found_in  # noqa: PLC0415 - as above
-
-    found = found_in(tree, [*BUILT_IN, *(plugin.name for plugin in _plugins())])  # it lists the folder
-    seen = [*map(on_one_line, found)]
-    for what, names in (
-        ("links that lead out of it are not followed", tree.outside),
-        ("folders that may not be opened", tree.closed),
-    ):
-        if names:
-            seen.append(f"{what}: {', '.join(names[:3])}")
-    return "".join(f"; {one}" for one in seen)
-
-
-def _claim(plugin: Listed, tree: Tree, troubles: list[str]) -> str | None:
-    """Why a plugin claims a tree; a broken one claims nothing, and its trouble is kept."""
-    if plugin.reader is None:
-        troubles.append(plugin.trouble)
-        return None
-    try:
-        return plugin.reader.detect(tree)
-    except Exception as error:  # noqa: BLE001 - somebody else's code, which must not stop the others
-        troubles.append(f"{plugin.name}: detect of {plugin.origin} raised {type(error).__name__}: {error}; update it")
-        return None
+        package = next(plugin.distribution for plugin in _plugins() if plugin.name == name)
+        place = file()
+        problem = quoted(f"{type(error).__name__}: {error}")
+        raise PluginError(
+            f"{place}: the {name} reader of the package {package} failed: {problem}. "
+            "Update the package, or report the error to its authors.",
+            place=place,
+        ) from error
 
 
 def _plugins() -> list[EntryPoint]:
     return entry_points(GROUP)
 
 
-def _refuse_twins(name: str, found: list[EntryPoint]) -> None:
-    own = ["regionbatch itself"] if name in BUILT_IN else []
-    origins = [*own, *(plugin.distribution for plugin in found)]
-    if len(origins) > 1:
-        raise PluginError(f"{name}: two readers have this name, got {' and '.join(origins)}; uninstall one of them")
+def _check_only_one(name: str, found: list[EntryPoint]) -> None:
+    own = [_OWN_PACKAGE] if name in BUILT_IN else []
+    packages = [*own, *(plugin.distribution for plugin in found)]
+    if len(packages) > 1:
+        raise PluginError(
+            f"{name}: several packages provide this format: '{', '.join(packages)}'. "
+            "Uninstall all but one.",
+            value=tuple(packages),
+        )
 
 
 def _load_plugin(plugin: EntryPoint) -> Reader:
@@ -266,8 +301,10 @@ def _load_plugin(plugin: EntryPoint) -> Reader:
     declared = _declared_options(plugin)
     if declared not in (None, reader.options):
         raise PluginError(
-            f"{plugin.name}: the options of the reader of {plugin.distribution} are not the class "
-            f"that its entry point in {OPTIONS_GROUP} names. Update or uninstall that package."
+            f"{plugin.name}: the reader of the package {plugin.distribution} has other options "
+            f"than its entry point in {OPTIONS_GROUP}: '{declared.__name__}'. "
+            "Update or uninstall the package.",
+            value=declared.__name__,
         )
     return reader
 
@@ -285,47 +322,67 @@ def _checked_options(
     options: Any,  # noqa: ANN401 - whatever a package names
 ) -> type[ReadOptions]:
     """Return the options of a plugin if they can be given by keyword."""
-    trouble = ""
-    if isinstance(options, type) and is_dataclass(options) and issubclass(options, ReadOptions):
-        for field in fields(options):
-            if field.name in ARGUMENTS_OF_READ:
-                trouble = f"include {field.name!r}, which is an argument of regionbatch.read"
-            elif field.default is MISSING and field.default_factory is MISSING:
-                trouble = f"include {field.name!r}, which has no default"
-        if not trouble:
-            return options
-    else:
-        trouble = "are not a dataclass derived from ReadOptions"
-    raise PluginError(
-        f"{plugin.name}: the options of the reader of {plugin.distribution} {trouble}. "
-        "Update or uninstall that package."
+    if not (
+        isinstance(options, type) and is_dataclass(options) and issubclass(options, ReadOptions)
+    ):
+        raise _wrong_options(plugin, "are not a dataclass derived from ReadOptions", options)
+    for field in fields(options):
+        if field.name in ARGUMENTS_OF_READ:
+            raise _wrong_options(
+                plugin, "use a name of an argument of regionbatch.read", field.name
+            )
+        if field.default is MISSING and field.default_factory is MISSING:
+            raise _wrong_options(plugin, "include one without a default", field.name)
+    return options
+
+
+def _wrong_options(plugin: EntryPoint, problem: str, value: object) -> PluginError:
+    return PluginError(
+        f"{plugin.name}: the options of the reader of the package {plugin.distribution} "
+        f"{problem}: '{value}'. Update or uninstall the package.",
+        value=str(value),
     )
 
 
-def _import(name: str, target: str, origin: str) -> Any:  # noqa: ANN401 - whatever a package names
+def _import(name: str, target: str, package: str) -> Any:  # noqa: ANN401 - whatever a package names
     module, _, attribute = target.partition(":")
     try:
         return attrgetter(attribute)(import_module(module))
     except (Exception, SystemExit) as error:
-        raise _not_loaded(name, origin, error) from error
+        raise _not_loaded(name, package, error) from error
 
 
-def _not_loaded(name: str, origin: str, error: BaseException) -> PluginError:
+def _not_loaded(name: str, package: str, error: BaseException) -> PluginError:
+    from regionbatch.findings.text import quoted  # noqa: PLC0415 - only for this error
+
+    problem = quoted(f"{type(error).__name__}: {error}")
     return PluginError(
-        f"{name}: the reader of {origin} cannot be loaded, "
-        f"got {type(error).__name__}: {error}; update or uninstall that package"
+        f"{name}: cannot load the reader of the package {package}: {problem}. "
+        "Update or uninstall the package."
     )
 
 
-def _load(name: str, target: str, origin: str = "regionbatch") -> Reader:
-    made = _import(name, target, origin)
+def _load(name: str, target: str, package: str = _OWN_PACKAGE) -> Reader:
+    reader_class = _import(name, target, package)
     try:
-        reader = made()
+        reader: Reader = reader_class()
     except (Exception, SystemExit) as error:
-        raise _not_loaded(name, origin, error) from error
-    if not (isinstance(reader, Reader) and is_dataclass(reader.options)):
+        raise _not_loaded(name, package, error) from error
+    missing = missing_parts(reader)
+    if missing:
         raise PluginError(
-            f"{name}: the reader of {origin} lacks title, options (a dataclass), detect, references or read; "
-            "see regionbatch.plugins.Reader"
+            f"{name}: the reader of the package {package} lacks '{', '.join(missing)}'. "
+            "Update or uninstall the package. See regionbatch.plugins.Reader.",
+            value=missing,
         )
     return reader
+
+
+def missing_parts(reader: object) -> list[str]:
+    """Return what an object lacks to be a reader: names of attributes and methods."""
+    missing = [
+        name for name in ("title", "detect", "references", "read") if not hasattr(reader, name)
+    ]
+    if not is_dataclass(getattr(reader, "options", None)):
+        missing.append("options (a dataclass)")
+    return missing

@@ -1,4 +1,4 @@
-"""Record a conformance case: read its dataset and write down what a reader makes of it.
+"""Record a conformance case: read its dataset and write the result to its `case.toml`.
 
 python -m regionbatch.testing record READER FOLDER [--force]
 """
@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import is_dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import regionbatch
 from regionbatch import plugins
@@ -24,7 +23,7 @@ from regionbatch.cases import (
     load,
 )
 from regionbatch.errors import OptionError, RegionBatchError
-from regionbatch.findings import on_one_line
+from regionbatch.findings.text import escape_unprintable, quoted
 from regionbatch.report import summary
 
 if TYPE_CHECKING:
@@ -34,10 +33,10 @@ if TYPE_CHECKING:
     from regionbatch.plugins import Reader
 
 KEPT = ("about", "read", "options", "draw")
-"""What is kept of a case file that is replaced: what a person writes, and no reader can know."""
+"""Keys that are kept when a case file is replaced, because only a person can write them."""
 
 DIGITS = 9
-"""Decimals of a recorded number; readers are compared to 1e-6."""
+"""Decimals of a recorded number. Readers are compared within 1e-6."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,31 +45,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 success, 1 error. A usage error exits with 2.
     """
-    parser = _Parser(prog="python -m regionbatch.testing", description="Work with conformance cases of a reader.")
+    parser = _Parser(
+        prog="python -m regionbatch.testing", description="Work with conformance cases of a reader."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("record", help="Read a dataset and write its case.toml.")
-    command.add_argument("reader", metavar="READER", help="Name of a registered format, or module:Class.")
-    command.add_argument("folder", metavar="FOLDER", type=Path, help="Folder of the case, with the dataset in input/.")
+    command.add_argument(
+        "reader", metavar="READER", help="Name of a registered format, or module:Class."
+    )
+    command.add_argument(
+        "folder",
+        metavar="FOLDER",
+        type=Path,
+        help="Folder of the case; its dataset is in input/.",
+    )
     command.add_argument("--force", action="store_true", help="Replace an existing case.toml.")
     given = parser.parse_args(arguments)
     try:
         path = record(reader_named(given.reader), given.folder, force=given.force)
     except (CaseError, RegionBatchError, OSError) as error:
-        sys.stderr.write(f"Error: {on_one_line(str(error))}\n")
+        sys.stderr.write(f"Error: {escape_unprintable(str(error))}\n")
         return 1
     sys.stdout.write(f"{path}: recorded. Check it by hand.\n")
     return 0
 
 
 def reader_named(name: str) -> Reader:
-    """Make the reader that a person names.
+    """Return the reader that a name stands for.
 
     Args:
         name: A registered format (`coco`), or a class (`mypackage.readers:MyReader`).
 
     Raises:
         CaseError: The class cannot be imported or made, or is not a reader.
-        RegionBatchError: No format has the name, or its plugin is broken.
+        RegionBatchError: There is no such format, or its plugin fails.
     """
     module, colon, attribute = name.partition(":")
     if not colon:
@@ -78,10 +86,13 @@ def reader_named(name: str) -> Reader:
     try:
         reader = getattr(import_module(module), attribute)()
     except Exception as error:
-        raise CaseError(f"{name}: cannot load the reader: {type(error).__name__}: {error}.") from error
-    if not (isinstance(reader, plugins.Reader) and is_dataclass(reader.options)):
-        raise CaseError(f"{name}: not a reader. It needs title, options (a dataclass), detect, references and read.")
-    return reader
+        problem = quoted(f"{type(error).__name__}: {error}")
+        raise CaseError(f"{name}: cannot load the reader: {problem}. Correct it.") from error
+    missing = plugins.missing_parts(reader)
+    if missing:
+        problem = f"not a reader, it lacks: '{', '.join(missing)}'"
+        raise CaseError(f"{name}: {problem}. See regionbatch.plugins.Reader.")
+    return cast("Reader", reader)
 
 
 def record(reader: Reader, folder: Path, *, force: bool = False) -> Path:
@@ -96,12 +107,12 @@ def record(reader: Reader, folder: Path, *, force: bool = False) -> Path:
         The path of the case file.
 
     Raises:
-        CaseError: There is no dataset, or a case file that may not be replaced or cannot be used.
-        OptionError: The reader does not take the options of the existing case file.
+        CaseError: There is no dataset, or the case file must not be replaced or cannot be used.
+        OptionError: The existing case file has options that are wrong for the reader.
     """
     path = folder / CASE_FILE
     if not (folder / "input").is_dir():
-        raise CaseError(f"{folder}: no folder 'input' here. Put the dataset into it.")
+        raise CaseError(f"{folder}: no folder 'input'. Put the dataset into it.")
     if path.exists() and not force:
         raise CaseError(f"{path}: already exists. Use --force to replace it.")
     before = load(path) if path.exists() else {}
@@ -115,14 +126,19 @@ def record(reader: Reader, folder: Path, *, force: bool = False) -> Path:
     try:
         text = as_toml(content).encode()
     except UnicodeEncodeError as error:  # a lone surrogate, which TOML cannot hold
-        name = error.object[: error.start].rpartition('"')[2] + error.object[error.start :].partition('"')[0]
-        raise CaseError(f"{path}: a name in the dataset is not valid Unicode: {name!r}.") from error
+        before_it = error.object[: error.start].rpartition('"')[2]
+        name = before_it + error.object[error.start :].partition('"')[0]
+        problem = f"a name in the dataset is not valid Unicode: {name!r}"
+        raise CaseError(f"{path}: {problem}. Rename it.") from error
     path.write_bytes(text)
     return path
 
 
 def _outcome(reader: Reader, path: Path, options: Mapping[str, Any], folder: str) -> dict[str, Any]:
-    """What a case file says of a dataset; places and decisions that name `folder` are left out, as a copy differs."""
+    """Return the result of reading a dataset as the content of a case file.
+
+    Places and decisions that contain `folder` are left out, because a copy has another one.
+    """
     try:
         dataset = regionbatch.read(path, format=reader, **options)
     except OptionError:
@@ -132,7 +148,7 @@ def _outcome(reader: Reader, path: Path, options: Mapping[str, Any], folder: str
         attributes = {name: value for name, value in known.items() if value and folder not in value}
         return {"error": {"type": type(error).__name__, **attributes}}
     places = {code: dataset.findings.first(code, 1)[0].place for code in dataset.findings.counts()}
-    decisions = {option: text.partition(" (")[0] for option, text in dataset.decisions.items()}
+    decisions = {option: decision.value for option, decision in dataset.decisions.items()}
     return {
         **_counts(dataset),
         "places": {code: place for code, place in places.items() if folder not in place},
@@ -141,8 +157,10 @@ def _outcome(reader: Reader, path: Path, options: Mapping[str, Any], folder: str
 
 
 def _counts(dataset: Dataset) -> dict[str, Any]:
-    """The regions, and of accounts and findings what cannot be derived from them."""
-    rows = [[image, tag, *(round(number, DIGITS) for number in box)] for image, tag, *box in dataset]
+    """Return the regions, and the accounts and findings without what is derived from them."""
+    rows = [
+        [image, tag, *(round(number, DIGITS) for number in box)] for image, tag, *box in dataset
+    ]
     found = summary(dataset)
     implied = implied_findings(found["boxes"], found["images"])
     codes = {**implied, **found["findings"]}
@@ -151,7 +169,9 @@ def _counts(dataset: Dataset) -> dict[str, Any]:
         "regions": rows,
         "boxes": _shortened(found["boxes"], len(rows)),
         "images": _shortened(found["images"], len({row[0] for row in rows})),
-        "findings": {code: count for code, count in counts.items() if count != implied.get(code, 0)},
+        "findings": {
+            code: count for code, count in counts.items() if count != implied.get(code, 0)
+        },
     }
     if set(dataset.tags) != {row[1] for row in rows}:
         content["tags"] = list(dataset.tags)
@@ -159,14 +179,14 @@ def _counts(dataset: Dataset) -> dict[str, Any]:
 
 
 def _shortened(account: Mapping[str, Any], left: int) -> dict[str, Any]:
-    """An account without what `complete_account` adds."""
+    """Return an account without the counts that `complete_account` adds."""
     changed = {key: account[key] for key in ("adjusted", "dropped") if account[key]}
     derived = complete_account(changed, left)
     return ({} if account["read"] == derived["read"] else {"read": account["read"]}) | changed
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports a usage error on one line."""
+    """An argument parser that reports a usage error on one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"Error: {message}. See --help.\n")

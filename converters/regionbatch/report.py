@@ -1,44 +1,71 @@
-"""The account of a run for programs: a summary as plain values, and a file with every finding."""
+"""The result of a run for programs: a summary as plain values, and a file with every finding."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from regionbatch.errors import OutputError
-from regionbatch.files.whole import begins_with, real_path, whole_file
+from regionbatch.files.atomic_write import atomic_write, has_signature, resolve_target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from os import PathLike
     from pathlib import Path
 
     from regionbatch.batching import Batches
-    from regionbatch.dataset import Dataset
-    from regionbatch.findings import Account, Findings
+    from regionbatch.dataset import Dataset, Images, Regions
+    from regionbatch.findings import Account, Decision, Findings
+
+SCHEMA_VERSION = 1
+"""Version of the summary's keys; a new one only if a key changes its meaning or disappears."""
+_STARTS = (b'{\n "schema_version": ', b'{\n "format": "')
+"""First bytes of a report; the second form was written before there was a schema version."""
 
 
 def summary(dataset: Dataset, batches: Batches | None = None) -> dict[str, Any]:
-    """The figures of a dataset as plain values, ready for JSON; with `batches`, of what is left after resolving."""
-    told = dataset if batches is None else batches
-    regions = dataset.regions if batches is None else batches.regions
-    result: dict[str, Any] = {
+    """Return the numbers of a dataset as plain values, ready for JSON.
+
+    Args:
+        dataset: The dataset, as `rb.read` returned it.
+        batches: Its payloads. The numbers are then those after resolving names to IDs.
+
+    Returns:
+        The keys `schema_version`, `format`, `dataset` (its path), `boxes` and `images` (each with
+        `read`, `kept`, and `adjusted` and `dropped` by code), `classes` and `splits` (each with the
+        number of regions), `decisions` (by option: `value`, `evidence` and `doubtful`), `findings`
+        (by code) and, with `batches`, their number.
+
+    Example:
+        >>> figures = rb.summary(rb.read("fixtures/scene/voc"))
+        >>> figures["boxes"]
+        {'read': 12, 'kept': 12, 'adjusted': {}, 'dropped': {}}
+        >>> figures["splits"]
+        {'train': 8, 'val': 4}
+        >>> figures["decisions"]["voc_origin"]["value"]
+        '0'
+    """
+    result = dataset if batches is None else batches
+    regions = result.regions
+    tag_counts = np.bincount(regions.tag, minlength=len(dataset.tags)).tolist()
+    figures: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
         "format": dataset.format,
         "dataset": str(dataset.root),
-        "boxes": _account(told.ledger),
-        "images": _account(told.ledger.images),
-        "classes": dict(zip(dataset.tags, np.bincount(regions.tag, minlength=len(dataset.tags)).tolist(), strict=True)),
-        "splits": {
-            split: int(np.count_nonzero(dataset.images.split[regions.image] == code))
-            for code, split in enumerate(dataset.images.splits)
-        },
-        "decisions": dict(dataset.decisions),
-        "findings": told.findings.counts(),
+        "boxes": _account(result.ledger),
+        "images": _account(result.ledger.images),
+        "classes": dict(zip(dataset.tags, tag_counts, strict=True)),
+        "splits": _regions_per_split(dataset.images, regions),
+        "decisions": {option: _decision(made) for option, made in dataset.decisions.items()},
+        "findings": result.findings.counts(),
     }
-    return result if batches is None else result | {"batches": len(batches)}
+    if batches is not None:
+        figures["batches"] = len(batches)
+    return figures
 
 
 def write_report(
@@ -49,14 +76,29 @@ def write_report(
     findings: Findings | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the summary and every finding with its place to a JSON file, one finding a line.
+    """Write the summary and every finding to a JSON file, one finding per line.
 
-    `findings` are told instead of those of the dataset or the batches; `more` goes beside the summary.
+    The file has the keys of `rb.summary`, but `counts` for the number of findings by code, and
+    `findings` for the findings themselves.
+
+    Args:
+        path: The file. An earlier report is replaced. It may also be a pipe or a device.
+        dataset: The dataset, as `rb.read` returned it.
+        batches: Its payloads; see `rb.summary`.
+        findings: Findings to write instead of those of the dataset or the payloads.
+        more: Other keys of the report, with plain values.
 
     Raises:
-        OutputError: Something else than an earlier report is there, or the file cannot be written.
+        OutputError: The path has a file that is not a report, or it cannot be written.
+
+    Example:
+        >>> import json
+        >>> from pathlib import Path
+        >>> rb.write_report("report.json", rb.read("fixtures/scene/voc"))
+        >>> json.loads(Path("report.json").read_text())["boxes"]["read"]
+        12
     """
-    path = real_path(path)
+    path = resolve_target(path)
     check_report(path)
     if findings is None:
         findings = dataset.findings if batches is None else batches.findings
@@ -64,8 +106,7 @@ def write_report(
     content.pop("findings")
     content["counts"] = findings.counts()
     try:
-        # A pipe or a device is written to, not replaced.
-        with path.open("wb") if path.exists() and not path.is_file() else whole_file(path, _is_ours) as file:
+        with _opened(path) as file:
             file.write(as_json(content, indent=1)[:-2] + b',\n "findings": [')
             for number, finding in enumerate(findings):
                 file.write((b",\n  " if number else b"\n  ") + as_json(finding._asdict()))
@@ -73,37 +114,68 @@ def write_report(
     except OutputError:
         raise
     except OSError as error:
-        what = f"the report cannot be written, got {error.strerror or error}; choose another path"
-        raise OutputError(f"{path}: {what}") from error
+        raise OutputError(
+            f"{path}: the report cannot be written: {error.strerror or error}. "
+            "Choose another path.",
+            place=str(path),
+            option="report",
+        ) from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a report, which replaces an earlier one once it is complete."""
+    is_pipe_or_device = path.exists() and not path.is_file()
+    with path.open("wb") if is_pipe_or_device else atomic_write(path, _is_report) as file:
+        yield file
 
 
 def check_report(path: str | PathLike[str]) -> None:
-    """See, before the work begins, whether a report may be written to a path: it replaces nothing but a report.
+    """Check whether a report can be written, before the work starts: it replaces only a report.
+
+    Args:
+        path: The file.
 
     Raises:
-        OutputError: It may not.
+        OutputError: A folder or another file has this path.
     """
-    path = real_path(path)
+    path = resolve_target(path)
+    problem = ""
     if path.is_dir():
-        raise OutputError(f"{path}: a report is a file, got the name of a folder; choose another name")
-    if path.is_file() and not _is_ours(path):
-        raise OutputError(f"{path}: no place for a report, got a file of something else there; choose another name")
+        problem = "is a folder, but a report is a file"
+    elif path.is_file() and not _is_report(path):
+        problem = "is another file, not a report, and is not replaced"
+    if problem:
+        raise OutputError(
+            f"{path}: {problem}. Choose another name.", place=str(path), option="report"
+        )
 
 
-def _is_ours(path: Path) -> bool:
-    return begins_with(path, _BEGIN)
-
-
-_BEGIN = b'{\n "format": "'
-"""How a report begins; the summary's first line."""
+def _is_report(path: Path) -> bool:
+    return has_signature(path, *_STARTS)
 
 
 def as_json(content: object, indent: int = 0) -> bytes:
-    """Plain values as JSON in UTF-8, on one line or indented."""
+    """Return plain values as JSON in UTF-8.
+
+    Args:
+        content: The values.
+        indent: Spaces at each level; 0 for a single line.
+    """
     try:
         return msgspec.json.format(msgspec.json.encode(content), indent=indent)
-    except UnicodeEncodeError:  # a lone surrogate, from a JSON or from a file name that is no UTF-8: it is escaped
-        return json.dumps(content, ensure_ascii=False, indent=indent or None).encode(errors="backslashreplace")
+    except UnicodeEncodeError:
+        # A lone surrogate, from a JSON or from a file name that is not UTF-8, is escaped.
+        text = json.dumps(content, ensure_ascii=False, indent=indent or None)
+        return text.encode(errors="backslashreplace")
+
+
+def _regions_per_split(images: Images, regions: Regions) -> dict[str, int]:
+    split = images.split[regions.image]
+    counts = {}
+    for code, name in enumerate(images.splits):
+        counts[name] = int(np.count_nonzero(split == code))
+    return counts
 
 
 def _account(account: Account) -> dict[str, Any]:
@@ -112,4 +184,12 @@ def _account(account: Account) -> dict[str, Any]:
         "kept": account.kept,
         "adjusted": dict(account.adjusted),
         "dropped": dict(account.dropped),
+    }
+
+
+def _decision(decision: Decision) -> dict[str, Any]:
+    return {
+        "value": decision.value,
+        "evidence": decision.evidence,
+        "doubtful": decision.doubtful,
     }

@@ -1,6 +1,7 @@
-"""Class names that differ only in case, whitespace or Unicode form: one class written in two ways, or two classes.
+"""Class names that differ only in case, whitespace or Unicode form.
 
-Nobody can tell which from the files. So they stay two tags, and that is reported as doubtful.
+They may be one class spelled in two ways, or two classes. The files do not say which, so they stay
+two tags, and strict mode fails on them.
 """
 
 from __future__ import annotations
@@ -20,55 +21,69 @@ if TYPE_CHECKING:
     from regionbatch.findings import Findings
 
 
-def loose(name: str) -> str:
-    """Return a class name without regard to case, whitespace and Unicode form.
+def loose_key(name: str) -> str:
+    """Return a key that class names share if they differ only in case, whitespace or Unicode form.
 
-    >>> loose("Traffic  Light") == loose("traffic light")
+    >>> loose_key("Traffic  Light") == loose_key("traffic light")
     True
     """
     if name.isascii():
         return "".join(name.lower().split())
     compatible = normal_form("NFKC", name).casefold()
-    return "".join(filter(_is_seen, normal_form("NFKC", compatible)))
+    return "".join(filter(_is_visible, normal_form("NFKC", compatible)))
 
 
-def _is_seen(character: str) -> bool:
-    """Return whether a character is neither whitespace nor invisible, as a zero-width space is."""
+def _is_visible(character: str) -> bool:
+    """Return whether a character is neither whitespace nor invisible, such as ZWSP."""
     is_selector = "\ufe00" <= character <= "\ufe0f"
     return not (character.isspace() or is_selector or unicodedata.category(character) == "Cf")
 
 
 def report_similar(
-    names: Sequence[str], counts: Iterable[int], log: FindingLog, rename: Mapping[str, str] | None = None
+    names: Sequence[str],
+    counts: Iterable[int],
+    log: FindingLog,
+    rename: Mapping[str, str] | None = None,
 ) -> None:
-    """Report the names of classes with boxes that would be tags which differ only so, each with its boxes.
+    """Report groups of similar tag names, with the number of boxes of each name.
 
     Args:
-        names: The names of the classes.
-        counts: The boxes of each.
-        log: Where they are reported.
-        rename: Names of tags by names of classes. A class that is mapped to its own name was meant to be called so.
+        names: The class names.
+        counts: The number of boxes of each class. Classes without boxes are ignored.
+        log: Receives the findings.
+        rename: Tag names by class name. A class that is mapped to its own name is intended.
     """
     rename = rename or {}
-    alike: dict[str, dict[str, int]] = {}
+    groups: dict[str, dict[str, int]] = {}
     for name, count in zip(names, counts, strict=True):
         tag = rename.get(name, name)
-        if count and not (tag == name and name in rename):
-            boxes = alike.setdefault(loose(tag), {})
+        is_intended = tag == name and name in rename
+        if count and not is_intended:
+            boxes = groups.setdefault(loose_key(tag), {})
             boxes[tag] = boxes.get(tag, 0) + count
-    for boxes in alike.values():
+    for boxes in groups.values():
         if len(boxes) > 1:
-            ordered = sorted(boxes, key=boxes.__getitem__, reverse=True)
-            log.note("similar_tags", ordered[0], ", ".join(f"{_shown(tag)}: {boxes[tag]}" for tag in ordered))
+            by_count = sorted(boxes, key=boxes.__getitem__, reverse=True)
+            value = ", ".join(f"{_escape_whitespace(tag)}: {boxes[tag]}" for tag in by_count)
+            log.note("similar_tags", by_count[0], value)
 
 
-def _shown(name: str) -> str:
-    """Return a name with all whitespace but plain blanks escaped; the rest is escaped where it is printed."""
-    return "".join(ascii(sign)[1:-1] if sign.isspace() and sign != " " else sign for sign in name)
+def _escape_whitespace(name: str) -> str:
+    """Escape all whitespace except plain spaces; other characters are escaped on printing."""
+    escaped = ""
+    for character in name:
+        is_odd = character.isspace() and character != " "
+        escaped += ascii(character)[1:-1] if is_odd else character
+    return escaped
 
 
-def settled(dataset: Dataset, rename: Mapping[str, str]) -> Findings:
-    """Return the findings of a dataset once its classes are renamed: names that were similar may be one then."""
+def findings_after_rename(dataset: Dataset, rename: Mapping[str, str]) -> Findings:
+    """Return the findings of a dataset with `similar_tags` as it is after classes are renamed.
+
+    Args:
+        dataset: The dataset as read.
+        rename: Tag names by class name.
+    """
     if not rename:
         return dataset.findings
     log = FindingLog()

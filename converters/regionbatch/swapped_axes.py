@@ -1,4 +1,4 @@
-"""Boxes whose x and y are swapped: nothing in a box says so, but all boxes and image sizes together do."""
+"""Detect boxes with x and y swapped, which only all boxes and image sizes together can show."""
 
 from __future__ import annotations
 
@@ -14,46 +14,55 @@ if TYPE_CHECKING:
     from regionbatch.dataset import PlacedAnnotations
     from regionbatch.findings import FindingLog
 
-_OUTSIDE = 3
-"""Boxes that must reach over their images: one or two may be typing errors."""
-_OFTEN = 0.1
-"""Of the boxes, so many must."""
-_SWAPPED = 0.99
-"""Of the boxes, so many must lie inside once x and y are swapped."""
-_ROUNDED = 1.01
-"""Sides of an image that boxes may take, since some reach over the edge by a little."""
+_MIN_OUTSIDE = 3
+"""Minimum number of boxes that extend beyond their images: one or two may be typing errors."""
+_MIN_OUTSIDE_FRACTION = 0.1
+"""Minimum fraction of all boxes that extend beyond their images."""
+_MIN_SWAPPED_FRACTION = 0.99
+"""Minimum fraction of all boxes that are inside once x and y are swapped."""
+_TOLERANCE = 1.01
+"""Factor on an image's sides, since some boxes extend slightly beyond the edge."""
 
 
 def report_swapped_axes(raw: PlacedAnnotations, log: FindingLog) -> None:
-    """Report boxes in pixels that reach over their images as they are, and lie inside with x and y swapped.
+    """Report a dataset in pixels whose boxes fit their images only with x and y swapped.
 
-    An image that is shown rotated, of which the size as stored is declared, has such boxes too.
+    Images that EXIF rotates also have such boxes if their stored size is declared.
 
     Args:
         raw: The annotations, with the sizes of their images.
-        log: Where it is reported.
+        log: Receives the finding.
     """
-    size = np.asarray(np.stack([raw.images.width, raw.images.height], axis=1) * _ROUNDED, np.float64)
-    size[(size <= 0).any(axis=1) | (size[:, 0] == size[:, 1])] = 0  # of unknown and square images, nothing is seen
-    outside, seen = _count(raw, size)
-    if outside >= _OUTSIDE and outside >= _OFTEN * seen and seen - _count(raw, size[:, ::-1])[0] >= _SWAPPED * seen:
-        log.note("swapped_axes", "all boxes", f"{outside} of {seen} reach over the image as they are")
+    declared = np.stack([raw.images.width, raw.images.height], axis=1)
+    size = np.asarray(declared * _TOLERANCE, np.float64)
+    # Square images and images of unknown size are no evidence.
+    size[(size <= 0).any(axis=1) | (size[:, 0] == size[:, 1])] = 0
+    outside, counted = _count_outside(raw, size)
+    if outside < _MIN_OUTSIDE or outside < _MIN_OUTSIDE_FRACTION * counted:
+        return
+    outside_swapped, _ = _count_outside(raw, size[:, ::-1])
+    if counted - outside_swapped >= _MIN_SWAPPED_FRACTION * counted:
+        value = f"{outside} of {counted} extend beyond the image as they are"
+        log.note("swapped_axes", "all boxes", value)
 
 
-def _count(raw: PlacedAnnotations, size: NDArray[np.float64]) -> tuple[int, int]:
-    """Return how many boxes reach over their image, and how many have one.
+def _count_outside(raw: PlacedAnnotations, size: NDArray[np.float64]) -> tuple[int, int]:
+    """Return how many boxes extend beyond their image, and how many were compared.
 
     Args:
         raw: The annotations.
-        size: (m, 2), width and height of the images; 0: not to be counted.
+        size: (m, 2), width and height of the images in pixels; 0: do not compare.
     """
-    outside = seen = 0
+    outside = counted = 0
     for block in boxes.blocks(len(raw)):
-        near, second, sides = raw.box[block, :2], raw.box[block, 2:], size[raw.image[block]]
-        with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, and what is no number
-            far = np.maximum(near, second) if raw.mode.corners else near + second
+        first = raw.box[block, :2]
+        second = raw.box[block, 2:]
+        sides = size[raw.image[block]]
+        # Numbers near 1e308 overflow; NaN stays NaN.
+        with np.errstate(over="ignore", invalid="ignore"):
+            far = np.maximum(first, second) if raw.mode.corners else first + second
             over = (far[:, 0] > sides[:, 0]) | (far[:, 1] > sides[:, 1])
-            counted = (sides[:, 0] > 0) & np.isfinite(far[:, 0]) & np.isfinite(far[:, 1])
-        outside += int(np.count_nonzero(over & counted))
-        seen += int(np.count_nonzero(counted))
-    return outside, seen
+        compared = (sides[:, 0] > 0) & np.isfinite(far[:, 0]) & np.isfinite(far[:, 1])
+        outside += int(np.count_nonzero(over & compared))
+        counted += int(np.count_nonzero(compared))
+    return outside, counted

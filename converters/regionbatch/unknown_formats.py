@@ -1,4 +1,4 @@
-"""What files are that no reader claims, for the message that says so: only their beginnings are looked at."""
+"""Identify files that no reader recognises, for the error message, from their first bytes."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from regionbatch.files.text import UnreadableError, sniffed
+from regionbatch.files.paths import joined
+from regionbatch.files.text import UnreadableError, lenient_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from regionbatch.files.tree import Tree
 
-_MOST_SHOWN = 3
-_MOST_LOOKED_AT = 50
-_LATER = "(not supported yet)"
+_MAX_SHOWN = 3
+_MAX_FOLDERS = 50
+
+UNPACK = "unpack it"
+UNSUPPORTED = "not supported yet"
 
 _ARCHIVES = (
     (b"PK\x03\x04", "a ZIP archive"),
@@ -29,146 +32,204 @@ _ARCHIVES = (
 )
 
 
-class _Kind(NamedTuple):
-    """A format, by what all of some patterns find in the beginning of a file."""
+class IdentifiedFile(NamedTuple):
+    """A file that no reader recognised, and what it is."""
+
+    path: str
+    """Path relative to the dataset, with `/`."""
+    description: str
+    """What the file is, with an article: `a ZIP archive`."""
+    hint: str = ""
+    """What to do with it; empty if the description says it."""
+    reader: str = ""
+    """Name of an installed reader that may read it; empty if there is none."""
+
+    def __str__(self) -> str:
+        """Return a phrase for an error message."""
+        hint = f'use `format="{self.reader}"`' if self.reader else self.hint
+        return f"{self.path} is {self.description}" + (f" ({hint})" if hint else "")
+
+
+class _Format(NamedTuple):
+    """A format, recognised by patterns that must all match the start of a file."""
 
     title: str
     patterns: tuple[bytes, ...]
     readers: tuple[str, ...] = ()
-    """What a reader of it may be called."""
+    """Likely names of a reader for it, in lower case."""
 
 
 def _keys(*names: str) -> tuple[bytes, ...]:
+    """Return patterns of the keys of a JSON object."""
     return tuple(rb'"%s"\s*+:' % name.encode() for name in names)
 
 
 _JSON = (
-    _Kind("a labelme JSON", _keys("shapes", "imagePath"), ("labelme",)),
-    _Kind("a labelme JSON", _keys("shapes", "imageData"), ("labelme",)),
-    _Kind("a Datumaro JSON", _keys("items", "categories"), ("datumaro",)),
-    _Kind("a Label Studio JSON", _keys("annotations", "data", "result"), ("labelstudio",)),
-    _Kind("a Label Studio JSON", _keys("completions", "data"), ("labelstudio",)),
-    _Kind("a CreateML JSON", _keys("annotations", "coordinates", "label"), ("createml",)),
-    _Kind("a Supervisely JSON", _keys("objects", "classTitle"), ("supervisely",)),
-    _Kind("a Supervisely meta.json", _keys("classes", "tags", "shape"), ("supervisely",)),
-    _Kind("a VIA project (VGG Image Annotator)", _keys("_via_settings"), ("via",)),
-    _Kind("a VIA JSON (VGG Image Annotator)", _keys("regions", "shape_attributes"), ("via",)),
-    _Kind("a BDD100K or Scalabel JSON", _keys("labels", "box2d"), ("bdd100k", "scalabel")),
-    _Kind("a GeoJSON", _keys("type", "features", "geometry"), ("geojson",)),
+    _Format("a labelme JSON", _keys("shapes", "imagePath"), ("labelme",)),
+    _Format("a labelme JSON", _keys("shapes", "imageData"), ("labelme",)),
+    _Format("a Datumaro JSON", _keys("items", "categories"), ("datumaro",)),
+    _Format("a Label Studio JSON", _keys("annotations", "data", "result"), ("labelstudio",)),
+    _Format("a Label Studio JSON", _keys("completions", "data"), ("labelstudio",)),
+    _Format("a CreateML JSON", _keys("annotations", "coordinates", "label"), ("createml",)),
+    _Format("a Supervisely JSON", _keys("objects", "classTitle"), ("supervisely",)),
+    _Format("a Supervisely meta.json", _keys("classes", "tags", "shape"), ("supervisely",)),
+    _Format("a VIA project (VGG Image Annotator)", _keys("_via_settings"), ("via",)),
+    _Format("a VIA JSON (VGG Image Annotator)", _keys("regions", "shape_attributes"), ("via",)),
+    _Format("a BDD100K or Scalabel JSON", _keys("labels", "box2d"), ("bdd100k", "scalabel")),
+    _Format("a GeoJSON", _keys("type", "features", "geometry"), ("geojson",)),
 )
 _CSV = (
-    _Kind("a CSV of Open Images", (rb"(?i)^\W*ImageID,", rb"(?i),XMin,"), ("openimages",)),
-    _Kind("a VIA CSV (VGG Image Annotator)", (rb"(?i)^\W*#?filename,", rb"(?i)region_shape_attributes"), ("via",)),
-    _Kind("a CSV with a box in each row", (rb"(?i)^[^\n]*xmin", rb"(?i)^[^\n]*ymax"), ("csv",)),
-    _Kind("a CSV", (rb"^[^\n]*,",), ("csv",)),
+    _Format("a CSV of Open Images", (rb"(?i)^\W*ImageID,", rb"(?i),XMin,"), ("openimages",)),
+    _Format(
+        "a VIA CSV (VGG Image Annotator)",
+        (rb"(?i)^\W*#?filename,", rb"(?i)region_shape_attributes"),
+        ("via",),
+    ),
+    _Format("a CSV with a box in each row", (rb"(?i)^[^\n]*xmin", rb"(?i)^[^\n]*ymax"), ("csv",)),
+    _Format("a CSV", (rb"^[^\n]*,",), ("csv",)),
 )
 _XML = (
-    _Kind("a CVAT for video XML", (rb"<annotations[\s>]", rb"<track[\s>]")),
-    _Kind("XML of <annotations>, as of CVAT", (rb"<annotations[\s/>]",), ("cvat",)),
-    _Kind("XML of <Annotation>, which is not Pascal VOC (<annotation>)", (rb"<Annotation[\s/>]",)),
-    _Kind("a dlib imglab XML", (rb"<dataset[\s>]", rb"<image\s+file="), ("dlib", "imglab")),
+    _Format("a CVAT for video XML", (rb"<annotations[\s>]", rb"<track[\s>]")),
+    _Format("XML of <annotations>, as of CVAT", (rb"<annotations[\s/>]",), ("cvat",)),
+    _Format(
+        "XML of <Annotation>, which is not Pascal VOC (<annotation>)", (rb"<Annotation[\s/>]",)
+    ),
+    _Format("a dlib imglab XML", (rb"<dataset[\s>]", rb"<image\s+file="), ("dlib", "imglab")),
 )
+_TFRECORD = _Format("a TFRecord file", (), ("tfrecord",))
 _ROOT = re.compile(rb"<([A-Za-z_][\w.:-]{0,60})")
 _NUMBER = rb"[+-]?(?:\d{1,20}\.?\d{0,20}|\.\d{1,20})(?:[eE][+-]?\d{1,3})?"
 _TEXT = (
-    _Kind("KITTI rows", (rb"^[A-Za-z_]\w{0,60}(?:[ \t]+%s){14,15}[ \t]*(?:\r?\n|$)" % _NUMBER,), ("kitti",)),
-    _Kind("MOT rows", (rb"^\d{1,9},-?\d{1,9}(?:,[ \t]*%s){4,8}[ \t]*(?:\r?\n|$)" % _NUMBER,), ("mot",)),
-    _Kind("DOTA rows", (rb"^(?:%s[ \t]+){8}[A-Za-z]\S{0,60}[ \t]+[012][ \t]*(?:\r?\n|$)" % _NUMBER,), ("dota",)),
+    _Format(
+        "KITTI rows",
+        (rb"^[A-Za-z_]\w{0,60}(?:[ \t]+%s){14,15}[ \t]*(?:\r?\n|$)" % _NUMBER,),
+        ("kitti",),
+    ),
+    _Format(
+        "MOT rows", (rb"^\d{1,9},-?\d{1,9}(?:,[ \t]*%s){4,8}[ \t]*(?:\r?\n|$)" % _NUMBER,), ("mot",)
+    ),
+    _Format(
+        "DOTA rows",
+        (rb"^(?:%s[ \t]+){8}[A-Za-z]\S{0,60}[ \t]+[012][ \t]*(?:\r?\n|$)" % _NUMBER,),
+        ("dota",),
+    ),
 )
+_BY_EXTENSION = {".csv": _CSV, ".tsv": _CSV, ".txt": _TEXT, ".label": _TEXT, "": _TEXT}
 
 
-def found_in(tree: Tree, readers: Collection[str]) -> list[str]:
-    """Return what the first files of each kind in a tree are, as far as it is known.
+def identify_files(tree: Tree, readers: Collection[str]) -> list[IdentifiedFile]:
+    """Identify the first files of each extension, as far as possible.
 
     Args:
-        tree: Where no reader found its format.
-        readers: The names of all readers.
+        tree: The dataset, in which no reader recognised its format.
+        readers: The names of all installed readers.
+
+    Returns:
+        At most three files, each of another kind.
     """
-    found: dict[str, str] = {}
-    for name in _candidates(tree):
+    found: dict[tuple[str, str, str], IdentifiedFile] = {}
+    for path in _candidates(tree):
         try:
-            what = _what(tree, name, readers)
+            identified = _identify(tree, path, readers)
         except (UnreadableError, OSError):
             continue
-        if what:
-            found.setdefault(what, name)
-    return [f"{name} is {what}" for what, name in [*found.items()][:_MOST_SHOWN]]
+        if identified is not None:
+            found.setdefault(identified[1:], identified)
+    return [*found.values()][:_MAX_SHOWN]
 
 
-def is_row_of_others(row: bytes) -> bool:
-    """Return whether a row of text is that of a format which YOLO's rows are not: of KITTI, MOT or DOTA."""
-    return any(_matches(kind, row) for kind in _TEXT)
+def is_row_of_other_format(row: bytes) -> bool:
+    """Return whether a row of text is KITTI, MOT or DOTA, and therefore not YOLO."""
+    return any(_matches(form, row) for form in _TEXT)
 
 
 def _candidates(tree: Tree) -> Iterator[str]:
-    """Yield the file that the user named, or some files of each extension."""
+    """Yield the file that the user named, or a few files of each extension."""
     if tree.named:
         yield tree.named
         return
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for number, (folder, listing) in enumerate(tree.folders()):
-        if number == _MOST_LOOKED_AT:
+        if number == _MAX_FOLDERS:
             return
         for extension, names in listing.by_extension.items():
-            for name in sorted(names)[:_MOST_SHOWN]:
-                seen[extension] = seen.get(extension, 0) + 1
-                if seen[extension] <= _MOST_SHOWN:
-                    yield f"{folder}/{name}" if folder else name
+            for name in sorted(names)[:_MAX_SHOWN]:
+                counts[extension] = counts.get(extension, 0) + 1
+                if counts[extension] <= _MAX_SHOWN:
+                    yield joined(folder, name)
 
 
-def _what(tree: Tree, name: str, readers: Collection[str]) -> str:
-    """Return what a file is, and what can be done with it; empty: unknown."""
-    data = tree.beginning(name)
-    archive = next((title for start, title in _ARCHIVES if data.startswith(start)), "")
-    if archive or data[257:262] == b"ustar":
-        return f"{archive or 'a tar archive'} (unpack it)"
-    if _is_tfrecord(name, data):
-        return _with_reader(_Kind("a TFRecord file", (), ("tfrecord",)), readers)
-    text = sniffed(data).lstrip()
+def _identify(tree: Tree, path: str, readers: Collection[str]) -> IdentifiedFile | None:
+    """Return what a file is, or None if it is unknown."""
+    data = tree.beginning(path)
+    if archive := _archive(data):
+        return IdentifiedFile(path, archive, UNPACK)
+    if _is_tfrecord(path, data):
+        return _identified(path, _TFRECORD, readers)
+    text = lenient_utf8(data).lstrip()
     if text.startswith((b"{", b"[")):
-        return _what_json(tree, name, text, readers)
+        return _identify_json(tree, path, text, readers)
     if text.startswith(b"<"):
-        return _what_xml(text, readers)
-    extension = Path(name).suffix.lower()
-    kinds = _CSV if extension in (".csv", ".tsv") else _TEXT if extension in (".txt", ".label", "") else ()
-    return _with_reader(next((kind for kind in kinds if _matches(kind, text)), None), readers)
+        return _identify_xml(path, text, readers)
+    formats = _BY_EXTENSION.get(Path(path).suffix.lower(), ())
+    return _identified(path, _first_match(formats, text), readers)
 
 
-def _what_json(tree: Tree, name: str, text: bytes, readers: Collection[str]) -> str:
+def _identify_json(
+    tree: Tree, path: str, text: bytes, readers: Collection[str]
+) -> IdentifiedFile | None:
     if _is_json_lines(text):
-        return f"one JSON record on each line {_LATER}"
-    if known := _with_reader(next((kind for kind in _JSON if _matches(kind, text)), None), readers):
+        return IdentifiedFile(path, "one JSON record on each line", UNSUPPORTED)
+    if known := _identified(path, _first_match(_JSON, text), readers):
         return known
-    if not name.lower().endswith(".json"):
-        return ""
-    from regionbatch.readers.coco.json_files import what_is  # noqa: PLC0415 - only for the message
+    if not path.lower().endswith(".json"):
+        return None
+    from regionbatch.readers.coco.json_kinds import describe_json  # noqa: PLC0415 - only for the message
 
-    return what_is(Path(tree.on_disk(name)))
+    description = describe_json(Path(tree.on_disk(path)))
+    return IdentifiedFile(path, description) if description else None
 
 
-def _what_xml(text: bytes, readers: Collection[str]) -> str:
-    kind = next((kind for kind in _XML if _matches(kind, text)), None)
-    if kind is not None:
-        return _with_reader(kind, readers)
+def _identify_xml(path: str, text: bytes, readers: Collection[str]) -> IdentifiedFile | None:
+    known = _first_match(_XML, text)
+    if known is not None:
+        return _identified(path, known, readers)
     root = _ROOT.search(text)
-    return f"XML of <{root[1].decode('ascii', 'replace')}> {_LATER}" if root else ""
+    if root is None:
+        return None
+    name = root[1].decode("ascii", "replace")
+    return IdentifiedFile(path, f"XML of <{name}>", UNSUPPORTED)
 
 
-def _matches(kind: _Kind, data: bytes) -> bool:
-    return all(re.search(pattern, data) for pattern in kind.patterns)
+def _archive(data: bytes) -> str:
+    """Return the kind of an archive; empty if it is none."""
+    for signature, title in _ARCHIVES:
+        if data.startswith(signature):
+            return title
+    return "a tar archive" if data[257:262] == b"ustar" else ""
 
 
-def _with_reader(kind: _Kind | None, readers: Collection[str]) -> str:
-    """Return the title of a format, with the name of a reader that may read it if one is installed."""
-    if kind is None:
-        return ""
-    plain = {re.sub(r"\W|_", "", name).lower(): name for name in readers}
-    name = next((plain[name] for name in kind.readers if name in plain), "")
-    return f"{kind.title} (try --format {name})" if name else f"{kind.title} {_LATER}"
+def _first_match(formats: Collection[_Format], text: bytes) -> _Format | None:
+    return next((form for form in formats if _matches(form, text)), None)
+
+
+def _matches(form: _Format, data: bytes) -> bool:
+    return all(re.search(pattern, data) for pattern in form.patterns)
+
+
+def _identified(path: str, form: _Format | None, readers: Collection[str]) -> IdentifiedFile | None:
+    """Return a file of a format, with the installed reader that may read it."""
+    if form is None:
+        return None
+    by_plain_name = {re.sub(r"\W|_", "", name).lower(): name for name in readers}
+    for name in form.readers:
+        if name in by_plain_name:
+            return IdentifiedFile(path, form.title, reader=by_plain_name[name])
+    return IdentifiedFile(path, form.title, UNSUPPORTED)
 
 
 def _is_json_lines(text: bytes) -> bool:
-    """Return whether the first two lines are JSON objects of their own."""
+    """Return whether the first two lines are a JSON object each."""
     lines = text.splitlines()[:2]
     if len(lines) < 2 or not all(line.lstrip().startswith(b"{") for line in lines):
         return False
@@ -179,7 +240,7 @@ def _is_json_lines(text: bytes) -> bool:
 
 
 def _is_tfrecord(name: str, data: bytes) -> bool:
-    """Return whether a file begins with the length of a record, its checksum, and a message."""
+    """Return whether a file starts with the length of a record, its checksum and a message."""
     if len(data) < 13 or re.search(r"\.(?:tf)?records?\b", name.lower()) is None:
         return False
     return int.from_bytes(data[:8], "little") < 2**40 and data[12] == 0x0A

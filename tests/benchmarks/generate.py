@@ -1,18 +1,19 @@
-"""Make a dataset of a given size for the benchmark: the same seed gives the same bytes on every machine.
+"""Generate a dataset for the benchmark: the same seed gives the same bytes on every machine.
 
-    python tests/benchmarks/generate.py coco|voc|yolo DIR [--scale 0.01] [--seed 17] [--no-pictures]
+    python tests/benchmarks/generate.py coco|voc|yolo DIR [--scale 0.01] [--seed 17] [--no-images]
 
-Writes DIR/dataset (the dataset), DIR/tags.json and DIR/images.json (ids by name) and DIR/facts.json (what is in it).
+Writes DIR/dataset, the ID tables DIR/tags.json and DIR/images.json, and the counts DIR/facts.json.
 
-At scale 1 the sets have the size of what their formats are known for:
-- coco: instances_train2017.json; 118,287 images, 117,266 of them with 860,001 annotations, 450 MB of one line.
-- yolo: the same images and boxes as label files; a picture beside each holds a JPEG header with its size and no pixels
-  (readers that must know sizes open it).
-- voc: VOC2012's trainval; 17,125 XML files with 40,138 objects, and no pictures.
+At scale 1 a dataset is as large as the best known one of its format:
+- coco: instances_train2017.json; 118,287 images, 117,266 of them with 860,001 annotations, 450 MB
+  on one line.
+- yolo: the same images and boxes as label files. Each image file is a JPEG header without pixels,
+  for readers that need its size.
+- voc: VOC2012's trainval; 17,125 XML files with 40,138 objects, without image files.
 
-Random numbers are raw words of PCG64, whose stream NumPy promises to keep (NEP 19); all arithmetic on them is on whole
-numbers. Boxes are counted in hundredths of a pixel. What no reader looks at is only as true as its size in bytes:
-polygons are noise inside their box.
+Random numbers are raw 64-bit words of PCG64, whose stream NumPy promises to keep (NEP 19), and all
+arithmetic is on integers. Boxes are in hundredths of a pixel. Fields that no reader uses have a
+realistic size, not a realistic content: polygons are noise inside their box.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ COCO_CLASSES = {
     "outdoor": "traffic light, fire hydrant, stop sign, parking meter, bench",
     "animal": "bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe",
     "accessory": "backpack, umbrella, handbag, tie, suitcase",
-    "sports": "frisbee, skis, snowboard, sports ball, kite, baseball bat, baseball glove, skateboard, surfboard, "
-    "tennis racket",
+    "sports": "frisbee, skis, snowboard, sports ball, kite, baseball bat, baseball glove, "
+    "skateboard, surfboard, tennis racket",
     "kitchen": "bottle, wine glass, cup, fork, knife, spoon, bowl",
     "food": "banana, apple, sandwich, orange, broccoli, carrot, hot dog, pizza, donut, cake",
     "furniture": "chair, couch, potted plant, bed, dining table, toilet",
@@ -49,15 +50,20 @@ COCO_CLASSES = {
     "appliance": "microwave, oven, toaster, sink, refrigerator",
     "indoor": "book, clock, vase, scissors, teddy bear, hair drier, toothbrush",
 }
-"""Names by supercategory, in the order of their ids."""
+"""Names by supercategory, in the order of their IDs."""
 COCO_NAMES = [name for names in COCO_CLASSES.values() for name in names.split(", ")]
-COCO_IDS = [number for number in range(1, 91) if number not in {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}]
+COCO_IDS = [
+    number for number in range(1, 91) if number not in {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
+]
 VOC_CLASSES = (
-    "person, aeroplane, bicycle, bird, boat, bottle, bus, car, cat, chair, cow, diningtable, dog, horse, motorbike, "
-    "pottedplant, sheep, sofa, train, tvmonitor"
+    "person, aeroplane, bicycle, bird, boat, bottle, bus, car, cat, chair, cow, diningtable, dog, "
+    "horse, motorbike, pottedplant, sheep, sofa, train, tvmonitor"
 )
 VOC_NAMES = VOC_CLASSES.split(", ")
-SIZES = np.array([(640, 480)] * 5 + [(480, 640), (640, 427), (427, 640), (500, 375), (375, 500), (612, 612)], np.int64)
+SIZES = np.array(
+    [(640, 480)] * 5 + [(480, 640), (640, 427), (427, 640), (500, 375), (375, 500), (612, 612)],
+    np.int64,
+)
 CROWD_EVERY = 85
 CHUNK = 20_000
 
@@ -69,24 +75,28 @@ class Dice:
         self._bits = np.random.PCG64(seed)
 
     def below(self, limit: int | Integers, count: int) -> Integers:
-        """From 0 up to `limit`, all alike."""
+        """Return uniform numbers from 0 to `limit` - 1."""
         return (self._bits.random_raw(count) >> np.uint64(1)).astype(np.int64) % limit
 
     def skewed(self, limit: int | Integers, count: int) -> Integers:
-        """From 0 up to `limit`, small ones more often; a quarter of it on average."""
+        """Return numbers from 0 to `limit` - 1, on average a quarter of it."""
         return (self.below(2**15, count) * self.below(2**15, count) * limit) >> 30
 
     def shuffled(self, count: int) -> Integers:
-        """0 to count - 1 in any order."""
+        """Return 0 to `count` - 1 in random order."""
         return np.argsort(self._bits.random_raw(count), kind="stable")
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What is in a dataset, whatever its format.
+    """The content of a dataset in any format.
 
-    `ids` (m) and `sizes` (m, 2: width, height in pixels) of the images; of each box its `image` and `label` (n codes)
-    and `box` (n, 4: left, top, width, height in hundredths of a pixel).
+    Attributes:
+        ids: Image IDs, shape (m,).
+        sizes: Widths and heights of the images in pixels, shape (m, 2).
+        image: Image of each box, an index into `ids`, shape (n,).
+        label: Class of each box, shape (n,).
+        box: Left, top, width and height in hundredths of a pixel, shape (n, 4).
     """
 
     ids: Integers
@@ -97,7 +107,7 @@ class Scene:
 
 
 def make_scene(dice: Dice, images: int, images_with_boxes: int, boxes: int, labels: int) -> Scene:
-    """A scene of that size. Every box lies in its image and is a pixel wide and high or more."""
+    """Return a random scene; boxes lie in their images and are at least a pixel wide and high."""
     ids = np.cumsum(1 + dice.below(9, images))
     sizes = SIZES[dice.below(len(SIZES), images)]
     rest = dice.below(images_with_boxes, boxes - images_with_boxes)
@@ -105,7 +115,9 @@ def make_scene(dice: Dice, images: int, images_with_boxes: int, boxes: int, labe
     image = dice.shuffled(images)[owner]
     sides = sizes[image] * 100
     size = np.stack([100 + dice.skewed(sides[:, side] - 99, boxes) for side in (0, 1)], axis=1)
-    start = np.stack([dice.below(sides[:, side] - size[:, side] + 1, boxes) for side in (0, 1)], axis=1)
+    start = np.stack(
+        [dice.below(sides[:, side] - size[:, side] + 1, boxes) for side in (0, 1)], axis=1
+    )
     return Scene(ids, sizes, image, dice.skewed(labels, boxes), np.hstack([start, size]))
 
 
@@ -121,8 +133,14 @@ def write_coco(root: Path, scale: float, dice: Dice, **_: bool) -> dict[str, int
         for above, number, name in zip(supers, COCO_IDS, COCO_NAMES, strict=True)
     ]
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write('{"info": {"description": "In the shape of COCO 2017", "version": "1.0", "year": 2017}, ')
-        file.write('"licenses": [{"url": "http://example.org/by/2.0/", "id": 4, "name": "Attribution License"}], ')
+        file.write(
+            '{"info": {"description": "In the shape of COCO 2017", "version": "1.0", '
+            '"year": 2017}, '
+        )
+        file.write(
+            '"licenses": [{"url": "http://example.org/by/2.0/", "id": 4, '
+            '"name": "Attribution License"}], '
+        )
         file.write('"images": [')
         _write_joined(file.write, _coco_images(scene, names))
         file.write('], "annotations": [')
@@ -131,33 +149,44 @@ def write_coco(root: Path, scale: float, dice: Dice, **_: bool) -> dict[str, int
     return _finish(root, scene, names, COCO_NAMES)
 
 
-def write_yolo(root: Path, scale: float, dice: Dice, *, pictures: bool) -> dict[str, int]:
-    """Write data.yaml, labels/train2017/*.txt and, if asked, images/train2017/*.jpg."""
+def write_yolo(root: Path, scale: float, dice: Dice, *, with_images: bool) -> dict[str, int]:
+    """Write data.yaml, labels/train2017/*.txt and, unless excluded, images/train2017/*.jpg."""
     scene = _train2017(scale, dice)
     stems = [f"{number:012d}" for number in scene.ids.tolist()]
     labels, images = (root / "dataset" / kind / "train2017" for kind in ("labels", "images"))
     labels.mkdir(parents=True)
     images.mkdir(parents=True)
     listed = "".join(f"  {code}: {name}\n" for code, name in enumerate(COCO_NAMES))
-    _write(root / "dataset" / "data.yaml", f"path: .\ntrain: images/train2017\nval: images/train2017\nnames:\n{listed}")
+    _write(
+        root / "dataset" / "data.yaml",
+        f"path: .\ntrain: images/train2017\nval: images/train2017\nnames:\n{listed}",
+    )
     order, bounds = _by_image(scene)
     sides = scene.sizes[scene.image] * 100
     start, size = scene.box[:, :2], scene.box[:, 2:]
     centre = ((2 * start + size) * 1_000_000 + sides) // (2 * sides)  # rounded millionths
-    share = (2 * size * 1_000_000 + sides) // (2 * sides)
-    row_numbers = np.column_stack([scene.label, centre, share])[order]
-    rows = [f"{c} {x / 1e6:.6f} {y / 1e6:.6f} {w / 1e6:.6f} {h / 1e6:.6f}\n" for c, x, y, w, h in row_numbers.tolist()]
-    for stem, (begin, end), (width, height) in zip(stems, pairwise(bounds), scene.sizes.tolist(), strict=True):
-        _write(labels / f"{stem}.txt", "".join(rows[begin:end]))
-        if pictures:
+    relative_size = (2 * size * 1_000_000 + sides) // (2 * sides)
+    row_numbers = np.column_stack([scene.label, centre, relative_size])[order]
+    rows = [
+        f"{c} {x / 1e6:.6f} {y / 1e6:.6f} {w / 1e6:.6f} {h / 1e6:.6f}\n"
+        for c, x, y, w, h in row_numbers.tolist()
+    ]
+    for stem, (first, end), (width, height) in zip(
+        stems, pairwise(bounds), scene.sizes.tolist(), strict=True
+    ):
+        _write(labels / f"{stem}.txt", "".join(rows[first:end]))
+        if with_images:
             (images / f"{stem}.jpg").write_bytes(_jpeg_header(width, height))
     return _finish(root, scene, [f"images/train2017/{stem}.jpg" for stem in stems], COCO_NAMES)
 
 
 def write_voc(root: Path, scale: float, dice: Dice, **_: bool) -> dict[str, int]:
-    """Write Annotations/*.xml and ImageSets/Main/*.txt; pixels count from 1 and the last one is included."""
-    images = _share(17_125, scale)
-    scene = make_scene(dice, images, images, _share(40_138, scale), len(VOC_NAMES))
+    """Write Annotations/*.xml and ImageSets/Main/*.txt.
+
+    Pixels count from 1, and the last one belongs to the box.
+    """
+    images = _scaled(17_125, scale)
+    scene = make_scene(dice, images, images, _scaled(40_138, scale), len(VOC_NAMES))
     stems = [f"{2007 + 6 * number // images}_{number + 1:06d}" for number in range(images)]
     annotations, lists = root / "dataset" / "Annotations", root / "dataset" / "ImageSets" / "Main"
     annotations.mkdir(parents=True)
@@ -166,43 +195,65 @@ def write_voc(root: Path, scale: float, dice: Dice, **_: bool) -> dict[str, int]
     start, size = scene.box[:, :2], scene.box[:, 2:]
     edges = np.hstack([start // 100 + 1, (start + size) // 100])
     flags = dice.below(32, len(edges))
-    objects = [_voc_object(*row) for row in np.column_stack([scene.label, flags, edges])[order].tolist()]
-    for stem, (begin, end), (width, height) in zip(stems, pairwise(bounds), scene.sizes.tolist(), strict=True):
-        _write(annotations / f"{stem}.xml", _voc_file(stem, width, height, "".join(objects[begin:end])))
+    objects = [
+        _voc_object(*row) for row in np.column_stack([scene.label, flags, edges])[order].tolist()
+    ]
+    for stem, (first, end), (width, height) in zip(
+        stems, pairwise(bounds), scene.sizes.tolist(), strict=True
+    ):
+        _write(
+            annotations / f"{stem}.xml", _voc_file(stem, width, height, "".join(objects[first:end]))
+        )
     for split, part in (("train", stems[::2]), ("val", stems[1::2]), ("trainval", stems)):
         _write(lists / f"{split}.txt", "".join(f"{stem}\n" for stem in part))
     return _finish(root, scene, [f"{stem}.jpg" for stem in stems], VOC_NAMES)
 
 
-WRITERS: dict[str, Callable[..., dict[str, int]]] = {"coco": write_coco, "voc": write_voc, "yolo": write_yolo}
+WRITERS: dict[str, Callable[..., dict[str, int]]] = {
+    "coco": write_coco,
+    "voc": write_voc,
+    "yolo": write_yolo,
+}
 
 
 def _train2017(scale: float, dice: Dice) -> Scene:
-    return make_scene(dice, _share(118_287, scale), _share(117_266, scale), _share(860_001, scale), len(COCO_NAMES))
+    return make_scene(
+        dice,
+        _scaled(118_287, scale),
+        _scaled(117_266, scale),
+        _scaled(860_001, scale),
+        len(COCO_NAMES),
+    )
 
 
-def _share(whole: int, scale: float) -> int:
+def _scaled(whole: int, scale: float) -> int:
     return max(1, round(whole * scale))
 
 
 def _by_image(scene: Scene) -> tuple[Integers, list[int]]:
-    """The order that puts the boxes of an image together, and where each image begins, and the end."""
+    """Return an order that groups boxes by image, and the bounds of each image in it."""
     order = np.argsort(scene.image, kind="stable")
     return order, np.searchsorted(scene.image[order], np.arange(len(scene.ids) + 1)).tolist()
 
 
 def _coco_images(scene: Scene, names: list[str]) -> Iterator[str]:
-    for number, name, (width, height) in zip(scene.ids.tolist(), names, scene.sizes.tolist(), strict=True):
+    for number, name, (width, height) in zip(
+        scene.ids.tolist(), names, scene.sizes.tolist(), strict=True
+    ):
         yield (
-            f'{{"license": 4, "file_name": "{name}", "coco_url": "http://images.example.org/train2017/{name}", '
+            f'{{"license": 4, "file_name": "{name}", '
+            f'"coco_url": "http://images.example.org/train2017/{name}", '
             f'"height": {height}, "width": {width}, "date_captured": "2013-11-14 11:18:45", '
-            f'"flickr_url": "http://pictures.example.org/8186/{number:010d}_4e622c8349_z.jpg", "id": {number}}}'
+            f'"flickr_url": "http://snapshot.example.org/8186/{number:010d}_4e622c8349_z.jpg", '
+            f'"id": {number}}}'
         )
 
 
 def _coco_annotations(scene: Scene, dice: Dice) -> Iterator[str]:
-    """The records in the order of their ids, crowds last, as published."""
-    text = np.array([repr(hundredths / 100) for hundredths in range(SIZES.max() * 100 + 1)], dtype=object)
+    """Yield the records in the order of their IDs, crowds last, as published."""
+    text = np.array(
+        [repr(hundredths / 100) for hundredths in range(SIZES.max() * 100 + 1)], dtype=object
+    )
     count = len(scene.box)
     crowds = count // CROWD_EVERY
     record_ids = np.cumsum(1 + dice.below(4, count))
@@ -212,7 +263,9 @@ def _coco_annotations(scene: Scene, dice: Dice) -> Iterator[str]:
         part = slice(first, min(first + CHUNK, count))
         box, image = scene.box[part], scene.image[part]
         shapes = _polygons(text, box, dice)
-        areas = (box[:, 2] * box[:, 3] * (20_000 + dice.below(40_000, len(box)))) >> 16  # in 1/10,000 of a pixel
+        areas = (
+            box[:, 2] * box[:, 3] * (20_000 + dice.below(40_000, len(box)))
+        ) >> 16  # in 1/10,000 of a pixel
         rows = zip(
             shapes,
             areas.tolist(),
@@ -223,17 +276,23 @@ def _coco_annotations(scene: Scene, dice: Dice) -> Iterator[str]:
             scene.sizes[image].tolist(),
             strict=True,
         )
-        for number, (shape, area, image_id, edges, category_id, record_id, size) in enumerate(rows, first):
+        for number, (shape, area, image_id, edges, category_id, record_id, size) in enumerate(
+            rows, first
+        ):
             is_crowd = number >= count - crowds
             yield (
-                f'{{"segmentation": {_runs(size, dice) if is_crowd else shape}, "area": {area / 10_000!r}, '
+                f'{{"segmentation": {_runs(size, dice) if is_crowd else shape}, '
+                f'"area": {area / 10_000!r}, '
                 f'"iscrowd": {is_crowd:d}, "image_id": {image_id}, "bbox": [{", ".join(edges)}], '
                 f'"category_id": {category_id}, "id": {record_id}}}'
             )
 
 
 def _polygons(text: NDArray[np.object_], box: Integers, dice: Dice) -> Iterator[str]:
-    """For each box 4 to 72 points in it, 21 on average; the first two are its corners, each tenth has two parts."""
+    """Yield a polygon for each box, with 4 to 72 points, 21 on average.
+
+    The first two points are the corners of the box. Every tenth polygon has two parts.
+    """
     points = 4 + dice.skewed(69, len(box))
     ends = np.cumsum(points)
     offset = np.column_stack([dice.below(2**16 + 1, ends[-1]) for _ in range(2)])
@@ -244,27 +303,37 @@ def _polygons(text: NDArray[np.object_], box: Integers, dice: Dice) -> Iterator[
     for end, length, die in zip(
         (2 * ends).tolist(), (2 * points).tolist(), dice.below(10, len(box)).tolist(), strict=True
     ):
-        begin = end - length
+        first = end - length
         if die == 0 and length >= 12:
-            yield f"[[{', '.join(numbers[begin : end - 6])}], [{', '.join(numbers[end - 6 : end])}]]"
+            outer, inner = numbers[first : end - 6], numbers[end - 6 : end]
+            yield f"[[{', '.join(outer)}], [{', '.join(inner)}]]"
         else:
-            yield f"[[{', '.join(numbers[begin:end])}]]"
+            yield f"[[{', '.join(numbers[first:end])}]]"
 
 
 def _runs(size: list[int], dice: Dice) -> str:
-    """An uncompressed run-length code of a picture of that size."""
+    """Return an uncompressed run-length mask of an image, with size as width and height."""
     width, height = size
     cuts = np.unique(dice.below(width * height, 300))
-    return json.dumps({"counts": np.diff(cuts, prepend=0, append=width * height).tolist(), "size": [height, width]})
+    return json.dumps(
+        {
+            "counts": np.diff(cuts, prepend=0, append=width * height).tolist(),
+            "size": [height, width],
+        }
+    )
 
 
 def _voc_object(label: int, flags: int, xmin: int, ymin: int, xmax: int, ymax: int) -> str:
-    """An <object>; each 32nd has a head, which is a <part> and no object."""
-    edges = f"<xmin>{xmin}</xmin>\n\t\t\t<ymin>{ymin}</ymin>\n\t\t\t<xmax>{xmax}</xmax>\n\t\t\t<ymax>{ymax}</ymax>"
+    """Return an <object>; every 32nd has a head, which is a <part> and not an object."""
+    edges = (
+        f"<xmin>{xmin}</xmin>\n\t\t\t<ymin>{ymin}</ymin>\n"
+        f"\t\t\t<xmax>{xmax}</xmax>\n\t\t\t<ymax>{ymax}</ymax>"
+    )
     head = f"\t\t<part>\n\t\t\t<name>head</name>\n\t\t\t<bndbox>{edges}</bndbox>\n\t\t</part>\n"
     return (
         f"\t<object>\n\t\t<name>{VOC_NAMES[label]}</name>\n\t\t<pose>Unspecified</pose>\n"
-        f"\t\t<truncated>{flags & 1}</truncated>\n\t\t<difficult>{int(flags & 14 == 14)}</difficult>\n"
+        f"\t\t<truncated>{flags & 1}</truncated>\n"
+        f"\t\t<difficult>{int(flags & 14 == 14)}</difficult>\n"
         f"\t\t<bndbox>\n\t\t\t{edges}\n\t\t</bndbox>\n{head if flags == 31 else ''}\t</object>\n"
     )
 
@@ -272,18 +341,25 @@ def _voc_object(label: int, flags: int, xmin: int, ymin: int, xmax: int, ymax: i
 def _voc_file(stem: str, width: int, height: int, objects: str) -> str:
     return (
         f"<annotation>\n\t<folder>VOC2012</folder>\n\t<filename>{stem}.jpg</filename>\n\t<source>\n"
-        f"\t\t<database>The VOC{stem[:4]} Database</database>\n\t\t<annotation>PASCAL VOC{stem[:4]}</annotation>\n"
-        f"\t\t<image>flickr</image>\n\t</source>\n\t<size>\n\t\t<width>{width}</width>\n\t\t<height>{height}</height>\n"
+        f"\t\t<database>The VOC{stem[:4]} Database</database>\n"
+        f"\t\t<annotation>PASCAL VOC{stem[:4]}</annotation>\n"
+        f"\t\t<image>flickr</image>\n\t</source>\n"
+        f"\t<size>\n\t\t<width>{width}</width>\n\t\t<height>{height}</height>\n"
         f"\t\t<depth>3</depth>\n\t</size>\n\t<segmented>0</segmented>\n{objects}</annotation>\n"
     )
 
 
 def _jpeg_header(width: int, height: int) -> bytes:
-    """A JPEG file that ends where its pixels would begin."""
+    """Return a JPEG file without pixels."""
     jfif = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
     size = height.to_bytes(2, "big") + width.to_bytes(2, "big")
     frame = b"\xff\xc0\x00\x11\x08" + size + b"\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00"
-    return b"\xff\xd8" + jfif + frame + b"\xff\xda\x00\x0c\x03\x01\x00\x02\x11\x03\x11\x00\x3f\x00\xff\xd9"
+    return (
+        b"\xff\xd8"
+        + jfif
+        + frame
+        + b"\xff\xda\x00\x0c\x03\x01\x00\x02\x11\x03\x11\x00\x3f\x00\xff\xd9"
+    )
 
 
 def _write_joined(write: Callable[[str], object], records: Iterable[str]) -> None:
@@ -299,7 +375,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _finish(root: Path, scene: Scene, images: list[str], labels: list[str]) -> dict[str, int]:
-    """Write an id for every name; say what the dataset holds."""
+    """Write an ID for every name, and return the counts of the dataset."""
     for kind, names in (("tags", labels), ("images", images)):
         ids = {name: str(uuid.uuid5(uuid.NAMESPACE_URL, f"{kind}/{name}")) for name in names}
         _write(root / f"{kind}.json", json.dumps(ids, indent=1))
@@ -308,28 +384,36 @@ def _finish(root: Path, scene: Scene, images: list[str], labels: list[str]) -> d
         "images_with_boxes": len(np.unique(scene.image)),
         "regions": len(scene.box),
         "classes": len(labels),
-        "bytes": sum(path.stat().st_size for path in (root / "dataset").rglob("*.*") if path.suffix != ".jpg"),
+        "bytes": sum(
+            path.stat().st_size for path in (root / "dataset").rglob("*.*") if path.suffix != ".jpg"
+        ),
     }
 
 
-def generate(kind: str, root: Path, *, scale: float = 0.01, seed: int = 17, pictures: bool = True) -> dict[str, int]:
-    """Write a dataset of a format into the new folder `root`; what is in it comes back and stands in facts.json."""
+def generate(
+    kind: str, root: Path, *, scale: float = 0.01, seed: int = 17, with_images: bool = True
+) -> dict[str, int]:
+    """Write a dataset into the new folder `root`, and return its counts, as in facts.json."""
     root.mkdir(parents=True)
-    facts = WRITERS[kind](root, scale, Dice(seed), pictures=pictures)
+    facts = WRITERS[kind](root, scale, Dice(seed), with_images=with_images)
     _write(root / "facts.json", json.dumps(facts))
     return facts
 
 
 def main() -> None:
     """Read the command line, generate, print the facts."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("format", choices=WRITERS)
     parser.add_argument("dir", type=Path, help="a new folder")
     parser.add_argument("--scale", type=float, default=0.01)
     parser.add_argument("--seed", type=int, default=17)
-    parser.add_argument("--no-pictures", action="store_true", help="yolo: label files only")
+    parser.add_argument("--no-images", action="store_true", help="yolo: label files only")
     given = parser.parse_args()
-    facts = generate(given.format, given.dir, scale=given.scale, seed=given.seed, pictures=not given.no_pictures)
+    facts = generate(
+        given.format, given.dir, scale=given.scale, seed=given.seed, with_images=not given.no_images
+    )
     print(json.dumps(facts))
 
 

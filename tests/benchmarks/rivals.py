@@ -1,16 +1,17 @@
-"""What regionbatch is measured against; each runs in a process of its own, started by run.py.
+"""Programs that regionbatch is compared with; run.py starts each in a process of its own.
 
     python tests/benchmarks/rivals.py RIVAL coco|voc|yolo DIR OUT.jsonl
 
-DIR is what generate.py wrote. `plain` is the script that one writes without regionbatch, for files without faults; it
-does the whole job, from the dataset to OUT.jsonl. `plain-gc-off` is the same with Python's cyclic collector off.
-The libraries only read: what they hold afterwards is counted, and nothing is written. `touch` reads every byte and
-writes as many as the output has. Prints the number of boxes, except `touch`, which sees none.
+DIR was written by generate.py. `plain` is the script that one would write without regionbatch for
+files without faults. It does the whole job, from the dataset to OUT.jsonl. `plain-gc-off` does the
+same without Python's cyclic garbage collector. The libraries only read: their boxes are counted,
+and nothing is written. `touch` reads every byte and writes as many bytes as the output has. All
+except `touch` print the number of boxes.
 
     pip install pycocotools globox hotcoco supervision opencv-python-headless
 """
 
-# Imports stand in the functions: a rival pays for its own only.
+# Imports are inside functions, so that each rival only imports what it needs.
 # ruff: noqa: PLC0415
 from __future__ import annotations
 
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
 
 COCO_FILE = "dataset/annotations/instances_train2017.json"
 YOLO_IMAGES, YOLO_LABELS = "dataset/images/train2017", "dataset/labels/train2017"
-BYTES_A_REGION = 172
-"""Of regionbatch's output: two ids and four numbers."""
+BYTES_PER_REGION = 172
+"""Size of a region in the output of regionbatch: two IDs and four numbers."""
 
 
 def plain_coco(data: Path, out: Path) -> int:
-    """json and a loop."""
+    """Use json and a loop."""
     tag_ids, image_ids = read_ids(data)
     with (data / COCO_FILE).open(encoding="utf-8") as file:
         document = json.load(file)
@@ -57,7 +58,10 @@ def plain_coco(data: Path, out: Path) -> int:
 
 
 def plain_voc(data: Path, out: Path) -> int:
-    """ElementTree and a loop; pixels count from 1 and the last one is included, as in the devkit."""
+    """Use ElementTree and a loop.
+
+    Pixels count from 1, and the last one belongs to the box, as in the devkit.
+    """
     from xml.etree import ElementTree as ET
 
     tag_ids, image_ids = read_ids(data)
@@ -83,7 +87,7 @@ def plain_voc(data: Path, out: Path) -> int:
 
 
 def plain_yolo(data: Path, out: Path) -> int:
-    """Open, split and a loop."""
+    """Use open, split and a loop."""
     import yaml
 
     tag_ids, image_ids = read_ids(data)
@@ -109,18 +113,21 @@ def plain_yolo(data: Path, out: Path) -> int:
 
 
 def read_ids(data: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """The id of each tag and of each image."""
-    tags, images = (json.loads((data / f"{kind}.json").read_text(encoding="utf-8")) for kind in ("tags", "images"))
+    """Return the IDs of tags and of images, by name."""
+    tags, images = (
+        json.loads((data / f"{kind}.json").read_text(encoding="utf-8"))
+        for kind in ("tags", "images")
+    )
     return tags, images
 
 
 def number(element: Element, path: str) -> float:
-    """A number in an XML element."""
+    """Return a number in an XML element."""
     return float(element.findtext(path, "nan"))
 
 
 def write_batches(regions: list[dict[str, Any]], out: Path) -> int:
-    """A line for every 64 regions."""
+    """Write a line for every 64 regions, and return how many regions were written."""
     with out.open("w", encoding="utf-8") as file:
         for start in range(0, len(regions), 64):
             file.write(json.dumps({"regions": regions[start : start + 64]}) + "\n")
@@ -128,7 +135,7 @@ def write_batches(regions: list[dict[str, Any]], out: Path) -> int:
 
 
 def gc_off(rival: Callable[[Path, Path], int]) -> Callable[[Path, Path], int]:
-    """The same rival without the cyclic collector."""
+    """Return the same rival without the cyclic garbage collector."""
 
     def run(data: Path, out: Path) -> int:
         gc.disable()
@@ -148,14 +155,14 @@ def pycocotools_coco(data: Path, _out: Path) -> int:
 
 
 def globox_coco(data: Path, _out: Path) -> int:
-    """An object a box."""
+    """Make an object for each box."""
     from globox import AnnotationSet
 
     return sum(len(annotation.boxes) for annotation in AnnotationSet.from_coco(data / COCO_FILE))
 
 
 def globox_voc(data: Path, _out: Path) -> int:
-    """An object a box; takes pixels to count from 0."""
+    """Make an object for each box; pixels are counted from 0."""
     from globox import AnnotationSet
 
     annotations = AnnotationSet.from_pascal_voc(data / "dataset" / "Annotations")
@@ -163,41 +170,46 @@ def globox_voc(data: Path, _out: Path) -> int:
 
 
 def globox_yolo(data: Path, _out: Path) -> int:
-    """An object a box; opens every picture for its size."""
+    """Make an object for each box; every image is opened for its size."""
     from globox import AnnotationSet
 
-    annotations = AnnotationSet.from_yolo_darknet(data / YOLO_LABELS, image_folder=data / YOLO_IMAGES)
+    annotations = AnnotationSet.from_yolo_darknet(
+        data / YOLO_LABELS, image_folder=data / YOLO_IMAGES
+    )
     return sum(len(annotation.boxes) for annotation in annotations)
 
 
 def hotcoco_coco(data: Path, _out: Path) -> int:
-    """Load and index in Rust, handing out no box."""
+    """Load and index in Rust, without returning a box."""
     from hotcoco import COCO
 
     return len(COCO(str(data / COCO_FILE)).get_ann_ids())
 
 
 def hotcoco_voc(data: Path, _out: Path) -> int:
-    """The same; pixels count from 1 and the last one is included."""
+    """Load and index in Rust; pixels count from 1, and the last one belongs to the box."""
     from hotcoco import COCO
 
     return len(COCO.from_voc(str(data / "dataset")).get_ann_ids())
 
 
 def hotcoco_yolo(data: Path, _out: Path) -> int:
-    """The same; opens every picture for its size. It wants data.yaml among the labels, so there it is for the while."""
+    """Load and index in Rust; every image is opened for its size.
+
+    The library expects data.yaml among the labels, where it is copied for the time of the run.
+    """
     from hotcoco import COCO
 
-    lent = data / YOLO_LABELS / "data.yaml"
-    shutil.copyfile(data / "dataset" / "data.yaml", lent)
+    copied = data / YOLO_LABELS / "data.yaml"
+    shutil.copyfile(data / "dataset" / "data.yaml", copied)
     try:
         return len(COCO.from_yolo(str(data / YOLO_LABELS), str(data / YOLO_IMAGES)).get_ann_ids())
     finally:
-        lent.unlink()
+        copied.unlink()
 
 
 def supervision_yolo(data: Path, _out: Path) -> int:
-    """Arrays an image; opens every picture for its size."""
+    """Make arrays for each image; every image is opened for its size."""
     from supervision import DetectionDataset
 
     dataset = DetectionDataset.from_yolo(
@@ -207,7 +219,10 @@ def supervision_yolo(data: Path, _out: Path) -> int:
 
 
 def touch(data: Path, out: Path) -> None:
-    """Read every byte but those of pictures, write as many as the output has: what moving the bytes alone costs."""
+    """Read all bytes except those of images, and write as many bytes as the output has.
+
+    That is the cost of moving the bytes alone.
+    """
     block = bytearray(2**20)
     for folder, _, names in os.walk(data):
         for name in names:
@@ -218,12 +233,16 @@ def touch(data: Path, out: Path) -> None:
     regions = json.loads((data / "facts.json").read_bytes())["regions"]
     with out.open("wb") as file:
         for _ in range(0, regions, 64):
-            file.write(bytes(64 * BYTES_A_REGION))
+            file.write(bytes(64 * BYTES_PER_REGION))
 
 
 RIVALS: dict[str, dict[str, Callable[[Path, Path], int | None]]] = {
     "plain": {"coco": plain_coco, "voc": plain_voc, "yolo": plain_yolo},
-    "plain-gc-off": {"coco": gc_off(plain_coco), "voc": gc_off(plain_voc), "yolo": gc_off(plain_yolo)},
+    "plain-gc-off": {
+        "coco": gc_off(plain_coco),
+        "voc": gc_off(plain_voc),
+        "yolo": gc_off(plain_yolo),
+    },
     "pycocotools": {"coco": pycocotools_coco},
     "globox": {"coco": globox_coco, "voc": globox_voc, "yolo": globox_yolo},
     "hotcoco": {"coco": hotcoco_coco, "voc": hotcoco_voc, "yolo": hotcoco_yolo},

@@ -1,4 +1,4 @@
-"""A server that answers as it is told to, for what the local service never says."""
+"""A server with scripted responses, for those that the local service never sends."""
 
 from __future__ import annotations
 
@@ -13,53 +13,55 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-class Asked(NamedTuple):
+class ReceivedRequest(NamedTuple):
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
 
 
-class Canned(ThreadingHTTPServer):
-    """Gives the answers in turn, and keeps what it was asked."""
+class ScriptedServer(ThreadingHTTPServer):
+    """Sends responses in turn, and records the requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.answers: deque[tuple[int, dict[str, str], bytes]] = deque()
-        self.asked: list[Asked] = []
+        self.responses: deque[tuple[int, dict[str, str], bytes]] = deque()
+        self.requests: list[ReceivedRequest] = []
 
     @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def answer(self, status: int, body: bytes | str = b"", **headers: str) -> None:
+    def add_response(self, status: int, body: bytes | str = b"", **headers: str) -> None:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.answers.append((status, named, body.encode() if isinstance(body, str) else body))
+        self.responses.append((status, named, body.encode() if isinstance(body, str) else body))
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Canned
+    server: ScriptedServer
     protocol_version = "HTTP/1.1"
 
-    def _answer(self) -> None:
+    def _respond(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.asked.append(Asked(self.command, self.path, dict(self.headers), body))
-        status, headers, content = self.server.answers.popleft()
+        self.server.requests.append(
+            ReceivedRequest(self.command, self.path, dict(self.headers), body)
+        )
+        status, headers, content = self.server.responses.popleft()
         self.send_response(status)
         for name, value in {"Content-Length": str(len(content)), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - the names that http.server calls
+    do_GET = do_POST = do_DELETE = _respond  # noqa: N815 - the names that http.server calls
 
     def log_message(self, *_arguments: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
-def canned() -> Iterator[Canned]:
-    with Canned() as server:
+def scripted() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server

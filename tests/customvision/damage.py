@@ -1,4 +1,4 @@
-"""Damaged journals: whatever is in the file, `JournalError` or an answer, never another exception, and soon.
+"""Damage journals: whatever the file contains, it is used or refused with `JournalError`.
 
     python tests/customvision/damage.py --times 1000
 
@@ -23,7 +23,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from regionbatch.customvision import journal as module
-from regionbatch.customvision.journal import Journal, Stamp, Uploaded
+from regionbatch.customvision.journal import FileFingerprint, Journal, UploadedImage
 from regionbatch.errors import JournalError
 
 if TYPE_CHECKING:
@@ -31,24 +31,31 @@ if TYPE_CHECKING:
 
 PROJECT = "project"
 LONGEST = 5.0
-"""Seconds that a journal of this size may take at most."""
+"""Longest time in seconds that using a journal of this size may take."""
 
 
 def make(path: Path, *, strict: bool) -> None:
-    """A journal of a killed run, whose log is next to it; without `strict`, its columns take any value."""
+    """Write a journal of a killed run, with its log; if not `strict`, columns accept any value."""
     tables = module._TABLES
     if not strict:
         module._TABLES = tables.replace("STRICT", "").replace(" NOT NULL", "")
     try:
         with Journal(path, PROJECT) as journal:
-            stamps = {f"{number}/ä.jpg": Stamp(number, 2, 3, 4, bytes(32)) for number in range(60)}
-            journal.begin("a set", {})
-            journal.add_images({name: Uploaded(f"id {name}", stamp) for name, stamp in stamps.items()})
+            stamps = {
+                f"{number}/ä.jpg": FileFingerprint(number, 2, 3, 4, bytes(32))
+                for number in range(60)
+            }
+            journal.start_run("a set", {})
+            journal.add_images(
+                {name: UploadedImage(f"id {name}", stamp) for name, stamp in stamps.items()}
+            )
             for number in range(40):
-                call = journal.before("CreateImageRegions", np.arange(64) + 64 * number)
+                call = journal.start_call("CreateImageRegions", np.arange(64) + 64 * number)
                 if number % 8:
-                    journal.after(call, np.full(64, number % 5, np.int8))
-            killed = {name: path.with_name(name).read_bytes() for name in (path.name, f"{path.name}-wal")}
+                    journal.finish_call(call, np.full(64, number % 5, np.int8))
+            killed = {
+                name: path.with_name(name).read_bytes() for name in (path.name, f"{path.name}-wal")
+            }
     finally:
         module._TABLES = tables
     for name, content in killed.items():
@@ -76,7 +83,18 @@ def exchange(content: bytearray, rng: random.Random) -> None:
     content[other : other + len(page)] = page
 
 
-VALUES = ("NULL", "'text'", "x'ff'", "x''", "-1", "1e308", "9e999", "9223372036854775807", "zeroblob(100000)", "''")
+VALUES = (
+    "NULL",
+    "'text'",
+    "x'ff'",
+    "x''",
+    "-1",
+    "1e308",
+    "9e999",
+    "9223372036854775807",
+    "zeroblob(100000)",
+    "''",
+)
 COLUMNS = {
     "upload": ("key", "value"),
     "images": ("name", "id", "size", "written", "changed", "inode", "digest", "former"),
@@ -85,7 +103,7 @@ COLUMNS = {
 
 
 def put_values(path: Path, rng: random.Random) -> None:
-    """Put values where others should be, as no upload does."""
+    """Write values that no upload writes."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         for _ in range(rng.choice([1, 1, 3])):
             table = rng.choice([*COLUMNS])
@@ -101,22 +119,24 @@ BYTES: tuple[Callable[[bytearray, random.Random], None], ...] = (flip, overwrite
 
 
 def use(path: Path, *, read_only: bool) -> None:
-    """Do with a journal what an upload does."""
+    """Use a journal as an upload does."""
     with Journal(path, PROJECT, read_only=read_only) as journal:
         journal.images()
-        journal.names()
-        journal.unfinished()
+        journal.names_by_id()
+        journal.seconds_since_unfinished_call()
         list(journal.outcomes())
-        journal.is_of("a set")
+        journal.belongs_to("a set")
         if not read_only:
-            journal.begin("another set", {"a.jpg": "1"})
-            journal.add_images({"a.jpg": Uploaded("1", Stamp(1, 2, 3, 4, b""))})
-            journal.after(journal.before("CreateImageRegions", np.arange(3)), np.ones(3, np.int8))
+            journal.start_run("another set", {"a.jpg": "1"})
+            journal.add_images({"a.jpg": UploadedImage("1", FileFingerprint(1, 2, 3, 4, b""))})
+            journal.finish_call(
+                journal.start_call("CreateImageRegions", np.arange(3)), np.ones(3, np.int8)
+            )
             journal.images()
 
 
 def damaged(folder: Path, seed: int) -> str:
-    """Damage a journal, and use it as a dry run and as an upload do; what came of it."""
+    """Damage a journal, use it as a dry run and as an upload do, and return what happened."""
     rng = random.Random(seed)
     path = folder / f"{seed}.sqlite"
     make(path, strict=rng.random() < 0.5)
@@ -124,7 +144,7 @@ def damaged(folder: Path, seed: int) -> str:
     if kind < len(BYTES):
         victim = path.with_name(path.name + rng.choice(["", "", "-wal"]))
         content = bytearray(victim.read_bytes())
-        if rng.random() < 0.5 and victim == path:  # all of it in one file, as after a run that ended
+        if rng.random() < 0.5 and victim == path:
             with closing(sqlite3.connect(path)) as db:
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             content = bytearray(path.read_bytes())
@@ -132,25 +152,28 @@ def damaged(folder: Path, seed: int) -> str:
         victim.write_bytes(content)
     else:
         put_values(path, rng)
-    said = []
+    results = []
     for read_only in (True, False):
-        begun = time.monotonic()
+        start = time.monotonic()
         try:
             use(path, read_only=read_only)
-            said.append("used")
+            results.append("used")
         except JournalError:
-            said.append("refused")
-        assert time.monotonic() - begun < LONGEST
-    return " and ".join(said)
+            results.append("refused")
+        assert time.monotonic() - start < LONGEST
+    return " and ".join(results)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--times", type=int, default=1000)
     times = parser.parse_args().times
     with tempfile.TemporaryDirectory() as folder:
         seen = Counter(damaged(Path(folder), seed) for seed in range(times))
-    print(f"{times} damaged journals, as a dry run and as an upload use them: {dict(seen.most_common())}")
+    counts = dict(seen.most_common())
+    print(f"{times} damaged journals, used as a dry run and as an upload do: {counts}")
 
 
 if __name__ == "__main__":

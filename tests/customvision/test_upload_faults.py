@@ -1,11 +1,11 @@
-"""Uploads against a service that breaks: the project ends with exactly the dataset's regions. `soak.py` does more."""
+"""Uploads to a service with faults: the project is exact at the end. `soak.py` runs more."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
-from customvision.rehearsal import run_with_faults, write_set
+from customvision.rehearsal import run_with_faults, write_dataset
 
 import regionbatch as rb
 from regionbatch.local import Fault
@@ -17,18 +17,19 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> rb.Dataset:
     folder: Path = tmp_path_factory.mktemp("set")
-    return rb.read(write_set(folder))
+    return rb.read(write_dataset(folder))
 
 
 SILENT = (Fault.TIMEOUT, Fault.TIMEOUT_APPLIED)
-"""Each of these takes the client's whole patience; one run of each is enough here."""
+"""Faults that last until the timeout of the client; one run of each is enough here."""
 
 
 @pytest.mark.parametrize(
-    ("kind", "seed"), [(kind, seed) for kind in Fault for seed in ((5,) if kind in SILENT else (3, 4, 5))]
+    ("kind", "seed"),
+    [(kind, seed) for kind in Fault for seed in ((5,) if kind in SILENT else (3, 4, 5))],
 )
 def test_each_fault_alone(dataset: rb.Dataset, kind: Fault, seed: int) -> None:
-    """The seed chooses what becomes of a region that is there already, and the other switches."""
+    """The seed selects the undocumented behaviour of the service."""
     assert set(run_with_faults(dataset, seed, [kind])) <= {kind}
 
 
@@ -37,7 +38,10 @@ def test_all_faults_mixed(dataset: rb.Dataset, seed: int) -> None:
     run_with_faults(dataset, seed)
 
 
-def test_the_faults_are_met(dataset: rb.Dataset) -> None:
-    """The runs above would prove nothing if nothing went wrong in them."""
-    met = sum((run_with_faults(dataset, seed, [Fault.LOST, Fault.SKIPPED]).total() for seed in range(3)), 0)
+def test_the_faults_do_occur(dataset: rb.Dataset) -> None:
+    """Without faults, the tests above would prove nothing."""
+    met = sum(
+        (run_with_faults(dataset, seed, [Fault.LOST, Fault.SKIPPED]).total() for seed in range(3)),
+        0,
+    )
     assert met >= 5

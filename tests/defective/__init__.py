@@ -1,1 +1,4 @@
-"""Random datasets with a defect each, written without regionbatch, so that no mistake of its readers is repeated."""
+"""Random datasets with one defect each.
+
+They are written without regionbatch, so that no mistake of its readers is repeated here.
+"""

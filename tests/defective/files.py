@@ -6,8 +6,18 @@ import re
 import struct
 from typing import TYPE_CHECKING, Any
 
-from defective.scenes import Picture, drawn, id_of
-from defective.table import ASK, CERTAIN, FEWER, RIGHT, a_box, defect, made, rotate_files, without_sizes
+from defective.scenes import SceneImage, drawn, id_of
+from defective.table import (
+    ASK,
+    CERTAIN,
+    FEWER,
+    RIGHT,
+    defect,
+    random_record,
+    rotate_files,
+    with_records,
+    without_sizes,
+)
 from defective.writers import Coco, Draft, Raw, Voc, Yolo, as_json
 
 if TYPE_CHECKING:
@@ -17,26 +27,33 @@ if TYPE_CHECKING:
 
 
 def os2_bitmap(size: tuple[int, int]) -> bytes:
-    """A BMP with the header of OS/2, which has 12 bytes."""
+    """Return a BMP with the 12-byte header of OS/2."""
     rows = bytes((size[0] * 3 + 3) // 4 * 4) * size[1]
-    return b"BM" + struct.pack("<IHHI", 26 + len(rows), 0, 0, 26) + struct.pack("<IHHHH", 12, *size, 1, 24) + rows
+    return (
+        b"BM"
+        + struct.pack("<IHHI", 26 + len(rows), 0, 0, 26)
+        + struct.pack("<IHHHH", 12, *size, 1, 24)
+        + rows
+    )
 
 
 def top_down_bitmap(size: tuple[int, int]) -> bytes:
-    """A BMP whose rows begin at the top, which is written as a negative height."""
+    """Return a BMP with the first row at the top, which is written as a negative height."""
     content = drawn(size, "BMP")
     return content[:22] + struct.pack("<i", -size[1]) + content[26:]
 
 
 def scaled_webp(size: tuple[int, int]) -> bytes:
-    """A WebP whose frame asks to be shown larger, which decoders ignore."""
+    """Return a WebP with the scale bits set, which decoders ignore."""
     content = drawn(size, "WEBP")
     at = content.index(b"\x9d\x01\x2a") + 3
-    return content[:at] + struct.pack("<HH", size[0] | 1 << 14, size[1] | 2 << 14) + content[at + 4 :]
+    return (
+        content[:at] + struct.pack("<HH", size[0] | 1 << 14, size[1] | 2 << 14) + content[at + 4 :]
+    )
 
 
 def cropped_avif(size: tuple[int, int]) -> bytes:
-    """The beginning of an AVIF that is shown without its outer pixels."""
+    """Return the first bytes of an AVIF that is shown without its outer pixels."""
     coded = size[0] + 8, size[1] + 6
     extent = atom(b"ispe", struct.pack(">III", 0, *coded))
     aperture = atom(b"clap", struct.pack(">8I", size[0], 1, size[1], 1, 0, 1, 0, 1))
@@ -44,58 +61,67 @@ def cropped_avif(size: tuple[int, int]) -> bytes:
     properties = atom(b"iprp", atom(b"ipco", extent + aperture) + links)
     handler = atom(b"hdlr", struct.pack(">II4s12xB", 0, 0, b"pict", 0))
     entry = atom(b"infe", struct.pack(">IHH4sB", 2 << 24, 1, 0, b"av01", 0))
-    items = atom(b"pitm", struct.pack(">IH", 0, 1)) + atom(b"iinf", struct.pack(">IH", 0, 1) + entry)
+    items = atom(b"pitm", struct.pack(">IH", 0, 1)) + atom(
+        b"iinf", struct.pack(">IH", 0, 1) + entry
+    )
     meta = atom(b"meta", bytes(4) + handler + items + properties)
     return atom(b"ftyp", b"avif" + bytes(4) + b"avifmif1miaf") + meta + atom(b"mdat", bytes(64))
 
 
 def atom(kind: bytes, content: bytes) -> bytes:
-    """A part of a file of MPEG's family."""
+    """Return an atom, the unit of MPEG file formats."""
     return struct.pack(">I", 8 + len(content)) + kind + content
 
 
-ODD_IMAGES = {".bmp": (os2_bitmap, top_down_bitmap), ".webp": (scaled_webp,), ".avif": (cropped_avif,)}
+UNUSUAL_IMAGES = {
+    ".bmp": (os2_bitmap, top_down_bitmap),
+    ".webp": (scaled_webp,),
+    ".avif": (cropped_avif,),
+}
 
 
-def odd_images(draft: Any) -> None:
-    """Have image files of odd kinds, whose sizes are not declared."""
-    for picture in draft.scene.pictures:
-        picture.extension = draft.rng.choice([*ODD_IMAGES])
-        picture.content = draft.rng.choice(ODD_IMAGES[picture.extension])(picture.size)
-    without_sizes(made(draft))
+def unusual_images(draft: Any) -> None:
+    """Use image files with unusual headers, and remove their declared sizes."""
+    for image in draft.scene.images:
+        image.extension = draft.rng.choice([*UNUSUAL_IMAGES])
+        image.content = draft.rng.choice(UNUSUAL_IMAGES[image.extension])(image.size)
+    without_sizes(with_records(draft))
 
 
 @defect(RIGHT | FEWER | ASK)
-def odd_images_coco(draft: Coco) -> None:
-    """No size is declared, and image files are odd: BMP of OS/2, WebP with scale bits, AVIF with outer pixels cut."""
-    odd_images(draft)
+def unusual_images_coco(draft: Coco) -> None:
+    """No size is declared, and image files have unusual headers."""
+    unusual_images(draft)
 
 
 @defect(RIGHT | FEWER | ASK)
-def odd_images_voc(draft: Voc) -> None:
-    """No size is declared, and image files are odd: BMP of OS/2, WebP with scale bits, AVIF with outer pixels cut."""
-    odd_images(draft)
+def unusual_images_voc(draft: Voc) -> None:
+    """No size is declared, and image files have unusual headers."""
+    unusual_images(draft)
 
 
-def swap(draft: Any, pictures: list[Picture]) -> None:
-    """Declare width as height and height as width."""
-    for entry, picture in draft.images if isinstance(draft, Coco) else ():
-        if picture in pictures:
+def swap(draft: Any, images: list[SceneImage]) -> None:
+    """Swap the declared width and height of images."""
+    for entry, image in draft.images if isinstance(draft, Coco) else ():
+        if image in images:
             entry |= {"width": entry["height"], "height": entry["width"]}
-    for picture in pictures if isinstance(draft, Voc) else ():
-        draft.heads[picture.stem].size = picture.size[::-1]
+    for image in images if isinstance(draft, Voc) else ():
+        draft.headers[image.stem].size = image.size[::-1]
 
 
 def swapped_sizes(draft: Any) -> frozenset[str]:
-    """Swap the declared sizes of one image or of all; where its boxes fit both, nobody can say which is true."""
-    some = [picture for picture in draft.scene.pictures if picture.size[0] != picture.size[1]]
+    """Swap the declared sizes of one image or of all.
+
+    If the boxes of an image fit both sizes, nothing shows which is true.
+    """
+    some = [image for image in draft.scene.images if image.size[0] != image.size[1]]
     some = some if draft.rng.random() < 0.5 else some[:1]
-    swap(made(draft), some)
+    swap(with_records(draft), some)
     if not some:
         return CERTAIN
     fit = [
-        all(box.edges[2] <= picture.size[1] and box.edges[3] <= picture.size[0] for box in picture.boxes)
-        for picture in some
+        all(box.edges[2] <= image.size[1] and box.edges[3] <= image.size[0] for box in image.boxes)
+        for image in some
     ]
     return ASK if any(fit) else RIGHT | ASK
 
@@ -114,18 +140,18 @@ def swapped_sizes_voc(draft: Voc) -> frozenset[str]:
 
 @defect(RIGHT | ASK)
 def exif_coco(draft: Coco) -> None:
-    """EXIF rotates the images; the size as shown is declared, or none."""
+    """EXIF rotates the images; the size as viewers show it is declared, or none."""
     rotate_files(draft)
-    made(draft)
+    with_records(draft)
     if draft.rng.random() < 0.5:
         without_sizes(draft)
 
 
 @defect(RIGHT | ASK)
 def exif_voc(draft: Voc) -> None:
-    """EXIF rotates the images; the size as shown is declared, or none."""
+    """EXIF rotates the images; the size as viewers show it is declared, or none."""
     rotate_files(draft)
-    made(draft)
+    with_records(draft)
     if draft.rng.random() < 0.5:
         without_sizes(draft)
 
@@ -134,7 +160,7 @@ def exif_voc(draft: Voc) -> None:
 
 
 def drop_digit(text: str) -> str:
-    """A digit lost, and a blank after."""
+    """Return text with a space for its last digit."""
     return text[:-1] + " "
 
 
@@ -161,26 +187,28 @@ SPELLINGS: tuple[Callable[[str], str], ...] = (
 def damaged_id(draft: Draft) -> None:
     """The ID of a tag or of an image is damaged."""
     damage = draft.rng.choice(DAMAGES)
-    made(draft)
+    with_records(draft)
     if draft.rng.random() < 0.5:
-        draft.tag_id = lambda name: damage(id_of(name)) if name == draft.scene.classes[0] else id_of(name)
+        draft.tag_id = lambda name: (
+            damage(id_of(name)) if name == draft.scene.classes[0] else id_of(name)
+        )
     else:
-        first = draft.scene.pictures[0]
+        first = draft.scene.images[0]
         draft.image_id = lambda path: damage(id_of(path)) if path == first.path else id_of(path)
 
 
 @defect(CERTAIN)
 def spelling_of_ids(draft: Draft) -> None:
-    """IDs are spelled in another usual way."""
+    """IDs are spelled in another common way."""
     spell = draft.rng.choice(SPELLINGS)
-    made(draft)
+    with_records(draft)
     draft.tag_id = draft.image_id = lambda name: spell(id_of(name))
 
 
 @defect(CERTAIN)
 def large_ids_coco(draft: Coco) -> None:
-    """The IDs of images are whole numbers that no float can tell apart."""
-    made(draft)
+    """The IDs of images are whole numbers that are equal as floats."""
+    with_records(draft)
     base = draft.rng.choice((10**100, 2**53, 2**64))
     for entry, _ in draft.images:
         entry["id"] += base
@@ -190,8 +218,8 @@ def large_ids_coco(draft: Coco) -> None:
 
 @defect(ASK | FEWER)
 def floating_ids_coco(draft: Coco) -> None:
-    """The IDs of images are floats, of which several are one number."""
-    made(draft)
+    """The IDs of images are floats, and several are the same number."""
+    with_records(draft)
     for entry, _ in draft.images:
         entry["id"] = Raw(f"{10**20 + entry['id']}.0")
     for record, _, _ in draft.records:
@@ -201,7 +229,7 @@ def floating_ids_coco(draft: Coco) -> None:
 @defect(ASK | FEWER)
 def damaged_image_id_coco(draft: Coco) -> None:
     """The image_id of a box is written in digits of another script, or with `_` or `+`."""
-    record, _, box = a_box(draft)
+    record, _, box = random_record(draft)
     for entry, _ in draft.images:
         entry["id"] += 10
     for one, _, _ in draft.records:
@@ -219,17 +247,19 @@ def damaged_image_id_coco(draft: Coco) -> None:
 
 @defect(FEWER)
 def unlisted_labels_yolo(draft: Yolo) -> None:
-    """A list names some images; the label files of the others are not part of the dataset."""
+    """An image list lacks an image, so its label file is not part of the dataset."""
     draft.layout = "darknet"
-    made(draft)
-    for box in draft.scene.pictures[0].boxes:
+    with_records(draft)
+    for box in draft.scene.images[0].boxes:
         box.sent = False
-    line = f"data/obj/{draft.scene.pictures[0].name}\n".encode()
-    draft.after.append(lambda files: files.update({path: files[path].replace(line, b"") for path in lists(files)}))
+    line = f"data/obj/{draft.scene.images[0].name}\n".encode()
+    draft.after.append(
+        lambda files: files.update({path: files[path].replace(line, b"") for path in lists(files)})
+    )
 
 
 def lists(files: dict[str, bytes]) -> list[str]:
-    """The lists of images."""
+    """Return the paths of the image lists."""
     return [path for path in files if path in {"data/train.txt", "data/val.txt"}]
 
 
@@ -237,38 +267,44 @@ def lists(files: dict[str, bytes]) -> list[str]:
 def unnamed_folder_yolo(draft: Yolo) -> None:
     """The data.yaml does not name one of the folders."""
     draft.layout = draft.rng.choice(("ultralytics", "roboflow"))
-    made(draft).splits = {"val": "images/train" if draft.layout == "ultralytics" else "../train/images"}
+    with_records(draft).splits = {
+        "val": "images/train" if draft.layout == "ultralytics" else "../train/images"
+    }
 
 
 @defect(RIGHT | FEWER)
 def xml_elsewhere_voc(draft: Voc) -> None:
     """A label file is next to the folder of the others, not in it."""
     draft.layout = "devkit"
-    made(draft)
-    name = f"{draft.scene.pictures[0].stem}.xml"
+    with_records(draft)
+    name = f"{draft.scene.images[0].stem}.xml"
     draft.after.append(lambda files: files.update({name: files.pop(f"Annotations/{name}")}))
 
 
 @defect(RIGHT | FEWER | ASK)
 def another_json_coco(draft: Coco) -> None:
-    """A second JSON has the boxes of some of the images."""
-    made(draft)
-    picture = draft.scene.pictures[0]
-    image = next(entry for entry, one in draft.images if one is picture)
-    draft.images = [pair for pair in draft.images if pair[1] is not picture]
-    records = [one for one, other, _ in draft.records if other is picture]
-    draft.records = [entry for entry in draft.records if entry[1] is not picture]
-    extra = as_json({"images": [image], "annotations": records, "categories": draft.categories})
+    """A second JSON file has the boxes of one of the images."""
+    with_records(draft)
+    first = draft.scene.images[0]
+    entries = [entry for entry, image in draft.images if image is first]
+    annotations = [record for record, image, _ in draft.records if image is first]
+    draft.images = [pair for pair in draft.images if pair[1] is not first]
+    draft.records = [triple for triple in draft.records if triple[1] is not first]
+    content = {"images": entries, "annotations": annotations, "categories": draft.categories}
+    extra = as_json(content)
     path = draft.rng.choice(("extra.json", "annotations/more.json", "old/b.json"))
     draft.after.append(lambda files: files.update({path: extra.encode()}))
 
 
 @defect(RIGHT)
 def log_file_yolo(draft: Yolo) -> None:
-    """A log of a training is among the label files."""
-    made(draft)
+    """A training log is next to the label files."""
+    with_records(draft)
     draft.layout = draft.rng.choice(("labelimg", "flat"))
-    lines = [f"Epoch {epoch}/99  loss 0.{epoch:03d}  lr 0.01  12 0.5 0.5 img/s {epoch}\n" for epoch in range(99)]
+    lines = [
+        f"Epoch {epoch}/99  loss 0.{epoch:03d}  lr 0.01  12 0.5 0.5 img/s {epoch}\n"
+        for epoch in range(99)
+    ]
     log = "Namespace(weights='x.pt', epochs=99)\n" + "".join(lines)
     path = draft.rng.choice(("output.txt", "log.txt", "results.txt"))
     folder = "labels/" if draft.layout == "labelimg" else ""
@@ -280,8 +316,8 @@ def log_file_yolo(draft: Yolo) -> None:
 
 @defect(FEWER | ASK)
 def decimal_commas(draft: Draft) -> None:
-    """The numbers of a box have commas for points."""
-    record, _, box = a_box(draft)
+    """The numbers of a box have decimal commas."""
+    record, _, box = random_record(draft)
     box.sent = False
     if isinstance(draft, Coco):
         record["bbox"] = [str(number).replace(".0", "") + ",5" for number in record["bbox"]]
@@ -293,15 +329,15 @@ def decimal_commas(draft: Draft) -> None:
 
 @defect(FEWER)
 def unknown_ids_coco(draft: Coco) -> None:
-    """A box is of an image or a category that is not there."""
-    record, _, box = a_box(draft)
+    """The image or category of a box does not exist."""
+    record, _, box = random_record(draft)
     record[draft.rng.choice(("image_id", "category_id"))] = 123456
     box.sent = False
 
 
 @defect(FEWER)
 def unknown_class_yolo(draft: Yolo) -> None:
-    """A box is of a class that has no name."""
-    row, _, box = a_box(draft)
+    """The class of a box has no name."""
+    row, _, box = random_record(draft)
     row[0] = draft.rng.choice(("-1", "99", "1.5", "\uff11"))
     box.sent = False

@@ -1,4 +1,4 @@
-"""Random scenes: classes, images and boxes, and what is to be sent for them."""
+"""Random scenes of classes, images and boxes, and the regions that must be sent for them."""
 
 from __future__ import annotations
 
@@ -29,15 +29,56 @@ SIZES = (
     (256, 256),
 )
 NAMES = (
-    *("person", "traffic light", "猫", "собака", "Ελιά", "كلب", "कुत्ता", "café", "ねこ", "고양이", "(R-19)30", "a/b"),
-    *("R&D <x>", "yes", "null", "naïve", "größe", "Żółw", "שלום", "คน", "Việt Nam", "🚗", "it's", "no: #1", "-", "7up"),
+    *(
+        "person",
+        "traffic light",
+        "猫",
+        "собака",
+        "Ελιά",
+        "كلب",
+        "कुत्ता",
+        "café",
+        "ねこ",
+        "고양이",
+        "(R-19)30",
+        "a/b",
+    ),
+    *(
+        "R&D <x>",
+        "yes",
+        "null",
+        "naïve",
+        "größe",
+        "Żółw",
+        "שלום",
+        "คน",
+        "Việt Nam",
+        "🚗",
+        "it's",
+        "no: #1",
+        "-",
+        "7up",
+    ),
 )
-STEMS = ("img", "IMG_2024", "фото", "写真", "old square", "a.b", "x-1", "été", "(copy)", "100%", "frame", "DSC")
+STEMS = (
+    "img",
+    "IMG_2024",
+    "фото",
+    "写真",
+    "old square",
+    "a.b",
+    "x-1",
+    "été",
+    "(copy)",
+    "100%",
+    "frame",
+    "DSC",
+)
 EXTENSIONS = (".jpg", ".png", ".jpeg", ".JPG", ".jpg")
 
 
 class Region(NamedTuple):
-    """A box that is to be sent, normalised."""
+    """A box that must be sent, in normalised coordinates."""
 
     image: str
     tag: str
@@ -48,13 +89,13 @@ class Region(NamedTuple):
 
     @property
     def box(self) -> Edges:
-        """The four numbers."""
+        """Left, top, width and height."""
         return self.left, self.top, self.width, self.height
 
 
 @dataclass(eq=False)
 class Box:
-    """A box in pixels, and whether it is to be sent."""
+    """A box in pixels, and whether it must be sent."""
 
     tag: int
     edges: Edges
@@ -68,7 +109,7 @@ class Box:
 
 
 @dataclass(eq=False)
-class Picture:
+class SceneImage:
     """An image file and its boxes."""
 
     stem: str
@@ -77,77 +118,88 @@ class Picture:
     boxes: list[Box]
     split: str
     content: bytes = b""
-    """The file, where it is special."""
+    """The content of the file if it is a special one."""
     folder: str = ""
-    """Where the file is in the dataset; known when it is written."""
+    """The folder of the file in the dataset, known when it is written."""
 
     @property
     def name(self) -> str:
-        """The file name."""
+        """The name of the file."""
         return self.stem + self.extension
 
     @property
     def path(self) -> str:
-        """The path in the dataset."""
+        """The path of the file in the dataset."""
         return f"{self.folder}{self.name}"
 
     def bytes(self) -> bytes:
-        """The file."""
+        """Return the content of the file."""
         return self.content or drawn(self.size, "PNG" if self.extension == ".png" else "JPEG")
 
 
 @cache
 def drawn(size: tuple[int, int], kind: str, orientation: int = 1) -> bytes:
-    """An image file of one colour; with another orientation than 1, viewers turn it."""
+    """Return an image file of one colour; viewers rotate it if the EXIF orientation is not 1."""
     file = io.BytesIO()
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.new("RGB", size, (200, 180, 90)).save(file, kind, **({"exif": exif} if orientation > 1 else {}))
+    Image.new("RGB", size, (200, 180, 90)).save(
+        file, kind, **({"exif": exif} if orientation > 1 else {})
+    )
     return file.getvalue()
 
 
 @dataclass(eq=False)
 class Scene:
-    """Classes, and pictures with boxes."""
+    """Classes, and images with boxes."""
 
     classes: list[str]
-    pictures: list[Picture]
+    images: list[SceneImage]
 
     @property
     def boxes(self) -> list[Box]:
-        """All boxes."""
-        return [box for picture in self.pictures for box in picture.boxes]
+        """The boxes of all images."""
+        return [box for image in self.images for box in image.boxes]
 
     def truth(self) -> list[Region]:
-        """What is to be sent."""
+        """Return the regions that must be sent."""
         regions = []
-        for picture in self.pictures:
-            width, height = picture.size
-            for box in picture.boxes:
+        for image in self.images:
+            width, height = image.size
+            for box in image.boxes:
+                if not box.sent:
+                    continue
                 left, top, _, _ = box.edges
-                shares = left / width, top / height, box.size[0] / width, box.size[1] / height
-                regions += [Region(picture.path, self.classes[box.tag], *shares)] if box.sent else []
+                normalised = left / width, top / height, box.size[0] / width, box.size[1] / height
+                regions.append(Region(image.path, self.classes[box.tag], *normalised))
         return regions
 
 
 def random_scene(rng: Random) -> Scene:
-    """3 to 12 pictures with 1 to 8 boxes each, of 2 to 6 classes, all of which are used."""
+    """Return 3 to 12 images with 1 to 8 boxes each, of 2 to 6 classes, all of them used."""
     classes = rng.sample(NAMES, rng.randint(2, 6))
-    pictures = []
+    images = []
     for number in range(rng.randint(3, 12)):
         size = rng.choice(SIZES)
-        boxes = [Box(rng.randrange(len(classes)), edges) for edges in random_edges(rng, size, rng.randint(1, 8))]
+        boxes = [
+            Box(rng.randrange(len(classes)), edges)
+            for edges in random_edges(rng, size, rng.randint(1, 8))
+        ]
         split = "val" if number == 1 or (rng.random() < 0.3 and number) else "train"
-        pictures.append(Picture(f"{rng.choice(STEMS)} {number}", rng.choice(EXTENSIONS), size, boxes, split))
-    scene = Scene(classes, pictures)
+        images.append(
+            SceneImage(f"{rng.choice(STEMS)} {number}", rng.choice(EXTENSIONS), size, boxes, split)
+        )
+    scene = Scene(classes, images)
     scene.boxes[0].tag, scene.boxes[-1].tag = 0, len(classes) - 1
-    for tag, box in zip(range(len(classes)), rng.sample(scene.boxes[1:-1], len(scene.boxes) - 2), strict=False):
+    for tag, box in zip(
+        range(len(classes)), rng.sample(scene.boxes[1:-1], len(scene.boxes) - 2), strict=False
+    ):
         box.tag = tag
     return scene
 
 
 def random_edges(rng: Random, size: tuple[int, int], count: int) -> list[Edges]:
-    """Different boxes of whole pixels, none of them smaller than 4; some touch an edge of the image."""
+    """Return different boxes of at least 4 x 4 whole pixels; some touch an edge of the image."""
     found: dict[Edges, None] = {}
     while len(found) < count:
         spans = []
@@ -160,28 +212,38 @@ def random_edges(rng: Random, size: tuple[int, int], count: int) -> list[Edges]:
 
 
 def centred(edges: Edges, size: tuple[int, int]) -> Edges:
-    """The centre and the sides of a box, normalised."""
+    """Return the normalised centre and size of a box."""
     left, top, right, bottom = edges
     width, height = size
-    return (left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width, (bottom - top) / height
+    return (
+        (left + right) / 2 / width,
+        (top + bottom) / 2 / height,
+        (right - left) / width,
+        (bottom - top) / height,
+    )
 
 
-def around_rotated(centre: tuple[float, float], size: tuple[float, float], degrees: float) -> Edges:
-    """The edges of the upright box around a rotated one, in pixels."""
+def enclose_rotated(
+    centre: tuple[float, float], size: tuple[float, float], degrees: float
+) -> Edges:
+    """Return the edges of the axis-aligned box around a rotated one, in pixels."""
     cos, sin = abs(math.cos(math.radians(degrees))), abs(math.sin(math.radians(degrees)))
     x, y = (size[0] * cos + size[1] * sin) / 2, (size[0] * sin + size[1] * cos) / 2
     return centre[0] - x, centre[1] - y, centre[0] + x, centre[1] + y
 
 
 def rotated_inside(box: Box, degrees: float) -> tuple[tuple[float, float], tuple[float, float]]:
-    """The centre and size of a box that, rotated, still lies within the edges of this one."""
+    """Return the centre and size of a box that is inside this one after its rotation."""
     left, top, right, bottom = box.edges
     width, height = box.size
-    around = around_rotated((0, 0), box.size, degrees)
+    around = enclose_rotated((0, 0), box.size, degrees)
     scale = 0.98 * min(width / (around[2] - around[0]), height / (around[3] - around[1]))
-    return ((left + right) / 2, (top + bottom) / 2), (round(width * scale, 6), round(height * scale, 6))
+    return ((left + right) / 2, (top + bottom) / 2), (
+        round(width * scale, 6),
+        round(height * scale, 6),
+    )
 
 
 def id_of(name: str) -> str:
-    """The ID of a tag or image."""
+    """Return the ID of a tag or image."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, name))

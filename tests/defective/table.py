@@ -1,4 +1,4 @@
-"""The table of defects, and what may come of a dataset that has one."""
+"""The table of defects, and the outcomes that are right for a dataset with each."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from defective.writers import Coco, Draft, Voc, Yolo
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from defective.scenes import Box, Picture
+    from defective.scenes import Box, SceneImage
 
-# What may come of a dataset.
+# The right outcomes of a dataset.
 CERTAIN = frozenset({"certain"})
-"""Status 0, also with --strict, and every region right."""
+"""Status 0, also with --strict, and every region is correct."""
 RIGHT = CERTAIN | {"noted"}
-"""Status 0 and every region right; --strict may fail, as at boxes from shapes."""
+"""Status 0 and every region is correct; --strict may fail, as with boxes from polygons."""
 ASK = frozenset({"error", "doubt"})
-"""An error, or something doubtful, which --strict fails on: the data cannot say what is true."""
-DROP = frozenset({"dropped"})
-"""Status 3: exactly what is to be dropped is dropped, and the rest is right."""
+"""An error, or a doubt that --strict fails on: the dataset alone does not show what is true."""
 FEWER = frozenset({"dropped", "fewer"})
-"""Status 3: boxes are dropped, with their number, and none that is sent is wrong."""
+"""Status 3: dropped boxes are counted, and every region that is sent is correct."""
 
 DRAFTS: dict[str, type[Draft]] = {"coco": Coco, "voc": Voc, "yolo": Yolo}
 
-Change = Any  # a function that changes a draft of one format; it may return what is right, where the scene decides
+Change = Any
+"""A function that changes a draft of one format.
+
+It may return the right outcomes if they depend on the scene."""
 
 
 class Defect(NamedTuple):
@@ -38,7 +39,7 @@ class Defect(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The name of the defect."""
         return str(self.change.__name__)
 
 
@@ -46,20 +47,26 @@ DEFECTS: dict[str, list[Defect]] = {"coco": [], "voc": [], "yolo": []}
 
 
 def defect(right: frozenset[str]) -> Callable[[Change], Change]:
-    """Put a function in the table, under the formats of the draft that it takes."""
+    """Add a function to the table, for the formats of the draft that it takes."""
 
-    def put(change: Change) -> Change:
+    def add(change: Change) -> Change:
         annotation = change.__annotations__["draft"]
         for format, draft in DRAFTS.items():  # noqa: A001 - the option's name
             if annotation in {draft.__name__, "Draft"}:
                 DEFECTS[format].append(Defect(change, right))
         return change
 
-    return put
+    return add
 
 
 def make(seed: int, format: str, name: str = "") -> tuple[Draft, Defect]:  # noqa: A002 - the option's name
-    """Return a random dataset with a defect: the one of that name, or one that the seed chooses; `no defect`: none."""
+    """Return a random dataset and its defect.
+
+    Args:
+        seed: Chooses the scene, and the defect unless it is named.
+        format: The format of the dataset.
+        name: The name of the defect; `no defect` for none.
+    """
     rng = Random(f"{seed} {format} {name}")
     draft = DRAFTS[format](rng, random_scene(Random(seed)))
     table = DEFECTS[format]
@@ -71,34 +78,34 @@ def make(seed: int, format: str, name: str = "") -> tuple[Draft, Defect]:  # noq
 
 
 def no_defect(draft: Draft) -> None:
-    """Nothing is wrong."""
-    made(draft)
+    """The dataset has no defect."""
+    with_records(draft)
 
 
-def made(draft: Any) -> Any:
-    """Return a draft with its records made."""
+def with_records(draft: Any) -> Any:
+    """Make the records of a draft, and return it."""
     draft.make()
     return draft
 
 
-def a_box(draft: Any) -> tuple[Any, Picture, Box]:
-    """Make the records, and return one."""
-    record: tuple[Any, Picture, Box] = draft.rng.choice(made(draft).records)
+def random_record(draft: Any) -> tuple[Any, SceneImage, Box]:
+    """Make the records of a draft, and return one of them."""
+    record: tuple[Any, SceneImage, Box] = draft.rng.choice(with_records(draft).records)
     return record
 
 
 def without_sizes(draft: Any) -> None:
-    """Declare no size of any image."""
+    """Remove the declared sizes of all images."""
     if isinstance(draft, Coco):
         for entry, _ in draft.images:
             del entry["width"], entry["height"]
     else:
-        for head in draft.heads.values():
-            head.size = None
+        for header in draft.headers.values():
+            header.size = None
 
 
 def rotate_files(draft: Draft) -> None:
-    """Have image files that EXIF rotates; the boxes are drawn in them as viewers show them."""
-    for picture in draft.scene.pictures:
-        if picture.size[0] != picture.size[1]:
-            picture.extension, picture.content = ".jpg", drawn(picture.size[::-1], "JPEG", 6)
+    """Use image files that EXIF rotates; the boxes fit the images as viewers show them."""
+    for image in draft.scene.images:
+        if image.size[0] != image.size[1]:
+            image.extension, image.content = ".jpg", drawn(image.size[::-1], "JPEG", 6)

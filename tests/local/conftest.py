@@ -1,4 +1,4 @@
-"""A started service with a plain HTTP caller, and a project with a tag and two images in it."""
+"""A running service with a plain HTTP client, and a project with a tag and two images."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reply:
+    """The response to a call."""
+
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -39,7 +41,7 @@ class Reply:
 
 
 class Workspace:
-    """A project on a running service, and calls to it by hand."""
+    """A project on a running service, with methods that call the service."""
 
     def __init__(self, service: LocalService, version: str, domain: DomainType) -> None:
         self.service = service
@@ -50,7 +52,7 @@ class Workspace:
         self.images = ["", ""]
 
     def fill(self) -> None:
-        """Make a tag and two images."""
+        """Create a tag and two images."""
         self.tag = self.new_tag("RBC")
         self.images = self.new_images(1, 2)
 
@@ -64,23 +66,23 @@ class Workspace:
         headers: Mapping[str, str] | None = None,
         **query: Any,
     ) -> Reply:
-        """Call below the version; `{p}` is the project. A body that is no text or bytes is sent as JSON."""
+        """Call a path; `{p}` is the project. A body that is not text is sent as JSON."""
         path = path.replace("{p}", f"/projects/{self.project}")
         raw = body if isinstance(body, bytes | str | None) else json.dumps(body)
-        url = f"/customvision/{self.version}/training{path}" + (
-            f"?{urlencode(query, quote_via=quote)}" if query else ""
-        )
-        sent = {"Training-Key": self.service.key, "Content-Type": content_type} if headers is None else headers
-        with closing(
-            http.client.HTTPConnection(self.service.endpoint.removeprefix("http://"), timeout=self.timeout)
-        ) as connection:
-            connection.request(method, url, raw, dict(sent))
+        url = f"/customvision/{self.version}/training{path}"
+        if query:
+            url += f"?{urlencode(query, quote_via=quote)}"
+        if headers is None:
+            headers = {"Training-Key": self.service.key, "Content-Type": content_type}
+        host = self.service.endpoint.removeprefix("http://")
+        with closing(http.client.HTTPConnection(host, timeout=self.timeout)) as connection:
+            connection.request(method, url, raw, dict(headers))
             response = connection.getresponse()
             return Reply(response.status, dict(response.headers), response.read())
 
     @staticmethod
-    def picture(number: int, *, size: tuple[int, int] = (32, 24), form: str = "PNG") -> bytes:
-        """Bytes of a picture; each number gives other ones."""
+    def image_file(number: int, *, size: tuple[int, int] = (32, 24), form: str = "PNG") -> bytes:
+        """Return the bytes of an image; each number gives a different one."""
         buffer = io.BytesIO()
         Image.new("RGB", size, (number % 256, number // 256, 0)).save(buffer, form)
         return buffer.getvalue()
@@ -90,20 +92,31 @@ class Workspace:
 
     def upload(self, *entries: tuple[str, bytes] | dict[str, Any], **batch: object) -> Reply:
         """Upload pairs of name and bytes, or whole entries."""
-        images = [
-            entry if isinstance(entry, dict) else {"name": entry[0], "contents": base64.b64encode(entry[1]).decode()}
-            for entry in entries
-        ]
+        images = []
+        for entry in entries:
+            if isinstance(entry, dict):
+                images.append(entry)
+            else:
+                name, contents = entry
+                images.append({"name": name, "contents": base64.b64encode(contents).decode()})
         return self.call("POST", "{p}/images/files", {"images": images, **batch})
 
     def new_images(self, *numbers: int) -> list[str]:
-        """Upload pictures; their ids, in the order of the numbers."""
-        rows = self.upload(*[(f"{number}.png", self.picture(number)) for number in numbers]).json["images"]
+        """Upload images, and return their IDs in the order of the numbers."""
+        reply = self.upload(*[(f"{number}.png", self.image_file(number)) for number in numbers])
+        rows = reply.json["images"]
         ids = {row["sourceUrl"].strip('"'): row["image"]["id"] for row in rows}
         return [ids[f"{number}.png"] for number in numbers]
 
-    def region(self, left: float = 0.1, top: float = 0.2, width: float = 0.3, height: float = 0.4, **ids: Any) -> Any:
-        """An entry on the first image with the first tag, if nothing else is said."""
+    def region(
+        self,
+        left: float = 0.1,
+        top: float = 0.2,
+        width: float = 0.3,
+        height: float = 0.4,
+        **ids: Any,
+    ) -> Any:
+        """Return an entry; by default on the first image, with the tag of the workspace."""
         return {
             "imageId": self.images[0],
             "tagId": self.tag,
@@ -115,20 +128,22 @@ class Workspace:
         }
 
     def regions(self, count: int, **ids: Any) -> list[Any]:
-        """So many different entries."""
+        """Return this many different entries."""
         return [self.region(left=number / 1024, **ids) for number in range(count)]
 
     def create(self, *entries: object) -> Reply:
         return self.call("POST", "{p}/images/regions", {"regions": entries})
 
     def stored(self) -> list[tuple[float, float, float, float]]:
-        """Boxes of the project, as the service has them."""
-        return sorted((row.left, row.top, row.width, row.height) for row in self.service.regions(self.project))
+        """Return the boxes of the project as the service stores them."""
+        return sorted(
+            (row.left, row.top, row.width, row.height) for row in self.service.regions(self.project)
+        )
 
 
 @pytest.fixture
 def workspace() -> Iterator[Callable[..., Workspace]]:
-    """Start a service with these settings and faults; the faults begin when the project is set up."""
+    """Return a function that starts a service; its faults start when the project is set up."""
     with ExitStack() as stack:
 
         def start(
@@ -141,11 +156,13 @@ def workspace() -> Iterator[Callable[..., Workspace]]:
         ) -> Workspace:
             faults = faults or Faults(rate=0)
             rate, faults.rate = faults.rate, 0
-            service = stack.enter_context(LocalService(Settings(**settings), faults=faults, database=database))
-            made = Workspace(service, version, domain)
+            service = stack.enter_context(
+                LocalService(Settings(**settings), faults=faults, database=database)
+            )
+            created = Workspace(service, version, domain)
             if not service.settings.dr_mode:
-                made.fill()
+                created.fill()
             faults.rate = rate
-            return made
+            return created
 
         yield start

@@ -1,4 +1,4 @@
-"""Faults on demand: what each looks like to a caller, what it leaves behind, and that seeds, caps and filters hold."""
+"""Faults: what each looks like to a caller, what it stores, and the effect of seed and cap."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ ONLY_REGIONS = frozenset({"CreateImageRegions"})
 
 
 def faulty(workspace: Start, fault: Fault, **options: Any) -> Workspace:
-    """A workspace whose next region batch meets the fault."""
-    faults = Faults(rate=1, kinds=(fault,), operations=ONLY_REGIONS, **{"cap": 1, "hold": 5.0, **options})
+    """Return a workspace whose next region batch meets the fault."""
+    faults = Faults(
+        rate=1, kinds=(fault,), operations=ONLY_REGIONS, **{"cap": 1, "hold": 5.0, **options}
+    )
     return workspace(faults=faults)
 
 
@@ -37,7 +39,9 @@ def faulty(workspace: Start, fault: Fault, **options: Any) -> Workspace:
         (Fault.ERROR_503_APPLIED, 503, True, 4),
     ],
 )
-def test_errors(workspace: Start, fault: Fault, status: int, gateway: bool, applied: int) -> None:
+def test_server_errors(
+    workspace: Start, fault: Fault, status: int, gateway: bool, applied: int
+) -> None:
     work = faulty(workspace, fault)
     reply = work.create(*work.regions(4))
     assert reply.status == status
@@ -47,7 +51,7 @@ def test_errors(workspace: Start, fault: Fault, status: int, gateway: bool, appl
 
 
 @pytest.mark.parametrize(("fault", "applied"), [(Fault.TIMEOUT, 0), (Fault.TIMEOUT_APPLIED, 4)])
-def test_no_answer(workspace: Start, fault: Fault, applied: int) -> None:
+def test_no_response(workspace: Start, fault: Fault, applied: int) -> None:
     work = faulty(workspace, fault)
     work.timeout = 0.3
     with pytest.raises(TimeoutError):
@@ -57,27 +61,27 @@ def test_no_answer(workspace: Start, fault: Fault, applied: int) -> None:
     assert len(work.create(*work.regions(5)).json["created"]) == 5 - applied
 
 
-def test_no_answer_is_not_held_for_ever(workspace: Start) -> None:
+def test_a_call_without_a_response_is_not_held_forever(workspace: Start) -> None:
     work = faulty(workspace, Fault.TIMEOUT, hold=0.1)
     with pytest.raises(http.client.RemoteDisconnected):
         work.create(work.region())
 
 
-def test_an_answer_that_is_lost_after_the_write(workspace: Start) -> None:
+def test_a_response_lost_after_the_write(workspace: Start) -> None:
     work = faulty(workspace, Fault.LOST)
     with pytest.raises(http.client.RemoteDisconnected):
         work.create(*work.regions(4))
     assert len(work.stored()) == 4
 
 
-def test_a_reset_in_mid_body(workspace: Start) -> None:
+def test_a_reset_in_the_middle_of_the_body(workspace: Start) -> None:
     work = faulty(workspace, Fault.RESET)
     with pytest.raises((ConnectionResetError, http.client.IncompleteRead)):
         work.create(*work.regions(64))
     assert len(work.stored()) == 64
 
 
-def test_a_slow_answer(workspace: Start) -> None:
+def test_a_slow_response(workspace: Start) -> None:
     work = faulty(workspace, Fault.SLOW, slow=0.3)
     start = time.monotonic()
     assert work.create(work.region()).status == 200
@@ -87,7 +91,7 @@ def test_a_slow_answer(workspace: Start) -> None:
 @pytest.mark.parametrize(
     ("fault", "status"), [(Fault.TRUNCATED, 200), (Fault.NOT_JSON, 200), (Fault.GATEWAY_PAGE, 502)]
 )
-def test_answers_that_are_no_json(workspace: Start, fault: Fault, status: int) -> None:
+def test_responses_that_are_not_json(workspace: Start, fault: Fault, status: int) -> None:
     work = faulty(workspace, fault)
     reply = work.create(*work.regions(4))
     assert reply.status == status
@@ -97,7 +101,9 @@ def test_answers_that_are_no_json(workspace: Start, fault: Fault, status: int) -
 
 
 @pytest.mark.parametrize(("fault", "applied"), [(Fault.UNCONFIRMED, 5), (Fault.SKIPPED, 2)])
-def test_fewer_regions_confirmed_than_sent_without_an_error(workspace: Start, fault: Fault, applied: int) -> None:
+def test_fewer_regions_confirmed_than_sent_without_an_error(
+    workspace: Start, fault: Fault, applied: int
+) -> None:
     work = faulty(workspace, fault)
     reply = work.create(*work.regions(5))
     assert reply.status == 200
@@ -109,7 +115,7 @@ def test_fewer_regions_confirmed_than_sent_without_an_error(workspace: Start, fa
 @pytest.mark.parametrize(("fault", "stored"), [(Fault.UNCONFIRMED, 6), (Fault.SKIPPED, 4)])
 def test_fewer_images_confirmed_than_sent(workspace: Start, fault: Fault, stored: int) -> None:
     work = workspace(faults=Faults(rate=1, kinds=(fault,)))
-    reply = work.upload(*[(str(number), work.picture(number)) for number in range(10, 14)])
+    reply = work.upload(*[(str(number), work.image_file(number)) for number in range(10, 14)])
     assert {row["status"] for row in reply.json["images"]} == {"OK"}
     assert len(reply.json["images"]) == 2
     assert work.call("GET", "{p}/images/untagged/count").json == stored
@@ -131,7 +137,7 @@ def test_a_burst_of_429(workspace: Start, header: bool) -> None:
     assert replies[0].headers.get("retry-after") == ("7" if header else None)
 
 
-def test_a_refusal_goes_through_the_faults_that_spoil_answers(workspace: Start) -> None:
+def test_faults_damage_error_responses_too(workspace: Start) -> None:
     work = faulty(workspace, Fault.TRUNCATED)
     reply = work.create()
     assert reply.status == 400
@@ -139,7 +145,7 @@ def test_a_refusal_goes_through_the_faults_that_spoil_answers(workspace: Start) 
         _ = reply.json
 
 
-def test_only_the_named_calls_fail_and_only_up_to_the_cap(workspace: Start) -> None:
+def test_only_the_chosen_operations_fail_and_only_up_to_the_cap(workspace: Start) -> None:
     work = faulty(workspace, Fault.ERROR_500, cap=3)
     assert work.call("GET", "{p}").status == 200
     assert [work.create(box).status for box in work.regions(5)] == [500, 500, 500, 200, 200]
@@ -152,25 +158,29 @@ def drawn(seed: int, operation: str = "CreateImageRegions", **options: Any) -> l
     return [faults.draw(operation) for _ in range(2_000)]
 
 
-def test_faults_depend_on_the_seed_only_and_keep_their_rate() -> None:
+def test_faults_depend_only_on_the_seed_and_match_the_rate() -> None:
     assert drawn(1) == drawn(1) != drawn(2)
-    share = 1 - drawn(1, burst=1).count(None) / 2_000
-    assert 0.17 < share < 0.23
+    rate = 1 - drawn(1, burst=1).count(None) / 2_000
+    assert 0.17 < rate < 0.23
     assert set(drawn(1)) == {None, *Fault}
 
 
-def test_faults_of_batches_do_not_strike_other_calls() -> None:
+def test_faults_of_batches_do_not_affect_other_operations() -> None:
     assert not {Fault.UNCONFIRMED, Fault.SKIPPED} & set(drawn(1, "GetTags"))
     assert set(drawn(1, "GetTags", kinds=(Fault.SKIPPED,))) == {None}
 
 
-def test_bursts_have_their_length() -> None:
-    marks = "".join("x" if fault else " " for fault in drawn(3, kinds=(Fault.THROTTLED,), burst=4))
-    assert Counter(len(burst) % 4 for burst in marks.split())[0] >= len(marks.split()) - 1  # the last one may be cut
+def test_bursts_have_the_chosen_length() -> None:
+    faults = drawn(3, kinds=(Fault.THROTTLED,), burst=4)
+    bursts = "".join("x" if fault else " " for fault in faults).split()
+    whole = Counter(len(burst) % 4 for burst in bursts)[0]
+    assert whole >= len(bursts) - 1  # the last one may be truncated
 
 
 def test_all_kinds_together_never_break_the_service(workspace: Start) -> None:
-    faults = Faults(rate=0.5, seed=5, operations=ONLY_REGIONS, hold=0.05, slow=0.01, retry_seconds=0)
+    faults = Faults(
+        rate=0.5, seed=5, operations=ONLY_REGIONS, hold=0.05, slow=0.01, retry_seconds=0
+    )
     work = workspace(faults=faults)
     for box in work.regions(100):
         try:
@@ -181,5 +191,6 @@ def test_all_kinds_together_never_break_the_service(workspace: Start) -> None:
     assert faults.injected.total() > 40
     work.create()  # the rest of a burst
     work.create()
-    boxes = [(row["left"], row["top"]) for row in work.call("GET", "{p}/images/tagged").json[0]["regions"]]
+    [image] = work.call("GET", "{p}/images/tagged").json
+    boxes = [(row["left"], row["top"]) for row in image["regions"]]
     assert len(boxes) == len(set(boxes)) == len(work.stored()) > 50

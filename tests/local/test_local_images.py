@@ -1,4 +1,4 @@
-"""Uploads, pages, look-ups, counts and deletion of images."""
+"""Operations on images: uploads, pages, look-ups, counts and deletion."""
 
 from __future__ import annotations
 
@@ -29,28 +29,39 @@ def ids(reply: Reply) -> list[str]:
     return [row["id"] for row in reply.json]
 
 
-def test_the_answer_names_each_picture_in_no_order(workspace: Start) -> None:
+def test_the_response_contains_each_image_in_random_order(workspace: Start) -> None:
     work = workspace()
     names = [f"{number}.png" for number in range(10, 30)]
-    reply = work.upload(*[(name, work.picture(number)) for number, name in enumerate(names, 10)])
+    reply = work.upload(*[(name, work.image_file(number)) for number, name in enumerate(names, 10)])
     assert reply.status == 200
     assert reply.json["isBatchSuccessful"] is True
     rows = [row["sourceUrl"] for row in reply.json["images"]]
     assert sorted(rows) == names != rows
     image = reply.json["images"][0]["image"]
-    assert (image["width"], image["height"], image["tags"], image["regions"]) == (32, 24, None, None)
+    assert (image["width"], image["height"], image["tags"], image["regions"]) == (
+        32,
+        24,
+        None,
+        None,
+    )
 
 
-def test_names_in_literal_quotes(workspace: Start) -> None:
+def test_names_can_be_in_literal_quotes(workspace: Start) -> None:
     work = workspace(quoted_names=True)
-    assert statuses(work.upload(("a b.png", work.picture(9)))) == {'"a b.png"': "OK"}
+    assert statuses(work.upload(("a b.png", work.image_file(9)))) == {'"a b.png"': "OK"}
 
 
-def test_the_same_bytes_bring_the_id_that_is_there(workspace: Start) -> None:
+def test_the_same_bytes_keep_their_id(workspace: Start) -> None:
     work = workspace()
-    same = work.picture(1)
-    reply = work.upload(("again.png", same), ("new.png", work.picture(9)), ("twin.png", work.picture(9)))
-    assert statuses(reply) == {"again.png": "OKDuplicate", "new.png": "OK", "twin.png": "OKDuplicate"}
+    same = work.image_file(1)
+    reply = work.upload(
+        ("again.png", same), ("new.png", work.image_file(9)), ("twin.png", work.image_file(9))
+    )
+    assert statuses(reply) == {
+        "again.png": "OKDuplicate",
+        "new.png": "OK",
+        "twin.png": "OKDuplicate",
+    }
     assert reply.json["isBatchSuccessful"] is False
     image = {row["sourceUrl"]: row["image"]["id"] for row in reply.json["images"]}
     assert image["again.png"] == work.images[0]
@@ -65,34 +76,34 @@ def test_the_same_bytes_in_another_project_are_another_image(workspace: Start) -
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "GIF"])
-def test_formats(workspace: Start, form: str) -> None:
+def test_accepted_formats(workspace: Start, form: str) -> None:
     work = workspace()
-    assert statuses(work.upload(("x", work.picture(7, form=form)))) == {"x": "OK"}
+    assert statuses(work.upload(("x", work.image_file(7, form=form)))) == {"x": "OK"}
 
 
-def test_pictures_that_are_refused(workspace: Start) -> None:
+def test_refused_images(workspace: Start) -> None:
     work = workspace(limits=replace(F0, image_bytes=5_000, side=100, aspect=5))
-    png = work.picture(9)
+    png = work.image_file(9)
     reply = work.upload(
         ("good", png),
-        ("webp", work.picture(9, form="WEBP")),
-        ("tiff", work.picture(9, form="TIFF")),
-        ("cut", png[:12]),
-        ("cut jpeg", work.picture(9, form="JPEG")[:20]),
-        ("text", b"no picture"),
+        ("webp", work.image_file(9, form="WEBP")),
+        ("tiff", work.image_file(9, form="TIFF")),
+        ("truncated", png[:12]),
+        ("truncated jpeg", work.image_file(9, form="JPEG")[:20]),
+        ("text", b"not an image"),
         ("empty", b""),
         {"name": "missing"},
         ("heavy", png + bytes(5_000)),
-        ("large", work.picture(9, size=(101, 50))),
-        ("thin", work.picture(9, size=(51, 10))),
-        ("just", work.picture(9, size=(50, 10))),
+        ("large", work.image_file(9, size=(101, 50))),
+        ("thin", work.image_file(9, size=(51, 10))),
+        ("just", work.image_file(9, size=(50, 10))),
     )
     assert statuses(reply) == {
         "good": "OK",
         "webp": "ErrorImageFormat",
         "tiff": "ErrorImageFormat",
-        "cut": "ErrorImageFormat",
-        "cut jpeg": "ErrorImageFormat",
+        "truncated": "ErrorImageFormat",
+        "truncated jpeg": "ErrorImageFormat",
         "text": "ErrorImageFormat",
         "empty": "ErrorSource",
         "missing": "ErrorSource",
@@ -105,33 +116,45 @@ def test_pictures_that_are_refused(workspace: Start) -> None:
     assert {row["image"] is None for row in reply.json["images"] if row["status"] != "OK"} == {True}
 
 
-def test_a_failed_picture_without_an_image_member(workspace: Start) -> None:
+def test_the_image_of_a_failed_upload_can_be_left_out(workspace: Start) -> None:
     work = workspace(nulls=False)
-    (row,) = work.upload(("text", b"no picture")).json["images"]
+    (row,) = work.upload(("text", b"not an image")).json["images"]
     assert row == {"sourceUrl": "text", "status": "ErrorImageFormat"}
 
 
-@pytest.mark.parametrize(("version", "status"), [("v3.2", 200), ("v3.3", 207), ("v3.4-preview", 207)])
+@pytest.mark.parametrize(
+    ("version", "status"), [("v3.2", 200), ("v3.3", 207), ("v3.4-preview", 207)]
+)
 def test_status_of_a_partial_upload(workspace: Start, version: str, status: int) -> None:
     work = workspace(version=version)
-    assert work.upload(("a", work.picture(8)), ("b", b"no picture")).status == status
+    assert work.upload(("a", work.image_file(8)), ("b", b"not an image")).status == status
 
 
-def test_limits_of_a_batch(workspace: Start) -> None:
+def test_limits_of_an_upload(workspace: Start) -> None:
     work = workspace()
-    assert work.upload(*[(str(number), b"x") for number in range(65)]).code == "BadRequestExceededBatchSize"
+    assert (
+        work.upload(*[(str(number), b"x") for number in range(65)]).code
+        == "BadRequestExceededBatchSize"
+    )
     tags = [str(uuid4()) for _ in range(21)]
-    assert work.upload(("a", work.picture(8)), tagIds=tags).code == "BadRequestExceededBatchSize"
+    assert work.upload(("a", work.image_file(8)), tagIds=tags).code == "BadRequestExceededBatchSize"
     entries: list[dict[str, Any]] = [{"name": tag, "tagIds": [tag]} for tag in tags]
     assert work.upload(*entries).code == "BadRequestExceededBatchSize"
     assert work.upload(*entries[:20]).status == 200
-    for body in (b"", b"{}", b'{"images": []}', b'{"images": [{"name": "a", "contents": "no base64!"}]}'):
+    for body in (
+        b"",
+        b"{}",
+        b'{"images": []}',
+        b'{"images": [{"name": "a", "contents": "not base64!"}]}',
+    ):
         assert work.call("POST", "{p}/images/files", body).code == "BadRequestImageBatch"
 
 
-def test_more_images_than_the_tier_takes(workspace: Start) -> None:
+def test_more_images_than_the_tier_allows(workspace: Start) -> None:
     work = workspace(limits=replace(F0, images=3))
-    reply = work.upload(("a", work.picture(7)), ("b", work.picture(8)), ("c", work.picture(1)))
+    reply = work.upload(
+        ("a", work.image_file(7)), ("b", work.image_file(8)), ("c", work.image_file(1))
+    )
     assert statuses(reply) == {"a": "OK", "b": "ErrorLimitExceed", "c": "OKDuplicate"}
 
 
@@ -142,14 +165,16 @@ def test_a_body_that_is_too_large(workspace: Start) -> None:
     assert reply.json["error"]["code"] == "408"
 
 
-def inline(work: Workspace, number: int, *boxes: tuple[float, float, float, float], **more: Any) -> dict[str, Any]:
+def inline(
+    work: Workspace, number: int, *boxes: tuple[float, float, float, float], **more: Any
+) -> dict[str, Any]:
     regions = [
         {"tagId": work.tag, "left": left, "top": top, "width": width, "height": height}
         for left, top, width, height in boxes
     ]
     return {
         "name": str(number),
-        "contents": base64.b64encode(work.picture(number)).decode(),
+        "contents": base64.b64encode(work.image_file(number)).decode(),
         "regions": regions,
         **more,
     }
@@ -158,7 +183,9 @@ def inline(work: Workspace, number: int, *boxes: tuple[float, float, float, floa
 def test_inline_regions_and_tags(workspace: Start) -> None:
     work = workspace(limits=replace(F0, regions_per_image=2))
     other, negative = work.new_tag("WBC"), work.new_tag("none", type="Negative")
-    good, outside, many = (0, 0, 0.5, 0.5), (0.6, 0, 0.5, 0.5), [(0, 0, 1, n / 8) for n in (1, 2, 3)]
+    good = (0, 0, 0.5, 0.5)
+    outside = (0.6, 0, 0.5, 0.5)
+    many = [(0, 0, 1, number / 8) for number in (1, 2, 3)]
     reply = work.upload(
         inline(work, 10, good, tagIds=[other]),
         inline(work, 11, good, outside),
@@ -187,7 +214,7 @@ def test_classification_projects_take_tags_and_no_regions(workspace: Start) -> N
 
 def test_upload_as_xml(workspace: Start) -> None:
     work = workspace()
-    contents = base64.b64encode(work.picture(9)).decode()
+    contents = base64.b64encode(work.image_file(9)).decode()
     body = (
         f"<ImageFileCreateBatch><images><name>a</name><contents>{contents}</contents>"
         f"<tagIds>{work.tag}</tagIds></images>"
@@ -198,7 +225,7 @@ def test_upload_as_xml(workspace: Start) -> None:
     assert work.call("GET", "{p}/images/tagged/count").json == 1
 
 
-def test_pages(workspace: Start) -> None:
+def test_pages_and_counts(workspace: Start) -> None:
     work = workspace(version="v3.3")
     images = [*work.images, *work.new_images(*range(10, 68))]
     work.create(work.region(imageId=images[5]), work.region(imageId=images[7]))
@@ -212,11 +239,19 @@ def test_pages(workspace: Start) -> None:
     assert ids(work.call("GET", "{p}/images/tagged")) == [images[9], images[7], images[5]]
     assert ids(work.call("GET", "{p}/images/tagged", tagIds=work.tag)) == [images[7], images[5]]
     assert len(ids(work.call("GET", "{p}/images/tagged", tagIds=f"{work.tag},{other}"))) == 3
-    assert ids(work.call("GET", "{p}/images/untagged", orderBy="Oldest", take=6)) == [*images[:5], images[6]]
+    assert ids(work.call("GET", "{p}/images/untagged", orderBy="Oldest", take=6)) == [
+        *images[:5],
+        images[6],
+    ]
     assert len(ids(work.call("GET", "{p}/images", taggingStatus="Untagged", take=100))) == 57
-    assert ids(work.call("GET", "{p}/images", taggingStatus="Tagged")) == [images[9], images[7], images[5]]
+    assert ids(work.call("GET", "{p}/images", taggingStatus="Tagged")) == [
+        images[9],
+        images[7],
+        images[5],
+    ]
     counts = {
-        path: work.call("GET", f"{{p}}/images/{path}").json for path in ("count", "tagged/count", "untagged/count")
+        path: work.call("GET", f"{{p}}/images/{path}").json
+        for path in ("count", "tagged/count", "untagged/count")
     }
     assert counts == {"count": 60, "tagged/count": 3, "untagged/count": 57}
     assert work.call("GET", "{p}/images/tagged/count", tagIds=other).json == 1
@@ -233,25 +268,31 @@ def test_pages(workspace: Start) -> None:
         ({"skip": 10**30}, "BadRequest"),
         ({"orderBy": "Random"}, "BadRequest"),
         ({"tagIds": "17"}, "BadRequestInvalidIds"),
-        ({"tagIds": ",".join(str(UUID(int=number)) for number in range(21))}, "BadRequestExceededBatchSize"),
+        (
+            {"tagIds": ",".join(str(UUID(int=number)) for number in range(21))},
+            "BadRequestExceededBatchSize",
+        ),
         ({"iterationId": str(UUID(int=0))}, "NotFoundIteration"),
         ({"taggingStatus": "Half"}, "BadRequest"),
         ({"$filter": "a eq 'b'"}, "BadRequestNotSupported"),
     ],
     ids=str,
 )
-def test_pages_that_cannot_be(workspace: Start, query: dict[str, Any], code: str) -> None:
+def test_invalid_pages(workspace: Start, query: dict[str, Any], code: str) -> None:
     assert workspace(version="v3.3").call("GET", "{p}/images", **query).code == code
 
 
-def test_images_by_ids(workspace: Start) -> None:
+def test_images_by_id(workspace: Start) -> None:
     work = workspace()
     asked = ",".join([*work.images, str(uuid4()), work.images[0]])
     assert sorted(ids(work.call("GET", "{p}/images/id", imageIds=asked))) == sorted(work.images)
     assert ids(work.call("GET", "{p}/images/id")) == []
     assert work.call("GET", "{p}/images/id", imageIds="x").code == "BadRequestInvalidIds"
     many = [str(uuid4()) for _ in range(257)]
-    assert work.call("GET", "{p}/images/id", imageIds=",".join(many)).code == "BadRequestExceededBatchSize"
+    assert (
+        work.call("GET", "{p}/images/id", imageIds=",".join(many)).code
+        == "BadRequestExceededBatchSize"
+    )
     assert work.call("GET", "{p}/images/id", imageIds=",".join(many[1:])).json == []
 
 
@@ -261,9 +302,13 @@ def test_deleting_images(workspace: Start) -> None:
     assert work.call("DELETE", "{p}/images", imageIds=work.images[0]).status == 204
     assert len(work.stored()) == 1
     assert work.call("DELETE", "{p}/images").code == "BadRequestRequiredParamIsNull"
-    assert work.call("DELETE", "{p}/images", imageIds=work.images[1], allImages="true").status == 400
+    assert (
+        work.call("DELETE", "{p}/images", imageIds=work.images[1], allImages="true").status == 400
+    )
     assert work.call("DELETE", "{p}/images", allImages="perhaps").code == "BadRequest"
-    assert work.call("DELETE", "{p}/images", imageIds=str(uuid4()), allIterations="true").status == 202
+    assert (
+        work.call("DELETE", "{p}/images", imageIds=str(uuid4()), allIterations="true").status == 202
+    )
     assert work.call("DELETE", "{p}/images", allImages="True").status == 202
     assert work.stored() == []
     assert work.new_images(1) != work.images[:1]

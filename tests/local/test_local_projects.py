@@ -1,4 +1,4 @@
-"""Domains, projects, tags; and what holds for every call: versions, keys, rates, read-only projects."""
+"""Operations on domains, projects and tags; versions, keys, the rate limit, read-only projects."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ def test_projects(workspace: Start) -> None:
     ],
     ids=str,
 )
-def test_projects_that_cannot_be_made(workspace: Start, query: dict[str, Any], code: str) -> None:
+def test_invalid_projects(workspace: Start, query: dict[str, Any], code: str) -> None:
     reply = workspace().call("POST", "/projects", **query)
     assert (reply.status, reply.code) == (400, code)
 
 
 @pytest.mark.parametrize("path", ["", "/tags", "/images/tagged", "/images/untagged/count"])
-@pytest.mark.parametrize("project", [str(UUID(int=0)), "x"], ids=["unknown", "no id"])
-def test_unknown_project(workspace: Start, project: str, path: str) -> None:
+@pytest.mark.parametrize("project", [str(UUID(int=0)), "x"], ids=["unknown", "not a UUID"])
+def test_an_unknown_project(workspace: Start, project: str, path: str) -> None:
     reply = workspace().call("GET", f"/projects/{project}{path}")
     assert (reply.status, reply.code) == (404, "NotFoundProject")
 
@@ -81,25 +81,39 @@ def test_unknown_project(workspace: Start, project: str, path: str) -> None:
 def test_names_of_tags(workspace: Start, name: str) -> None:
     work = workspace()
     made = work.call("POST", "{p}/tags", name=name, description="d").json
-    assert made == {"id": made["id"], "name": name.strip(), "description": "d", "type": "Regular", "imageCount": 0}
+    assert made == {
+        "id": made["id"],
+        "name": name.strip(),
+        "description": "d",
+        "type": "Regular",
+        "imageCount": 0,
+    }
     assert work.call("GET", f"{{p}}/tags/{made['id']}").json == made
     assert {tag["name"] for tag in work.call("GET", "{p}/tags").json} == {"RBC", name.strip()}
 
 
-def test_tags_that_cannot_be_made(workspace: Start) -> None:
+def test_invalid_tags(workspace: Start) -> None:
     work = workspace(limits=replace(TIERS["F0"], tags=2))
     code = "BadRequestTagNameNotUnique"
     assert work.call("POST", "{p}/tags", name="RBC").code == code
     assert work.call("POST", "{p}/tags").code == "BadRequestTagName"
     assert work.call("POST", "{p}/tags", name="x", type="Other").code == "BadRequestTagType"
-    assert work.call("POST", "{p}/tags", name="x", type="GeneralProduct").code == "BadRequestTagType"
+    assert (
+        work.call("POST", "{p}/tags", name="x", type="GeneralProduct").code == "BadRequestTagType"
+    )
     assert work.call("POST", "{p}/tags", name="none", type="Negative").json["type"] == "Negative"
-    assert work.call("POST", "{p}/tags", name="none 2", type="Negative").code == "BadRequestMultipleNegativeTag"
+    assert (
+        work.call("POST", "{p}/tags", name="none 2", type="Negative").code
+        == "BadRequestMultipleNegativeTag"
+    )
     assert work.call("POST", "{p}/tags", name="x").code == "BadRequestExceedTagPerProjectLimit"
 
 
-def test_a_type_of_tag_that_came_with_v33(workspace: Start) -> None:
-    assert workspace(version="v3.3").call("POST", "{p}/tags", name="x", type="GeneralProduct").status == 200
+def test_a_type_of_tag_that_v33_added(workspace: Start) -> None:
+    assert (
+        workspace(version="v3.3").call("POST", "{p}/tags", name="x", type="GeneralProduct").status
+        == 200
+    )
 
 
 def test_image_counts_and_deletion_of_tags(workspace: Start) -> None:
@@ -114,7 +128,7 @@ def test_image_counts_and_deletion_of_tags(workspace: Start) -> None:
     assert work.call("GET", "{p}/tags/x").code == "NotFoundTag"
 
 
-def test_calls_that_a_version_does_not_have(workspace: Start) -> None:
+def test_operations_that_a_version_lacks(workspace: Start) -> None:
     work = workspace()
     assert work.call("GET", "{p}/images").status == 405
     assert work.call("GET", "{p}/images/count").code == "NotFound"
@@ -125,11 +139,16 @@ def test_calls_that_a_version_does_not_have(workspace: Start) -> None:
     assert work.call("GET", "/domains").status == 404
 
 
-def test_keys(workspace: Start) -> None:
+def test_a_required_key(workspace: Start) -> None:
     work = workspace(key="secret")
     assert work.service.key == "secret"
     good: list[dict[str, str]] = [{"Training-Key": "secret"}, {"Authorization": "Bearer secret"}]
-    bad: list[dict[str, str]] = [{}, {"Training-Key": "x"}, {"Authorization": "Bearer x"}, {"Authorization": "secret"}]
+    bad: list[dict[str, str]] = [
+        {},
+        {"Training-Key": "x"},
+        {"Authorization": "Bearer x"},
+        {"Authorization": "secret"},
+    ]
     assert [work.call("GET", "{p}", headers=headers).status for headers in good] == [200, 200]
     for headers in bad:
         reply = work.call("GET", "{p}", headers=headers)
@@ -138,14 +157,14 @@ def test_keys(workspace: Start) -> None:
         assert b"secret" not in reply.body
 
 
-def test_any_key_but_not_none(workspace: Start) -> None:
+def test_any_key_is_accepted_but_one_is_needed(workspace: Start) -> None:
     work = workspace()
     assert work.call("GET", "{p}", headers={"Training-Key": "whatever"}).status == 200
     assert work.call("GET", "{p}", headers={}).status == 401
 
 
 @pytest.mark.parametrize("header", [True, False])
-def test_rate_limit(workspace: Start, header: bool) -> None:
+def test_the_rate_limit(workspace: Start, header: bool) -> None:
     work = workspace(rate=5, retry_after=header)
     replies = [work.call("GET", "{p}") for _ in range(12)]
     refused = [reply for reply in replies if reply.status == 429]
@@ -158,13 +177,13 @@ def test_rate_limit(workspace: Start, header: bool) -> None:
     assert work.service.calls["GetProject"] == 12
 
 
-def test_disaster_recovery(workspace: Start) -> None:
+def test_read_only_projects(workspace: Start) -> None:
     assert workspace().call("GET", "{p}").json["drModeEnabled"] is False
     work = workspace(dr_mode=True)
     assert work.call("GET", "{p}").json["drModeEnabled"] is True
     writes = [
         work.create(work.region()),
-        work.upload(("a", work.picture(9))),
+        work.upload(("a", work.image_file(9))),
         work.call("POST", "{p}/tags", name="x"),
         work.call("DELETE", f"{{p}}/tags/{uuid4()}"),
         work.call("DELETE", "{p}/images", allImages="true"),

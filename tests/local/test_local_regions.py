@@ -1,4 +1,4 @@
-"""CreateImageRegions and DeleteImageRegions: every rule, every switch, every form of body."""
+"""CreateImageRegions and DeleteImageRegions: every rule, setting and media type."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def test_a_full_batch_is_created_and_read_back(workspace: Start) -> None:
     assert work.service.calls["CreateImageRegions"] == 1
 
 
-def test_order_of_the_answer_is_not_the_order_of_the_request_and_depends_on_the_seed(workspace: Start) -> None:
+def test_the_order_of_a_response_is_random_and_depends_on_the_seed(
+    workspace: Start,
+) -> None:
     orders = []
     for seed in (0, 0, 1):
         work = workspace(seed=seed)
@@ -55,7 +57,7 @@ def test_order_of_the_answer_is_not_the_order_of_the_request_and_depends_on_the_
     assert orders[0] != sorted(orders[0])
 
 
-def test_numbers_are_kept_as_32_bit_floats(workspace: Start) -> None:
+def test_numbers_are_stored_as_32_bit_floats(workspace: Start) -> None:
     work = workspace()
     (created,) = work.create(work.region(1 / 3, 0.1, 0.2, 0.7)).json["created"]
     assert [created[name] for name in ("left", "top", "width", "height")] == [
@@ -69,12 +71,16 @@ def test_more_than_64_entries(workspace: Start) -> None:
     assert work.stored() == []
 
 
-def test_two_identical_entries_refuse_the_whole_batch(workspace: Start) -> None:
+def test_two_identical_entries_fail_the_whole_batch(workspace: Start) -> None:
     work = workspace()
     expected = (400, "BadRequestImageRegions", "Duplicate image regions")
     assert refusal(work.create(work.region(0.5), work.region(), work.region())) == expected
-    assert refusal(work.create(work.region(1 / 3), work.region(float(np.float32(1 / 3))))) == expected
-    assert refusal(work.create(work.region(), work.region(imageId=work.images[0].upper()))) == expected
+    assert (
+        refusal(work.create(work.region(1 / 3), work.region(float(np.float32(1 / 3))))) == expected
+    )
+    assert (
+        refusal(work.create(work.region(), work.region(imageId=work.images[0].upper()))) == expected
+    )
     assert work.stored() == []
 
 
@@ -98,15 +104,24 @@ def test_a_body_without_regions(workspace: Start, body: bytes) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"imageId": "17"}, {"tagId": "no-id"}, {"tagId": None}, {"left": float("nan")}, {"left": "x"}, {"top": None}],
+    [
+        {"imageId": "17"},
+        {"tagId": "not-a-uuid"},
+        {"tagId": None},
+        {"left": float("nan")},
+        {"left": "x"},
+        {"top": None},
+    ],
     ids=str,
 )
-def test_one_entry_that_does_not_bind_and_nothing_is_provided(workspace: Start, wrong: dict[str, Any]) -> None:
+def test_one_invalid_entry_invalidates_the_whole_body(
+    workspace: Start, wrong: dict[str, Any]
+) -> None:
     work = workspace()
     assert refusal(work.create(work.region(0.5), work.region(**wrong))) == NONE_PROVIDED
 
 
-def test_a_missing_member_does_not_bind(workspace: Start) -> None:
+def test_a_missing_member_invalidates_the_whole_body(workspace: Start) -> None:
     work = workspace()
     entry = work.region()
     del entry["width"]
@@ -132,20 +147,24 @@ EDGE = 1 - 2**-24
     ],
     ids=str,
 )
-def test_a_box_outside_or_without_size_refuses_the_batch(workspace: Start, box: tuple[float, ...]) -> None:
+def test_a_box_outside_or_without_size_fails_the_batch(
+    workspace: Start, box: tuple[float, ...]
+) -> None:
     work = workspace()
     reply = work.create(work.region(), work.region(*box))
     assert (reply.status, reply.code) == (400, "BadRequestImageRegions")
     assert work.stored() == []
 
 
-@pytest.mark.parametrize("box", [(0, 0, 1, 1), (EDGE, 0, 2**-24, 1), (0.25, 0.5, 0.75, 0.5)], ids=str)
-def test_a_box_up_to_the_edge_is_taken(workspace: Start, box: tuple[float, ...]) -> None:
+@pytest.mark.parametrize(
+    "box", [(0, 0, 1, 1), (EDGE, 0, 2**-24, 1), (0.25, 0.5, 0.75, 0.5)], ids=str
+)
+def test_a_box_up_to_the_edge_is_created(workspace: Start, box: tuple[float, ...]) -> None:
     work = workspace()
     assert len(work.create(work.region(*box)).json["created"]) == 1
 
 
-def test_more_than_300_regions_on_an_image_come_back_as_exceeded(workspace: Start) -> None:
+def test_more_than_300_regions_on_an_image_are_exceeded(workspace: Start) -> None:
     work = workspace()
     boxes = work.regions(310)
     for start in range(0, 256, 64):
@@ -153,7 +172,9 @@ def test_more_than_300_regions_on_an_image_come_back_as_exceeded(workspace: Star
     reply = work.create(*boxes[256:], work.region(imageId=work.images[1]))
     assert reply.status == 200
     assert len(reply.json["created"]) == 45
-    assert sorted(row["left"] for row in reply.json["exceeded"]) == [box["left"] for box in boxes[300:]]
+    assert sorted(row["left"] for row in reply.json["exceeded"]) == [
+        box["left"] for box in boxes[300:]
+    ]
     assert len(work.stored()) == 301
 
 
@@ -165,15 +186,18 @@ def test_the_limit_of_an_image_can_be_lowered(workspace: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "setting", "status"), [("v3.2", None, 200), ("v3.3", None, 207), ("v3.2", 207, 207), ("v3.3", 200, 200)]
+    ("version", "setting", "status"),
+    [("v3.2", None, 200), ("v3.3", None, 207), ("v3.2", 207, 207), ("v3.3", 200, 200)],
 )
-def test_status_when_a_part_was_not_created(workspace: Start, version: str, setting: int | None, status: int) -> None:
+def test_status_of_a_partly_created_batch(
+    workspace: Start, version: str, setting: int | None, status: int
+) -> None:
     work = workspace(version=version, partial_status=setting)
     assert work.create(work.region()).status == 200
     assert work.create(work.region(), work.region(0.5)).status == status
 
 
-def test_existing_regions_are_named_as_duplicated(workspace: Start) -> None:
+def test_existing_regions_are_returned_as_duplicated(workspace: Start) -> None:
     work = workspace()
     work.create(work.region())
     reply = work.create(work.region(), work.region(0.5)).json
@@ -182,7 +206,7 @@ def test_existing_regions_are_named_as_duplicated(workspace: Start) -> None:
     assert len(work.stored()) == 2
 
 
-def test_existing_regions_can_refuse_the_batch(workspace: Start) -> None:
+def test_existing_regions_can_fail_the_batch(workspace: Start) -> None:
     work = workspace(on_existing="refuse")
     work.create(work.region())
     assert work.create(work.region(), work.region(0.5)).code == "BadRequestImageRegions"
@@ -197,17 +221,17 @@ def test_existing_regions_can_be_stored_twice(workspace: Start) -> None:
 
 
 @pytest.mark.parametrize("member", ["imageId", "tagId"])
-def test_unknown_ids_refuse_the_batch_or_leave_the_entry_out(workspace: Start, member: str) -> None:
+def test_unknown_ids_fail_the_batch_or_only_the_entry(workspace: Start, member: str) -> None:
     unknown: dict[str, Any] = {member: str(uuid4())}
-    answers = {}
-    for switch in ("batch", "not-found", "entry"):
-        work = workspace(unknown_ids=switch)
-        answers[switch] = work.create(work.region(0.5), work.region(**unknown))
-        assert len(work.stored()) == (switch == "entry")
-    assert (answers["batch"].status, answers["batch"].code) == (400, "BadRequestInvalidIds")
+    replies = {}
+    for setting in ("batch", "not-found", "entry"):
+        work = workspace(unknown_ids=setting)
+        replies[setting] = work.create(work.region(0.5), work.region(**unknown))
+        assert len(work.stored()) == (setting == "entry")
+    assert (replies["batch"].status, replies["batch"].code) == (400, "BadRequestInvalidIds")
     missing = "NotFoundImage" if member == "imageId" else "NotFoundTag"
-    assert (answers["not-found"].status, answers["not-found"].code) == (404, missing)
-    assert [row["left"] for row in answers["entry"].json["created"]] == [0.5]
+    assert (replies["not-found"].status, replies["not-found"].code) == (404, missing)
+    assert [row["left"] for row in replies["entry"].json["created"]] == [0.5]
 
 
 def test_ids_of_another_project_are_unknown(workspace: Start) -> None:
@@ -235,11 +259,11 @@ def test_empty_lists_instead_of_null(workspace: Start) -> None:
 
 
 def xml(entries: list[Any]) -> str:
-    rows = "".join(
-        f"<regions>{''.join(f'<{name}>{value}</{name}>' for name, value in entry.items())}</regions>"
-        for entry in entries
-    )
-    return f"<ImageRegionCreateBatch>{rows}</ImageRegionCreateBatch>"
+    rows = []
+    for entry in entries:
+        members = [f"<{name}>{value}</{name}>" for name, value in entry.items()]
+        rows.append(f"<regions>{''.join(members)}</regions>")
+    return f"<ImageRegionCreateBatch>{''.join(rows)}</ImageRegionCreateBatch>"
 
 
 @pytest.mark.parametrize("content_type", ["application/xml", "text/xml; charset=utf-8"])
@@ -252,29 +276,36 @@ def test_xml_as_in_the_reference_page(workspace: Start, content_type: str) -> No
 
 
 @pytest.mark.parametrize("key", ["regions[{}].{}", "regions[{}][{}]"])
-def test_form_body(workspace: Start, key: str) -> None:
+def test_a_form(workspace: Start, key: str) -> None:
     work = workspace()
     pairs = {
         key.format(row, name): value
         for row, entry in enumerate([work.region(), work.region(0.5)])
         for name, value in entry.items()
     }
-    reply = work.call("POST", "{p}/images/regions", urlencode(pairs), content_type="application/x-www-form-urlencoded")
+    reply = work.call(
+        "POST",
+        "{p}/images/regions",
+        urlencode(pairs),
+        content_type="application/x-www-form-urlencoded",
+    )
     assert len(reply.json["created"]) == 2
 
 
 @pytest.mark.parametrize(
     "body", ["regions=1", "regions[0]=1", "=", "a=1&a.b=2", "regions[0].left=1&regions[0].left.x=1"]
 )
-def test_form_that_makes_no_sense(workspace: Start, body: str) -> None:
-    reply = workspace().call("POST", "{p}/images/regions", body, content_type="application/x-www-form-urlencoded")
+def test_an_invalid_form(workspace: Start, body: str) -> None:
+    reply = workspace().call(
+        "POST", "{p}/images/regions", body, content_type="application/x-www-form-urlencoded"
+    )
     assert refusal(reply) == NONE_PROVIDED
 
 
 LAUGHS = """<!DOCTYPE b [<!ENTITY a "0.1"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>"""
 
 
-def test_hostile_or_broken_xml(workspace: Start) -> None:
+def test_hostile_and_invalid_xml(workspace: Start) -> None:
     work = workspace()
     good = xml([work.region()])
     bodies = [
@@ -296,9 +327,13 @@ def test_hostile_or_broken_xml(workspace: Start) -> None:
     assert work.call("POST", "{p}/images/regions", commented, content_type="text/xml").status == 200
 
 
-@pytest.mark.parametrize("body", ["<a/>" * 400_000, "<a " + 'b="" ' * 400_000 + "/>"], ids=["tags", "attributes"])
-def test_xml_of_many_tags_is_not_parsed(workspace: Start, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
-    """45 MB of them took 19 seconds, in which nobody else was answered."""
+@pytest.mark.parametrize(
+    "body", ["<a/>" * 400_000, "<a " + 'b="" ' * 400_000 + "/>"], ids=["tags", "attributes"]
+)
+def test_xml_of_many_tags_is_not_parsed(
+    workspace: Start, monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
+    """Parsing 45 MB of them took 19 seconds and blocked all other calls."""
     work = workspace()
     monkeypatch.setattr(etree, "fromstring", lambda *_: pytest.fail("it was parsed"))
     for text in (body, body.encode("utf-16")):
@@ -319,16 +354,25 @@ def test_deleting_regions(workspace: Start) -> None:
     ids = [row["regionId"] for row in work.create(work.region(), work.region(0.5)).json["created"]]
     assert work.call("DELETE", "{p}/images/regions", regionIds=ids[0]).status == 204
     assert len(work.stored()) == 1
-    assert work.call("DELETE", "{p}/images/regions", regionIds=",".join(ids)).code == "BadRequestInvalidIds"
+    assert (
+        work.call("DELETE", "{p}/images/regions", regionIds=",".join(ids)).code
+        == "BadRequestInvalidIds"
+    )
     assert work.call("DELETE", "{p}/images/regions", regionIds=ids[1]).body == b""
     assert work.call("GET", "{p}/images/tagged/count").json == 0
     assert work.call("DELETE", "{p}/images/regions").code == "BadRequestRequiredParamIsNull"
     many = ",".join(str(uuid4()) for _ in range(65))
-    assert work.call("DELETE", "{p}/images/regions", regionIds=many).code == "BadRequestExceededBatchSize"
+    assert (
+        work.call("DELETE", "{p}/images/regions", regionIds=many).code
+        == "BadRequestExceededBatchSize"
+    )
 
 
 def test_a_region_of_another_project_is_not_deleted(workspace: Start) -> None:
     work = workspace()
     (row,) = work.create(work.region()).json["created"]
     work.project = work.service.create_project("other")
-    assert work.call("DELETE", "{p}/images/regions", regionIds=row["regionId"]).code == "BadRequestInvalidIds"
+    assert (
+        work.call("DELETE", "{p}/images/regions", regionIds=row["regionId"]).code
+        == "BadRequestInvalidIds"
+    )

@@ -1,4 +1,4 @@
-"""The service as a process citizen: start, stop, ports, files, latency side by side, the foreground form, imports."""
+"""The service as a process: start, stop, port, database, parallel calls, the foreground."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_public_names() -> None:
         _ = local.nothing
 
 
-def test_each_service_has_its_own_port_and_leaves_it_free() -> None:
+def test_each_service_has_its_own_port_and_frees_it() -> None:
     with LocalService() as first, LocalService() as second:
         assert first.endpoint != second.endpoint
         port = int(first.endpoint.rpartition(":")[2])
@@ -47,27 +47,30 @@ def test_each_service_has_its_own_port_and_leaves_it_free() -> None:
 
 
 @pytest.mark.parametrize("port", [-1, 65_536])
-def test_a_port_that_cannot_be(port: int) -> None:
-    with raises_mentioning(OptionError, port):
+def test_an_invalid_port(port: int) -> None:
+    with pytest.raises(OptionError) as raised:
         LocalService(port=port)
+    assert (raised.value.option, raised.value.value) == ("port", port)
 
 
-def test_a_port_that_is_in_use() -> None:
+def test_a_port_in_use() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with raises_mentioning(OptionError, port):
+        with pytest.raises(OptionError) as raised:
             LocalService(port=port)
+    assert (raised.value.option, raised.value.value) == ("port", port)
 
 
-def test_a_database_that_is_none(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
-    path.write_text("no database, but long enough to be taken for one " * 100, encoding="utf-8")
+    path.write_text("not a database, but long enough to look like one " * 100, encoding="utf-8")
     with closing(sqlite3.connect(tmp_path / "theirs.sqlite")) as db:
         db.execute("CREATE TABLE images (theirs TEXT)")
     for wrong in (path, tmp_path / "theirs.sqlite", tmp_path / "missing" / "d.sqlite"):
         content = wrong.read_bytes() if wrong.exists() else b""
-        with raises_mentioning(OptionError, wrong):
+        with pytest.raises(OptionError) as raised:
             LocalService(database=wrong)
+        assert (raised.value.option, raised.value.value) == ("database", str(wrong))
         assert not content or wrong.read_bytes() == content
 
 
@@ -76,7 +79,7 @@ def test_only_this_machine_can_reach_it() -> None:
         assert service.endpoint.startswith("http://127.0.0.1:")
 
 
-def test_a_database_in_a_file_outlives_the_service(workspace: Start, tmp_path: Path) -> None:
+def test_a_database_file_outlives_the_service(workspace: Start, tmp_path: Path) -> None:
     path = tmp_path / "service.sqlite"
     with LocalService(database=path) as service:
         project = service.create_project("kept")
@@ -88,7 +91,7 @@ def test_a_database_in_a_file_outlives_the_service(workspace: Start, tmp_path: P
     assert work.call("GET", f"/projects/{project}").json["name"] == "kept"
 
 
-def test_a_batch_that_is_refused_leaves_nothing(workspace: Start) -> None:
+def test_a_refused_batch_stores_nothing(workspace: Start) -> None:
     work = workspace(on_existing="refuse")
     work.create(work.region())
     assert work.create(work.region(0.7), work.region()).status == 400
@@ -96,7 +99,7 @@ def test_a_batch_that_is_refused_leaves_nothing(workspace: Start) -> None:
     assert work.call("GET", f"{{p}}/tags/{work.tag}").json["imageCount"] == 1
 
 
-def test_a_transaction_that_fails_leaves_nothing() -> None:
+def test_a_failed_transaction_stores_nothing() -> None:
     store = Store()
 
     def half() -> None:
@@ -111,7 +114,7 @@ def test_a_transaction_that_fails_leaves_nothing() -> None:
     store.close()
 
 
-def test_calls_wait_side_by_side(workspace: Start) -> None:
+def test_calls_wait_in_parallel(workspace: Start) -> None:
     work = workspace(latency=0.2)
     start = time.monotonic()
     with ThreadPoolExecutor(16) as pool:
@@ -130,7 +133,7 @@ def test_concurrent_calls_store_a_region_once(workspace: Start) -> None:
     assert len(work.stored()) == 20
 
 
-def test_stopping_does_not_wait_for_a_caller_without_answer() -> None:
+def test_stopping_does_not_wait_for_a_call_without_a_response() -> None:
     faults = Faults(rate=1, kinds=(Fault.TIMEOUT,))
     failed = threading.Event()
 
@@ -154,10 +157,12 @@ def test_stopping_does_not_wait_for_a_caller_without_answer() -> None:
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", check=False
+    )
 
 
-def test_without_the_extra_the_error_says_what_to_install() -> None:
+def test_without_the_extra_the_error_names_it() -> None:
     code = """
 import sys
 sys.modules["uvicorn"] = None
@@ -172,13 +177,15 @@ except OptionError as error:
     assert mentions(done.stdout, "regionbatch[local]"), done.stderr
 
 
-def test_switches_and_faults_need_no_server() -> None:
+def test_settings_and_faults_do_not_import_the_server() -> None:
     code = "import sys, regionbatch.local; print({'uvicorn', 'starlette'} & set(sys.modules))"
     assert run(code).stdout.strip() == "set()"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a single process cannot be sent Ctrl-C there")
-def test_the_foreground_form_answers_until_ctrl_c(tmp_path: Path) -> None:
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="Ctrl-C cannot be sent to a single process there"
+)
+def test_serving_in_the_foreground_until_ctrl_c(tmp_path: Path) -> None:
     code = """
 import sys
 from pathlib import Path
@@ -189,11 +196,15 @@ run_service(Settings(key="k"), database=Path(sys.argv[1]), ready=ready)
 print("ended")
 """
     command = [sys.executable, "-c", code, str(tmp_path / "d.sqlite")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         endpoint, key, project = process.stdout.readline().split()
-        request = urllib.request.Request(f"{endpoint}/customvision/v3.2/training/projects/{project}")
+        request = urllib.request.Request(
+            f"{endpoint}/customvision/v3.2/training/projects/{project}"
+        )
         request.add_header("Training-Key", key)
         with urllib.request.urlopen(request, timeout=5) as response:
             assert json.load(response)["name"] == "p"
@@ -203,16 +214,18 @@ print("ended")
     assert process.returncode == 0
 
 
-def test_settings_are_those_given() -> None:
+def test_the_service_uses_the_given_settings() -> None:
     settings = Settings(key="k", latency=0.5)
     with LocalService(settings) as service:
         assert service.settings is settings
         assert service.key == "k"
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "[::1]"])
-def test_only_calls_to_this_machine_are_answered(workspace: Start, host: str) -> None:
-    """A web page whose name leads here (DNS rebinding) is told nothing."""
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "[::1]"]
+)
+def test_calls_to_other_hosts_are_refused(workspace: Start, host: str) -> None:
+    """A web page whose host name resolves to this machine (DNS rebinding) learns nothing."""
     work = workspace()
     headers = {"Training-Key": work.service.key}
     assert work.call("GET", "/domains", headers={**headers, "Host": host}).status == 400
@@ -221,7 +234,7 @@ def test_only_calls_to_this_machine_are_answered(workspace: Start, host: str) ->
         assert work.call("GET", "/domains", headers={**headers, "Host": own}).status == 200
 
 
-def test_a_service_that_cannot_start_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_start_returns_if_the_service_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
     service = LocalService()
     monkeypatch.setattr(service, "_thread", threading.Thread(target=service._socket.close))
     service.start()

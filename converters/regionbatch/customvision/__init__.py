@@ -1,5 +1,7 @@
-"""Azure Custom Vision: a dataset goes up, nothing is lost on the way, and it is proved.
+"""Azure Custom Vision: upload a dataset to a project, then verify that nothing was lost.
 
-`client` speaks to the service, `rate` paces and repeats calls, `present` is what a project holds. `plan` says what will
-be done, `images` and `regions` do it, `journal` remembers it, `verify` proves it; `upload` conducts them.
+`client` makes single calls to the service, `rate_limiter` decides when they are made and repeated,
+and `session` joins the two for one project. `snapshot` holds what a project contains. `plan` works
+out what an upload will do, `upload_run` does it step by step, and `journal` records it.
+`verify` compares the project with the dataset. `upload` runs these steps in order.
 """

@@ -1,7 +1,7 @@
-"""What an upload did, written before and after every call, so that a run that is killed can be gone on with.
+"""The record of an upload, written before and after every call, so that a killed run can resume.
 
-A journal is a SQLite file in WAL mode: what is committed survives a `kill -9`. It holds ids and numbers, and no key.
-One run has it at a time; the lock is SQLite's own and ends with the process.
+A journal is a SQLite file in WAL mode: what is committed survives a `kill -9`. It contains IDs and
+numbers, and no key. One run uses it at a time; the lock is SQLite's own and ends with the process.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from regionbatch.databases import JOURNAL, STRICT, address_of, is_empty, is_foreign
 from regionbatch.errors import JournalError
-from regionbatch.ids import as_uuid
+from regionbatch.names.uuids import as_uuid
+from regionbatch.sqlite_files import JOURNAL, STRICT, is_empty, is_foreign, sqlite_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,140 +34,184 @@ FORMAT = 3
 _TABLES = f"""
 CREATE TABLE IF NOT EXISTS upload (key TEXT PRIMARY KEY, value TEXT NOT NULL) {STRICT};
 CREATE TABLE IF NOT EXISTS images (
-    name BLOB NOT NULL, id TEXT NOT NULL, size INTEGER NOT NULL, written INTEGER NOT NULL, changed INTEGER NOT NULL,
-    inode INTEGER NOT NULL, digest BLOB NOT NULL, former INTEGER NOT NULL, PRIMARY KEY (name, id)) {STRICT};
+    name BLOB NOT NULL, id TEXT NOT NULL, size INTEGER NOT NULL, written INTEGER NOT NULL,
+    changed INTEGER NOT NULL, inode INTEGER NOT NULL, digest BLOB NOT NULL, former INTEGER NOT NULL,
+    PRIMARY KEY (name, id)) {STRICT};
 CREATE TABLE IF NOT EXISTS calls (
     number INTEGER PRIMARY KEY, operation TEXT NOT NULL, sent REAL NOT NULL, done REAL,
     rows BLOB, outcomes BLOB) {STRICT};
 """
-# An image is `former` once its picture was replaced by another: its regions are still in the project.
-# `rows` are the numbers of regions in the dataset (int32), `outcomes` what became of each (int8, see regions.Outcome).
-
+# An image is `former` once another image file replaced it: its regions are still in the project.
+# `rows` are the numbers of regions in the dataset (int32), `outcomes` what became of each (int8, a
+# `regions.RegionOutcome`).
 
 _ROW_BYTES = np.dtype(np.int32).itemsize
+_OTHER_FILE = "Name another file with `journal`."
 
 
-class Stamp(NamedTuple):
-    """What a file is recognised by."""
+class FileFingerprint(NamedTuple):
+    """Size, times, inode and digest of a file, to find out whether it has changed."""
 
     size: int
     """In bytes."""
-    written: int
-    """When something was written to it last, in nanoseconds; anybody can set it."""
-    changed: int
-    """When anything about it changed last, in nanoseconds; nobody can set it."""
+    modified_ns: int
+    """Time of the last change of the content, in nanoseconds. Any program can set it."""
+    changed_ns: int
+    """Time of the last change of content or metadata, in nanoseconds. No program can set it."""
     inode: int
-    """Its number on its disk: another for a file that was moved to its place."""
+    """Number of the file on its disk. A file that is moved here has another number."""
     digest: bytes
-    """Of what is in it."""
+    """SHA-256 of the content."""
 
 
-class Uploaded(NamedTuple):
-    """An image that went up, and the file that its picture was in."""
+class UploadedImage(NamedTuple):
+    """An image that was uploaded: its ID, and the file as it was then."""
 
     id: str
-    file: Stamp
+    file: FileFingerprint
 
 
-def _blob(name: str) -> bytes:
-    """A name as bytes: that of a file may be no text that SQLite takes."""
-    return name.encode(errors="surrogatepass")
+def fingerprint_dataset(dataset: Dataset, rename: Mapping[str, str] | None) -> str:
+    """Return a digest of a dataset's image names, classes and boxes, and of the class mapping.
 
-
-def fingerprint(dataset: Dataset, rename: Mapping[str, str] | None) -> str:
-    """What a dataset is told by: names, classes, boxes. The journal knows the pictures that went up by itself."""
+    Image files are not part of it: the journal has a fingerprint of each uploaded file.
+    """
     digest = hashlib.sha256()
+    renames = map(str, sorted((rename or {}).items()))
+    for text in (*dataset.images.names, "", *dataset.tags, "", *renames):
+        digest.update(_as_blob(text) + b"\0")
     regions = dataset.regions
-    for text in (*dataset.images.names, "", *dataset.tags, "", *map(str, sorted((rename or {}).items()))):
-        digest.update(_blob(text) + b"\0")
     for column in (regions.image, regions.tag, regions.box):
         digest.update(np.ascontiguousarray(column).tobytes())
     return digest.hexdigest()
 
 
+def _as_blob(name: str) -> bytes:
+    """Return a name as bytes: a file name may be text that SQLite refuses."""
+    return name.encode(errors="surrogatepass")
+
+
 class Journal:
-    """The journal of one upload; a context manager. Any thread may write.
+    """The journal of the uploads to one project; a context manager. Any thread may write to it.
+
+    Args:
+        path: The file, created if it does not exist; None: in memory, for this run only.
+        project_id: The project that is uploaded to.
+        read_only: Write nothing. The file may be on a disk that cannot be written to, and one
+            that does not exist is an empty journal.
 
     Raises:
-        JournalError: Another run has it, it is none, or it belongs to another project.
+        JournalError: Another run uses the journal, it belongs to another project, it cannot be
+            opened, or the file is not a journal.
     """
 
-    def __init__(self, path: str | PathLike[str] | None, project_id: str, *, read_only: bool = False) -> None:
-        """Open or make it for uploads to a project; None: in memory, for this run.
-
-        With `read_only`, the file may be on a disk that cannot be written, and one that is not there is empty.
-        """
+    def __init__(
+        self, path: str | PathLike[str] | None, project_id: str, *, read_only: bool = False
+    ) -> None:
+        """Open the file and lock it, unless it is only read."""
         self.path = path
         self._lock = threading.Lock()
         address = _address(path, read_only=read_only)
-        with self._told():
+        is_uri = address.startswith("file:")
+        with self._translated_errors():
             empty = path is None or is_empty(Path(path))
             self._db = sqlite3.connect(
-                address, uri=address.startswith("file:"), timeout=0, isolation_level=None, check_same_thread=False
+                address, uri=is_uri, timeout=0, isolation_level=None, check_same_thread=False
             )
         try:
-            with self._told():
-                self._open(write=not address.startswith("file:"), empty=empty)
-            known = {"format": str(FORMAT), "project": as_uuid(project_id) or project_id.strip().lower()}
-            for key, value in known.items():
-                self._refuse_other(key, value)
-            if not read_only:
-                with self._transaction():
-                    self._db.executemany("INSERT OR REPLACE INTO upload VALUES (?, ?)", known.items())
+            with self._translated_errors():
+                self._open(write=not is_uri, empty=empty)
+            project = as_uuid(project_id) or project_id.strip().lower()
+            self._check_format_and_project(project, write=not read_only)
         except BaseException:
             self._db.close()
             raise
 
     def _open(self, *, write: bool, empty: bool) -> None:
-        """Take the file for this run, and see that it is a whole journal or empty before anything is written to it."""
+        """Lock the file, and check that it is empty or a whole journal before writing to it."""
         if write:
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._db.execute("BEGIN IMMEDIATE")  # of two runs that begin together, one gets it
+            self._db.execute("BEGIN IMMEDIATE")  # if two runs start together, one gets it
         if is_foreign(self._db, JOURNAL, empty=empty):
-            raise JournalError(f"{self.path}: no journal, but a database of something else; name another --journal")
-        [(found,)] = self._db.execute("PRAGMA integrity_check(1)").fetchall()
-        if found != "ok":
-            raise self._damaged(found)
+            raise self._error("not a journal, but another kind of database", _OTHER_FILE)
+        [(result,)] = self._db.execute("PRAGMA integrity_check(1)").fetchall()
+        if result != "ok":
+            raise self._damaged(result)
         if write:
-            self._db.execute(f"PRAGMA application_id = {JOURNAL}")  # from the first byte on, it is ours
+            # Marked as a journal from its first byte on.
+            self._db.execute(f"PRAGMA application_id = {JOURNAL}")
             self._db.execute("COMMIT")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
 
+    def _check_format_and_project(self, project: str, *, write: bool) -> None:
+        needed = {"format": str(FORMAT), "project": project}
+        for key, value in needed.items():
+            found = self._recorded(key)
+            if found not in (None, value):
+                raise self._error(
+                    f"created for another {key}: '{found}'",
+                    "Name another file with `journal`; nothing is uploaded twice.",
+                    value=found,
+                )
+        if write:
+            with self._transaction():
+                self._db.executemany("INSERT OR REPLACE INTO upload VALUES (?, ?)", needed.items())
+
     def close(self) -> None:
-        """Close it, and let others have it."""
+        """Close the file, so that another run can use it."""
         with self._lock:
             self._db.close()
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Return the journal itself."""
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Close."""
+        """Close the file."""
         self.close()
 
-    def images(self) -> dict[str, Uploaded]:
-        """The images that went up, by name."""
-        query = "SELECT name, id, size, written, changed, inode, digest FROM images WHERE NOT former"
-        rows = self._all(query, kinds=(bytes, str, int, int, int, int, bytes))
-        return {self._name(blob): Uploaded(id_, Stamp(*stamp)) for blob, id_, *stamp in rows}
+    def images(self) -> dict[str, UploadedImage]:
+        """Return the uploaded images by name, without those that were replaced."""
+        rows = self._query(
+            "SELECT name, id, size, written, changed, inode, digest FROM images WHERE NOT former",
+            types=(bytes, str, int, int, int, int, bytes),
+        )
+        images: dict[str, UploadedImage] = {}
+        for name, id_, *fingerprint in rows:
+            images[self._name(name)] = UploadedImage(id_, FileFingerprint(*fingerprint))
+        return images
 
-    def names(self) -> dict[str, str]:
-        """The name of each image that ever went up, by id: also of replaced ones."""
-        rows = self._all("SELECT id, name FROM images", kinds=(str, bytes))
-        return {id_: self._name(blob) for id_, blob in rows}
+    def names_by_id(self) -> dict[str, str]:
+        """Return the name of each image that was ever uploaded, by ID, including replaced ones."""
+        rows = self._query("SELECT id, name FROM images", types=(str, bytes))
+        return {id_: self._name(name) for id_, name in rows}
 
-    def add_images(self, images: Mapping[str, Uploaded]) -> None:
-        """Remember images that went up; others of their names are former ones now."""
-        rows = [(_blob(name), image.id, *image.file) for name, image in images.items()]
+    def add_images(self, images: Mapping[str, UploadedImage]) -> None:
+        """Record uploaded images. They replace earlier images of the same names."""
+        rows = [(_as_blob(name), image.id, *image.file) for name, image in images.items()]
         with self._transaction():
-            self._db.executemany("UPDATE images SET former = 1 WHERE name = ?", [row[:1] for row in rows])
-            self._db.executemany("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, 0)", rows)
+            self._db.executemany(
+                "UPDATE images SET former = 1 WHERE name = ?", [row[:1] for row in rows]
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, 0)", rows
+            )
 
-    def before(self, operation: str, rows: NDArray[np.int64] | None = None, number: int | None = None) -> int:
-        """Remember that a call is made now, or, with its number, made again; the number."""
+    def start_call(
+        self, operation: str, rows: NDArray[np.int64] | None = None, number: int | None = None
+    ) -> int:
+        """Record that a call is about to be made.
+
+        Args:
+            operation: The name of the call.
+            rows: The numbers (in the dataset) of the regions that are sent.
+            number: The number of the call if it is repeated.
+
+        Returns:
+            The number of the call.
+        """
         blob = None if rows is None else rows.astype(np.int32).tobytes()
         with self._transaction():
             made = self._db.execute(
@@ -176,65 +220,72 @@ class Journal:
             )
         return made.lastrowid or 0
 
-    def after(self, number: int, outcomes: NDArray[np.int8] | None = None) -> None:
-        """Remember what came of a call."""
+    def finish_call(self, number: int, outcomes: NDArray[np.int8] | None = None) -> None:
+        """Record the result of a call: the `RegionOutcome` of each of its regions."""
         blob = None if outcomes is None else outcomes.tobytes()
         with self._transaction():
-            self._db.execute("UPDATE calls SET done = ?, outcomes = ? WHERE number = ?", (time.time(), blob, number))
-
-    def outcomes(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int8]]]:
-        """Rows and outcomes of all calls that were done, in their order."""
-        query = "SELECT rows, outcomes FROM calls WHERE outcomes IS NOT NULL ORDER BY number"
-        for rows, outcomes in self._all(query, kinds=(bytes, bytes)):
-            if len(rows) != _ROW_BYTES * len(outcomes):
-                raise self._damaged(f"{len(outcomes)} outcomes of {len(rows) / _ROW_BYTES:g} regions")
-            yield np.frombuffer(rows, np.int32), np.frombuffer(outcomes, np.int8)
-
-    def unfinished(self) -> float | None:
-        """Seconds since the last call that no answer is known of; None: there is none."""
-        rows = self._all("SELECT sent FROM calls WHERE done IS NULL ORDER BY sent DESC LIMIT 1", kinds=(float,))
-        return max(0.0, time.time() - rows[0][0]) if rows else None
-
-    def is_of(self, dataset: str) -> bool:
-        """Whether it was begun with a dataset, told by its fingerprint; one of an upload that did nothing is."""
-        return self._is_same("dataset", dataset)
-
-    def begin(self, dataset: str, images: Mapping[str, str]) -> None:
-        """From now on it is a dataset's, told by its fingerprint; `images` went up before, ids by name.
-
-        The calls of a run that was killed are closed: what they did is seen in the project. If it was begun with
-        another dataset, the numbers of regions in it mean nothing any more, and are forgotten.
-        """
-        same = self.is_of(dataset)
-        with self._transaction():
-            self._db.execute("UPDATE calls SET done = sent WHERE done IS NULL")
-            if not same:
-                self._db.execute("UPDATE calls SET rows = NULL, outcomes = NULL")
-                self._db.execute("UPDATE images SET former = 1")
-                known = [(_blob(name), id_) for name, id_ in images.items()]
-                self._db.executemany("UPDATE images SET former = 0 WHERE name = ? AND id = ?", known)
-            self._db.execute("INSERT OR REPLACE INTO upload VALUES ('dataset', ?)", (dataset,))
-
-    def _refuse_other(self, key: str, value: str) -> None:
-        """See that it was begun with this; a journal of an upload that did nothing yet is everybody's."""
-        if not self._is_same(key, value):
-            raise JournalError(
-                f"{self.path}: belongs to another upload, got another {key} than it was begun with; "
-                "name another --journal (what is in the project already will not be sent twice)"
+            self._db.execute(
+                "UPDATE calls SET done = ?, outcomes = ? WHERE number = ?",
+                (time.time(), blob, number),
             )
 
-    def _is_same(self, key: str, value: str) -> bool:
-        """Whether what it was begun with is this; if nothing was done with it, it is."""
-        query = "SELECT value FROM upload WHERE key = ? AND EXISTS (SELECT * FROM calls)"
-        known = self._all(query, key, kinds=(str,))
-        return not known or known == [(value,)]
+    def outcomes(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int8]]]:
+        """Yield the region numbers and outcomes of each finished call, oldest first."""
+        query = "SELECT rows, outcomes FROM calls WHERE outcomes IS NOT NULL ORDER BY number"
+        for rows, outcomes in self._query(query, types=(bytes, bytes)):
+            if len(rows) != _ROW_BYTES * len(outcomes):
+                count = len(rows) / _ROW_BYTES
+                raise self._damaged(f"{len(outcomes)} outcomes of {count:g} regions")
+            yield np.frombuffer(rows, np.int32), np.frombuffer(outcomes, np.int8)
 
-    def _all(self, query: str, *values: str, kinds: Sequence[type]) -> list[Any]:
-        """Return the rows of a query, whose columns must be of some kinds: an older SQLite does not see to that."""
-        with self._lock, self._told():
+    def seconds_since_unfinished_call(self) -> float | None:
+        """Return the age of the last call that has no result; None: all calls have one."""
+        rows = self._query(
+            "SELECT sent FROM calls WHERE done IS NULL ORDER BY sent DESC LIMIT 1", types=(float,)
+        )
+        return max(0.0, time.time() - rows[0][0]) if rows else None
+
+    def belongs_to(self, dataset_fingerprint: str) -> bool:
+        """Return whether the journal was created for this dataset. An unused one belongs to any."""
+        return self._recorded("dataset") in (None, dataset_fingerprint)
+
+    def start_run(self, dataset_fingerprint: str, images: Mapping[str, str]) -> None:
+        """Record the dataset that is uploaded from now on.
+
+        The unfinished calls of a killed run are closed: the project shows what they did. For
+        another dataset than before, the region numbers of earlier calls are meaningless and are
+        dropped.
+
+        Args:
+            dataset_fingerprint: See `fingerprint_dataset`.
+            images: IDs by name of the images that were uploaded before and still count.
+        """
+        is_same = self.belongs_to(dataset_fingerprint)
+        with self._transaction():
+            self._db.execute("UPDATE calls SET done = sent WHERE done IS NULL")
+            if not is_same:
+                self._db.execute("UPDATE calls SET rows = NULL, outcomes = NULL")
+                self._db.execute("UPDATE images SET former = 1")
+                known = [(_as_blob(name), id_) for name, id_ in images.items()]
+                self._db.executemany(
+                    "UPDATE images SET former = 0 WHERE name = ? AND id = ?", known
+                )
+            self._db.execute(
+                "INSERT OR REPLACE INTO upload VALUES ('dataset', ?)", (dataset_fingerprint,)
+            )
+
+    def _recorded(self, key: str) -> str | None:
+        """Return what the journal was created for; None if no call was made yet."""
+        query = "SELECT value FROM upload WHERE key = ? AND EXISTS (SELECT * FROM calls)"
+        rows = self._query(query, key, types=(str,))
+        return rows[0][0] if rows else None
+
+    def _query(self, query: str, *values: str, types: Sequence[type]) -> list[Any]:
+        """Return the rows of a query, and check their types: an older SQLite does not."""
+        with self._lock, self._translated_errors():
             rows = self._db.execute(query, values).fetchall()
         for row in rows:
-            if not all(map(isinstance, row, kinds)):
+            if not all(map(isinstance, row, types)):
                 raise self._damaged(f"{row!r:.80}")
         return rows
 
@@ -245,11 +296,14 @@ class Journal:
             raise self._damaged(f"{blob!r:.80}") from error
 
     def _damaged(self, value: str) -> JournalError:
-        return JournalError(f"{self.path}: the journal is damaged: '{value}'. Name another --journal.")
+        return self._error(f"the journal is damaged: '{value}'", _OTHER_FILE, value=value)
+
+    def _error(self, problem: str, advice: str, value: object = None) -> JournalError:
+        return _journal_error(self.path, problem, advice, value)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._lock, self._told():
+        with self._lock, self._translated_errors():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -260,47 +314,70 @@ class Journal:
                 raise
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turn SQLite's errors into ours, each with what to do about it."""
+    def _translated_errors(self) -> Iterator[None]:
+        """Raise SQLite's errors as `JournalError`, with what to do."""
         try:
             yield
         except OSError as error:
-            raise JournalError(f"{self.path}: cannot be read: '{error.strerror}'. Name another --journal.") from error
+            raise self._error(
+                f"cannot read the journal: '{error.strerror}'", _OTHER_FILE
+            ) from error
         except sqlite3.Error as error:
-            what, advice = _TROUBLE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, _OTHER_TROUBLE)
-            raise JournalError(f"{self.path}: {what}, got {error}; {advice}") from error
+            primary_code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            problem, advice = _PROBLEMS.get(primary_code, _OTHER_PROBLEM)
+            raise self._error(f"{problem}: '{error}'", advice) from error
+
+
+def _journal_error(
+    path: str | PathLike[str] | None, problem: str, advice: str, value: object = None
+) -> JournalError:
+    return JournalError(
+        f"{path}: {problem}. {advice}", place=str(path), option="journal", value=value
+    )
+
+
+def missing_journal(path: str | PathLike[str]) -> JournalError:
+    """Return the error for a journal that is read but does not exist."""
+    return _journal_error(path, "no such journal", "Check the path, or leave out `journal`.")
 
 
 def _address(path: str | PathLike[str] | None, *, read_only: bool) -> str:
-    """What SQLite is to open; an address for reading only, which leaves nothing beside the file.
+    """Return what SQLite opens: a path to write to, or a URI that leaves nothing next to the file.
 
-    Who is at work, or was killed, leaves a log beside it that has to be read too; without one, the file is all.
+    A run that is under way, or was killed, leaves a log next to the file, which must be read too.
+    Without one, the file is complete and can be opened as immutable.
 
     Raises:
-        JournalError: It is to be written, and cannot be.
+        JournalError: The file cannot be written to, but must be.
     """
-    if path is None or (read_only and not (Path(path).is_file() and Path(path).stat().st_size)):
+    if path is None:
         return ":memory:"
-    if not read_only:
-        if Path(path).exists() and not os.access(path, os.W_OK):  # SQLite would say no more than "disk I/O error"
-            raise JournalError(f"{path}: {_NO_WRITING[0]}, got one that can only be read; {_NO_WRITING[1]}")
-        return str(Path(path).absolute())
-    log = Path(f"{path}-wal")
-    whole = not (log.exists() and log.stat().st_size)
-    return f"{address_of(Path(path).absolute())}?mode=ro" + ("&immutable=1" if whole else "")
+    file = Path(path)
+    if read_only:
+        if not (file.is_file() and file.stat().st_size):
+            return ":memory:"
+        log = Path(f"{path}-wal")
+        is_complete = not (log.exists() and log.stat().st_size)
+        mode = "?mode=ro&immutable=1" if is_complete else "?mode=ro"
+        return sqlite_uri(file.absolute()) + mode
+    if file.exists() and not os.access(path, os.W_OK):  # SQLite would only say "disk I/O error"
+        raise _journal_error(path, f"{_CANNOT_WRITE}: the file is read-only", _WRITABLE_FOLDER)
+    return str(file.absolute())
 
 
-_OTHER_TROUBLE = "the journal cannot be used", "name another --journal"
-_IN_USE = "another run has this journal", "wait for it"
-_NO_JOURNAL = "no journal, or a damaged one", "name another --journal"
-_NO_WRITING = "the journal cannot be written", "name another --journal, in a folder that can be written"
-_TROUBLE = {
+_CANNOT_WRITE = "cannot write the journal"
+_WRITABLE_FOLDER = "Name another file with `journal`, in a folder that can be written to."
+_IN_USE = ("another run uses this journal", "Wait for it to finish.")
+_NOT_A_JOURNAL = ("not a journal, or a damaged one", _OTHER_FILE)
+_OTHER_PROBLEM = ("cannot use the journal", _OTHER_FILE)
+_PROBLEMS = {
     sqlite3.SQLITE_BUSY: _IN_USE,
     sqlite3.SQLITE_LOCKED: _IN_USE,
-    sqlite3.SQLITE_NOTADB: _NO_JOURNAL,
-    sqlite3.SQLITE_CORRUPT: _NO_JOURNAL,
-    sqlite3.SQLITE_FULL: ("the journal cannot be written", "make room, and run it again"),
-    sqlite3.SQLITE_IOERR: ("the journal cannot be written", "make room or mend the disk, and run it again"),
-    sqlite3.SQLITE_READONLY: _NO_WRITING,
-    sqlite3.SQLITE_CANTOPEN: ("the journal cannot be opened", _NO_WRITING[1]),
+    sqlite3.SQLITE_NOTADB: _NOT_A_JOURNAL,
+    sqlite3.SQLITE_CORRUPT: _NOT_A_JOURNAL,
+    sqlite3.SQLITE_FULL: (_CANNOT_WRITE, "Free disk space, then run it again."),
+    sqlite3.SQLITE_IOERR: (_CANNOT_WRITE, "Free disk space or repair the disk, then run it again."),
+    sqlite3.SQLITE_READONLY: (_CANNOT_WRITE, _WRITABLE_FOLDER),
+    sqlite3.SQLITE_CANTOPEN: ("cannot open the journal", _WRITABLE_FOLDER),
 }
+"""The problem and what to do, by SQLite's primary error codes."""

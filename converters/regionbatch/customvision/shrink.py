@@ -1,7 +1,8 @@
-"""Images encoded again as JPEG, where the service would not take the file. Needs Pillow.
+"""Re-encode as JPEG the images that the service would refuse. Needs Pillow (the extra `shrink`).
 
-The files are anybody's. So only parsers of formats that images of a dataset have are tried (that of EPS would start
-Ghostscript), an image is decoded only if its header says that it fits into memory, and one at a time.
+The files may come from anywhere. So only the parsers of formats that datasets use are tried (the
+EPS parser would start Ghostscript), an image is decoded only if its header says that it fits into
+memory, and only one image is decoded at a time.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FILE_BYTES = 2**28
-"""Largest file that is encoded again: it is held in memory."""
+"""Size of the largest file that is re-encoded: it is read into memory."""
 
 PIXELS = 2**26
-"""Most pixels of an image that is encoded again: decoded, each takes up to 8 bytes."""
+"""Most pixels of an image that is re-encoded: a decoded pixel takes up to 8 bytes."""
 
 _QUALITY = 90
 _FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM")
@@ -31,63 +32,76 @@ _ORIENTATION = 0x0112
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def shrunk(content: bytes) -> bytes:
-    """Return an image as a JPEG that the service takes. The same image gives the same bytes.
+def shrink_image(content: bytes) -> bytes:
+    """Re-encode an image file as a JPEG that the service accepts.
+
+    The same image always gives the same bytes, so that a repeated upload is recognised.
 
     Raises:
         OptionError: Pillow is not installed.
-        OSError: It cannot be read or encoded.
+        OSError: The image cannot be read or encoded.
     """
     try:
         import PIL  # noqa: F401, PLC0415 - an extra
     except ImportError as error:
-        raise OptionError('--shrink: Pillow is missing; install it with: pip install "regionbatch[shrink]"') from error
+        raise OptionError(
+            'shrink: Pillow is not installed. Install it: pip install "regionbatch[shrink]".',
+            option="shrink",
+        ) from error
     try:
         with _ONE_AT_A_TIME, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of parts that are broken, and of sizes that are checked here
-            return _encoded(content)
+            # Warnings about broken parts, and about sizes that are checked here.
+            warnings.simplefilter("ignore")
+            return _encode(content)
     except Exception as error:  # a hostile image may break the library in any way
         raise OSError(str(error) or type(error).__name__) from error
 
 
-def _encoded(content: bytes) -> bytes:
+def _encode(content: bytes) -> bytes:
     from PIL import Image  # noqa: PLC0415 - an extra
 
     Image.init()
-    with Image.open(io.BytesIO(content), formats=[name for name in _FORMATS if name in Image.OPEN]) as opened:
+    formats = [name for name in _FORMATS if name in Image.OPEN]
+    with Image.open(io.BytesIO(content), formats=formats) as opened:
         width, height = opened.size
         if width * height > PIXELS:
             raise OSError(too_many_pixels(width, height))
         orientation = opened.getexif().get(_ORIENTATION)
         opened.load()
-        picture = _eight_bits(opened)
-        picture = picture if picture.mode == "RGB" else picture.convert("RGB")
+        image = _as_eight_bits(opened)
+        if image.mode != "RGB":
+            image = image.convert("RGB")
         if opened.getexif().get(_ORIENTATION) != orientation:
-            picture = _as_stored(picture, int(orientation or 1))
-        # Only its orientation, which goes on meaning what it meant: the rest may be too long for a JPEG, or broken.
+            image = _as_stored(image, int(orientation or 1))
+        # Of the metadata only the orientation is kept; the rest may be broken or too long.
         exif = Image.Exif()
         if isinstance(orientation, int) and 1 <= orientation <= 8:
             exif[_ORIENTATION] = orientation
-        side = min(IMAGE_SIDE, max(picture.size))
-        while True:
-            picture.thumbnail((side, side))
-            buffer = io.BytesIO()
-            picture.save(buffer, "JPEG", quality=_QUALITY, exif=exif)
-            if buffer.tell() <= IMAGE_BYTES:
-                return buffer.getvalue()
-            side = side * 4 // 5
+        return _smaller_jpeg(image, exif)
+
+
+def _smaller_jpeg(image: Image.Image, exif: Image.Exif) -> bytes:
+    """Encode an image, made smaller until the service accepts it."""
+    side = min(IMAGE_SIDE, max(image.size))
+    while True:
+        image.thumbnail((side, side))
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=_QUALITY, exif=exif)
+        if buffer.tell() <= IMAGE_BYTES:
+            return buffer.getvalue()
+        side = side * 4 // 5
 
 
 def too_many_pixels(width: int, height: int) -> str:
-    """Say why an image is not encoded again."""
-    return f"{width} x {height}, too large to be encoded again: more than {PIXELS} pixels"
+    """Return why an image is too large to be re-encoded."""
+    return f"{width} x {height}, too large to re-encode: more than {PIXELS} pixels"
 
 
-def _as_stored(picture: Image.Image, orientation: int) -> Image.Image:
-    """Return an image that Pillow has rotated while it read it, as it does with TIFF, as it is stored: so are boxes."""
+def _as_stored(image: Image.Image, orientation: int) -> Image.Image:
+    """Undo the rotation that Pillow applies when it loads a TIFF: boxes fit the stored image."""
     from PIL.Image import Transpose  # noqa: PLC0415 - an extra
 
-    back = {
+    inverse = {
         2: Transpose.FLIP_LEFT_RIGHT,
         3: Transpose.ROTATE_180,
         4: Transpose.FLIP_TOP_BOTTOM,
@@ -96,20 +110,23 @@ def _as_stored(picture: Image.Image, orientation: int) -> Image.Image:
         7: Transpose.TRANSVERSE,
         8: Transpose.ROTATE_270,
     }
-    return picture.transpose(back[orientation]) if orientation in back else picture
+    return image.transpose(inverse[orientation]) if orientation in inverse else image
 
 
-def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Return an image of 16 bits a pixel with 8; Pillow would make nearly all of it white.
+def _as_eight_bits(image: Image.Image) -> Image.Image:
+    """Scale an image of 16 bits per pixel to 8 bits. Pillow would make nearly all of it white.
 
     Raises:
-        OSError: How bright its values are cannot be known.
+        OSError: The range of its values is unknown.
     """
-    if not picture.mode.startswith(("I", "F")):
-        return picture
-    values = np.asarray(picture)
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values = np.asarray(image)
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > 0xFFFF:
-        raise OSError(f"pixels from {values.min()} to {values.max()}; save it with 8 or 16 bits a pixel")
+        raise OSError(
+            f"pixel values from {values.min()} to {values.max()}; "
+            "save the image with 8 or 16 bits per pixel"
+        )
     from PIL import Image  # noqa: PLC0415 - an extra
 
     return Image.fromarray((values // 256).astype(np.uint8))

@@ -1,112 +1,124 @@
-"""A dataset goes up: pictures, tags, regions, proof. Conducts what the other rooms do."""
+"""Upload a dataset to a project: images, tags and regions, then read the project and compare."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from regionbatch.batching import batches
-from regionbatch.customvision.images import Uploader, report_refused
-from regionbatch.customvision.journal import Journal, fingerprint
-from regionbatch.customvision.plan import Plan, make_plan
-from regionbatch.customvision.present import match, read_again, read_project
-from regionbatch.customvision.rate import TRIES, Pace
-from regionbatch.customvision.regions import Outcome, Outcomes, Sender, is_final
-from regionbatch.customvision.verify import Verification, compare
-from regionbatch.errors import ServiceError, TransportError
+from regionbatch.customvision.journal import Journal, fingerprint_dataset
+from regionbatch.customvision.plan import Plan, UploadOptions, make_plan
+from regionbatch.customvision.rate_limiter import RateLimiter
+from regionbatch.customvision.regions import RegionOutcome
+from regionbatch.customvision.session import ProjectSession
+from regionbatch.customvision.upload_run import IN_FLIGHT, UploadRun
 from regionbatch.findings import FindingLog
-from regionbatch.ids import checked_project, table_of
-from regionbatch.limits import tier_of
-from regionbatch.reading import refuse_doubt
-from regionbatch.renaming import tidied
+from regionbatch.limits import get_tier
+from regionbatch.names.renames import normalise_renames
+from regionbatch.names.uuids import checked_project
+from regionbatch.reading import raise_if_strict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from os import PathLike
 
-    from numpy.typing import NDArray
-
     from regionbatch.batching import Batches
     from regionbatch.customvision.client import TrainingClient
-    from regionbatch.customvision.present import Present
+    from regionbatch.customvision.verify import Verification
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Findings, Progress
-    from regionbatch.ids import Ids
-
-IN_FLIGHT = 10
-"""Batches of regions under way at a time: at 10 calls a second, an answer may take a second."""
+    from regionbatch.names.tables import Ids
 
 
 @dataclass(frozen=True, kw_only=True)
 class UploadResult:
-    """What became of an upload: sent = created + duplicated + exceeded + failed."""
+    """What an upload did: sent = created + duplicated + exceeded + failed.
+
+    Example:
+        >>> from regionbatch.local import LocalService
+        >>> dataset = rb.read("fixtures/scene/coco")
+        >>> with LocalService() as service:
+        ...     project_id = service.create_project("traffic")
+        ...     with rb.TrainingClient(service.endpoint, service.key) as client:
+        ...         result = rb.upload(dataset, client, project_id, create_tags=True)
+        >>> result.sent, result.created, result.failed, result.lost
+        (12, 12, 0, 0)
+    """
 
     plan: Plan
+    """What the upload was going to do."""
     created: int
-    """Regions that the service confirmed, or that were found in the project after they were sent."""
+    """Regions that the service confirmed, or that the project had after they were sent."""
     duplicated: int
-    """Regions that the service said to have already."""
+    """Regions that the service reported as duplicates."""
     exceeded: int
-    """Regions that their image had no room for."""
+    """Regions that exceeded the limit of their image."""
     failed: int
-    """Regions that were refused, or whose picture was."""
+    """Regions that the service refused, or whose image it refused."""
     already: int
-    """Regions that were in the project before, or went up in an earlier run; not sent."""
+    """Regions that the project had before; they were not sent."""
     new_tags: int
     """Tags that were created."""
     new_images: int
-    """Images whose picture was uploaded, or found to be there."""
+    """Images that were uploaded, or that turned out to be in the project."""
     refused_images: int
-    """Images that no region can be sent to: their picture was refused, or their id is not there."""
+    """Images that no region can be sent to: refused, or with an ID that the project lacks."""
     calls: Mapping[str, int]
     """Calls made, by operation."""
     verification: Verification | None
-    """How the project and the dataset differ; None after a dry run."""
+    """How the project differs from the dataset; None after a dry run."""
     batches: Batches
     """What was to be sent, with the ledger of the dataset."""
     image_ids: Mapping[str, str]
-    """Image ids by name."""
+    """Image IDs by name."""
     findings: Findings
-    """Those of the dataset, and what the upload adds: every region that is not in the project, with its place."""
+    """Findings about the dataset and the upload: each region that the project lacks, and where."""
 
     @property
     def sent(self) -> int:
-        """Regions that this run was to send."""
+        """Regions that this run sent, or failed to send."""
         return self.created + self.duplicated + self.exceeded + self.failed
 
     @property
     def lost(self) -> int:
-        """Regions that the project does not have, has wrong, or has too many of; of a dry run, those not to be sent."""
+        """Regions that are missing, moved or extra in the project; 0: the upload is exact.
+
+        After a dry run: the regions that would not be in the project.
+        """
         if self.verification is None:
             return len(self.batches.regions) - self.plan.regions - self.plan.already
         found = self.verification
         return max(self.exceeded + self.failed, found.missing) + found.moved + found.extra
 
     def summary(self) -> dict[str, Any]:
-        """The figures as plain values, ready for JSON."""
-        names = (
-            "sent",
-            "created",
-            "duplicated",
-            "exceeded",
-            "failed",
-            "already",
-            "new_tags",
-            "new_images",
-            "refused_images",
-        )
+        """Return the figures as plain values, ready for JSON.
+
+        Example:
+            >>> from regionbatch.local import LocalService
+            >>> dataset = rb.read("fixtures/scene/coco")
+            >>> with LocalService() as service:
+            ...     project_id = service.create_project("traffic")
+            ...     with rb.TrainingClient(service.endpoint, service.key) as client:
+            ...         result = rb.upload(dataset, client, project_id, create_tags=True)
+            >>> result.summary()["calls"]["CreateImageRegions"]
+            1
+        """
         return {
             "plan": self.plan.summary(),
-            **{name: getattr(self, name) for name in names},
+            "sent": self.sent,
+            "created": self.created,
+            "duplicated": self.duplicated,
+            "exceeded": self.exceeded,
+            "failed": self.failed,
+            "already": self.already,
+            "new_tags": self.new_tags,
+            "new_images": self.new_images,
+            "refused_images": self.refused_images,
             "calls": dict(self.calls),
             "verification": self.verification and self.verification.summary(),
         }
 
 
-def upload(
+def upload(  # longer than 40 lines because of its docstring
     dataset: Dataset,
     client: TrainingClient,
     project_id: str,
@@ -123,116 +135,112 @@ def upload(
     progress: Progress | None = None,
     planned: Callable[[Plan], object] | None = None,
     notice: Callable[[str], object] | None = None,
-    pace: Pace | None = None,
+    rate_limiter: RateLimiter | None = None,
     in_flight: int = IN_FLIGHT,
 ) -> UploadResult:
-    """Put a dataset on a project: upload pictures, create tags, send regions, read it back and compare.
+    """Upload a dataset (images, tags, regions) to a project, then verify it.
 
-    Nothing is sent twice: the project is read first and only the difference is sent. With a journal, a run that was
-    stopped or killed can be gone on with by making the same call again.
+    Nothing is uploaded twice: the project is read first, and only the difference is sent. With a
+    journal, the same call resumes a run that was stopped or killed.
 
     Args:
-        dataset: What `regionbatch.read` returned.
+        dataset: The dataset, as `regionbatch.read` returns it.
         client: The training resource.
-        project_id: A project for object detection.
-        create_tags: Create the tags that classes with boxes lack.
-        image_ids: Image ids by name, or a file of them; pictures of images without one are uploaded.
-        rename: Class names of the dataset, and what they are called in the project.
-        skip_unresolved: Leave out regions whose class has no tag, or whose image has neither id nor picture.
-        journal: A file that remembers what was done; None: nothing is remembered.
-        tier: F0 or S0: how many images, tags and calls a second it takes.
-        shrink: Encode pictures again that are too large, or of a format that is not taken. Needs Pillow.
-        dry_run: Only read and plan.
-        strict: Raise before the first write if a region or a picture would be dropped, or was adjusted.
-        progress: Called with what is done, how much of it, and how much there is.
-        planned: Called with the plan before the first write; an exception from it ends the upload there.
-        notice: Called, from any thread, with a line that says why nothing happens for a while.
-        pace: The rate and the clock, instead of the tier's.
-        in_flight: Batches of regions under way at a time.
+        project_id: The ID of a project for object detection.
+        create_tags: Create the tags that classes with boxes need and the project lacks.
+        image_ids: Image IDs by name, or a file of them, as `regionbatch.batches` takes them. The
+            files of other images are uploaded.
+        rename: Tag names by class name, for classes whose tag has another name.
+        skip_unresolved: Leave out regions whose class has no tag, or whose image has neither an ID
+            nor a file.
+        journal: File in which progress is recorded, to resume later; None: no file.
+        tier: Pricing tier whose limits and call rate apply: F0 or S0.
+        shrink: Re-encode images that are too large or in an unsupported format. Needs the extra
+            `shrink`.
+        dry_run: Read and plan only; write nothing, neither in the project nor in the journal.
+        strict: Raise before the first write if a region or an image would be dropped, or was
+            adjusted, or if a decision is doubtful.
+        progress: Called with the current step, how much is done, and how much there is (0 if
+            that is unknown).
+        planned: Called with the plan before the first write. If it raises, nothing is written.
+        notice: Called, from any thread, with a line that explains a long wait.
+        rate_limiter: Decides when calls are made, instead of the tier's call rate.
+        in_flight: Number of batches of regions that are sent at a time.
+
+    Returns:
+        What became of each region, and how the project differs from the dataset afterwards.
 
     Raises:
-        ServiceError: Nothing can be done: no access, no answer, no such project. What was done is in the journal.
-        ResolveError: Classes have no tag, or images neither id nor picture.
-        LimitError: More tags or images than the tier takes.
-        JournalError: Another run has the journal, it belongs to another project, or it cannot be written.
+        ServiceError: The upload cannot continue, e.g. without access. The journal records what
+            was done.
+        ResolveError: Classes have no tag, or images have neither an ID nor a file.
+        LimitError: The upload needs more tags or images than the tier allows.
+        JournalError: The journal is in use, belongs to another project, or cannot be written.
         StrictError: See `strict`.
+        OptionError: An argument cannot be used.
+
+    Example:
+        >>> from regionbatch.local import LocalService
+        >>> dataset = rb.read("fixtures/scene/coco")
+        >>> with LocalService() as service:
+        ...     project_id = service.create_project("traffic")
+        ...     with rb.TrainingClient(service.endpoint, service.key) as client:
+        ...         first = rb.upload(dataset, client, project_id, create_tags=True)
+        ...         again = rb.upload(dataset, client, project_id)
+        >>> print(first.verification)
+        12 verified, 0 missing, 0 moved, 0 extra
+        >>> again.already, again.sent
+        (12, 0)
     """
-    limits, rename, project_id = tier_of(tier), tidied(rename), checked_project(project_id)
-    pace = pace or Pace(limits.calls_per_second)
-    pace.notice = notice or pace.notice
-    report = FindingLog(progress)
-    set_now = fingerprint(dataset, rename)
-    with Journal(journal, project_id, read_only=dry_run) as log:
-        if not (same_set := log.is_of(set_now)):
-            report.note("set_changed", str(journal))
-        if (age := log.unfinished()) is not None:
-            pace.sleep(pace.settle - age)  # a call of the run that was killed may still be at work
-        plan = make_plan(
-            dataset,
-            client,
-            project_id,
-            create_tags=create_tags,
-            image_ids=image_ids,
-            rename=rename,
-            skip_unresolved=skip_unresolved,
-            shrink=shrink,
-            tier=tier,
-            pace=pace,
-            journal=log,
-            same_set=same_set,
-            report=report,
-        )
+    limits = get_tier(tier)
+    options = UploadOptions(
+        create_tags=create_tags,
+        image_ids=image_ids,
+        rename=normalise_renames(rename),
+        skip_unresolved=skip_unresolved,
+        shrink=shrink,
+        tier=tier,
+    )
+    project_id = checked_project(project_id)
+    limiter = rate_limiter or RateLimiter(limits.calls_per_second)
+    limiter.notice = notice or limiter.notice
+    session = ProjectSession(client, project_id, limiter)
+    log = FindingLog(progress)
+    with Journal(journal, project_id, read_only=dry_run) as opened:
+        fingerprint = fingerprint_dataset(dataset, options.rename)
+        same_dataset = _check_journal(opened, fingerprint, limiter, log)
+        plan = make_plan(dataset, session, opened, log, options, same_dataset=same_dataset)
         if strict:
-            refuse_doubt(plan.all_findings, dataset.root)
+            raise_if_strict(plan.all_findings, dataset.root)
         if planned:
             planned(plan)
         if dry_run:
-            return _nothing_done(plan, pace)
-        log.begin(set_now, plan.uploaded)
-        uploaded, refused, there_before = _upload_pictures(dataset, client, project_id, plan, pace, log, progress)
-        ids = {**plan.image_ids, **uploaded}
-        wanted = batches(dataset, tag_ids=plan.tag_ids, image_ids=ids, rename=rename, skip_unresolved=skip_unresolved)
-        unread = [row for row in there_before if uploaded[dataset.images.names[row]] not in plan.present.images]
-        of_unread = np.flatnonzero(np.isin(wanted.regions.image, unread))
-        present = read_again(client, project_id, pace, plan.present, wanted.take(of_unread))
-        outcomes = Outcomes(len(wanted.regions))
-        rows = _to_send(wanted, present, outcomes, refused)
-        used = {wanted.tag_ids[code] for code in np.unique(wanted.regions.tag[rows]).tolist()}
-        new_tags = _create_tags(client, project_id, plan, used, pace, log)
-        wanted = wanted.with_tags(new_tags)
-        if unread:  # whoever put the pictures there may have made the tags too
-            rows = rows[match(present.codes(wanted.take(rows)), present.regions) < 0]
-        already = len(outcomes.of) - len(rows) - outcomes.count(Outcome.FAILED)
-        sender = Sender(client, project_id, wanted, outcomes, pace=pace, journal=log)
-        sender.send(rows, most=in_flight, give_up=not already, progress=progress)
-        there = read_project(client, project_id, pace, untagged=False, progress=progress)
-        former = log.names()
-    told = np.isin(outcomes.of, (Outcome.EXCEEDED, Outcome.FAILED))
-    lacking = np.flatnonzero(~told & (match(there.codes(wanted), there.regions) < 0))
-    there = read_again(client, project_id, pace, there, wanted.take(lacking))
-    tag_names = {new_tags.get(id_, id_).lower(): name for name, id_ in plan.tag_ids.items()}
-    verification = compare(wanted, there, dataset, ids, former=former, tag_names=tag_names, told=told)
-    report_refused(dataset.images, {row: why for row, why in refused.items() if row not in plan.refused}, report)
-    _report_regions(dataset, wanted, outcomes, report)
-    return UploadResult(
-        plan=plan,
-        created=outcomes.count(Outcome.CREATED),
-        duplicated=outcomes.count(Outcome.DUPLICATED),
-        exceeded=outcomes.count(Outcome.EXCEEDED),
-        failed=outcomes.count(Outcome.FAILED),
-        already=already,
-        new_tags=len(new_tags),
-        new_images=len(uploaded),
-        refused_images=len(refused),
-        calls=dict(pace.calls),
-        verification=verification,
-        batches=wanted,
-        image_ids={**plan.known, **uploaded},
-        findings=wanted.findings + report.findings() + verification.findings,
-    )
+            return _planned_result(plan, session)
+        opened.start_run(fingerprint, plan.images.uploaded)
+        run = UploadRun(dataset, session, opened, log, plan, options)
+        run.write(in_flight, progress)
+    verification = run.verify()
+    return _result(run, plan, verification)
 
 
-def _nothing_done(plan: Plan, pace: Pace) -> UploadResult:
+def _check_journal(
+    journal: Journal, fingerprint: str, rate_limiter: RateLimiter, log: FindingLog
+) -> bool:
+    """Return whether a journal belongs to this dataset, and report if not.
+
+    Also wait for the last call of a killed run, which the service may still be working on.
+    """
+    same_dataset = journal.belongs_to(fingerprint)
+    if not same_dataset:
+        log.note("dataset_changed", str(journal.path))
+    age = journal.seconds_since_unfinished_call()
+    if age is not None:
+        rate_limiter.sleep(rate_limiter.lookup_delay - age)
+    return same_dataset
+
+
+def _planned_result(plan: Plan, session: ProjectSession) -> UploadResult:
+    """Return the result of a dry run."""
     return UploadResult(
         plan=plan,
         created=0,
@@ -242,89 +250,31 @@ def _nothing_done(plan: Plan, pace: Pace) -> UploadResult:
         already=plan.already,
         new_tags=0,
         new_images=0,
-        refused_images=len(plan.refused),
-        calls=dict(pace.calls),
+        refused_images=len(plan.images.refused),
+        calls=dict(session.calls),
         verification=None,
         batches=plan.batches,
-        image_ids=plan.known,
+        image_ids=plan.images.known,
         findings=plan.all_findings,
     )
 
 
-def _create_tags(
-    client: TrainingClient, project_id: str, plan: Plan, used: set[str], pace: Pace, journal: Journal
-) -> dict[str, str]:
-    """Create the tags whose stand-ins are used; their ids by these."""
-    needed = {plan.tag_ids[name]: name for name in plan.new_tags if plan.tag_ids[name] in used}
-    created = {id_: _create_tag(client, project_id, name, pace, journal) for id_, name in needed.items()}
-    return dict(table_of(created, "CreateTag"))
-
-
-def _create_tag(client: TrainingClient, project_id: str, name: str, pace: Pace, journal: Journal) -> str:
-    """Create a tag; its id. After a fault the tags are read before it is created again."""
-    tries = 0
-    while True:
-        tries += 1
-        call = journal.before("CreateTag")
-        try:
-            id_ = pace.call("CreateTag", partial(client.create_tag, project_id, name), repeat=False).id
-        except ServiceError as error:
-            if is_final(error):
-                raise
-            if isinstance(error, TransportError):
-                pace.wait_out(error, pace.settle + pace.delay(tries))
-            tags = pace.call("GetTags", partial(client.tags, project_id), repeat=True)
-            id_ = next((tag.id for tag in tags if tag.name == name), "")
-            if not id_ and (not isinstance(error, TransportError) or tries == TRIES):
-                raise
-        journal.after(call)
-        if id_:
-            return id_
-
-
-def _upload_pictures(
-    dataset: Dataset,
-    client: TrainingClient,
-    project_id: str,
-    plan: Plan,
-    pace: Pace,
-    journal: Journal,
-    progress: Progress | None,
-) -> tuple[dict[str, str], dict[int, tuple[str, str]], set[int]]:
-    """Upload what the plan says: ids by name, the images that no region can be sent to, and those that were there."""
-    pictures, names = plan.pictures, dataset.images.names
-    uploader = Uploader(client, project_id, dataset.images, pictures, pace=pace, journal=journal)
-    uploader.upload(progress)
-    uploader.remember({row: uploader.ids[twin] for row, twin in pictures.twins.items() if twin in uploader.ids})
-    refused = {**plan.refused, **uploader.refused}
-    refused |= {row: refused[twin] for row, twin in pictures.twins.items() if twin in refused}
-    return {names[row]: id_ for row, id_ in uploader.ids.items()}, refused, uploader.there
-
-
-def _to_send(
-    wanted: Batches, present: Present, outcomes: Outcomes, refused: Mapping[int, tuple[str, str]]
-) -> NDArray[np.int64]:
-    """The regions to send: those that the project does not have, and whose picture is there."""
-    waiting = match(present.codes(wanted), present.regions) < 0
-    hit = np.flatnonzero(waiting & np.isin(wanted.regions.image, [*refused]))
-    waiting[hit] = False
-    hit = hit[np.argsort(wanted.regions.image[hit], kind="stable")]
-    images, starts = np.unique(wanted.regions.image[hit], return_index=True)
-    for image, rows in zip(images.tolist(), np.split(hit, starts[1:]), strict=bool(len(images))):
-        outcomes.fail(rows, *refused[image])
-    return np.flatnonzero(waiting)
-
-
-def _report_regions(dataset: Dataset, wanted: Batches, outcomes: Outcomes, report: FindingLog) -> None:
-    regions = wanted.regions
-    told = [": ".join(filter(None, reason)) for reason in outcomes.reasons]
-    for code, outcome in (("region_failed", Outcome.FAILED), ("region_exceeded", Outcome.EXCEEDED)):
-        rows = np.flatnonzero(outcomes.of == outcome)
-        reasons = [told[number] for number in outcomes.reason[rows].tolist()]
-        values = [
-            f"{dataset.tags[regions.tag[row]]} in {dataset.images.names[regions.image[row]]}" + (why and f" ({why})")
-            for row, why in zip(rows.tolist(), reasons, strict=True)
-        ]
-        report.add(
-            code, regions.file[rows], regions.where[rows], values, table=dataset.findings.files, place=regions.place
-        )
+def _result(run: UploadRun, plan: Plan, verification: Verification) -> UploadResult:
+    run.report_losses()
+    outcomes = run.outcomes
+    return UploadResult(
+        plan=plan,
+        created=outcomes.count(RegionOutcome.CREATED),
+        duplicated=outcomes.count(RegionOutcome.DUPLICATED),
+        exceeded=outcomes.count(RegionOutcome.EXCEEDED),
+        failed=outcomes.count(RegionOutcome.FAILED),
+        already=run.already,
+        new_tags=len(run.new_tags),
+        new_images=len(run.uploaded),
+        refused_images=len(run.refused),
+        calls=dict(run.session.calls),
+        verification=verification,
+        batches=run.batches,
+        image_ids={**plan.images.known, **run.uploaded},
+        findings=run.batches.findings + run.log.findings() + verification.findings,
+    )

@@ -1,7 +1,8 @@
-"""The size of images, from the first bytes of their files: right, or unknown.
+"""Read the size of an image from the first bytes of its file: correct, or unknown.
 
-`imagesize` reads JPEG, PNG, TIFF, JPEG 2000 and Netpbm. What it gets wrong is read here: BMP with the header of OS/2,
-WebP with scale bits, GIF whose first frame is larger than its screen, AVIF and HEIF. Each file has a budget.
+`imagesize` reads JPEG, PNG, TIFF, JPEG 2000 and Netpbm. This module reads what it gets wrong: BMP
+with an OS/2 header, WebP with scale bits, GIF with a first frame larger than the screen, AVIF and
+HEIF. It limits how much of a file is read.
 """
 
 from __future__ import annotations
@@ -14,19 +15,22 @@ if TYPE_CHECKING:
 
     Size = tuple[int, int]
 
-LARGEST_SIDE = 2**20
-"""Pixels. No picture has a longer side; a header that says so is broken."""
+MAX_SIDE = 2**20
+"""Longest plausible side of an image in pixels; a header with a longer one is broken."""
 
-MOST_BYTES = 2**20
-"""Bytes of a file that are read for its size. What is longer than a header is skipped, and not read."""
+MAX_BYTES_READ = 2**20
+"""Maximum bytes of a file that are read for its size. Data after the headers is skipped."""
 
-MOST_READS = 4096
-"""How often a file is read from for its size."""
+MAX_READS = 4096
+"""Maximum read calls on a file for its size."""
 
 _HEAD = 64
+_UNKNOWN = (0, 0)
 _BMP_HEADERS = (16, 40, 52, 56, 64, 108, 124)
-"""Lengths of BMP headers with 32-bit sides; that of OS/2 has 12 bytes and 16-bit sides."""
-_HEIF_BRANDS = frozenset((b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"msf1"))
+"""Lengths of BMP headers with 32-bit sides. The OS/2 header has 12 bytes and 16-bit sides."""
+_HEIF_BRANDS = frozenset(
+    (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"msf1")
+)
 
 
 class _Source(Protocol):
@@ -34,18 +38,20 @@ class _Source(Protocol):
     def seek(self, offset: int, whence: int = 0, /) -> int: ...
 
 
-class _Budgeted:
-    """A file that can be read a few times only. Without it, a header of 2 KB may ask for gigabytes."""
+class _LimitedFile:
+    """A file with limited reads: otherwise, a header of 2 KB could make us read gigabytes."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._file, self._bytes, self._reads = file, MOST_BYTES, MOST_READS
+        self._file = file
+        self._bytes_left = MAX_BYTES_READ
+        self._reads_left = MAX_READS
 
     def read(self, size: int = -1) -> bytes:
-        if not (0 <= size <= self._bytes and self._reads > 0):
-            raise ValueError("the budget is used up")
+        if not (0 <= size <= self._bytes_left and self._reads_left > 0):
+            raise ValueError("too much is read for the size of an image")
         data = self._file.read(size)
-        self._bytes -= len(data)
-        self._reads -= 1
+        self._bytes_left -= len(data)
+        self._reads_left -= 1
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
@@ -53,16 +59,23 @@ class _Budgeted:
 
 
 def image_size(path: str, *, exif_rotation: bool = False) -> Size:
-    """Return width and height in pixels as stored, or as the file says it is to be rotated.
+    """Return the width and height of an image in pixels.
 
-    (0, 0) where the file does not say, or readers of images do not agree.
+    Args:
+        path: The file.
+        exif_rotation: Whether to return the size after the rotation that the file asks for (EXIF,
+            `irot`), rather than the size as stored.
+
+    Returns:
+        Width and height; (0, 0) if the file does not say, or programs disagree about it.
     """
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - text: there may be 200,000 paths
-            width, height = _size(_Budgeted(file), exif_rotation)
+            width, height = _size(_LimitedFile(file), exif_rotation)
     except Exception:  # noqa: BLE001 - a hostile image may break the parsers in any way
-        return 0, 0
-    return (width, height) if 0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE else (0, 0)
+        return _UNKNOWN
+    is_plausible = 0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE
+    return (width, height) if is_plausible else _UNKNOWN
 
 
 def _size(file: _Source, exif_rotation: bool) -> Size:
@@ -74,11 +87,21 @@ def _size(file: _Source, exif_rotation: bool) -> Size:
         return size
     if head[4:8] == b"ftyp":
         return _size_of_heif(file, exif_rotation)
-    own = next((size_of for start, size_of in _OWN.items() if head.startswith(start)), None)
-    return own(head, file) if own else (0, 0)
+    for signature, size_of in _OWN.items():
+        if head.startswith(signature):
+            return size_of(head, file)
+    return _UNKNOWN
 
 
-_BY_IMAGESIZE = (b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"\0\0\0\x0cjP  \r\n\x87\n")
+_BY_IMAGESIZE = (
+    b"\xff\xd8",
+    b"\x89PNG\r\n\x1a\n",
+    b"II*\0",
+    b"MM\0*",
+    b"II+\0",
+    b"\0\0\0\x0cjP  \r\n\x87\n",
+)
+"""Signatures of the formats that `imagesize` reads correctly."""
 _NETPBM = (b"1", b"2", b"3", b"4", b"5", b"6")
 
 
@@ -89,13 +112,13 @@ def _size_of_bmp(head: bytes, _file: _Source) -> Size:
     elif length in _BMP_HEADERS:
         width, height = struct.unpack_from("<ii", head, 18)
     else:
-        return 0, 0
-    return width, abs(height)  # negative: the first row is the top one
+        return _UNKNOWN
+    return width, abs(height)  # negative: rows are stored from top to bottom
 
 
 def _size_of_webp(head: bytes, _file: _Source) -> Size:
     if head[8:12] != b"WEBP":
-        return 0, 0
+        return _UNKNOWN
     kind = head[12:16]
     if kind == b"VP8X":
         return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
@@ -104,25 +127,29 @@ def _size_of_webp(head: bytes, _file: _Source) -> Size:
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
     if kind == b"VP8 " and head[23:26] == b"\x9d\x01\x2a":
         width, height = struct.unpack_from("<HH", head, 26)
-        return width & 0x3FFF, height & 0x3FFF  # the two bits above are a scale, which no decoder obeys
-    return 0, 0
+        # The upper two bits are a scale, which no decoder applies.
+        return width & 0x3FFF, height & 0x3FFF
+    return _UNKNOWN
 
 
 def _size_of_gif(head: bytes, file: _Source) -> Size:
-    """Return the size of the screen, unless the first frame reaches over it: some readers then take that."""
+    """Return the size of the screen; unknown if the first frame extends beyond it.
+
+    In that case some programs use the size of the frame.
+    """
     width, height, flags = struct.unpack_from("<HHB", head, 6)
     file.seek(13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0))
     while (block := file.read(1)) == b"\x21":  # an extension
         file.read(1)
         while length := file.read(1)[0]:
             file.seek(length, 1)
-    left, top, across, down = struct.unpack("<4H", file.read(8))
-    fits = block == b"\x2c" and left + across <= width and top + down <= height
-    return (width, height) if fits else (0, 0)
+    left, top, frame_width, frame_height = struct.unpack("<4H", file.read(8))
+    fits = left + frame_width <= width and top + frame_height <= height
+    return (width, height) if block == b"\x2c" and fits else _UNKNOWN
 
 
 def _size_of_codestream(head: bytes, _file: _Source) -> Size:
-    """Return the size of JPEG 2000 without the boxes of a JP2 around it."""
+    """Return the size of a JPEG 2000 codestream, without the JP2 boxes around it."""
     right, bottom, left, top = struct.unpack_from(">4I", head, 8)
     return right - left, bottom - top
 
@@ -139,32 +166,49 @@ _OWN: dict[bytes, Callable[[bytes, _Source], Size]] = {
 def _size_of_heif(file: _Source, rotated: bool) -> Size:
     """Return the size of the primary item of an AVIF or HEIF file.
 
-    It is unknown where only a part of the item is to be shown: half of all readers show the whole.
+    It is unknown if the item is cropped or scaled: only half of all programs do that.
     """
-    primary, parts = -1, dict.fromkeys((b"ipco", b"ipma"), b"")
-    for kind, content in _boxes(_meta(file)[4:]):
-        if kind == b"pitm":
-            primary = int.from_bytes(content[4 : 6 if content[0] == 0 else 8], "big")
-        elif kind == b"iprp":
-            parts.update((kind, content) for kind, content in _boxes(content) if kind in parts)
-    listed = [*_boxes(parts[b"ipco"])]
-    properties = [listed[number - 1] for number in _properties_of(primary, parts[b"ipma"]) if number]
+    properties = _primary_properties(file)
     [shape] = [content for kind, content in properties if kind == b"ispe"]
     width, height = struct.unpack(">II", shape[4:12])
     for kind, content in properties:
-        if kind == b"clap":
-            across, in_parts, down, down_parts = struct.unpack_from(">4I", content)
-            if (across, down) != (width * in_parts, height * down_parts):
-                return 0, 0
-        elif kind == b"iscl":  # scaled
-            return 0, 0
-        elif kind == b"irot" and rotated and content[0] & 1:
+        is_cropped = kind == b"clap" and _crops(content, width, height)
+        is_scaled = kind == b"iscl"
+        if is_cropped or is_scaled:
+            return _UNKNOWN
+        if kind == b"irot" and rotated and content[0] & 1:
             width, height = height, width
     return width, height
 
 
+def _crops(clap: bytes, width: int, height: int) -> bool:
+    """Return whether a clean aperture, given in fractions, is less than the whole image."""
+    clean_width, width_divisor, clean_height, height_divisor = struct.unpack_from(">4I", clap)
+    return bool(clean_width != width * width_divisor or clean_height != height * height_divisor)
+
+
+def _primary_properties(file: _Source) -> list[tuple[bytes, bytes]]:
+    """Return the kinds and contents of the properties of the primary item."""
+    primary = -1
+    containers = {b"ipco": b"", b"ipma": b""}
+    for kind, content in _boxes(_meta(file)[4:]):
+        if kind == b"pitm":
+            primary = int.from_bytes(content[4 : 6 if content[0] == 0 else 8], "big")
+        elif kind == b"iprp":
+            for inner_kind, inner in _boxes(content):
+                if inner_kind in containers:
+                    containers[inner_kind] = inner
+    listed = [*_boxes(containers[b"ipco"])]
+    numbers = _property_numbers(primary, containers[b"ipma"])
+    return [listed[number - 1] for number in numbers if number]
+
+
 def _meta(file: _Source) -> bytes:
-    """Return the box of an AVIF or HEIF file that describes it; raise ValueError if it is another file."""
+    """Return the content of the `meta` box of an AVIF or HEIF file.
+
+    Raises:
+        ValueError: It is a file of another kind.
+    """
     at, kind, length = 0, b"", 0
     while kind != b"meta":
         at += length
@@ -177,14 +221,18 @@ def _meta(file: _Source) -> bytes:
         if length < start:
             raise ValueError(kind)
         if at == 0:
-            brands = file.read(length - start)
-            if _HEIF_BRANDS.isdisjoint(brands[place : place + 4] for place in range(0, len(brands), 4)):
-                raise ValueError(brands)
+            _check_brands(file.read(length - start))
     return file.read(length - start)
 
 
+def _check_brands(brands: bytes) -> None:
+    found = {brands[at : at + 4] for at in range(0, len(brands), 4)}
+    if _HEIF_BRANDS.isdisjoint(found):
+        raise ValueError(brands)
+
+
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the kinds and contents of the boxes in a box."""
+    """Yield the kinds and contents of the boxes within the content of a box."""
     at = 0
     while at < len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -199,16 +247,20 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at = end
 
 
-def _properties_of(item: int, data: bytes) -> list[int]:
-    """Return the numbers of the properties of an item, from 1; 0: none."""
-    wide_item, wide_number = data[0] > 0, data[3] & 1
+def _property_numbers(item: int, data: bytes) -> list[int]:
+    """Return the numbers of the properties of an item from an `ipma` box: from 1; 0 is none."""
+    item_bytes = 4 if data[0] > 0 else 2
+    is_wide = data[3] & 1
+    number_bytes, mask = (2, 0x7FFF) if is_wide else (1, 0x7F)
     (count,) = struct.unpack_from(">I", data, 4)
-    at, step = 8, 2 if wide_number else 1
+    at = 8
     for _ in range(count):
-        start = at + (4 if wide_item else 2)
-        end = start + 1 + data[start] * step
+        start = at + item_bytes
+        end = start + 1 + data[start] * number_bytes
         if int.from_bytes(data[at:start], "big") == item:
-            mask = 0x7FFF if wide_number else 0x7F
-            return [int.from_bytes(data[one : one + step], "big") & mask for one in range(start + 1, end, step)]
+            return [
+                int.from_bytes(data[one : one + number_bytes], "big") & mask
+                for one in range(start + 1, end, number_bytes)
+            ]
         at = end
     raise ValueError(item)

@@ -1,6 +1,7 @@
-"""Paths in a dataset as text with `/`: how names compare, what folders are called, and which split they name.
+"""Paths in a dataset, as text with `/`: comparing names, and the meaning of folder names.
 
-The words of roles and splits come from 140 public datasets; a folder's key is what remains without them.
+The role words (for images and labels) and the split words come from 140 public datasets. The key of
+a folder is its path without these words.
 """
 
 from __future__ import annotations
@@ -18,64 +19,82 @@ if TYPE_CHECKING:
 
 IMAGE_EXTENSIONS = frozenset(
     (
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"),
-        *(".avif", ".heic", ".heif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"),
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".dib", ".gif"),
+        *(".webp", ".tif", ".tiff", ".avif", ".heic", ".heif", ".jp2", ".j2k"),
+        *(".ppm", ".pgm", ".pbm", ".pnm"),
     )
 )
-"""Extensions of image files; what an image really is, its first bytes say."""
+"""Extensions of image files. The first bytes of a file decide what it really is."""
 
 IMAGE_WORDS = ("images", "jpegimages", "imgs", "img", "image", "pictures", "photos", "data")
+"""Names of folders of images, in lower case."""
 LABEL_WORDS = (
     *("labels", "annotations", "annotation", "label", "labeltxt", "labelsxml", "annots"),
     *("xml", "xmls"),
 )
+"""Names of folders of label files, in lower case."""
 MASK_FOLDERS = frozenset(("mask", "masks", "segmentationclass", "segmentationobject"))
-"""Folders whose images are masks: named like the images they belong to."""
+"""Folders of masks, which are named like the images they belong to."""
 
 MAX_DEPTH = 64
-"""The most folders in a path of a dataset."""
+"""Maximum number of folders in a path of a dataset."""
 
 _ROLE_WORDS = frozenset((*IMAGE_WORDS, *LABEL_WORDS))
-_SPLIT_WORD = re.compile(r"(train|training|val|valid|validation|dev|test|testing|trainval|minival)(\d*)")
-_SAME_SPLIT = {"training": "train", "valid": "val", "validation": "val", "dev": "val", "testing": "test"}
-_BETWEEN_WORDS = re.compile(r"[-_ .]+")
+_SPLIT_WORD = re.compile(
+    r"(train|training|val|valid|validation|dev|test|testing|trainval|minival)(\d*)"
+)
+_CANONICAL_SPLIT = {
+    "training": "train",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "testing": "test",
+}
+_WORD_SEPARATORS = re.compile(r"[-_ .]+")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):[/\\]")
 
 
 class SplitWords(NamedTuple):
-    """The splits that the words of a path name, as `train`, `val` and `test`."""
+    """The splits that a path contains, as `train`, `val` and `test`."""
 
     words: frozenset[str] = frozenset()
     numbers: frozenset[str] = frozenset()
-    """What follows these words: the 2017 of `train2017`, the 1 of `train_1`."""
+    """The numbers after these words: the 2017 of `train2017`, the 1 of `train_1`."""
 
     def __bool__(self) -> bool:
-        """Return whether any is named."""
+        """Return whether there is any split."""
         return bool(self.words)
 
     def joined(self, other: SplitWords) -> SplitWords:
-        """Return the splits that one of two paths names."""
+        """Return the splits that either of two paths names."""
         return SplitWords(self.words | other.words, self.numbers | other.numbers)
 
     def differs(self, other: SplitWords) -> bool:
-        """Return whether both name splits, and not the same: `train2017` is `train`, but not `train2014`."""
+        """Return whether both paths contain splits, but different ones.
+
+        `train` agrees with `train2017`, but `train2014` does not.
+        """
+        if not (self and other):
+            return False
         both_numbered = bool(self.numbers and other.numbers)
-        return bool(self and other) and (self.words != other.words or (both_numbered and self.numbers != other.numbers))
+        return self.words != other.words or (both_numbered and self.numbers != other.numbers)
 
     def same(self, other: SplitWords) -> bool:
-        """Return whether both name the same splits, or none."""
+        """Return whether both paths contain the same splits, or none."""
         return self.words == other.words and not self.differs(other)
 
 
 class FolderKey(NamedTuple):
-    """What a folder is called apart from roles and splits."""
+    """The identity of a folder, without the words for roles and splits."""
 
     parts: tuple[str, ...]
+    """The remaining parts of its path."""
     splits: SplitWords
+    """The splits that its path names."""
 
 
-def fold(name: str) -> str:
+def normalise_name(name: str) -> str:
     """Return a name for comparison without regard to case and Unicode form."""
     return name.lower() if name.isascii() else normal_form("NFC", name).casefold()
 
@@ -86,24 +105,24 @@ def is_image(name: str) -> bool:
 
 
 def image_stem(name: str) -> str:
-    """Return a name without the extension of an image, if it has one."""
+    """Return a name without its image extension, if it has one."""
     return name[: name.rfind(".")] if is_image(name) else name
 
 
 def joined(folder: str, name: str) -> str:
-    """Return a path below a folder, which is empty for the dataset's own."""
+    """Join a folder and a name. The root of the dataset is the empty string."""
     return f"{folder}/{name}" if folder and name else folder or name
 
 
 def with_parents(path: str) -> Iterator[str]:
-    """Yield a path and all folders above it, without the dataset's own."""
+    """Yield a path and all folders above it, except for the root of the dataset."""
     while path:
         yield path
         path = path.rpartition("/")[0]
 
 
 def path_parts(path: str) -> list[str]:
-    r"""Return the parts of a path in a file: `\` is `/`; `.`, `..`, drives and empty parts are left out.
+    r"""Return the parts of a path in a file, without drives, `.`, `..` and empty parts.
 
     >>> path_parts("C:\\sets\\..\\images\\a.jpg")
     ['sets', 'images', 'a.jpg']
@@ -113,13 +132,15 @@ def path_parts(path: str) -> list[str]:
 
 
 def base_name(path: str) -> str:
-    """Return the last part of a path in a file, as `path_parts` has it; empty: there is none."""
+    """Return the last of the `path_parts` of a path in a file; empty if there is none."""
     base = path.replace("\\", "/").rpartition("/")[2]
     return base if base not in ("", ".", "..") else (path_parts(path) or [""])[-1]
 
 
 def scheme_of(path: str | PathLike[str]) -> str:
-    r"""Return the scheme of an address, also after `pathlib` made one slash of two; empty for a path on this machine.
+    r"""Return the scheme of a URL; empty for a local path.
+
+    A URL is recognised even after `pathlib` has made one slash of two.
 
     >>> scheme_of("s3://bucket/set"), scheme_of("C:\\sets")
     ('s3', '')
@@ -129,9 +150,12 @@ def scheme_of(path: str | PathLike[str]) -> str:
 
 
 def path_suffixes(path: str) -> Iterator[str]:
-    """Yield a path in a file, then shorter and shorter ends of it: of `/home/me/a.jpg` also `me/a.jpg` and `a.jpg`.
+    """Yield a path in a file, then ever shorter suffixes of it, as relative paths.
 
-    No suffix leads anywhere but down. A path deeper than `MAX_DEPTH` has none.
+    A path deeper than `MAX_DEPTH` has none.
+
+    >>> list(path_suffixes("/home/me/a.jpg"))
+    ['home/me/a.jpg', 'me/a.jpg', 'a.jpg']
     """
     parts = path_parts(path)
     if len(parts) <= MAX_DEPTH:
@@ -140,7 +164,7 @@ def path_suffixes(path: str) -> Iterator[str]:
 
 
 def leaves_dataset(path: str) -> bool:
-    """Return whether a path in a file is absolute or climbs with `..`: it may name something outside."""
+    """Return whether a path in a file may lead out of the dataset: absolute, or with `..`."""
     if path[:1] not in ("/", "\\") and path[1:2] != ":" and ".." not in path:
         return False
     plain = path.replace("\\", "/")
@@ -148,7 +172,14 @@ def leaves_dataset(path: str) -> bool:
 
 
 def resolved_path(folder: str, path: str) -> str | None:
-    """Return a path in a file relative to the root, its `..` obeyed from the file's folder; None: it leads out.
+    """Resolve a path in a file, with its `..`, relative to the file's folder.
+
+    Args:
+        folder: The folder of the file, relative to the dataset.
+        path: The path as in the file.
+
+    Returns:
+        The path relative to the dataset; None if it leads out.
 
     >>> resolved_path("labels/x", "../../images/a.jpg")
     'images/a.jpg'
@@ -167,14 +198,14 @@ def resolved_path(folder: str, path: str) -> str | None:
     return "/".join(parts)
 
 
-def ends_with(path: str, end: str) -> bool:
-    """Return whether a path ends with whole parts of another; every path ends with the empty one."""
-    return not end or f"/{path}".endswith(f"/{end}")
+def path_ends_with(path: str, suffix: str) -> bool:
+    """Return whether a path ends with all parts of another one; the empty path ends every path."""
+    return not suffix or f"/{path}".endswith(f"/{suffix}")
 
 
 @lru_cache(2**16)
 def folder_key(folder: str) -> FolderKey:
-    """Return the key of a folder: its path in folded case without role words and split words.
+    """Return the key of a folder: its normalised path without the words for roles and splits.
 
     >>> folder_key("Data/train_images/cats")
     FolderKey(parts=('cats',), splits=SplitWords(words=frozenset({'train'}), numbers=frozenset()))
@@ -182,12 +213,13 @@ def folder_key(folder: str) -> FolderKey:
     parts: list[str] = []
     splits: set[str] = set()
     numbers: set[str] = set()
-    for part in fold(folder).split("/"):
+    for part in normalise_name(folder).split("/"):
         rest: list[str] = []
-        for word in _BETWEEN_WORDS.split(part):
+        for word in _WORD_SEPARATORS.split(part):
             if found := _SPLIT_WORD.fullmatch(word):
-                splits.add(_SAME_SPLIT.get(found[1], found[1]))
-                numbers.update({found[2]} - {""})
+                splits.add(_CANONICAL_SPLIT.get(found[1], found[1]))
+                if found[2]:
+                    numbers.add(found[2])
             elif word and word not in _ROLE_WORDS:
                 rest.append(word)
         if _SPLIT_WORD.match(part) and all(map(str.isdigit, rest)):
@@ -198,18 +230,25 @@ def folder_key(folder: str) -> FolderKey:
 
 
 def is_label_word(part: str) -> bool:
-    """Return whether a folder of this name holds labels."""
-    return fold(part) in LABEL_WORDS
+    """Return whether a folder of this name holds label files."""
+    return normalise_name(part) in LABEL_WORDS
 
 
 def is_label_folder(folder: str) -> bool:
-    """Return whether the last role word in the path of a folder is one of labels: `Annotations/x`, not `xml/images`."""
-    roles = [part for part in fold(folder).split("/") if part in _ROLE_WORDS]
+    """Return whether the last role word in a folder's path is one for labels.
+
+    This is true for `Annotations/x`, but not for `xml/images`.
+    """
+    roles = [part for part in normalise_name(folder).split("/") if part in _ROLE_WORDS]
     return bool(roles) and roles[-1] in LABEL_WORDS
 
 
 def without_label_word(folder: str) -> str:
-    """Return the path of a folder without its last part that is a label word: `x/Annotations/sub` becomes `x/sub`."""
+    """Return a folder's path without the last part that is a label word.
+
+    >>> without_label_word("x/Annotations/sub")
+    'x/sub'
+    """
     parts = folder.split("/")
     for at in range(len(parts) - 1, -1, -1):
         if is_label_word(parts[at]):
@@ -218,12 +257,12 @@ def without_label_word(folder: str) -> str:
 
 
 def with_word_replaced(folder: str, words: Iterable[str], new: str) -> Iterator[str]:
-    """Yield the path with each of its parts in turn, from the last on, that is one of `words` replaced by `new`.
+    """Yield the path with one part replaced, for each part that is one of `words`, last first.
 
     >>> list(with_word_replaced("labels/train", ("labels",), "images"))
     ['images/train']
     """
     parts = folder.split("/")
     for at in range(len(parts) - 1, -1, -1):
-        if fold(parts[at]) in words:
+        if normalise_name(parts[at]) in words:
             yield "/".join([*parts[:at], new, *parts[at + 1 :]])

@@ -1,82 +1,86 @@
-"""The files of a dataset: listed once, found by their names.
+"""The files of a dataset: each folder is listed once, and files are found by their names.
 
-Nothing outside the dataset's folder is opened: what is opened comes from the listing, and the listing does not follow
-a link that leads outside.
+Nothing outside the dataset's folder is opened. Only listed files are opened, and a listing does not
+follow links that lead outside.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import stat
-from itertools import chain, groupby
-from operator import itemgetter, methodcaller
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from regionbatch.errors import DatasetError, DatasetNotFoundError
-from regionbatch.files.paths import IMAGE_EXTENSIONS, MAX_DEPTH, fold, is_label_word, joined
-from regionbatch.files.text import UndecodableError, UnreadableError, as_utf8, read_bytes, report_guess
+from regionbatch.files.folders import Folder, FolderLister
+from regionbatch.files.paths import (
+    IMAGE_EXTENSIONS,
+    MAX_DEPTH,
+    is_label_word,
+    joined,
+    normalise_name,
+)
+from regionbatch.files.text import (
+    UndecodableError,
+    UnreadableError,
+    as_utf8,
+    read_bytes,
+    report_guess,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from regionbatch.findings import FindingLog
 
-_NOT_DATA = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 _LINE_END = re.compile(r"\r\n|\r|\n")
 MOST_LINES = 1_000_000
-"""The most lines of a list of names or images: ten times the images that a project of Custom Vision can have."""
-
-
-class Folder(NamedTuple):
-    """The listing of one folder: what may be opened."""
-
-    files: frozenset[str]
-    folders: frozenset[str]
-    by_extension: dict[str, list[str]]
-    """The names of files, as the system lists them, by what follows their last point, in lower case (`.txt`)."""
-    folded: dict[str, str]
-    """The names of files and folders by their folded form; filled when first needed."""
+"""Maximum lines in a list of names or images: ten times the images that a project can have."""
 
 
 class Tree:
-    """The regular files below a folder, by their relative paths with `/`. Each folder is listed when first asked for.
+    """The regular files below a folder, by their relative paths with `/`.
 
-    Hidden files, and what operating systems leave in folders, are not part of it.
+    Each folder is listed when it is first needed. Hidden files and files of operating systems are
+    not part of the tree.
     """
 
     def __init__(self, root: Path, named: str = "", encoding: str | None = None) -> None:
-        """Take the folder; it is listed later. `named` is the one file that the user named, relative to `root`."""
+        """Set the folder; it is listed later.
+
+        Args:
+            root: The folder of the dataset.
+            named: The one file that the user named, relative to `root`; empty for the folder.
+            encoding: See the attribute.
+        """
         self.root = root
         self.encoding = encoding
-        """The codec of texts that are not UTF-8 and declare nothing; None: unknown (see `files.text`)."""
+        """Codec of text that is not UTF-8 and declares nothing; None: unknown (`files.text`)."""
         self.named = named
-        """The file that the user named in place of a folder; empty: the user named the folder."""
-        self.outside: list[str] = []
-        """Links that lead out of `root`, as far as listed."""
-        self.odd: list[str] = []
-        """Pipes, sockets, devices and links to nothing, as far as listed."""
-        self.closed: list[str] = []
-        """Folders that may not be opened, as far as somebody tried."""
-        self._is_empty = False
-        self._prefix = os.path.join(root, "")  # noqa: PTH118 - text: there may be 200,000 paths
-        self._real = {"": os.path.realpath(root)}
-        self._above = os.path.join(self._real[""], "")  # noqa: PTH118 - a drive or `/` ends with a separator already
-        """What a real path begins with that is in the dataset."""
-        self._linked: set[str] = set()
-        """The folders that links lead to: a second link to one would only list the same again, once for each way."""
+        """The file that the user named instead of a folder; empty if it was the folder."""
+        self._lister = FolderLister(root)
+        self.outside_links = self._lister.outside_links
+        """Links that lead out of `root`, in the folders listed so far."""
+        self.special_files = self._lister.special_files
+        """Pipes, sockets, devices and broken links, in the folders listed so far."""
+        self.unreadable_folders = self._lister.unreadable_folders
+        """Folders that could not be opened."""
         self._listed: dict[str, Folder | None] = {}
+        self._is_empty = False
 
     @classmethod
     def at(cls, path: Path) -> Tree:
         """Return the tree of a dataset by the path that the user named: a folder, or one file.
 
-        A file in a folder for labels only (`Annotations`) belongs to the dataset of the folder above.
+        A file in a folder that is only for labels (`Annotations`) belongs to the dataset in the
+        folder above.
         """
         if path.is_dir():
             return cls(path)
-        file = Path(os.path.abspath(path))  # noqa: PTH100 - `resolve` would follow links, `absolute` keep `..`
+        # `Path.resolve` would follow links, and `Path.absolute` keep `..`.
+        file = Path(os.path.abspath(path))  # noqa: PTH100
         root = file.parent
         if is_label_word(root.name) and root.parent != root:
             root = root.parent
@@ -84,27 +88,30 @@ class Tree:
 
     @classmethod
     def empty(cls) -> Tree:
-        """Return a tree without files, for annotations that are not in one."""
+        """Return a tree without files, for annotations that do not come from files."""
         tree = cls(Path(), "COCO")
         tree._is_empty = True
-        tree._listed[""] = Folder(frozenset(), frozenset(), {}, {})
+        tree._listed[""] = Folder.empty()
         return tree
 
     @property
     def is_empty(self) -> bool:
-        """Whether it stands for no folder; see `empty`."""
+        """Whether the tree has no folder; see `empty`."""
         return self._is_empty
 
     @property
     def source(self) -> str:
-        """What the user named, as a path on disk, for messages."""
+        """The path on disk that the user named, for messages."""
         return self.on_disk(self.named) if self.named else str(self.root)
 
     def candidates(self, *extensions: str) -> Iterator[str]:
-        """Yield the paths that may be annotation files: the file that the user named, or all with an extension.
+        """Yield the files that may be annotation files.
+
+        These are the file that the user named, whatever its extension, or all files with one of the
+        extensions.
 
         Args:
-            *extensions: Extensions in lower case (`.json`); a named file may have any.
+            *extensions: Extensions in lower case (`.json`).
         """
         if self.named:
             yield self.named
@@ -112,82 +119,37 @@ class Tree:
             yield from self.files(*extensions)
 
     def folder(self, path: str) -> Folder | None:
-        """Return the listing of a folder by its relative path; None: there is none, or it may not be opened."""
+        """Return the listing of a folder by its relative path, or None.
+
+        None means that there is no such folder, or that it cannot be opened.
+        """
         if path in self._listed:
             return self._listed[path]
-        # From the top down: names in a file may lead to any number of folders that are not there, and any way down.
-        listing, end = self._listed_below("", None), -1
+        # From the top down: names in a file may lead to any number of folders that do not exist.
+        listing = self._list_below("", None)
+        end = -1
         while listing is not None and end < len(path):
             end = path.find("/", end + 1)
             end = len(path) if end < 0 else end
-            listing = self._listed_below(path[:end], listing)
+            listing = self._list_below(path[:end], listing)
         return listing
 
-    def _listed_below(self, path: str, parent: Folder | None) -> Folder | None:
+    def _list_below(self, path: str, parent: Folder | None) -> Folder | None:
         if path not in self._listed:
-            known = parent is None or path.rpartition("/")[2] in parent.folders
-            self._listed[path] = self._list(path) if known else None
+            exists = parent is None or path.rpartition("/")[2] in parent.folders
+            self._listed[path] = self._lister.list_folder(path) if exists else None
         return self._listed[path]
 
-    def _list(self, folder: str) -> Folder | None:
-        try:
-            found = os.scandir(self.on_disk(folder))
-            entries = [entry for entry in found if (name := entry.name)[0] != "." and name not in _NOT_DATA]
-        except OSError:
-            self.closed.append(folder or ".")
-            return None
-        files = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
-        folders: list[str] = []
-        for entry in entries if len(files) < len(entries) else ():
-            if entry.is_file(follow_symlinks=False):
-                continue
-            path = joined(folder, entry.name)
-            kind = self._kind(entry, folder, path)
-            if kind == "file":
-                files.append(entry.name)
-            elif kind == "folder":
-                folders.append(entry.name)
-            elif kind == "odd":
-                self.odd.append(path)
-        return Folder(frozenset(files), frozenset(folders), _by_extension(files), {})
-
-    def _kind(self, entry: os.DirEntry[str], folder: str, path: str) -> str:
-        """Return what an entry is that is no plain file: `folder`, `file` (by a link), `odd`, or `not ours`."""
-        if not leads_elsewhere(entry):
-            self._real[path] = os.path.join(self._real[folder], entry.name)  # noqa: PTH118 - text, as below
-            return "folder" if entry.is_dir() else "odd"
-        real = os.path.realpath(entry.path)
-        parts = folder.split("/")
-        if real in {self._real["/".join(parts[:depth])] for depth in range(len(parts) + 1)}:  # a loop
-            return "not ours"
-        if not self._is_inside(real):
-            self.outside.append(path)
-            return "not ours"
-        if os.path.isfile(real):  # noqa: PTH113 - text
-            return "file"
-        if real in self._linked:
-            return "not ours"
-        self._linked.add(real)
-        self._real[path] = real
-        return "folder" if os.path.isdir(real) else "odd"  # noqa: PTH112 - text
-
-    def _is_inside(self, real: str) -> bool:
-        """Return whether a real path is in the dataset, whose path a disk that ignores case may spell otherwise."""
-        begins = real[: len(self._above)]
-        if begins == self._above:
-            return True
-        return begins.lower() == self._above.lower() and os.path.samefile(begins, self._above)  # noqa: PTH121 - text
-
     def __contains__(self, path: str) -> bool:
-        """Return whether a relative path is a file here, exactly as written."""
+        """Return whether a relative path is a file of the tree, exactly as written."""
         above, _, name = path.rpartition("/")
         folder = self.folder(above)
         return folder is not None and name in folder.files
 
-    def missing(self, paths: Iterable[str]) -> str | None:
-        """Return the first of some relative paths that is no file here; None: all are."""
-        cut = (path.rpartition("/") for path in paths)
-        for folder, parts in groupby(cut, itemgetter(0)):
+    def first_missing(self, paths: Iterable[str]) -> str | None:
+        """Return the first of some relative paths that is not a file of the tree, or None."""
+        split = (path.rpartition("/") for path in paths)
+        for folder, parts in groupby(split, itemgetter(0)):
             listing = self.folder(folder)
             for _, _, name in parts:
                 if listing is None or name not in listing.files:
@@ -195,32 +157,32 @@ class Tree:
         return None
 
     def find(self, path: str) -> str | None:
-        """Return the file of a relative path, whatever its case and Unicode form; None: there is none."""
-        found = path if path in self else self._spelled(path)
+        """Return the file of a relative path without regard to case and Unicode form, or None."""
+        found = path if path in self else self._as_spelled(path)
         return found if found is not None and found in self else None
 
     def find_folder(self, path: str) -> str | None:
-        """Return the folder of a relative path, whatever its case and Unicode form; None: there is none."""
-        found = path if self.folder(path) is not None else self._spelled(path)
+        """Return the folder of a relative path without regard to case and Unicode form, or None."""
+        found = path if self.folder(path) is not None else self._as_spelled(path)
         return found if found is not None and self.folder(found) is not None else None
 
-    def _spelled(self, path: str) -> str | None:
-        """Return a path as it is spelled here, part by part: exactly as given, if that is there."""
+    def _as_spelled(self, path: str) -> str | None:
+        """Return a path as it is spelled on disk. For each part, an exact match comes first."""
         found = ""
         for part in path.split("/"):
             folder = self.folder(found)
             if folder is None:
                 return None
-            if not folder.folded:
-                folder.folded.update((fold(name), name) for name in sorted(folder.files | folder.folders, reverse=True))
-            name = part if part in folder.files or part in folder.folders else folder.folded.get(fold(part))
+            name: str | None = part
+            if part not in folder.files and part not in folder.folders:
+                name = _names_by_normalised(folder).get(normalise_name(part))
             if name is None:
                 return None
             found = joined(found, name)
         return found
 
     def has_images(self, folder: str) -> bool:
-        """Return whether a folder itself holds images."""
+        """Return whether a folder itself contains images."""
         listing = self.folder(folder)
         return listing is not None and not IMAGE_EXTENSIONS.isdisjoint(listing.by_extension)
 
@@ -228,23 +190,26 @@ class Tree:
         """Yield all folders from `top` down, sorted, with their listings.
 
         Raises:
-            DatasetError: They are deeper than any dataset's: most likely a trap.
+            DatasetError: They are nested deeper than in any real dataset.
         """
         listing = self.folder(top)
         if top.count("/") > MAX_DEPTH:
             shown = "/".join(top.split("/")[:2])
-            raise DatasetError(f"{shown}: folders are more than {MAX_DEPTH} deep. Name a folder further down.")
+            raise DatasetError(
+                f"{shown}: folders are nested more than {MAX_DEPTH} deep. "
+                "Choose a folder further down."
+            )
         if listing is not None:
             yield top, listing
             for name in sorted(listing.folders):
                 yield from self.folders(joined(top, name))
 
     def files(self, *extensions: str, top: str = "") -> Iterator[str]:
-        """Yield the relative paths from `top` down that have one of the extensions, in any case, folder by folder.
+        """Yield the relative paths of all files with one of the extensions, folder by folder.
 
         Args:
-            *extensions: Extensions in lower case (`.txt`).
-            top: The folder to begin with.
+            *extensions: Extensions in lower case (`.txt`); those of files may be in any case.
+            top: The folder to start with.
         """
         for folder, listing in self.folders(top):
             prefix = f"{folder}/" if folder else ""
@@ -253,133 +218,148 @@ class Tree:
                     yield prefix + name
 
     def on_disk(self, path: str) -> str:
-        """Return the path to open."""
-        return self._prefix + path
+        """Return the path to open for a relative path."""
+        return self._lister.on_disk(path)
 
     def read(self, path: str, most: int | None = None) -> bytes:
-        """Return the bytes of a file of this tree.
+        """Return the bytes of a file of the tree.
 
         Args:
             path: The path of the file, relative to the tree.
-            most: The most bytes that the file may have. [default: `text.LARGEST_LABEL_FILE`]
+            most: The largest size in bytes. [default: `text.MAX_LABEL_FILE_BYTES`]
 
         Raises:
-            UnreadableError: It is not in the tree, is too large, or the system refuses.
+            UnreadableError: The file is not in the tree or too large, or the system denies it.
         """
         self._check(path)
         return read_bytes(self.on_disk(path), most=most)
 
     def read_text(self, path: str) -> tuple[bytes, bool]:
-        """Return the text of a file of this tree as UTF-8, and whether its encoding is a guess; see `as_utf8`.
+        """Return the text of a file of the tree as UTF-8, and whether its encoding is a guess.
+
+        See `as_utf8`.
 
         Raises:
-            UnreadableError: As `read`.
-            UndecodableError: It is not in the encoding that its mark or the user says.
+            UnreadableError: As for `read`.
+            UndecodableError: It is not in the encoding of its byte-order mark or the user.
         """
         return as_utf8(self.read(path), self.encoding)
 
     def beginning(self, path: str) -> bytes:
-        """Return the first bytes of a file of this tree (16 KiB at most).
+        """Return the first bytes of a file of the tree (at most 16 KiB).
 
         Raises:
-            UnreadableError: It is not in the tree, or the system refuses.
+            UnreadableError: The file is not in the tree, or the system denies it.
         """
         self._check(path)
-        return read_bytes(self.on_disk(path), whole=False)
+        return read_bytes(self.on_disk(path), head_only=True)
 
     def _check(self, path: str) -> None:
         if path not in self:
             raise UnreadableError("not a file of the dataset")
 
     def blocked(self) -> dict[str, str]:
-        """Return what is here and cannot be opened, as far as listed, by its folded path; and why."""
-        why = (
-            (self.outside, "a link that leads out of the dataset"),
-            (self.odd, "a pipe, device or broken link"),
-            (self.closed, "a folder that may not be opened; nothing in it was read"),
+        """Return why some listed paths cannot be opened, by `normalise_name` of the path."""
+        reasons = (
+            (self.outside_links, "a link that leads out of the dataset"),
+            (self.special_files, "a pipe, device or broken link"),
+            (self.unreadable_folders, "a folder that may not be opened; nothing in it was read"),
         )
-        return {fold(path): reason for paths, reason in why for path in paths}
+        blocked: dict[str, str] = {}
+        for paths, reason in reasons:
+            for path in paths:
+                blocked[normalise_name(path)] = reason
+        return blocked
 
     def blocked_files(self, *extensions: str) -> list[str]:
-        """Return the pipes, broken links and links that lead outside, as far as listed, that have an extension."""
-        return [path for path in (*self.odd, *self.outside) if path.lower().endswith(extensions)] if extensions else []
+        """Return the listed files with an extension that cannot be opened: special, or outside."""
+        if not extensions:
+            return []
+        paths = (*self.special_files, *self.outside_links)
+        return [path for path in paths if path.lower().endswith(extensions)]
 
-    def _linked_label_folders(self) -> list[str]:
-        """Return the links to folders outside that are called like folders of labels, as far as listed."""
-        folders = (path for path in self.outside if is_label_word(path.rpartition("/")[2]))
-        return [path for path in folders if os.path.isdir(self.on_disk(path))]  # noqa: PTH112 - text
+    def _blocked_label_folders(self) -> list[str]:
+        """Return the links to folders outside whose names are those of folders of labels."""
+        folders = (path for path in self.outside_links if is_label_word(path.rpartition("/")[2]))
+        return [path for path in folders if os.path.isdir(self.on_disk(path))]  # noqa: PTH112
 
-    def closed_folders(self) -> str:
-        """Return the folders that may not be opened, for the middle of an error's message; empty: none."""
-        return f" (could not be opened: {', '.join(self.closed)})" if self.closed else ""
+    def unreadable_folders_note(self) -> str:
+        """Return the unreadable folders in parentheses for an error message; empty if none."""
+        if not self.unreadable_folders:
+            return ""
+        return f" (could not be opened: {', '.join(self.unreadable_folders)})"
 
-    def report_strays(self, log: FindingLog, *extensions: str, reported: Collection[str] = ()) -> None:
-        """Report links that lead outside, closed folders, and label files that are not regular files.
+    def report_blocked(
+        self, log: FindingLog, *extensions: str, reported: Collection[str] = ()
+    ) -> None:
+        """Report what could not be opened: links that lead outside, folders, and label files.
 
-        What may have been in a folder of labels is lost: it counts as an image.
+        The labels in a blocked folder are unknown: it counts as one image.
 
         Args:
-            log: Where to report them.
-            *extensions: Those of label files, in lower case.
-            reported: Folded paths whose images were dropped because of them.
+            log: Receives the findings.
+            *extensions: Extensions of label files in lower case.
+            reported: Normalised paths whose images were already dropped because of them.
         """
-        for path in self.outside:
+        for path in self.outside_links:
             log.note("outside_dataset", path)
-        why = self.blocked()
-        for path in dict.fromkeys((*self.blocked_files(*extensions), *self._linked_label_folders(), *self.closed)):
-            if fold(path) not in reported:
+        reasons = self.blocked()
+        blocked = (
+            *self.blocked_files(*extensions),
+            *self._blocked_label_folders(),
+            *self.unreadable_folders,
+        )
+        for path in dict.fromkeys(blocked):
+            name = normalise_name(path)
+            if name not in reported:
                 log.read(images=1)
-                log.note("unreadable_file", path, why[fold(path)])
+                log.note("unreadable_file", path, reasons[name])
 
 
-def leads_elsewhere(entry: os.DirEntry[str]) -> bool:
-    """Return whether an entry is a symbolic link, or what Windows has besides: a junction (any mount point)."""
-    if entry.is_symlink():
-        return True
-    tag = getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", 0)  # only there; `DirEntry.is_junction` is newer than 3.11
-    return bool(tag) and getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", 0) == tag
-
-
-def images_of(folder: Folder) -> list[str]:
-    """Return the names of the images in a folder, sorted."""
-    found = (names for extension, names in folder.by_extension.items() if extension in IMAGE_EXTENSIONS)
-    return sorted(chain.from_iterable(found))
-
-
-def _by_extension(files: list[str]) -> dict[str, list[str]]:
-    """Return names by what follows their last point, in lower case."""
-    extension = files[0][files[0].rfind(".") :] if files else ""
-    # Most folders have one kind of file, and take a third of the time this way.
-    if extension[:1] == "." and all(map(methodcaller("endswith", extension), files)):
-        return {extension.lower(): files}
-    by_extension: dict[str, list[str]] = {}
-    for name in files:
-        by_extension.setdefault(name[name.rfind(".") :].lower(), []).append(name)
-    return by_extension
+def _names_by_normalised(folder: Folder) -> dict[str, str]:
+    """Return the names in a folder by `normalise_name`; of several, the first in order."""
+    if not folder.by_normalised_name:
+        for name in sorted(folder.files | folder.folders, reverse=True):
+            folder.by_normalised_name[normalise_name(name)] = name
+    return folder.by_normalised_name
 
 
 def read_lines(tree: Tree, path: str, log: FindingLog) -> list[str]:
-    """Return the lines of a small text file (a list of names or images), trimmed; without blank ones at the end.
+    """Return the lines of a small text file, stripped, without empty lines at the end.
+
+    Args:
+        tree: The files of the dataset.
+        path: A list of names or images.
+        log: Receives a finding if the encoding is a guess.
 
     Raises:
-        DatasetNotFoundError: It cannot be read.
-        DatasetError: It has more than `MOST_LINES` lines.
+        DatasetNotFoundError: The file cannot be read.
+        DatasetError: It has more than `MOST_LINES` lines, or is not text in its encoding.
     """
     try:
         data, guessed = tree.read_text(path)
     except UndecodableError as error:
         raise undecodable(path, error) from error
     except UnreadableError as error:
-        raise DatasetNotFoundError(f"{path}: cannot be read: {error}. Repair it.", place=path) from error
-    if data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n") > MOST_LINES:  # before any line is made
-        raise DatasetError(f"{path}: more than {MOST_LINES} lines. Split the list, or shorten it.", place=path)
-    lines = [line.strip() for line in _LINE_END.split(data.decode().rstrip())] if data.strip() else []
+        raise DatasetNotFoundError(
+            f"{path}: cannot be read: {error}. Repair or replace it.", place=path
+        ) from error
+    count = data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
+    if count > MOST_LINES:  # counted before any line is made
+        raise DatasetError(
+            f"{path}: more than {MOST_LINES} lines. Split the list, or shorten it.", place=path
+        )
+    if not data.strip():
+        return []
+    lines = [line.strip() for line in _LINE_END.split(data.decode().rstrip())]
     if guessed:
         report_guess(log, path, lines)
     return lines
 
 
 def undecodable(path: str, error: UndecodableError) -> DatasetError:
-    """Return the error for a file that the dataset needs, and that is not text in the encoding that it must be in."""
-    advice = "Correct it, or name its encoding with --encoding." if error.option else "Save it again, as UTF-8."
+    """Return the error for a file that the dataset needs and that cannot be decoded."""
+    advice = "Save it again, as UTF-8."
+    if error.option:
+        advice = f"Correct the file, or specify its encoding with `{error.option}`."
     return DatasetError(f"{path}: {error}. {advice}", place=path, option=error.option)

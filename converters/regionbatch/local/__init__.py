@@ -1,7 +1,7 @@
-"""A training service on this machine with the API of Custom Vision: rehearse an upload, test against every fault.
+"""A training service on this machine with the API of Custom Vision, to rehearse uploads and faults.
 
-`LocalService` is the service, `Settings` its switches, `Faults` break it on demand; `run_service` is the foreground
-form. It needs the extra `local`; the switches and faults can be named without it.
+`LocalService` is the service, `Settings` configures it, and `Faults` makes calls fail on purpose.
+`run_service` serves in the foreground. Both need the extra `local`; the other names do not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["TIERS", "Fault", "Faults", "Limits", "LocalService", "Settings", "ru
 
 
 def __getattr__(name: str) -> object:
-    """Import the server, and with it Starlette and uvicorn, only when it is used."""
+    """Import the server, with Starlette and uvicorn, only when it is used."""
     if name in ("LocalService", "run_service"):
         return getattr(import_module("regionbatch.local.server"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,12 +1,12 @@
-"""A call and its answer, free of HTTP; and how the members of a call's path and query are read and refused."""
+"""A call and its result, independent of HTTP. Reads and checks the parameters of a call."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from regionbatch.ids import as_uuid
 from regionbatch.local.rules import MAX_INT32, RefusedError
+from regionbatch.names.uuids import as_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,65 +14,84 @@ if TYPE_CHECKING:
     from regionbatch.local.faults import Fault
 
 
-class Answer(NamedTuple):
-    """What becomes the body (None: there is none), and the HTTP status."""
+class Result(NamedTuple):
+    """The result of a call."""
 
     content: object
+    """The content of the body; None: no body."""
     status: int = 200
+    """The HTTP status."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What a caller asks, and the fault that shapes the work on it. A query member given twice is joined by commas."""
+    """A call to the service.
+
+    Each reading method raises a `RefusedError` if the parameter is invalid.
+    """
 
     version: str
+    """The version of the API."""
     path: Mapping[str, str]
+    """Parameters in the path."""
     query: Mapping[str, str]
+    """Parameters in the query. The values of a repeated one are joined by commas."""
     body: bytes
     content_type: str
+    """The Content-Type header."""
     fault: Fault | None = None
+    """The fault that affects the call."""
 
     def path_id(self, name: str, code: str) -> str:
-        """Id in the path; `code` (404) when it is no UUID, for then nothing can have it."""
+        """Return an ID in the path. One that is not a UUID does not exist: 404 with `code`."""
         found = as_uuid(self.path[name])
         if found is None:
-            raise RefusedError(404, code, f"{self.path[name]!r} is no id")
+            raise RefusedError(404, code, f"{self.path[name]!r} is not an ID")
         return found
 
     def ids(self, name: str, most: int | None = None) -> list[str]:
-        """Ids of a member that lists them with commas, each once; at most so many."""
-        asked = [text for text in self.query.get(name, "").split(",") if text]
-        if most is not None and len(asked) > most:
-            raise RefusedError(400, "BadRequestExceededBatchSize", f"{name} takes at most {most} ids")
-        found = [as_uuid(text) for text in asked]
+        """Return the IDs in a list with commas, without duplicates.
+
+        Args:
+            name: The parameter.
+            most: The most IDs that are accepted. [default: no limit]
+        """
+        texts = [text for text in self.query.get(name, "").split(",") if text]
+        if most is not None and len(texts) > most:
+            message = f"{name} takes at most {most} IDs"
+            raise RefusedError(400, "BadRequestExceededBatchSize", message)
+        found = [as_uuid(text) for text in texts]
         if None in found:
-            raise RefusedError(400, "BadRequestInvalidIds", f"{name} holds what is no id")
-        return list(dict.fromkeys(text for text in found if text))
+            raise RefusedError(400, "BadRequestInvalidIds", f"{name} contains an invalid ID")
+        return list(dict.fromkeys(filter(None, found)))
 
     def text(self, name: str, code: str) -> str:
-        """Text of a member that must not be empty; else `code`."""
+        """Return a text that must not be empty; otherwise, refuse with `code`."""
         value = self.query.get(name, "").strip()
         if not value:
             raise RefusedError(400, code, f"{name} is missing")
         return value
 
-    def choice(self, name: str, values: Sequence[str], default: str, code: str = "BadRequest") -> str:
-        """One of some values; anything else is refused with `code`."""
+    def choice(
+        self, name: str, values: Sequence[str], default: str, code: str = "BadRequest"
+    ) -> str:
+        """Return one of some values; refuse any other with `code`."""
         value = self.query.get(name, default)
         if value not in values:
-            raise RefusedError(400, code, f"{name} is one of {', '.join(filter(None, values))}")
+            allowed = ", ".join(filter(None, values))
+            raise RefusedError(400, code, f"{name} must be one of {allowed}")
         return value
 
     def number(self, name: str, default: int, most: int = MAX_INT32) -> int:
-        """Whole number from 0 to `most`."""
+        """Return a whole number from 0 to `most`."""
         value = self.query.get(name, str(default))
         if not (value.isascii() and value.isdecimal() and len(value) <= 10 and int(value) <= most):
-            raise RefusedError(400, "BadRequest", f"{name} is a whole number from 0 to {most}")
+            raise RefusedError(400, "BadRequest", f"{name} must be a whole number from 0 to {most}")
         return int(value)
 
     def flag(self, name: str) -> bool:
-        """Read true or false, in any case; false when it is missing."""
+        """Return whether a parameter is true; the default is false."""
         value = self.query.get(name, "false").lower()
         if value not in ("true", "false"):
-            raise RefusedError(400, "BadRequest", f"{name} is true or false")
+            raise RefusedError(400, "BadRequest", f"{name} must be true or false")
         return value == "true"

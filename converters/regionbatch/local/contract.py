@@ -1,8 +1,9 @@
-"""The messages of the training API, named as in Microsoft's description; ids are UUIDs, coordinates fractions.
+"""The messages of the training API, named as in Microsoft's description.
 
-What a caller sends is checked as it is read (UUID, float, base64). What the service answers comes out of its own
-store: ids are text there. Members that this service has no use for (addresses of pictures, metadata) are left out of
-answers, where they are optional, and passed over in requests.
+IDs are UUIDs, coordinates are normalised (0 to 1). Requests are checked when they are decoded
+(UUID, float, base64). Responses come from the service's own store, where IDs are text. Members that
+this service does not use (URLs of images, metadata) are optional: responses leave them out, and
+requests may contain them.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ Platform = Literal["CoreML", "TensorFlow", "DockerFile", "ONNX", "VAIDK"]
 
 
 class Message(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What all messages share: names in camelCase on the wire."""
+    """Base class of all messages. In JSON, the names of members are in camelCase."""
 
 
 class Box(Message, frozen=True, kw_only=True):
-    """Left, top, width, height as fractions of the image's sides."""
+    """The left, top, width and height, normalised (0 to 1)."""
 
     left: float
     top: float
@@ -31,17 +32,17 @@ class Box(Message, frozen=True, kw_only=True):
     height: float
 
 
-# What a caller sends.
+# Requests.
 
 
 class Region(Box, frozen=True, kw_only=True):
-    """A box with its tag, inline in an upload."""
+    """A box with its tag, as part of an image that is uploaded."""
 
     tag_id: UUID
 
 
 class ImageRegionCreateEntry(Region, frozen=True, kw_only=True):
-    """A box with its tag and image; also how `duplicated` and `exceeded` name it."""
+    """A box with its tag and image; also an entry of `duplicated` and `exceeded`."""
 
     image_id: UUID
 
@@ -53,7 +54,7 @@ class ImageRegionCreateBatch(Message, frozen=True, kw_only=True):
 
 
 class ImageFileCreateEntry(Message, frozen=True, kw_only=True):
-    """One picture of an upload; `contents` is base64 on the wire."""
+    """An image that is uploaded. In JSON, `contents` is base64."""
 
     name: str | None = None
     contents: bytes | None = None
@@ -68,11 +69,11 @@ class ImageFileCreateBatch(Message, frozen=True, kw_only=True):
     tag_ids: list[UUID] | None = None
 
 
-# What the service answers.
+# Responses.
 
 
 class Domain(Message, frozen=True, kw_only=True):
-    """A kind of model; its type says whether a project takes regions."""
+    """A kind of model. Its type determines whether a project accepts regions."""
 
     id: str
     name: str
@@ -130,7 +131,7 @@ class ImageRegion(Box, frozen=True, kw_only=True):
 
 
 class Image(Message, frozen=True, kw_only=True):
-    """An image; it has no name: only the upload's answer ties a name to its id."""
+    """An image. It has no name: only the response to its upload connects a name with the ID."""
 
     id: str
     created: str
@@ -147,7 +148,7 @@ class ImageRegionCreateResult(ImageRegion, frozen=True, kw_only=True):
 
 
 class ImageRegionCreateSummary(Message, frozen=True, kw_only=True):
-    """The answer of CreateImageRegions; in no order."""
+    """The response of CreateImageRegions, in no particular order."""
 
     created: list[ImageRegionCreateResult] | None
     duplicated: list[ImageRegionCreateEntry] | None
@@ -155,7 +156,7 @@ class ImageRegionCreateSummary(Message, frozen=True, kw_only=True):
 
 
 class ImageCreateResult(Message, frozen=True, kw_only=True):
-    """What became of one picture of an upload; `source_url` is the name that came with it."""
+    """The result for one image of an upload; `source_url` is its name in the request."""
 
     source_url: str
     status: str
@@ -163,14 +164,14 @@ class ImageCreateResult(Message, frozen=True, kw_only=True):
 
 
 class ImageCreateSummary(Message, frozen=True, kw_only=True):
-    """The answer of CreateImagesFromFiles; in no order."""
+    """The response of CreateImagesFromFiles, in no particular order."""
 
     is_batch_successful: bool
     images: list[ImageCreateResult]
 
 
 class CustomVisionError(Message, frozen=True, kw_only=True):
-    """A refusal by the service; the gateway wraps the same two in `error`."""
+    """An error of the service. The gateway wraps the same members in `error`."""
 
     code: str
     message: str
@@ -208,4 +209,7 @@ DOMAINS = (
         exportable=True,
     ),
 )
-"""Domains of the real service with their real ids (Microsoft's page "Select a domain"); the first of a type is used."""
+"""Domains of the real service with their real IDs, from Microsoft's page "Select a domain".
+
+The first domain of a type is the default.
+"""

@@ -1,4 +1,4 @@
-"""Faults on demand: which call fails, and how. Deterministic by seed, bounded by a cap, counted."""
+"""Faults on demand: which call fails, and how."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Fault(StrEnum):
-    """What can go wrong with a call. Where it says "applied", the work is done before the fault strikes."""
+    """What can go wrong with a call. "Applied" means that the operation runs before the fault."""
 
     THROTTLED = "throttled"
     """429 from the gateway, for a burst of calls."""
@@ -18,46 +18,53 @@ class Fault(StrEnum):
     ERROR_503 = "503"
     ERROR_503_APPLIED = "503-applied"
     TIMEOUT = "timeout"
-    """No answer; the connection stays open until the caller gives up."""
+    """No response; the connection stays open until the caller gives up."""
     TIMEOUT_APPLIED = "timeout-applied"
     LOST = "lost"
-    """Applied, then the connection is closed without an answer."""
+    """Applied, then the connection is closed without a response."""
     RESET = "reset"
-    """Applied, then the connection is reset in the middle of the answer's body."""
+    """Applied, then the connection is reset in the middle of the body."""
     SLOW = "slow"
-    """A good answer, late."""
+    """A late response."""
     TRUNCATED = "truncated"
-    """Applied, and a complete HTTP answer whose JSON is cut off."""
+    """Applied, then a complete HTTP response with truncated JSON."""
     NOT_JSON = "not-json"
-    """Applied, and 200 with a body that is no JSON."""
+    """Applied, then 200 with a body that is not JSON."""
     GATEWAY_PAGE = "gateway-page"
-    """Applied, and 502 with an HTML page."""
+    """Applied, then 502 with an HTML page."""
     UNCONFIRMED = "unconfirmed"
-    """Applied, but the answer names only every second entry of the batch."""
+    """Applied, but the response contains only every second entry of the batch."""
     SKIPPED = "skipped"
-    """Only every second entry of the batch is applied and named; nothing says so."""
+    """Only every second entry of the batch is applied and in the response, without an error."""
 
 
 BATCHES = frozenset({"CreateImageRegions", "CreateImagesFromFiles"})
+"""The operations that take a batch of entries."""
 ONLY_BATCHES = frozenset({Fault.UNCONFIRMED, Fault.SKIPPED})
+"""The faults that affect only batches."""
 
 
 @dataclass(kw_only=True)
 class Faults:
-    """Which calls fail.
+    """Which calls fail, and how. The same seed gives the same faults for the same calls.
 
     Attributes:
-        rate: Share of calls that fail, 0 to 1.
-        kinds: Faults to choose from.
-        operations: Calls that may fail, as the contract names them; None is all.
-        cap: Most faults in all; None is no cap.
-        seed: The same seed gives the same faults for the same order of calls.
-        burst: Calls in a row that a `THROTTLED` takes.
-        retry_seconds: What a 429 asks the caller to wait, in whole seconds.
-        hold: Longest time in seconds that a call without answer is held open.
-        slow: Seconds that a slow answer takes.
-        injected: Faults so far, by kind.
+        rate: The fraction of calls that fail, 0 to 1.
+        kinds: The faults to choose from. [default: all]
+        operations: The operations that may fail, as named by Microsoft. [default: all]
+        cap: The most faults in total. [default: no limit]
+        seed: The seed of the random choice.
+        burst: The number of calls in a row that a `THROTTLED` fault affects.
+        retry_seconds: The whole seconds that a 429 asks the caller to wait.
+        hold: The longest time in seconds that a call without a response is held open.
+        slow: The seconds that a slow response takes.
+        injected: The number of faults so far, by kind.
 
+    Example:
+        >>> from regionbatch.local import Fault, Faults
+        >>> faults = Faults(rate=1, kinds=(Fault.ERROR_503,), cap=1)
+        >>> faults.draw("GetTags"), faults.draw("GetTags")
+        (<Fault.ERROR_503: '503'>, None)
     """
 
     rate: float
@@ -72,14 +79,22 @@ class Faults:
     injected: Counter[Fault] = field(default_factory=Counter, init=False)
 
     def __post_init__(self) -> None:
-        """Seed the choice."""
-        self._random = random.Random(self.seed)  # noqa: S311 - a choice, no secret
-        self._throttled = 0
+        """Seed the random choice."""
+        self._random = random.Random(self.seed)  # noqa: S311 - not a secret
+        self._throttled_calls = 0
 
     def draw(self, operation: str) -> Fault | None:
-        """Decide what goes wrong with this call, if anything, and count it."""
-        spent = self.cap is not None and self.injected.total() >= self.cap
-        if spent or not (self.operations is None or operation in self.operations):
+        """Decide whether a call fails, and count the fault.
+
+        Args:
+            operation: The operation that is called, as named by Microsoft.
+
+        Returns:
+            The fault; None: the call succeeds.
+        """
+        is_spent = self.cap is not None and self.injected.total() >= self.cap
+        may_fail = self.operations is None or operation in self.operations
+        if is_spent or not may_fail:
             return None
         fault = self._choose(operation)
         if fault is not None:
@@ -87,12 +102,13 @@ class Faults:
         return fault
 
     def _choose(self, operation: str) -> Fault | None:
-        if self._throttled:
-            self._throttled -= 1
+        if self._throttled_calls:
+            self._throttled_calls -= 1
             return Fault.THROTTLED
         kinds = [kind for kind in self.kinds if operation in BATCHES or kind not in ONLY_BATCHES]
         if not kinds or self._random.random() >= self.rate:
             return None
         fault = self._random.choice(kinds)
-        self._throttled = self.burst - 1 if fault is Fault.THROTTLED else 0
+        if fault is Fault.THROTTLED:
+            self._throttled_calls = self.burst - 1
         return fault

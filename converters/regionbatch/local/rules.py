@@ -1,4 +1,4 @@
-"""The rules of the service that need nothing but the values: refusals, boxes, pictures, batch sizes."""
+"""The rules of the service that depend on values alone: errors, boxes, images, batch sizes."""
 
 from __future__ import annotations
 
@@ -17,25 +17,28 @@ if TYPE_CHECKING:
     from regionbatch.local.contract import Box
     from regionbatch.local.settings import Limits
 
-# Sizes that only the service needs to know: Microsoft's description of the API, v3.2 and v3.3.
+# From Microsoft's description of the API, v3.2 and v3.3. Limits that callers need are in `limits`.
 MAX_TAGS = 20
+"""Tags in a call."""
 MAX_IMAGE_IDS = 256
+"""Image IDs in a call."""
 DEFAULT_TAKE = 50
+"""Images on a page."""
 MAX_INT32 = 2**31 - 1
 
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF87a", b"GIF89a")
-"""How JPEG, PNG, BMP and GIF files begin: the formats that the service takes."""
+"""The first bytes of JPEG, PNG, BMP and GIF files: the formats that the service accepts."""
 
 
 class RefusedError(Exception):
-    """A call that is refused; it becomes an answer and never leaves the service.
+    """A call that is refused. It becomes an error response and never leaves the service.
 
-    Code and message come in the service's shape, or, where the gateway in front of the service speaks (keys, rates,
-    bodies), in the gateway's.
+    The gateway in front of the real service (keys, rates, sizes of bodies) and the service itself
+    have different formats of errors.
     """
 
     def __init__(self, status: int, code: str, message: str, *, gateway: bool = False) -> None:
-        """Keep the HTTP status, the code, the message and the shape."""
+        """Keep the HTTP status, the code, the message, and whether the gateway refuses."""
         super().__init__(message)
         self.status = status
         self.code = code
@@ -44,25 +47,31 @@ class RefusedError(Exception):
 
 
 def float32_boxes(entries: Sequence[Box]) -> NDArray[np.float32]:
-    """Coordinates as the service stores them, n x 4 (left, top, width, height); what is too large becomes infinite."""
-    boxes = np.array([(entry.left, entry.top, entry.width, entry.height) for entry in entries], dtype=np.float64)
+    """Return boxes as the service stores them: (n, 4), left, top, width, height.
+
+    Numbers that are too large become infinite.
+    """
+    boxes = np.array(
+        [(entry.left, entry.top, entry.width, entry.height) for entry in entries], dtype=np.float64
+    )
     with np.errstate(over="ignore"):
         return boxes.reshape(-1, 4).astype(np.float32)
 
 
-def unusable(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Mark boxes that leave the image or have no size; n booleans.
+def invalid_boxes(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return which boxes exceed the image or have no size: (n,).
 
-    The parts are 32-bit floats, their sum is exact: the strict reading, which a box that keeps it passes under every
-    other.
+    The numbers are 32-bit floats and their sum is exact. That is the strictest possible rule: a
+    box that passes it passes any other.
     """
-    start, size = boxes[:, :2].astype(np.float64), boxes[:, 2:].astype(np.float64)
-    inside = (start >= 0) & (size > 0) & (start + size <= 1)
-    return ~(inside[:, 0] & inside[:, 1])
+    start = boxes[:, :2].astype(np.float64)
+    size = boxes[:, 2:].astype(np.float64)
+    is_inside = (start >= 0) & (size > 0) & (start + size <= 1)
+    return ~(is_inside[:, 0] & is_inside[:, 1])
 
 
-def picture(contents: bytes | None, limits: Limits) -> tuple[str, int, int]:
-    """Status of the contract for a picture, and its width and height in pixels; from its header."""
+def check_image(contents: bytes | None, limits: Limits) -> tuple[str, int, int]:
+    """Return the status of an image, and its width and height in pixels, from its header."""
     if not contents:
         return "ErrorSource", 0, 0
     if len(contents) > limits.image_bytes:
@@ -80,6 +89,6 @@ def _size(contents: bytes) -> tuple[int, int]:
         return -1, -1
     try:
         width, height = imagesize.get(io.BytesIO(contents))
-    except (ValueError, struct.error):  # a header that is cut off
+    except (ValueError, struct.error):  # a truncated header
         return -1, -1
     return int(width), int(height)

@@ -1,4 +1,4 @@
-"""The service on 127.0.0.1: in the background for a test or a rehearsal, in the foreground for `regionbatch serve`."""
+"""The service on 127.0.0.1: in the background for tests and rehearsals, or in the foreground."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ try:
     from regionbatch.local.app import Api
 except ImportError as error:
     raise OptionError(
-        f'local service: a library is missing, got "{error}"; install it with: pip install "regionbatch[local]"'
+        f"local service: a required package is missing: '{error.name}'. "
+        'Install it with: pip install "regionbatch[local]"',
+        value=error.name,
     ) from error
 
 from regionbatch.local.contract import DOMAINS
@@ -36,19 +38,28 @@ if TYPE_CHECKING:
     from regionbatch.local.contract import DomainType, ImageRegionCreateResult
 
 ANY_KEY = "local"
+"""The key for callers if the service accepts any."""
 HOST = "127.0.0.1"
-_SLICE = 0.5
-"""Seconds of a wait: one without end cannot be interrupted on Windows."""
+_MAX_PORT = 65_535
+_WAIT_STEP = 0.5
+"""Seconds of one wait. On Windows, a wait without a limit cannot be interrupted."""
 
 
 class LocalService:
-    """The training API on this machine; a context manager.
+    """The training API on this machine, as a context manager.
 
-    >>> with LocalService() as service:
-    ...     project = service.create_project("cells")
-    ...     client = TrainingClient(service.endpoint, service.key)
+    Attributes:
+        settings: The settings of the service.
+        faults: Which calls fail, and how; may be changed while the service runs.
+        endpoint: The URL for callers, such as `http://127.0.0.1:8080`.
+        key: The key for callers.
 
-    Everything is kept in memory, or in the SQLite file `database`. `faults` break a share of the calls.
+    Example:
+        >>> from regionbatch.local import LocalService
+        >>> with LocalService() as service:
+        ...     project = service.create_project("cells")
+        ...     service.regions(project)
+        []
     """
 
     def __init__(
@@ -59,11 +70,16 @@ class LocalService:
         database: Path | None = None,
         port: int = 0,
     ) -> None:
-        """Open the port (0: a free one) and the database; answers begin with `start`.
+        """Open the port and the database. The service responds after `start`.
+
+        Args:
+            settings: How the service behaves. [default: `Settings()`]
+            faults: Which calls fail. [default: none]
+            database: The SQLite file that keeps everything. [default: in memory]
+            port: The port on 127.0.0.1. [default: 0, any free port]
 
         Raises:
-            OptionError: when the port is in use, or the database cannot be opened.
-
+            OptionError: The port is in use, or the database cannot be opened.
         """
         self.settings = settings or Settings()
         self.faults = faults or Faults(rate=0)
@@ -77,56 +93,77 @@ class LocalService:
         self.key = self.settings.key or ANY_KEY
         self._api = Api(self._store, self.settings, self.faults)
         self._server = _Server(self._api)
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="regionbatch-local")
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._socket],), name="regionbatch-local"
+        )
 
     @property
     def calls(self) -> Counter[str]:
-        """Calls so far by operation, as the contract names them, refused and failed ones included."""
+        """The number of calls so far by operation, including refused and failed ones."""
         return self._api.calls
 
     def create_project(self, name: str, domain: DomainType = "ObjectDetection") -> str:
-        """Make a project without a call; its id."""
-        wanted = next(row.id for row in DOMAINS if row.type == domain)
+        """Create a project directly, without an API call, and return its ID.
+
+        Args:
+            name: The name; another project may have it.
+            domain: The type of the project.
+        """
+        domain_id = next(row.id for row in DOMAINS if row.type == domain)
         with self._store.transaction():
-            return self._store.add_project(name, None, wanted, None, "")
+            return self._store.add_project(name, None, domain_id, None, "")
 
     def project(self, name: str) -> str:
-        """The id of the project of this name; it is made if there is none."""
+        """Return the ID of the project with this name; create the project if it does not exist.
+
+        Example:
+            >>> from regionbatch.local import LocalService
+            >>> with LocalService() as service:
+            ...     service.project("cells") == service.project("cells")
+            True
+        """
         with self._store.transaction():
             known = [row.id for row in self._store.projects() if row.name == name]
         return known[0] if known else self.create_project(name)
 
     def regions(self, project: str) -> list[ImageRegionCreateResult]:
-        """Return all regions of a project as they are stored, without a call."""
+        """Return all regions of a project as they are stored, without an API call.
+
+        Args:
+            project: The ID of the project.
+        """
         with self._store.transaction():
             return self._store.regions(project)
 
     def start(self) -> None:
-        """Start answering; returns when the service does."""
+        """Start the service, and return when it responds."""
         self._thread.start()
-        while self._thread.is_alive() and not self._server.ready.wait(_SLICE):
+        while self._thread.is_alive() and not self._server.ready.wait(_WAIT_STEP):
             pass
 
     def stop(self) -> None:
-        """Finish the calls under way (for a second at most), then close port and database."""
+        """Wait up to a second for running calls, then close the port and the database."""
         self._server.should_exit = True
         self.wait()
         self._store.close()
 
     def wait(self) -> None:
-        """Wait until the service ends, or Ctrl-C."""
+        """Wait until the service stops, or for Ctrl-C."""
         while self._thread.is_alive():
-            self._thread.join(_SLICE)
+            self._thread.join(_WAIT_STEP)
 
     def __enter__(self) -> Self:
-        """Start."""
+        """Start the service."""
         self.start()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
-        """Stop."""
+        """Stop the service."""
         self.stop()
 
 
@@ -137,8 +174,21 @@ def run_service(
     port: int = 0,
     ready: Callable[[LocalService], object] = lambda _service: None,
 ) -> None:
-    """Serve until Ctrl-C; `ready` is called once, with the service, when it answers."""
-    with contextlib.suppress(KeyboardInterrupt), LocalService(settings, database=database, port=port) as service:
+    """Serve in the foreground until Ctrl-C.
+
+    Args:
+        settings: How the service behaves. [default: `Settings()`]
+        database: The SQLite file that keeps everything. [default: in memory]
+        port: The port on 127.0.0.1. [default: 0, any free port]
+        ready: Called once with the service, when it responds.
+
+    Raises:
+        OptionError: The port is in use, or the database cannot be opened.
+    """
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        LocalService(settings, database=database, port=port) as service,
+    ):
         ready(service)
         service.wait()
 
@@ -147,30 +197,44 @@ def _open(database: Path | None) -> Store:
     try:
         return Store(database)
     except OSError as error:
-        raise OptionError(f"{database}: cannot be opened: '{error.strerror}'. Choose another file.") from error
+        raise _database_error(database, "cannot be opened", error.strerror) from error
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN:
-            raise OptionError(f"{database}: cannot be opened, got {str(error)!r}; check the folder") from error
-        raise OptionError(
-            f"{database}: is no database of this service, got {str(error)!r}; name a new file, or one that it made"
-        ) from error
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        cannot_open = code == sqlite3.SQLITE_CANTOPEN
+        what = "cannot be opened" if cannot_open else "not a database of the local service"
+        raise _database_error(database, what, str(error)) from error
+
+
+def _database_error(database: Path | None, what: str, reason: str | None) -> OptionError:
+    return OptionError(
+        f"{database}: {what}: '{reason}'. Choose another file with `database`.",
+        option="database",
+        value=str(database),
+    )
 
 
 def _listen(port: int) -> socket.socket:
-    hint = f"got {port}; name another one, or 0 for a free one"
-    if not 0 <= port <= 65_535:
-        raise OptionError(f"port: out of range, {hint}")
+    if not 0 <= port <= _MAX_PORT:
+        raise _port_error(port, f"must be from 0 to {_MAX_PORT}")
     try:
         return socket.create_server((HOST, port))
     except OSError as error:
-        raise OptionError(f"port: cannot be opened ({error}), {hint}") from error
+        raise _port_error(port, f"cannot be opened ({error.strerror})") from error
+
+
+def _port_error(port: int, what: str) -> OptionError:
+    return OptionError(
+        f"port: {what}: '{port}'. Choose another port, or 0 for any free one.",
+        option="port",
+        value=port,
+    )
 
 
 class _Protocol(H11Protocol):
-    """Give a call its connection, so that a fault can break it; and send the two parts of an answer without delay.
+    """Give each call its connection, so that a fault can break it, and send without delay.
 
-    asyncio would turn Nagle's algorithm off itself, but not on a socket that `socket.create_server` made: each answer
-    then waits 40 ms for the caller's acknowledgement.
+    asyncio disables Nagle's algorithm, but not for a socket from `socket.create_server`: each
+    response would wait 40 ms for the caller's acknowledgement.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -180,7 +244,7 @@ class _Protocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it answers, and leaves signals alone: it runs in a thread."""
+    """A server that signals when it is ready. It runs in a thread, so it handles no signals."""
 
     def __init__(self, api: Api) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""Every switch of the local service: the tier's limits, and what is unknown about the real service."""
+"""The settings of the local service: limits, and behaviour that Microsoft does not document."""
 
 from __future__ import annotations
 
@@ -10,10 +10,25 @@ from regionbatch import limits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a project may hold; Microsoft's page on Custom Vision limits, January 2025. Tests lower them.
+    """The limits of a project, from Microsoft's page on Custom Vision limits, January 2025.
 
-    `image_bytes` and `body_bytes` are bytes, `side` is pixels. The last one is no documented limit: bodies of about
-    60 MB were seen to be answered with 408.
+    Attributes:
+        images: Images in a project.
+        tags: Tags in a project.
+        regions_per_image: Regions on an image.
+        image_bytes: Bytes of an image file.
+        side: Pixels of the longer side of an image.
+        aspect: The longer side of an image divided by the shorter one.
+        body_bytes: Bytes of a request body. This limit is not documented; the real service was
+            seen to refuse bodies of about 60 MB with 408.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from regionbatch.local import TIERS
+        >>> TIERS["F0"].tags
+        50
+        >>> replace(TIERS["F0"], tags=3).tags
+        3
     """
 
     images: int
@@ -26,44 +41,57 @@ class Limits:
 
 
 TIERS = {name: Limits(images=tier.images, tags=tier.tags) for name, tier in limits.TIERS.items()}
+"""The limits of each pricing tier, by its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How the service behaves where Microsoft does not say, or where a test wants it so."""
+    """How the service behaves where Microsoft does not say, or where a test needs it.
+
+    Example:
+        >>> from regionbatch.local import LocalService, Settings
+        >>> with LocalService(Settings(key="secret")) as service:
+        ...     service.key
+        'secret'
+    """
 
     limits: Limits = TIERS["S0"]
+    """The limits of the project."""
 
     on_existing: Literal["duplicated", "refuse", "twice"] = "duplicated"
-    """A region that the image has already: named in `duplicated`, the batch refused, or a second copy stored."""
+    """What happens to a region that the image already has: it is returned in `duplicated`, the
+    batch is refused, or a second copy is stored."""
 
     unknown_ids: Literal["batch", "not-found", "entry"] = "batch"
-    """An image or tag that is not there: the batch refused with 400 BadRequestInvalidIds, refused with 404
-    NotFoundImage or NotFoundTag, or only the entry left out (no list of the answer has a place for it)."""
+    """How unknown image or tag IDs are rejected: the batch is refused with 400
+    BadRequestInvalidIds, or with 404 NotFoundImage or NotFoundTag, or only the entry is ignored (no
+    list of the response contains it)."""
 
     partial_status: Literal[200, 207] | None = None
-    """Status when a part of a batch was not created; None is what the version documents: v3.2 200, later ones 207."""
+    """The status if only a part of a batch was created. [default: as documented, 200 in v3.2, and
+    207 in later versions]"""
 
     retry_after: bool = True
-    """Whether a 429 has a Retry-After header; its message names the seconds in any case."""
+    """Whether a 429 has a Retry-After header. Its message always contains the seconds."""
 
     nulls: bool = True
-    """Whether empty nullable lists, and the image of a failed upload, are null; else `[]`, and no image at all."""
+    """Whether empty nullable lists, and the image of a failed upload, are null. Otherwise, the
+    lists are `[]`, and the image is left out."""
 
     quoted_names: bool = False
-    """Whether the upload's answer puts `sourceUrl` in literal quotes."""
+    """Whether the response to an upload has quotes as part of each `sourceUrl`."""
 
     dr_mode: bool = False
-    """Whether projects are read-only (disaster recovery): every write is answered with 403."""
+    """Whether projects are read-only (disaster recovery): every write gets 403."""
 
     latency: float = 0.0
-    """Seconds that every call takes at least; calls wait side by side."""
+    """The minimum response time in seconds. Calls wait in parallel."""
 
     rate: int | None = None
-    """Calls a second, over all callers; more are answered with 429. None is no limit."""
+    """The most calls per second, from all callers; excess calls get 429. None: no limit."""
 
     key: str | None = None
-    """The key to ask for, as Training-Key or as bearer token; None takes any, but not none."""
+    """The key that is required, as Training-Key or as bearer token. [default: any key]"""
 
     seed: int = 0
-    """Seed of the order of replies: the contract promises none, so they are shuffled."""
+    """The seed of the order of lists, which are shuffled because Microsoft promises no order."""

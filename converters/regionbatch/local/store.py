@@ -1,4 +1,4 @@
-"""Projects, tags, images and regions in SQLite: a file, or memory. Storage only; the rules are in `operations`."""
+"""Store projects, tags, images and regions in SQLite. The rules are in the operations."""
 
 from __future__ import annotations
 
@@ -12,29 +12,31 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from regionbatch.databases import SERVICE, is_empty, is_foreign
 from regionbatch.local.contract import Image, ImageRegion, ImageRegionCreateResult, ImageTag, Tag
+from regionbatch.sqlite_files import SERVICE, is_empty, is_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 RegionKey: TypeAlias = tuple[str, str, float, float, float, float]
-"""What makes two regions the same: image, tag, and the four 32-bit numbers."""
+"""The identity of a region: image, tag, and left, top, width and height as 32-bit floats."""
 
 PRAGMAS = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS projects (
-    id TEXT PRIMARY KEY, name TEXT, description TEXT, domain TEXT, classification TEXT, platforms TEXT, created TEXT);
+    id TEXT PRIMARY KEY, name TEXT, description TEXT, domain TEXT, classification TEXT,
+    platforms TEXT, created TEXT);
 CREATE TABLE IF NOT EXISTS tags (
     id TEXT PRIMARY KEY, project TEXT REFERENCES projects, name TEXT, description TEXT, type TEXT,
     UNIQUE (project, name));
 CREATE TABLE IF NOT EXISTS images (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE, project TEXT REFERENCES projects, digest BLOB,
-    width INTEGER, height INTEGER, created TEXT, UNIQUE (project, digest));
+    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE, project TEXT REFERENCES projects,
+    digest BLOB, width INTEGER, height INTEGER, created TEXT, UNIQUE (project, digest));
 CREATE TABLE IF NOT EXISTS image_tags (
-    image TEXT REFERENCES images (id) ON DELETE CASCADE, tag TEXT REFERENCES tags (id) ON DELETE CASCADE, created TEXT,
-    PRIMARY KEY (image, tag)) WITHOUT ROWID;
+    image TEXT REFERENCES images (id) ON DELETE CASCADE,
+    tag TEXT REFERENCES tags (id) ON DELETE CASCADE,
+    created TEXT, PRIMARY KEY (image, tag)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS regions (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE, image TEXT, tag TEXT,
     left REAL, top REAL, width REAL, height REAL, created TEXT,
@@ -43,17 +45,20 @@ CREATE INDEX IF NOT EXISTS tags_of_image ON image_tags (tag);
 CREATE INDEX IF NOT EXISTS regions_of_image ON regions (image, tag);
 """
 
-TAGGING = {
+TAGGING_FILTERS = {
     "All": "",
     "Tagged": "AND EXISTS (SELECT 1 FROM image_tags WHERE image = images.id)",
     "Untagged": "AND NOT EXISTS (SELECT 1 FROM image_tags WHERE image = images.id)",
 }
-WITH_TAGS = "AND EXISTS (SELECT 1 FROM image_tags WHERE image = images.id AND tag IN (SELECT value FROM json_each(?)))"
+TAGS_FILTER = (
+    "AND EXISTS (SELECT 1 FROM image_tags WHERE image = images.id "
+    "AND tag IN (SELECT value FROM json_each(?)))"
+)
 ORDERS = {"Newest": "DESC", "Oldest": "ASC"}
 
 
 class ProjectRow(NamedTuple):
-    """A project as it is stored; `platforms` is a list with commas."""
+    """A project as it is stored; `platforms` is separated by commas."""
 
     id: str
     name: str
@@ -65,16 +70,23 @@ class ProjectRow(NamedTuple):
 
 
 class Store:
-    """The tables. Every statement belongs into a `transaction`, one for each call of the service."""
+    """The tables. Every statement runs in a `transaction`, one per call of the service."""
 
     def __init__(self, path: Path | None = None) -> None:
-        """Open or make the database; None keeps it in memory."""
+        """Open or create the database; None keeps it in memory.
+
+        Raises:
+            OSError: The file cannot be opened.
+            sqlite3.Error: The file is not a database of the service, or cannot be opened.
+        """
         empty = path is None or is_empty(path)
-        self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+        self._db = sqlite3.connect(
+            path or ":memory:", isolation_level=None, check_same_thread=False
+        )
         self._lock = threading.Lock()
         try:
             if is_foreign(self._db, SERVICE, empty=empty):
-                raise sqlite3.DatabaseError("the tables of something else")
+                raise sqlite3.DatabaseError("its tables belong to another program")
             self._db.executescript(f"PRAGMA application_id = {SERVICE}; {PRAGMAS} {SCHEMA}")
         except sqlite3.Error:
             self._db.close()
@@ -86,7 +98,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Everything inside is written, or, after an exception, nothing."""
+        """Write everything in the block, or nothing if it raises an exception."""
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -99,36 +111,48 @@ class Store:
     # Projects and tags.
 
     def add_project(
-        self, name: str, description: str | None, domain: str, classification: str | None, platforms: str
+        self,
+        name: str,
+        description: str | None,
+        domain: str,
+        classification: str | None,
+        platforms: str,
     ) -> str:
-        """Make a project; its id."""
+        """Create a project, and return its ID."""
         row = ProjectRow(new_id(), name, description, domain, classification, platforms, now())
         self._db.execute("INSERT INTO projects VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         return row.id
 
     def projects(self, project: str | None = None) -> list[ProjectRow]:
-        """Return the project with this id, or all of them."""
-        rows = self._db.execute("SELECT * FROM projects WHERE id = coalesce(?, id) ORDER BY created", (project,))
+        """Return the project with this ID, or none; by default, return all."""
+        rows = self._db.execute(
+            "SELECT * FROM projects WHERE id = coalesce(?, id) ORDER BY created", (project,)
+        )
         return [ProjectRow(*row) for row in rows]
 
     def add_tag(self, project: str, name: str, description: str | None, kind: str) -> str:
-        """Make a tag; its id."""
+        """Create a tag, and return its ID."""
         tag = new_id()
-        self._db.execute("INSERT INTO tags VALUES (?, ?, ?, ?, ?)", (tag, project, name, description, kind))
+        self._db.execute(
+            "INSERT INTO tags VALUES (?, ?, ?, ?, ?)", (tag, project, name, description, kind)
+        )
         return tag
 
     def tags(self, project: str) -> list[Tag]:
-        """All tags of a project with the numbers of their images."""
+        """Return all tags of a project with the numbers of their images."""
         rows = self._db.execute(
-            "SELECT id, name, description, type, (SELECT count(*) FROM image_tags WHERE tag = tags.id) "
-            "FROM tags WHERE project = ?",
+            "SELECT id, name, description, type, "
+            "(SELECT count(*) FROM image_tags WHERE tag = tags.id) FROM tags WHERE project = ?",
             (project,),
         )
-        return [Tag(id=i, name=n, description=d, type=t, image_count=c) for i, n, d, t, c in rows]
+        members = ("id", "name", "description", "type", "image_count")
+        return [Tag(**dict(zip(members, row, strict=True))) for row in rows]
 
     def tag_types(self, project: str) -> dict[str, str]:
-        """Types of the project's tags by id; quick, for nothing is counted."""
-        return dict(self._db.execute("SELECT id, type FROM tags WHERE project = ?", (project,)).fetchall())
+        """Return the type of each tag of a project; faster than `tags`, which counts images."""
+        return dict(
+            self._db.execute("SELECT id, type FROM tags WHERE project = ?", (project,)).fetchall()
+        )
 
     def delete_tag(self, tag: str) -> None:
         """Delete a tag with its regions."""
@@ -137,110 +161,132 @@ class Store:
     # Images.
 
     def image_with(self, project: str, digest: bytes) -> str | None:
-        """Return the id of the image with these bytes."""
-        row = self._db.execute("SELECT id FROM images WHERE project = ? AND digest = ?", (project, digest)).fetchone()
+        """Return the ID of the image with this SHA-256 digest; None: there is none."""
+        row = self._db.execute(
+            "SELECT id FROM images WHERE project = ? AND digest = ?", (project, digest)
+        ).fetchone()
         return row and str(row[0])
 
     def add_image(self, project: str, digest: bytes, width: int, height: int) -> str:
-        """Store an image (its digest and its size in pixels, not its bytes); its id."""
+        """Store the digest and the size in pixels of an image, and return its ID."""
         image = new_id()
         self._db.execute(
-            "INSERT INTO images (id, project, digest, width, height, created) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO images (id, project, digest, width, height, created) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
             (image, project, digest, width, height, now()),
         )
         return image
 
     def known_images(self, project: str, images: Iterable[str]) -> set[str]:
-        """Those of the ids that are images of the project."""
-        return {
-            row[0] for row in self._among("SELECT id FROM images WHERE id IN ({}) AND project = ?", images, project)
-        }
+        """Return the IDs that belong to images of the project."""
+        rows = self._with_ids(
+            "SELECT id FROM images WHERE id IN ({}) AND project = ?", images, project
+        )
+        return {row[0] for row in rows}
 
     def count_images(self, project: str, tagging: str, tags: Sequence[str] = ()) -> int:
-        """Count the images of a project: All, Tagged or Untagged, and with any of the tags."""
+        """Count the images of a project: All, Tagged or Untagged, with any of the tags."""
         where, values = _filter(project, tagging, tags)
-        return int(self._db.execute(f"SELECT count(*) FROM images {where}", values).fetchone()[0])  # noqa: S608 - constants
+        statement = f"SELECT count(*) FROM images {where}"  # noqa: S608 - constants
+        return int(self._db.execute(statement, values).fetchone()[0])
 
-    def page(self, project: str, tagging: str, tags: Sequence[str], *, order: str, take: int, skip: int) -> list[str]:
-        """Ids of a page of those images, Newest or Oldest first."""
+    def page(
+        self, project: str, tagging: str, tags: Sequence[str], *, order: str, take: int, skip: int
+    ) -> list[str]:
+        """Return the IDs on a page of these images, Newest or Oldest first."""
         where, values = _filter(project, tagging, tags)
-        rows = self._db.execute(
-            f"SELECT id FROM images {where} ORDER BY number {ORDERS[order]} LIMIT ? OFFSET ?",  # noqa: S608 - constants
-            (*values, take, skip),
-        )
+        order_by = f"ORDER BY number {ORDERS[order]} LIMIT ? OFFSET ?"
+        statement = f"SELECT id FROM images {where} {order_by}"  # noqa: S608 - constants
+        rows = self._db.execute(statement, (*values, take, skip))
         return [row[0] for row in rows]
 
     def images(self, ids: Sequence[str]) -> list[Image]:
-        """Images with their tags and regions, in the order of the ids."""
-        tags: dict[str, list[ImageTag]] = defaultdict(list)
-        for image, tag, name, created in self._among(
-            "SELECT image, tag, name, created FROM image_tags JOIN tags ON tags.id = tag WHERE image IN ({})", ids
-        ):
-            tags[image].append(ImageTag(tag_id=tag, tag_name=name, created=created))
+        """Return images with their tags and regions, in the order of the IDs."""
+        tags = self._tags_by_image(ids)
         regions: dict[str, list[ImageRegion]] = defaultdict(list)
-        for image, fields in self._regions("image IN ({})", ids):
-            regions[image].append(ImageRegion(**fields))
-        found = {
-            image: Image(
-                id=image, created=created, width=width, height=height, tags=tags[image], regions=regions[image]
+        for image_id, fields in self._regions("image IN ({})", ids):
+            regions[image_id].append(ImageRegion(**fields))
+        found: dict[str, Image] = {}
+        for image_id, created, width, height in self._with_ids(
+            "SELECT id, created, width, height FROM images WHERE id IN ({})", ids
+        ):
+            found[image_id] = Image(
+                id=image_id,
+                created=created,
+                width=width,
+                height=height,
+                tags=tags[image_id],
+                regions=regions[image_id],
             )
-            for image, created, width, height in self._among(
-                "SELECT id, created, width, height FROM images WHERE id IN ({})", ids
-            )
-        }
-        return [found[image] for image in ids]
+        return [found[image_id] for image_id in ids]
+
+    def _tags_by_image(self, ids: Sequence[str]) -> dict[str, list[ImageTag]]:
+        tags: dict[str, list[ImageTag]] = defaultdict(list)
+        for image_id, tag_id, name, created in self._with_ids(
+            "SELECT image, tag, name, created FROM image_tags JOIN tags ON tags.id = tag "
+            "WHERE image IN ({})",
+            ids,
+        ):
+            tags[image_id].append(ImageTag(tag_id=tag_id, tag_name=name, created=created))
+        return tags
 
     def delete_images(self, project: str, images: Sequence[str] | None) -> None:
-        """Delete images with their regions; None deletes all."""
+        """Delete images with their regions; None: all images."""
         if images is None:
             self._db.execute("DELETE FROM images WHERE project = ?", (project,))
         else:
-            self._among("DELETE FROM images WHERE id IN ({}) AND project = ?", images, project)
+            self._with_ids("DELETE FROM images WHERE id IN ({}) AND project = ?", images, project)
 
     # Tags and regions on images.
 
     def tag_images(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Put tags on images: pairs of image and tag."""
+        """Add tags to images: pairs of image and tag."""
         created = now()
         self._db.executemany(
-            "INSERT OR IGNORE INTO image_tags VALUES (?, ?, ?)", [(image, tag, created) for image, tag in pairs]
+            "INSERT OR IGNORE INTO image_tags VALUES (?, ?, ?)",
+            [(image, tag, created) for image, tag in pairs],
         )
 
     def regions_on(self, images: Iterable[str]) -> list[RegionKey]:
-        """Regions that the images have."""
-        return self._among("SELECT image, tag, left, top, width, height FROM regions WHERE image IN ({})", images)
+        """Return the regions of some images."""
+        return self._with_ids(
+            "SELECT image, tag, left, top, width, height FROM regions WHERE image IN ({})", images
+        )
 
     def add_regions(self, keys: Sequence[RegionKey]) -> list[ImageRegionCreateResult]:
-        """Store regions on images that have the tags."""
+        """Store regions; their images already have the tags."""
         created = now()
         ids = [new_id() for _ in keys]
         self._db.executemany(
-            "INSERT INTO regions (id, image, tag, left, top, width, height, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO regions (id, image, tag, left, top, width, height, created) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [(region, *key, created) for region, key in zip(ids, keys, strict=True)],
         )
-        return [ImageRegionCreateResult(image_id=i, **fields) for i, fields in self._regions("regions.id IN ({})", ids)]
+        return self._created("regions.id IN ({})", ids)
 
     def regions(self, project: str) -> list[ImageRegionCreateResult]:
-        """All regions of a project."""
-        images = [row[0] for row in self._db.execute("SELECT id FROM images WHERE project = ?", (project,))]
-        return [ImageRegionCreateResult(image_id=i, **fields) for i, fields in self._regions("image IN ({})", images)]
+        """Return all regions of a project."""
+        rows = self._db.execute("SELECT id FROM images WHERE project = ?", (project,))
+        return self._created("image IN ({})", [row[0] for row in rows])
+
+    def _created(self, where: str, ids: Iterable[str]) -> list[ImageRegionCreateResult]:
+        rows = self._regions(where, ids)
+        return [ImageRegionCreateResult(image_id=image_id, **fields) for image_id, fields in rows]
 
     def known_regions(self, project: str, regions: Iterable[str]) -> set[str]:
-        """Those of the ids that are regions of the project."""
-        return {
-            row[0]
-            for row in self._among(
-                "SELECT regions.id FROM regions JOIN images ON images.id = image "
-                "WHERE regions.id IN ({}) AND project = ?",
-                regions,
-                project,
-            )
-        }
+        """Return the IDs that belong to regions of the project."""
+        rows = self._with_ids(
+            "SELECT regions.id FROM regions JOIN images ON images.id = image "
+            "WHERE regions.id IN ({}) AND project = ?",
+            regions,
+            project,
+        )
+        return {row[0] for row in rows}
 
     def delete_regions(self, regions: Sequence[str]) -> None:
-        """Delete regions; a tag leaves an image with its last region."""
-        pairs = self._among("SELECT DISTINCT image, tag FROM regions WHERE id IN ({})", regions)
-        self._among("DELETE FROM regions WHERE id IN ({})", regions)
+        """Delete regions. An image loses a tag with the last region that has it."""
+        pairs = self._with_ids("SELECT DISTINCT image, tag FROM regions WHERE id IN ({})", regions)
+        self._with_ids("DELETE FROM regions WHERE id IN ({})", regions)
         self._db.executemany(
             "DELETE FROM image_tags WHERE image = ? AND tag = ? AND NOT EXISTS "
             "(SELECT 1 FROM regions WHERE image = image_tags.image AND tag = image_tags.tag)",
@@ -248,32 +294,36 @@ class Store:
         )
 
     def _regions(self, where: str, ids: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
-        """Regions as pairs of image id and members of `ImageRegion`."""
-        columns = "image, left, top, width, height, regions.id, tag, name, created"  # as ImageRegion lists its members
-        rows = self._among(
-            f"SELECT {columns} FROM regions JOIN tags ON tags.id = tag WHERE {where} ORDER BY number",  # noqa: S608 - constants
+        """Return the image ID and the members of `ImageRegion` of each region."""
+        # In the order of the members of ImageRegion.
+        columns = "left, top, width, height, regions.id, tag, name, created"
+        rows = self._with_ids(
+            f"SELECT image, {columns} FROM regions "  # noqa: S608 - constants
+            f"JOIN tags ON tags.id = tag WHERE {where} ORDER BY number",
             ids,
         )
-        return [(image, dict(zip(ImageRegion.__struct_fields__, fields, strict=True))) for image, *fields in rows]
+        names = ImageRegion.__struct_fields__
+        return [(image, dict(zip(names, fields, strict=True))) for image, *fields in rows]
 
-    def _among(self, statement: str, ids: Iterable[str], *values: str) -> list[Any]:
-        """Run a statement whose `{}` stands for a list of ids of any length."""
-        listed = msgspec.json.encode(list(ids)).decode()
-        return self._db.execute(statement.format("SELECT value FROM json_each(?)"), (listed, *values)).fetchall()
+    def _with_ids(self, statement: str, ids: Iterable[str], *values: str) -> list[Any]:
+        """Run a statement in which `{}` is a list of IDs of any length, and return the rows."""
+        statement = statement.format("SELECT value FROM json_each(?)")
+        json_ids = msgspec.json.encode(list(ids)).decode()
+        return self._db.execute(statement, (json_ids, *values)).fetchall()
 
 
 def _filter(project: str, tagging: str, tags: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    where = f"WHERE project = ? {TAGGING[tagging]}"
+    where = f"WHERE project = ? {TAGGING_FILTERS[tagging]}"
     if not tags:
         return where, (project,)
-    return f"{where} {WITH_TAGS}", (project, msgspec.json.encode(tags).decode())
+    return f"{where} {TAGS_FILTER}", (project, msgspec.json.encode(tags).decode())
 
 
 def new_id() -> str:
-    """Return a fresh id as the service writes it."""
+    """Return a new ID as the service writes it."""
     return str(uuid.uuid4())
 
 
 def now() -> str:
-    """Return the time in UTC as RFC 3339."""
+    """Return the current time in UTC as RFC 3339."""
     return datetime.now(UTC).isoformat()

@@ -1,1 +1,1 @@
-"""The readers that are built in; each knows one format and nothing of the service."""
+"""The built-in readers. Each reads one format and knows nothing about Custom Vision."""

@@ -1,4 +1,4 @@
-"""Annotations that a reader meets one by one, collected as columns."""
+"""Collect the annotations of a reader one by one, as columns."""
 
 from __future__ import annotations
 
@@ -17,32 +17,45 @@ if TYPE_CHECKING:
 
 
 class AnnotationBuilder:
-    """Collects images and boxes, and makes the tables of `RawAnnotations` of them."""
+    """Collects images and boxes, and builds `RawAnnotations` from them."""
 
     def __init__(self) -> None:
-        """Start empty."""
+        """Start with no images and no boxes."""
         self._names: list[str] = []
         self._images = array("i")
-        """Four numbers an image: file, width, height, split."""
+        """Four numbers for each image: file, width, height, split."""
         self._splits: dict[str, int] = {}
         self._tags: dict[str, int] = {}
         self._rows = array("q")
-        """Four numbers a box: image, tag, file, where."""
+        """Four numbers for each box: image, tag, file, where."""
         self._boxes = array("d")
-        """Four numbers a box."""
+        """Four numbers for each box."""
         self._angles = array("d")
-        """One number a box."""
+        """One number for each box."""
         self._marks: dict[str, list[int]] = {}
 
-    def add_image(self, name: str, file: int, width: int = 0, height: int = 0, split: str = "") -> int:
-        """Add an image and return its code; see `ImageReferences` for the values."""
+    def add_image(
+        self, name: str, file: int, width: int = 0, height: int = 0, split: str = ""
+    ) -> int:
+        """Add an image and return its code.
+
+        Args:
+            name: The name that the file declares; empty if it declares none.
+            file: The code of the label file, from `FindingLog.file`.
+            width: The declared width in pixels; 0: unknown.
+            height: The declared height in pixels; 0: unknown.
+            split: The name of its split; empty: none.
+
+        Returns:
+            The code to pass to `add_box`.
+        """
         code = self._splits.setdefault(split, len(self._splits)) if split else -1
         self._names.append(name)
         self._images.extend((file, width, height, code))
         return len(self._names) - 1
 
     def add_tag(self, name: str) -> int:
-        """Add a class, unless it is there, and return its code."""
+        """Add a class if it is new, and return its code."""
         return self._tags.setdefault(name, len(self._tags))
 
     def add_box(
@@ -55,7 +68,17 @@ class AnnotationBuilder:
         marks: Iterable[str] = (),
         angle: float = 0,
     ) -> None:
-        """Add a box of an image; see `RawAnnotations` for the values."""
+        """Add a box.
+
+        Args:
+            image: The code that `add_image` returned.
+            tag: The name of the class.
+            file: The code of the label file, from `FindingLog.file`.
+            where: The place of the box in that file, such as its line.
+            box: The four numbers as they are in the file.
+            marks: Finding codes and marks of the box, such as `difficult`.
+            angle: The rotation in radians, clockwise as drawn; 0: axis-aligned.
+        """
         for mark in marks:
             self._marks.setdefault(mark, []).append(len(self._rows) // 4)
         self._rows.extend((image, self.add_tag(tag), file, where))
@@ -63,7 +86,12 @@ class AnnotationBuilder:
         self._angles.append(angle)
 
     def build(self, mode: BoxMode, place: Place = "line") -> RawAnnotations:
-        """Return everything that was added."""
+        """Return everything that was added.
+
+        Args:
+            mode: What the four numbers of all boxes mean.
+            place: What `where` counts.
+        """
         codes = np.asarray(self._rows, np.int64).reshape(-1, 4)
         images = np.asarray(self._images, np.int32).reshape(-1, 4)
         return RawAnnotations(

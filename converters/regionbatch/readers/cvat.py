@@ -1,20 +1,20 @@
-"""CVAT for images: an XML file that lists images, each with its shapes.
+"""The reader of CVAT for images: an XML file that lists images, each with its shapes.
 
-Sources of the rules: CVAT's page on its XML format, version 1.1, and its exporter (a project has a folder a subset).
+Sources of the rules: CVAT's page on its XML format, version 1.1; and CVAT's exporter, which writes
+a folder per subset of a project.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, ClassVar
 
 from regionbatch.boxes import BoxMode
 from regionbatch.dataset import References
 from regionbatch.errors import DatasetError
 from regionbatch.files.splits import require_splits, split_of_file
-from regionbatch.files.text import as_number, as_side
+from regionbatch.files.text import report_guess
 from regionbatch.findings import FindingLog
 from regionbatch.options import ReadOptions
 from regionbatch.readers.builder import AnnotationBuilder
@@ -24,53 +24,70 @@ from regionbatch.readers.xml_start import xml_start
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from lxml import etree
-
     from regionbatch.dataset import RawAnnotations
     from regionbatch.files.tree import Tree
+    from regionbatch.readers.cvat_content import CvatContent
 
 _ROOT = re.compile(rb"<(?:[\w.-]+:)?annotations[\s/>]")
 _CHILD = re.compile(rb"<(?:[\w.-]+:)?(?:version|meta|image)[\s/>]")
-_SHAPES = ("box", "polygon", "ellipse", "mask")
-_MOST_POINTS = 100_000
-"""Points of a shape: each takes a hundred times the memory of its text."""
-_WITHOUT_BOX = ("polyline", "points", "cuboid", "skeleton", "tag")
+_EMPTY = b"\xef\xbb\xbf \r\n"
+"""Bytes of a byte-order mark and of whitespace: a file with only these is empty."""
+_MAX_FILES_TO_DETECT = 1000
 
 
 class CvatReader:
-    """Reads CVAT's XML for images; `regionbatch.plugins.Reader`."""
+    """Read the XML of CVAT for images; implements `regionbatch.plugins.Reader`."""
 
     title: ClassVar[str] = "a CVAT for images XML (version 1.1), or a folder with such files"
     options: ClassVar[type[ReadOptions]] = ReadOptions
 
     def detect(self, tree: Tree) -> str | None:
-        """Return the first XML file with <annotations> and what CVAT puts into it."""
-        first = islice(tree.candidates(".xml"), 1000)
-        return next((name for name in first if _is_cvat(xml_start(tree, name))), None)
+        """Return the first XML file with an <annotations> as CVAT writes it."""
+        candidates = islice(tree.candidates(".xml"), _MAX_FILES_TO_DETECT)
+        return next((name for name in candidates if _is_cvat(xml_start(tree, name))), None)
 
-    def references(self, tree: Tree, options: ReadOptions, log: FindingLog) -> References:  # noqa: ARG002 - see `read`
-        """Return the XML files; which splits are in them is known when they are read."""
+    def references(
+        self,
+        tree: Tree,
+        options: ReadOptions,  # noqa: ARG002 - required by `regionbatch.plugins.Reader`
+        log: FindingLog,
+    ) -> References:
+        """Return the XML files. Which splits they contain is known when they are read.
+
+        Raises:
+            DatasetError: There is no XML of CVAT.
+        """
         files: dict[str, str] = {}
         for name in tree.candidates(".xml"):
             start = xml_start(tree, name)
-            if tree.named or _is_cvat(start) or not start.strip(b"\xef\xbb\xbf \r\n"):  # also one that cannot be read
+            is_empty = not start.strip(_EMPTY)  # so is one that cannot be read
+            if tree.named or is_empty or _is_cvat(start):
                 files[name] = split_of_file(name)
             else:
-                log.note("ignored_file", name, "XML that is not of CVAT")
+                log.note("ignored_file", name, "XML in another format than CVAT's")
         if not files:
-            advice = "Name the folder that holds annotations.xml."
-            raise DatasetError(f"{tree.root}: no CVAT XML here{tree.closed_folders()}. {advice}", option="format")
+            raise DatasetError(
+                f"{tree.root}: no CVAT XML{tree.unreadable_folders_note()}. "
+                "Choose the folder with annotations.xml, or another format with `format`.",
+                option="format",
+            )
         return References(files, extensions=(".xml",))
 
-    def read(self, tree: Tree, files: Sequence[str], options: ReadOptions, log: FindingLog) -> RawAnnotations:
-        """Read XML files, or what of them is of the split that was asked for."""
-        builder, wanted = AnnotationBuilder(), None
-        if options.split is not None:  # reads the files twice; to keep them all would need much memory
-            once = _parsed(tree, files, FindingLog())
-            known = [_split_of(image, name) for name, root in once for image in root.iterfind("image")]
-            wanted = require_splits(tree.source, options.split, known)
-        for name, root in _parsed(tree, files, log):
-            _File(name, builder, log).add(root, wanted)
+    def read(
+        self, tree: Tree, files: Sequence[str], options: ReadOptions, log: FindingLog
+    ) -> RawAnnotations:
+        """Read XML files, or only their images of the chosen split.
+
+        Raises:
+            DatasetError: No file can be read, one is of CVAT for video, the split does not exist,
+                or all boxes are normalised.
+        """
+        builder = AnnotationBuilder()
+        splits = None
+        if options.split is not None:
+            splits = require_splits(tree.source, options.split, _splits_in(tree, files))
+        for name, content in _parse_files(tree, files, log):
+            _FileAdder(name, builder, log).add(content, splits)
         return require_pixels(builder.build(BoxMode.XYXY_ABS), log)
 
 
@@ -79,141 +96,139 @@ def _is_cvat(start: bytes) -> bool:
     return root is not None and _CHILD.search(start, root.end()) is not None
 
 
-def _parsed(tree: Tree, files: Sequence[str], log: FindingLog) -> Iterator[tuple[str, etree._Element]]:
-    """Yield the files that can be read, with their root elements; report the others.
+def _splits_in(tree: Tree, files: Sequence[str]) -> Iterator[str]:
+    """Yield the split of each image. Files are parsed again later: they may be large."""
+    for name, content in _parse_files(tree, files, FindingLog()):
+        for subset in content.image_subsets:
+            yield _split_of(subset, name)
+
+
+def _split_of(subset: str, file: str) -> str:
+    return subset.strip() or split_of_file(file)
+
+
+def _parse_files(
+    tree: Tree, files: Sequence[str], log: FindingLog
+) -> Iterator[tuple[str, CvatContent]]:
+    """Yield the files that can be read, with their content, and report the others.
 
     Raises:
-        DatasetError: None can be read, or one is of CVAT for video.
+        DatasetError: No file can be read, or one is of CVAT for video.
     """
-    from regionbatch.readers.safe_xml import line_of, read_root  # noqa: PLC0415 - lxml, only here
+    from regionbatch.readers.safe_xml import nothing_readable  # noqa: PLC0415 - lxml, only here
 
-    readable = 0
+    count = 0
     for done, name in enumerate(files):
         log.progress("reading XML files", done, len(files))
-        root = read_root(tree, name, "annotations", log)
-        if root is None:
+        content = _parse_file(tree, name, log)
+        if content is None:
             continue
-        if (track := root.find("track")) is not None:
-            place = f"{name}:{line}" if (line := line_of(track)) else name
-            what = "tracks of CVAT for video are not supported. Export the task as CVAT for images."
-            raise DatasetError(f"{place}: {what}", place=place)
-        readable += 1
-        yield name, root
-    if not readable:
-        first = next(one for one in log.findings() if one.code in ("unreadable_file", "unsafe_xml"))
-        what = f"{tree.source}: no XML file can be read ({first.place}: {first.value}). Repair it."
-        raise DatasetError(what, place=first.place)
+        if content.track_line >= 0:
+            place = f"{name}:{content.track_line}" if content.track_line else name
+            raise DatasetError(
+                f"{place}: tracks of CVAT for video are not supported: '<track>'. "
+                "Export the task as CVAT for images.",
+                place=place,
+            )
+        count += 1
+        yield name, content
+    if not count:
+        raise nothing_readable(tree.source, log)
 
 
-def _split_of(image: etree._Element, file: str) -> str:
-    return image.get("subset", "").strip() or split_of_file(file)
+def _parse_file(tree: Tree, name: str, log: FindingLog) -> CvatContent | None:
+    """Return the content of a file, or report why it cannot be read."""
+    from regionbatch.readers.cvat_content import CvatContent  # noqa: PLC0415 - as above
+    from regionbatch.readers.safe_xml import reported, stream_safely  # noqa: PLC0415
+
+    content = CvatContent()
+    is_guess = reported(
+        log,
+        name,
+        lambda: stream_safely(tree.read(name), "annotations", tree.encoding, content.end),
+    )
+    if is_guess:
+        texts = (content.labels, content.image_names, content.image_subsets, content.shape_labels)
+        report_guess(log, name, chain(*texts))
+    return None if is_guess is None else content
 
 
-class _File:
-    """One file on its way into the columns."""
+class _FileAdder:
+    """Add the images and boxes of one file to the columns of all."""
 
     def __init__(self, name: str, builder: AnnotationBuilder, log: FindingLog) -> None:
-        self._name, self._builder, self._log, self._file = name, builder, log, log.file(name)
+        self._name = name
+        self._builder = builder
+        self._log = log
+        self._file = log.file(name)
 
-    def add(self, root: etree._Element, wanted: Collection[str] | None) -> None:
-        """Add the images of the wanted splits, and their boxes; None: all."""
-        from regionbatch.readers.safe_xml import line_of, places_of  # noqa: PLC0415 - as above
+    def add(self, content: CvatContent, splits: Collection[str] | None) -> None:
+        """Add the images of some splits (None: all), with their boxes."""
+        from regionbatch.readers.safe_xml import places_of  # noqa: PLC0415 - lxml, as above
 
-        for label in root.iterfind("meta//labels/label"):
-            if (name := label.findtext("name", "").strip()) and not label.findtext("parent", ""):
-                self._builder.add_tag(name)  # those with a parent are parts of skeletons
-        images = root.findall("image")
-        if not images:
+        for label in content.labels:
+            self._builder.add_tag(label)
+        if not content.image_names:
             self._log.note("no_annotations", self._name)
-        shapes = [shape for image in images for shape in image]
-        own = {*shapes}
-        lost = [shape for shape in root.iter(*_SHAPES) if shape not in own]
-        where = dict(zip([*shapes, *lost], places_of([*shapes, *lost]), strict=True))
-        where.update((image, line_of(image)) for image in images)
-        for image, name in zip(images, _declared_names(images), strict=True):
-            if wanted is None or _split_of(image, self._name) in wanted:
-                self._add_image(image, name, where)
-        self._log.read(boxes=len(lost))
-        for shape in lost:
-            self._log.add("not_a_box", self._file, where[shape], [f"<{shape.tag!s}> that is not directly in <image>"])
+        places = places_of([*content.shape_lines, *content.stray_lines])
+        names = _unique_names(content)
+        codes = [self._add_image(content, image, name, splits) for image, name in enumerate(names)]
+        for shape, image in enumerate(content.shape_images):
+            if codes[image] != _SKIPPED:
+                self._add_shape(content, shape, codes[image], places[shape])
+        self._report_strays(content, places[len(content.shape_tags) :])
 
-    def _add_image(self, image: etree._Element, name: str, where: dict[etree._Element, int]) -> None:
-        log, code = self._log, -1
-        log.read(images=1)
-        if name.strip(" ./\\"):
-            sides = as_side(image.get("width")), as_side(image.get("height"))
-            code = self._builder.add_image(name, self._file, *sides, _split_of(image, self._name))
-        else:
-            log.add("not_an_image", self._file, where[image], ["no name"])
-        for shape in image:
-            if shape.tag in _WITHOUT_BOX:
-                log.add("no_box", self._file, where[shape], [f"<{shape.tag!s}>"])
-                continue
-            log.read(boxes=1)
-            if code < 0:
-                log.add("unknown_image", self._file, where[shape], ["an image without a name"])
-                continue
-            try:
-                box, angle = _box(shape)
-            except ValueError as error:
-                log.add("not_a_box", self._file, where[shape], [str(error)])
-                continue
-            marks = ["occluded"] if shape.get("occluded", "").strip().lower() in ("1", "true") else []
-            marks += [] if shape.tag == "box" else ["box_from_shape"]
-            self._builder.add_box(code, shape.get("label", ""), self._file, where[shape], box, marks, angle)
+    def _add_image(
+        self, content: CvatContent, image: int, name: str, splits: Collection[str] | None
+    ) -> int:
+        """Add an image and return its code, `_SKIPPED` or `_UNNAMED`."""
+        split = _split_of(content.image_subsets[image], self._name)
+        if splits is not None and split not in splits:
+            return _SKIPPED
+        self._log.read(images=1)
+        if not name.strip(" ./\\"):
+            self._log.add("not_an_image", self._file, content.image_lines[image], ["no name"])
+            return _UNNAMED
+        width, height = content.image_sizes[2 * image : 2 * image + 2]
+        return self._builder.add_image(name, self._file, width, height, split)
+
+    def _add_shape(self, content: CvatContent, shape: int, image: int, place: int) -> None:
+        """Add the box of a shape, or report why there is none."""
+        from regionbatch.readers.cvat_content import SHAPES_WITHOUT_BOX  # noqa: PLC0415 - as above
+
+        log, tag = self._log, content.shape_tags[shape]
+        if tag in SHAPES_WITHOUT_BOX:
+            log.add("no_box", self._file, place, [f"<{tag}>"])
+            return
+        log.read(boxes=1)
+        if image == _UNNAMED:
+            log.add("unknown_image", self._file, place, ["an image without a name"])
+            return
+        if content.problems[shape]:
+            log.add("not_a_box", self._file, place, [content.problems[shape]])
+            return
+        marks = ["occluded"] if content.occluded[shape] else []
+        if tag != "box":
+            marks.append("box_from_shape")
+        box = content.boxes[4 * shape : 4 * shape + 4]
+        label, angle = content.shape_labels[shape], content.angles[shape]
+        self._builder.add_box(image, label, self._file, place, box, marks, angle)
+
+    def _report_strays(self, content: CvatContent, places: Sequence[int]) -> None:
+        self._log.read(boxes=len(places))
+        for tag, place in zip(content.stray_tags, places, strict=True):
+            value = f"<{tag}> that is not a direct child of <image>"
+            self._log.add("not_a_box", self._file, place, [value])
 
 
-def _declared_names(images: Sequence[etree._Element]) -> list[str]:
-    """Return the names of images; if two subsets have one of them, all follow their subsets, as on disk."""
-    declared = [(image.get("name", ""), image.get("subset", "")) for image in images]
-    if len({*declared}) == len({name for name, _ in declared}):
-        return [name for name, _ in declared]
+_SKIPPED, _UNNAMED = -2, -1
+"""Values instead of the code of an image: it is of another split, or has no name."""
+
+
+def _unique_names(content: CvatContent) -> list[str]:
+    """Return the names of images, with their subsets (as on disk) if two subsets share a name."""
+    names = content.image_names
+    declared = list(zip(names, content.image_subsets, strict=True))
+    if len({*declared}) == len({*names}):
+        return names
     return [f"{subset}/{name}" if name and subset else name for name, subset in declared]
-
-
-def _box(shape: etree._Element) -> tuple[list[float], float]:
-    """Return the edges of a shape, and the angle in radians by which they are still to be rotated about its centre.
-
-    Raises:
-        ValueError: It has none; the text is what is there.
-    """
-    if shape.tag not in _SHAPES:
-        raise ValueError(f"<{shape.tag!s}>: unknown shape")
-    try:
-        if shape.tag == "polygon":
-            return _around(shape.get("points", "")), 0
-        if shape.tag == "mask":
-            left, top, width, height = (as_number(shape.get(key)) for key in ("left", "top", "width", "height"))
-            _refuse_negative(width, height)
-            return [left, top, left + width, top + height], 0
-        angle = math.radians(as_number(shape.get("rotation", 0)) % 180)  # half a turn gives the same box
-        if shape.tag == "box":
-            return [as_number(shape.get(edge)) for edge in ("xtl", "ytl", "xbr", "ybr")], angle
-        x, y, across, down = (as_number(shape.get(key)) for key in ("cx", "cy", "rx", "ry"))
-        _refuse_negative(across, down)
-        return _around_ellipse(x, y, across, down, angle), 0
-    except (TypeError, ValueError):
-        shown = (f"{name}={value}" for name, value in shape.attrib.items() if name not in ("label", "source"))
-        raise ValueError(f"<{shape.tag!s}> {' '.join(shown)}") from None
-
-
-def _refuse_negative(*sides: float) -> None:
-    if min(sides) < 0:
-        raise ValueError(sides)
-
-
-def _around_ellipse(x: float, y: float, across: float, down: float, angle: float) -> list[float]:
-    """Return the edges of the box around an ellipse, which is smaller than the one around its rotated bounding box."""
-    half_width = math.hypot(across * math.cos(angle), down * math.sin(angle))
-    half_height = math.hypot(across * math.sin(angle), down * math.cos(angle))
-    return [x - half_width, y - half_height, x + half_width, y + half_height]
-
-
-def _around(points: str) -> list[float]:
-    """Return the edges of the box around `x,y;x,y;…`; raise ValueError if these are not three points or more."""
-    if points.count(";") > _MOST_POINTS:
-        raise ValueError(points)
-    across, down = zip(*(map(as_number, point.split(",")) for point in points.split(";")), strict=True)
-    if len(across) < 3 or not all(map(math.isfinite, (*across, *down))):
-        raise ValueError(points)
-    return [min(across), min(down), max(across), max(down)]

@@ -1,25 +1,30 @@
-"""XML of label files, parsed safely: entities are never expanded and nothing is fetched."""
+"""Parse the XML of label files safely: entities are never expanded, nothing is fetched."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from io import BytesIO
+from typing import TYPE_CHECKING, TypeVar
 
 from lxml import etree
 
+from regionbatch.errors import DatasetError
 from regionbatch.files.text import UnreadableError, as_utf8, report_guess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog
 
+Parsed = TypeVar("Parsed")
+
 
 def _safe_parser() -> etree.XMLParser:
     return etree.XMLParser(
-        encoding="utf-8",  # whatever the file declares: what is parsed was made UTF-8
+        encoding="utf-8",  # whatever the file declares: the text is converted to UTF-8 first
         resolve_entities=False,
         no_network=True,
         load_dtd=False,
@@ -31,89 +36,181 @@ def _safe_parser() -> etree.XMLParser:
 
 _PARSER = _safe_parser()
 _ENTITY = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)[A-Za-z_:][\w.:-]{0,99};")
-"""An entity that is not one of XML's own."""
+"""A reference to an entity, except the five of XML itself."""
 _DECLARED = re.compile(rb"\s*<\?xml\s[^>]*?encoding\s*=\s*[\"']([\w.:-]{1,40})[\"']", re.IGNORECASE)
 """The encoding that a file declares."""
 _AFTER_THE_REASON = re.compile(r",? (?:line \d|(?:use|try|see) xml)", re.IGNORECASE)
-"""Where a message of the parser continues with its place, which we report ourselves, or with advice to programmers."""
+"""The text after the reason in a message of libxml2: the place, or advice for programmers."""
 
-_NODE, _ATTRIBUTE = 150, 200
-"""Bytes of memory for a tag with what follows it, and for an attribute: of `<x/>`, 30 times its own bytes."""
-_SPARE, _TIMES = 64 * 2**20, 16
-"""What a file may need: so many bytes, and so many times its own."""
+_NODE_BYTES = 150
+"""Memory for a tag and the text after it. For `<x/>`, that is 30 times its size in the file."""
+_ATTRIBUTE_BYTES = 200
+"""Memory for an attribute."""
+_STREAMED_BYTES = 120
+"""Memory for what is collected about one streamed element, with its finding."""
+_SPARE_BYTES = 64 * 2**20
+_BYTES_PER_BYTE = 8
+"""A file may need `_SPARE_BYTES` of memory, plus this many bytes for each of its own."""
 
 _LAST_LINE = 65_000
-"""The parser keeps lines as 16-bit numbers; what it says of elements further down may be wrong by some lines."""
+"""libxml2 stores line numbers in 16 bits; beyond this line they may be off by a few lines."""
 
 
-class UnsafeError(Exception):
+class UnsafeXmlError(Exception):
     """The file declares or uses entities."""
 
 
-class BrokenError(Exception):
-    """The file is not XML, or not of the format."""
+class InvalidXmlError(Exception):
+    """The file is not well-formed XML, or not of the expected format."""
 
-    def __init__(self, what: str, line: int = 0) -> None:
-        """Keep what is wrong, and the line; 0: unknown."""
-        super().__init__(what)
+    def __init__(self, reason: str, line: int = 0) -> None:
+        """Keep the reason and the line (0: unknown)."""
+        super().__init__(reason)
         self.line = line
 
 
-def safe_root(data: bytes, name: str, encoding: str | None = None) -> tuple[etree._Element, bool]:
-    """Parse a file.
+def parse_safely(
+    data: bytes, root_tag: str, encoding: str | None = None
+) -> tuple[etree._Element, bool]:
+    """Parse an XML file into a tree.
 
     Args:
         data: The bytes of the file.
-        name: What its root element must be called.
-        encoding: The codec that the user names; see `as_utf8`.
+        root_tag: The expected name of the root element.
+        encoding: The codec that the user chose; see `as_utf8`.
 
     Returns:
-        The root element, without namespaces; and whether its encoding is a guess.
+        The root element, without namespaces; and whether the encoding is a guess.
 
     Raises:
-        UndecodableError: It is not in the encoding that its mark or the user says.
-        UnsafeError: It declares or uses entities.
-        BrokenError: It is not XML, or its root element is another.
+        UndecodableError: The bytes do not match their byte-order mark or the chosen encoding.
+        UnsafeXmlError: The file declares or uses entities.
+        InvalidXmlError: The file is not well-formed, too dense, or has another root element.
     """
-    declared = _DECLARED.match(data)
-    data, guessed = as_utf8(data, encoding, declared[1].decode("ascii", "replace") if declared else None)
-    if data.count(b"<") * _NODE + data.count(b"=") * _ATTRIBUTE > _SPARE + _TIMES * len(data):
-        raise BrokenError("too many elements for its size")
-    try:
+    data, is_guess = _decoded(data, encoding)
+    memory = data.count(b"<") * _NODE_BYTES + data.count(b"=") * _ATTRIBUTE_BYTES
+    _reject_dense(data, memory)
+    with _errors_of_parser(data):
         root = etree.fromstring(data, _PARSER)
-    except etree.XMLSyntaxError as error:
-        broken = BrokenError(*_reason(error))
-        if b"<!ENTITY" in data:  # the parser's own limit on entities stopped it
-            raise UnsafeError(str(broken)) from error
-        raise broken from error
     if b"<!" in data:
-        _refuse_entities(root, data)
+        _reject_entities(root, data)
     if b"xmlns" in data:
-        _forget_namespaces(root)
-    if root.tag != name:
-        raise BrokenError(f"<{root.tag!s}> where <{name}> is needed", root.sourceline or 0)
-    return root, guessed
+        _strip_namespaces(root)
+    _reject_other_root(root, root_tag)
+    return root, is_guess
 
 
-def read_root(tree: Tree, file: str, name: str, log: FindingLog) -> etree._Element | None:
-    """Read a file and return its root element, which must be called `name`; None: it cannot be read, and is reported.
+def stream_safely(
+    data: bytes,
+    root_tag: str,
+    encoding: str | None,
+    end: Callable[[etree._Element, etree._Element], None],
+) -> bool:
+    """Parse an XML file element by element; the memory does not grow with the number of elements.
+
+    Args:
+        data: The bytes of the file.
+        root_tag: The expected name of the root element.
+        encoding: The codec that the user chose; see `as_utf8`.
+        end: Called with each element below the root at its end tag, and with its parent. The tag
+            may have a namespace. The children of the element are gone already. What it collects is
+            valid only if no error is raised.
+
+    Returns:
+        Whether the encoding is a guess.
+
+    Raises:
+        UndecodableError, UnsafeXmlError, InvalidXmlError: See `parse_safely`.
+    """
+    data, is_guess = _decoded(data, encoding)
+    if not data:
+        raise InvalidXmlError("Document is empty", 1)  # as libxml2 says of a tree
+    _reject_dense(data, data.count(b"<") * _STREAMED_BYTES)
+    root = _stream(data, end)
+    if b"<!" in data:
+        _reject_entities(root, data)
+    _reject_other_root(root, root_tag)
+    return is_guess
+
+
+def _stream(data: bytes, end: Callable[[etree._Element, etree._Element], None]) -> etree._Element:
+    """Call a function for each element below the root; return the root, without its content."""
+    events = etree.iterparse(
+        BytesIO(data),
+        encoding="utf-8",
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    with _errors_of_parser(data, events):
+        for _, element in events:
+            parent = element.getparent()
+            if parent is None:
+                continue
+            end(element, parent)
+            element.clear()
+            # Only the last child is kept: the parser still needs it.
+            if (previous := element.getprevious()) is not None:
+                parent.remove(previous)
+    if events.root is None:
+        raise InvalidXmlError("no root element")
+    return events.root
+
+
+def local_name(element: etree._Element) -> str:
+    """Return the tag of an element without its namespace."""
+    return str(element.tag).rpartition("}")[2]
+
+
+def read_root(tree: Tree, file: str, root_tag: str, log: FindingLog) -> etree._Element | None:
+    """Read a file and return its root element, or report why that failed and return None.
+
+    A file that cannot be read counts as one image.
+    """
+    parsed = reported(log, file, lambda: parse_safely(tree.read(file), root_tag, tree.encoding))
+    if parsed is None:
+        return None
+    root, is_guess = parsed
+    if is_guess:
+        report_guess(log, file, _texts_of(root))
+    return root
+
+
+def reported(log: FindingLog, file: str, parse: Callable[[], Parsed]) -> Parsed | None:
+    """Call a function that parses a file; report its errors and return None in their place.
 
     A file that cannot be read counts as one image.
     """
     try:
-        root, guessed = safe_root(tree.read(file), name, tree.encoding)
-    except UnsafeError as error:
+        return parse()
+    except UnsafeXmlError as error:
         log.note("unsafe_xml", file, str(error))
-    except BrokenError as error:
+    except InvalidXmlError as error:
         log.note("unreadable_file", file, str(error), error.line)
     except UnreadableError as error:
         log.note("unreadable_file", file, str(error))
-    else:
-        if guessed:
-            report_guess(log, file, _texts_of(root))
-        return root
     log.read(images=1)
     return None
+
+
+def nothing_readable(source: str, log: FindingLog) -> DatasetError:
+    """Return the error for a dataset of which no XML file could be read.
+
+    Args:
+        source: The path that the user gave.
+        log: Where the files were reported; the error repeats the first of these findings.
+    """
+    failed = ("unreadable_file", "unsafe_xml")
+    first = next(finding for finding in log.findings() if finding.code in failed)
+    return DatasetError(
+        f"{source}: no XML file can be read. First problem: {first.place}: '{first.value}'. "
+        "Repair or replace the files.",
+        place=first.place,
+        value=first.value,
+    )
 
 
 def line_of(element: etree._Element) -> int:
@@ -122,16 +219,20 @@ def line_of(element: etree._Element) -> int:
     return line if line < _LAST_LINE else 0
 
 
-def places_of(elements: Sequence[etree._Element]) -> list[int]:
-    """Return the line of each element; else its number as a negative one, from -1 on.
+def places_of(lines: Sequence[int]) -> list[int]:
+    """Return the lines of elements, or their numbers as negative ones (the first is -1).
 
-    An element has no line of its own where several begin on one line, and far down in a large file.
+    Lines do not identify elements that share one, and are unknown (0) near the end of a large file.
     """
-    lines = [*map(line_of, elements)]
-    often = Counter(lines)
-    if len(often) == len(lines) and 0 not in often:
-        return lines
-    return [line if line and often[line] == 1 else -number for number, line in enumerate(lines, 1)]
+    distinct = set(lines)
+    if len(distinct) == len(lines) and 0 not in distinct:
+        return [*lines]
+    count_of = Counter(lines)
+    places = []
+    for number, line in enumerate(lines, 1):
+        is_unique = line > 0 and count_of[line] == 1
+        places.append(line if is_unique else -number)
+    return places
 
 
 def _texts_of(root: etree._Element) -> Iterator[str]:
@@ -139,29 +240,66 @@ def _texts_of(root: etree._Element) -> Iterator[str]:
         yield from filter(None, (element.text, *element.attrib.values()))
 
 
-def _reason(error: etree.XMLSyntaxError) -> tuple[str, int]:
-    """Return what the parser says is wrong, and the line."""
-    reason = _AFTER_THE_REASON.split(str(error.msg or "not XML"))[0]
-    return reason.strip(), error.lineno or 0
+def _decoded(data: bytes, encoding: str | None) -> tuple[bytes, bool]:
+    """Return a file as UTF-8, and whether its encoding is a guess."""
+    declared = _DECLARED.match(data)
+    declared_encoding = declared[1].decode("ascii", "replace") if declared else None
+    return as_utf8(data, encoding, declared_encoding)
 
 
-def _refuse_entities(root: etree._Element, data: bytes) -> None:
-    """Without a DOCTYPE there can be none. With one, what an unread DTD may declare stays in the tree unexpanded.
+def _reject_dense(data: bytes, memory: int) -> None:
+    if memory > _SPARE_BYTES + _BYTES_PER_BYTE * len(data):
+        raise InvalidXmlError("too many elements for the size of the file")
 
-    In attributes it does not: the parser leaves it out.
+
+def _reject_other_root(root: etree._Element, root_tag: str) -> None:
+    if local_name(root) != root_tag:
+        line = root.sourceline or 0
+        raise InvalidXmlError(f"the root element is <{local_name(root)}>, not <{root_tag}>", line)
+
+
+@contextmanager
+def _errors_of_parser(
+    data: bytes, events: etree.iterparse[tuple[str, etree._Element]] | None = None
+) -> Iterator[None]:
+    """Raise our own errors for those of lxml.
+
+    Args:
+        data: The bytes of the file.
+        events: The parser, if the file is streamed. After an undefined entity libxml2 continues,
+            and lxml raises only "no element found" at the end; the log of the parser has the error.
+    """
+    try:
+        yield
+    except etree.XMLSyntaxError as error:
+        message, line = error.msg, error.lineno or 0
+        if not line and events is not None:
+            for logged in events.error_log.filter_from_errors():
+                message, line = logged.message, logged.line
+        reason = _AFTER_THE_REASON.split(str(message or "not XML"))[0].strip()
+        if b"<!ENTITY" in data:  # libxml2's own limit on entities stopped it
+            raise UnsafeXmlError(reason) from error
+        raise InvalidXmlError(reason, line) from error
+
+
+def _reject_entities(root: etree._Element, data: bytes) -> None:
+    """Raise an error if a file declares or uses entities.
+
+    Without a DOCTYPE there are none. With one, entities of an external DTD stay unexpanded in the
+    tree; only in attributes does the parser remove them, so the text itself is searched too.
     """
     dtd = root.getroottree().docinfo.internalDTD
     if dtd is None:
         return
     if next(iter(dtd.iterentities()), None) is not None:
-        raise UnsafeError("<!ENTITY>")
+        raise UnsafeXmlError("<!ENTITY>")
     if (used := next(root.iter(etree.Entity), None)) is not None:
-        raise UnsafeError(str(used.text))
+        raise UnsafeXmlError(str(used.text))
     if found := _ENTITY.search(data):
-        raise UnsafeError(found[0].decode("ascii", "replace"))
+        raise UnsafeXmlError(found[0].decode("ascii", "replace"))
 
 
-def _forget_namespaces(root: etree._Element) -> None:
+def _strip_namespaces(root: etree._Element) -> None:
     for element in root.iter():
         if isinstance(element.tag, str):
             element.tag = element.tag.rpartition("}")[2]

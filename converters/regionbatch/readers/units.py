@@ -1,4 +1,7 @@
-"""Whether boxes are in pixels or normalised: in formats where nothing in a file says so, all boxes together do."""
+"""Decide whether boxes are in pixels or normalised, in formats whose files do not say so.
+
+One box proves nothing, so all boxes of a dataset decide together.
+"""
 
 from __future__ import annotations
 
@@ -18,55 +21,80 @@ if TYPE_CHECKING:
     from regionbatch.dataset import RawAnnotations
     from regionbatch.findings import FindingLog, Place
 
-_OVER = 0.05
-"""Share of the image by which normalised boxes may reach over it; in pixels, it is next to nothing."""
+UNITS = ("pixels", "normalised")
+"""The values of the options that decide, next to `auto`."""
+
+_OVERHANG = 0.05
+"""How far normalised boxes may extend beyond the image, as a fraction of its side."""
 
 _TINY = 2
-"""Pixels; boxes that are all within are hardly those of real images."""
+"""Pixels. If all numbers are smaller, they are probably normalised."""
 
-_PERCENT = 10
-"""Boxes that must all be within 0 to 100 to be taken for percentages."""
+_MIN_PERCENT_BOXES = 10
+"""Minimum number of boxes, all within 0 to 100, that may be percentages."""
 
-PERCENT_DOUBT = "all are within 0 to 100 of larger images, as percentages are"
+PERCENT_REASON = "all lie within 0 to 100 of larger images, as percentages would"
 
 _TOLERATED = 0.01
-"""Of the boxes of a file in pixels, so many may be as small as shares."""
+"""Fraction of the boxes in a file that may look normalised although the file is in pixels."""
 
 
-class Evidence(NamedTuple):
-    """What the boxes of one file tell; those without a size, and those that begin before the image, tell nothing."""
+class UnitEvidence(NamedTuple):
+    """Counts of the boxes of a file that suggest pixels or normalised coordinates.
 
-    shares: int
-    """Boxes whose numbers are all from 0 to 1, or nearly, and not all whole."""
-    units: int
-    """Boxes of numbers from 0 to 1 that are all whole: all of the image, or its first pixel."""
-    beyond: int
-    """Boxes with a number beyond 1."""
-    first: int
-    """The place in the file (`where`) of the first of `shares`."""
+    Boxes without a size, and boxes that start left of or above the image, are not counted.
+    """
+
+    normalised: int
+    """Boxes whose numbers are all from 0 to 1 (with a tolerance), but not all whole."""
+    zeros_and_ones: int
+    """Boxes whose numbers are all 0 or 1: the whole image, or its first pixel."""
+    pixels: int
+    """Boxes with a number above 1."""
+    first_normalised: int
+    """The place in the file (`where`) of the first normalised box."""
 
 
-def evidence(box: NDArray[np.float64], where: NDArray[np.int64], *, corners: bool) -> Evidence:
-    """Return what boxes tell; `where` has their places in the file."""
-    told = Evidence(0, 0, 0, 0)
+def collect_evidence(
+    box: NDArray[np.float64], where: NDArray[np.int64], *, corners: bool
+) -> UnitEvidence:
+    """Count the boxes of a file that suggest pixels or normalised coordinates.
+
+    Args:
+        box: (n, 4), as in the file.
+        where: (n,), the places of the boxes in the file.
+        corners: Whether the last two numbers are a corner, not a size.
+    """
+    total = UnitEvidence(0, 0, 0, 0)
     for block in boxes.blocks(len(box)):
-        more = _evidence(box[block], where[block], corners=corners)
-        counts = (told.shares + more.shares, told.units + more.units, told.beyond + more.beyond)
-        told = Evidence(*counts, told.first if told.shares else more.first)
-    return told
+        more = _evidence_of_block(box[block], where[block], corners=corners)
+        first = total.first_normalised if total.normalised else more.first_normalised
+        total = UnitEvidence(
+            total.normalised + more.normalised,
+            total.zeros_and_ones + more.zeros_and_ones,
+            total.pixels + more.pixels,
+            first,
+        )
+    return total
 
 
-def _evidence(box: NDArray[np.float64], where: NDArray[np.int64], *, corners: bool) -> Evidence:
+def _evidence_of_block(
+    box: NDArray[np.float64], where: NDArray[np.int64], *, corners: bool
+) -> UnitEvidence:
     near = box[:, :2]
-    with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, and what is no number
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, infinity and NaN
         far = box[:, 2:] if corners else near + box[:, 2:]
-        sides = (near >= -_OVER) & (far > near) & (far < np.inf)
-        small = np.maximum(near, box[:, 2:]) <= 1 + _OVER
+        sides = (near >= -_OVERHANG) & (far > near) & (far < np.inf)
+        small = np.maximum(near, box[:, 2:]) <= 1 + _OVERHANG
     usable = sides[:, 0] & sides[:, 1]
     within = np.flatnonzero(usable & small[:, 0] & small[:, 1])
-    fractions = within[(box[within] != np.rint(box[within])).any(axis=1)]
-    first = int(where[fractions[0]]) if len(fractions) else 0
-    return Evidence(len(fractions), len(within) - len(fractions), int(np.count_nonzero(usable)) - len(within), first)
+    normalised = within[(box[within] != np.rint(box[within])).any(axis=1)]
+    return UnitEvidence(
+        len(normalised),
+        len(within) - len(normalised),
+        int(np.count_nonzero(usable)) - len(within),
+        int(where[normalised[0]]) if len(normalised) else 0,
+    )
 
 
 def evidence_of_small_files(
@@ -76,11 +104,11 @@ def evidence_of_small_files(
     names: Sequence[str],
     *,
     corners: bool,
-) -> dict[str, Evidence]:
-    """Return what the boxes of many small files tell, for `in_shares`.
+) -> dict[str, UnitEvidence]:
+    """Collect the evidence of many small files, for `decide_normalised`.
 
-    Where boxes within 0 to 1 and boxes beyond are both there, the files with boxes beyond count as one file, and all
-    others as another: among the few boxes of one file, none would be tolerated.
+    If some boxes lie within 0 to 1 and others do not, the files with boxes in pixels count as one
+    file, and all others as another: a file with few boxes cannot tolerate a single small one.
 
     Args:
         box: (n, 4), as in the files.
@@ -90,53 +118,57 @@ def evidence_of_small_files(
         corners: Whether the last two numbers are a corner, not a size.
 
     Returns:
-        The evidence by the file that is named in a message.
+        The evidence, by the file that a message shows.
     """
     if not len(box):
         return {}
     rows = np.arange(len(box))
     groups = [rows]
-    told = evidence(box, rows, corners=corners)
-    if told.shares and told.beyond:
-        beyond = np.isin(file, file[(box > 1 + _OVER).any(axis=1)])
-        groups = [group for group in (rows[beyond], rows[~beyond]) if len(group)]
-    found: dict[str, Evidence] = {}
+    evidence = collect_evidence(box, rows, corners=corners)
+    if evidence.normalised and evidence.pixels:
+        in_pixels = np.isin(file, file[(box > 1 + _OVERHANG).any(axis=1)])
+        groups = [group for group in (rows[in_pixels], rows[~in_pixels]) if len(group)]
+    found: dict[str, UnitEvidence] = {}
     for group in groups:
-        told = evidence(box[group], group, corners=corners)
-        row = told.first if told.shares else int(group[0])
-        found[names[file[row]]] = told._replace(first=int(where[row]))
+        evidence = collect_evidence(box[group], group, corners=corners)
+        row = evidence.first_normalised if evidence.normalised else int(group[0])
+        found[names[file[row]]] = evidence._replace(first_normalised=int(where[row]))
     return found
 
 
-def refuse_tiny(box: NDArray[np.float64], name: str, option: str) -> None:
-    """Refuse pixels when there is no box beyond the first two: normalised boxes may reach as far over their images.
+def raise_if_tiny(box: NDArray[np.float64], name: str, option: str) -> None:
+    """Raise an error if all boxes in pixels lie within the first two pixels.
+
+    They may just as well be normalised boxes that extend beyond their images.
 
     Args:
         box: (n, 4), as in the files.
-        name: The file that is named in the message.
+        name: The file that the message shows.
         option: The keyword that overrides the decision.
 
     Raises:
-        AmbiguousDatasetError: It is so, and the numbers are not whole.
+        AmbiguousDatasetError: All numbers are smaller than 2, and not all of them are whole.
     """
     if not len(box) or not np.fmax.reduce(box, axis=None) < _TINY:
         return
     known = box[boxes.finite(box)]
     if (known > -_TINY).all() and (known != np.rint(known)).any():
-        what = f"{name}: cannot tell pixel from normalised boxes: every number is below {_TINY}"
-        raise AmbiguousDatasetError(f"{what}; {_choose(option)}", place=name, option=option)
+        raise _ambiguous(
+            name, f"cannot tell pixel from normalised boxes: every number is below {_TINY}", option
+        )
 
 
 def require_pixels(raw: RawAnnotations, log: FindingLog) -> RawAnnotations:
-    """Return annotations of a format that has its boxes in pixels always.
+    """Return the annotations of a format whose boxes are always in pixels.
 
     Raises:
-        DatasetError: All are normalised.
+        DatasetError: All boxes are normalised.
     """
-    told = evidence(raw.box, np.arange(len(raw.box)), corners=raw.mode.corners)
-    if told.shares and not told.beyond:
-        place = place_text(log.files[raw.file[told.first]], int(raw.where[told.first]), raw.place)
-        what = "all boxes lie within 0 to 1, and must be in pixels. Convert them."
+    evidence = collect_evidence(raw.box, np.arange(len(raw.box)), corners=raw.mode.corners)
+    if evidence.normalised and not evidence.pixels:
+        row = evidence.first_normalised
+        place = place_text(log.files[raw.file[row]], int(raw.where[row]), raw.place)
+        what = "all boxes lie within 0 to 1, but this format is in pixels. Convert them to pixels."
         raise DatasetError(f"{place}: {what}", place=place)
     return raw
 
@@ -144,66 +176,94 @@ def require_pixels(raw: RawAnnotations, log: FindingLog) -> RawAnnotations:
 def may_be_percent(far: NDArray[np.float64], size: NDArray[np.float64] | NDArray[np.int32]) -> bool:
     """Return whether boxes in pixels may be percentages of their images.
 
-    All are at the beginning of their images, and they reach over all of the first 100 pixels.
+    This is possible if all boxes lie within the first 100 pixels of larger images, and some reach
+    nearly 100 in each direction.
 
     Args:
         far: (n, 2), the right and bottom edges.
         size: (n, 2), width and height of the image of each box; 0: unknown.
     """
-    if len(far) < _PERCENT or not 90 < far.max() <= 100 * (1 + boxes.NOISE) or (size < 200).any():
+    if len(far) < _MIN_PERCENT_BOXES or (size < 200).any():
         return False
-    return bool((far.max(axis=0) > 90).all())
+    within = 90 < far.max() <= 100 * (1 + boxes.NOISE)
+    return bool(within and (far.max(axis=0) > 90).all())
 
 
-def in_shares(found: Mapping[str, Evidence], wanted: str, log: FindingLog, *, option: str, place: Place) -> bool:
-    """Return whether the boxes of a dataset are normalised, by what its files tell.
+def decide_normalised(
+    evidence: Mapping[str, UnitEvidence],
+    wanted: str,
+    log: FindingLog,
+    *,
+    option: str,
+    place: Place,
+) -> bool:
+    """Decide whether the boxes of a dataset are normalised, and report the decision.
 
     Args:
-        found: What each file tells, by its name.
+        evidence: The evidence of each file, by its name.
         wanted: The value of the option: `auto`, `pixels` or `normalised`.
         log: Where the decision is reported.
         option: The keyword that overrides the decision.
         place: What `where` counted in the evidence.
 
+    Returns:
+        Whether they are normalised, not in pixels.
+
     Raises:
-        AmbiguousDatasetError: A file has both, or one has these and another those.
+        AmbiguousDatasetError: A file has both kinds, or files differ.
     """
     if wanted != "auto":
-        log.decide(option, wanted, "as asked")
+        log.decide(option, wanted, "as requested")
         return wanted == "normalised"
-    for name, told in found.items():
-        _refuse_mixture(name, told, option, place)
-    pixels = [name for name, told in found.items() if told.beyond]
-    shares = [name for name, told in found.items() if told.shares and not told.beyond]
-    if pixels and shares:
-        raise AmbiguousDatasetError(
-            f"{shares[0]}: boxes are shares here and pixels elsewhere, got {pixels[0]}; "
-            f"make the files alike, or {_choose(option)}",
-            place=shares[0],
-            option=option,
-        )
-    small = sum(told.shares for told in found.values())
-    units = sum(told.units for told in found.values())
-    beyond = sum(told.beyond for told in found.values())
-    if pixels:
-        why = f"{beyond} of {small + beyond} boxes have a number beyond 1"
-        log.decide(option, "pixels", why, doubtful=small > 0)
-    elif small + units:
-        log.decide(option, "normalised", f"all {small + units} boxes are within 0 to 1, or nearly")
-    return not pixels and small + units > 0
+    for name, one in evidence.items():
+        _raise_if_mixed(name, one, option, place)
+    _raise_if_files_differ(evidence, option)
+    large = sum(one.pixels for one in evidence.values())
+    small = sum(one.normalised for one in evidence.values())
+    within = small + sum(one.zeros_and_ones for one in evidence.values())
+    if large:
+        log.decide(option, "pixels", _reason_for_pixels(large, small), doubtful=small > 0)
+        return False
+    if within:
+        reason = f"{_all_boxes(within, 'lie', 'lies')} within 0 to 1, or nearly"
+        log.decide(option, "normalised", reason)
+    return within > 0
 
 
-def _refuse_mixture(name: str, told: Evidence, option: str, place: Place) -> None:
-    total = told.shares + told.beyond
-    if told.beyond and told.shares > _TOLERATED * total:
-        first = place_text(name, told.first, place)
-        raise AmbiguousDatasetError(
-            f"{first}: boxes may be pixels or shares, got {told.shares} of {total} within 0 to 1; {_choose(option)}",
-            place=first,
-            option=option,
-        )
+def _reason_for_pixels(large: int, small: int) -> str:
+    if small:
+        return f"{large} of {large + small} boxes have values above 1"
+    return f"{_all_boxes(large, 'have', 'has')} values above 1"
 
 
-def _choose(option: str) -> str:
-    flag = f"--{option.replace('_', '-')}"
-    return f"choose with {flag} pixels or {flag} normalised"
+def _all_boxes(count: int, plural_verb: str, verb: str) -> str:
+    return f"the only box {verb}" if count == 1 else f"all {count} boxes {plural_verb}"
+
+
+def _raise_if_mixed(name: str, evidence: UnitEvidence, option: str, place: Place) -> None:
+    total = evidence.normalised + evidence.pixels
+    if evidence.pixels and evidence.normalised > _TOLERATED * total:
+        counts = f"{evidence.normalised} of {total} lie within 0 to 1"
+        what = f"cannot tell pixel from normalised boxes: {counts}"
+        raise _ambiguous(place_text(name, evidence.first_normalised, place), what, option)
+
+
+def _raise_if_files_differ(evidence: Mapping[str, UnitEvidence], option: str) -> None:
+    in_pixels = next((name for name, one in evidence.items() if one.pixels), "")
+    for name, one in evidence.items():
+        if in_pixels and one.normalised and not one.pixels:
+            what = f"boxes are normalised here, but in pixels in another file: '{in_pixels}'"
+            raise _ambiguous(name, what, option, value=in_pixels)
+
+
+def _ambiguous(
+    place: str, what: str, option: str, value: str | None = None
+) -> AmbiguousDatasetError:
+    choices = " or ".join(f'`{option}="{unit}"`' for unit in UNITS)
+    return AmbiguousDatasetError(
+        f"{place}: {what}. Choose one with {choices}.",
+        place=place,
+        option=option,
+        value=value,
+        choices=UNITS,
+    )

@@ -1,6 +1,7 @@
-"""VoTT, Microsoft's labelling tool: its JSON and CSV exports, and the asset files of its projects.
+"""The reader of VoTT, Microsoft's labelling tool: JSON and CSV exports, and asset files.
 
-Sources of the rules: VoTT's model of assets and regions (pixels, measured from the image's corner) and its exporters.
+Sources of the rules: VoTT's model of assets and regions (pixels, measured from the top left corner
+of the image), and its exporters.
 """
 
 from __future__ import annotations
@@ -33,135 +34,198 @@ from regionbatch.readers.vott_files import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from regionbatch.dataset import RawAnnotations
     from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog, Place
 
-_NOT_IMAGES = (2, 3, 4)  # the types of assets that are videos, frames of videos and TFRecords
-_FRAME = re.compile(r"#t=[\d.]+$")  # how VoTT names the frames of a video
+_MAX_FILES_TO_DETECT = 1000
+_EXTENSIONS = (".json", ".csv")
+_NOT_IMAGES = (2, 3, 4)
+"""The types of assets that are videos, video frames and TFRecords."""
+_VIDEO_FRAME = re.compile(r"#t=[\d.]+$")
+"""The end of the name of a video frame."""
 _SIDES = ("left", "top", "width", "height")
 
 
 class VottReader:
-    """Reads VoTT's exports; `regionbatch.plugins.Reader`."""
+    """Read VoTT's exports and asset files; implements `regionbatch.plugins.Reader`."""
 
     title: ClassVar[str] = "a VoTT export (JSON or CSV), or a folder with exports or asset files"
     options: ClassVar[type[ReadOptions]] = ReadOptions
 
     def detect(self, tree: Tree) -> str | None:
-        """Return the first file that is of VoTT."""
-        return next((name for name in islice(tree.candidates(".json", ".csv"), 1000) if kind_of(tree, name)), None)
+        """Return the first file in one of VoTT's formats."""
+        candidates = islice(tree.candidates(*_EXTENSIONS), _MAX_FILES_TO_DETECT)
+        return next((name for name in candidates if kind_of(tree, name)), None)
 
     def references(self, tree: Tree, options: ReadOptions, log: FindingLog) -> References:
-        """Return the files of the first kind that is there."""
-        kinds = {name: kind for name in tree.candidates(".json", ".csv") if (kind := kind_of(tree, name))}
+        """Return the files of the best kind that exists, and report the others.
+
+        Raises:
+            DatasetError: There is no file with boxes, or no such split.
+        """
+        kinds = _kinds_of_files(tree)
         chosen = next((kind for kind in KINDS if kind in kinds.values()), "")
         if not chosen:
-            seen = next(iter(kinds.values()), f"no VoTT export{tree.closed_folders()}")
-            advice = "Name an exported JSON or CSV, or the folder with the asset files."
-            raise DatasetError(f"{tree.source}: {seen}. {advice}", option="format", place=tree.named)
+            found = next(iter(kinds.values()), f"no VoTT export{tree.unreadable_folders_note()}")
+            raise DatasetError(
+                f"{tree.source}: {found}. "
+                "Choose an exported JSON or CSV, or the folder with the asset files.",
+                option="format",
+                place=tree.named,
+            )
         files = {name: split_of_file(name) for name, kind in kinds.items() if kind == chosen}
-        for name, kind in kinds.items():
-            if kind != chosen:
-                value = f"{kind}; the boxes were read from {next(iter(files))}"
-                log.add("ignored_file", log.file(name), 0, [value], doubtful=True)
-        superseded = [name for name, kind in kinds.items() if kind in KINDS and kind != chosen]
+        superseded = _report_superseded(kinds, chosen, log)
         if options.split is not None:
-            wanted = require_splits(tree.source, options.split, files.values())
-            files = {name: split for name, split in files.items() if split in wanted}
+            splits = require_splits(tree.source, options.split, files.values())
+            files = {name: split for name, split in files.items() if split in splits}
+            superseded = []
         return References(
             files,
             others=[name for name in kinds if name not in files],
-            superseded=superseded if options.split is None else (),
-            extensions=(".json", ".csv"),
+            superseded=superseded,
+            extensions=_EXTENSIONS,
         )
 
-    def read(self, tree: Tree, files: Sequence[str], options: ReadOptions, log: FindingLog) -> RawAnnotations:  # noqa: ARG002 - the files are of the split
-        """Read files, all of one kind."""
+    def read(
+        self,
+        tree: Tree,
+        files: Sequence[str],
+        options: ReadOptions,  # noqa: ARG002 - required by `regionbatch.plugins.Reader`
+        log: FindingLog,
+    ) -> RawAnnotations:
+        """Read files of one kind.
+
+        Raises:
+            DatasetError: No file can be read, or all boxes are normalised.
+        """
         builder = AnnotationBuilder()
         is_csv = kind_of(tree, files[0]) == CSV
         contents = dict(contents_of(tree, files, log, is_csv=is_csv))
+        if not contents:
+            raise _nothing_readable(tree, files, log)
         assets = [asset for content in contents.values() for asset in assets_of(content)]
-        names = names_of(assets)  # of all files: two assets of one name may be in two
+        names = names_of(assets)  # of all files, which may share a name
         for done, (name, content) in enumerate(contents.items()):
             log.progress("reading VoTT files", done, len(files))
-            one = _File(name, builder, log, "line" if is_csv else "entry")
-            images = one.add_rows(content["text"]) if is_csv else one.add_assets(content, names)
-            if not images:
+            adder = _FileAdder(name, builder, log, "line" if is_csv else "entry")
+            count = adder.add_rows(content["text"]) if is_csv else adder.add_assets(content, names)
+            if not count:
                 log.note("no_annotations", name)
-        if not contents:
-            first = next(one for one in log.findings() if one.code == "unreadable_file")
-            what = f"nothing can be read ({first.place}: {first.value}). Repair it."
-            raise DatasetError(f"{tree.source}: {what}", place=files[0])
-        raw = builder.build(BoxMode.XYXY_ABS) if is_csv else builder.build(BoxMode.XYWH_ABS, "entry")
-        return require_pixels(raw, log)
+        if is_csv:
+            return require_pixels(builder.build(BoxMode.XYXY_ABS), log)
+        return require_pixels(builder.build(BoxMode.XYWH_ABS, "entry"), log)
 
 
-class _File:
-    """One file on its way into the columns."""
+def _kinds_of_files(tree: Tree) -> dict[str, str]:
+    kinds = {name: kind_of(tree, name) for name in tree.candidates(*_EXTENSIONS)}
+    return {name: kind for name, kind in kinds.items() if kind}
 
-    def __init__(self, name: str, builder: AnnotationBuilder, log: FindingLog, place: Place) -> None:
-        self._builder, self._log, self._place, self._file = builder, log, place, log.file(name)
+
+def _report_superseded(kinds: Mapping[str, str], chosen: str, log: FindingLog) -> list[str]:
+    """Report the files of other kinds than the chosen one; return those with boxes."""
+    first = next(name for name, kind in kinds.items() if kind == chosen)
+    others = {name: kind for name, kind in kinds.items() if kind != chosen}
+    for name, kind in others.items():
+        value = f"{kind}; the boxes were read from {first}"
+        log.add("ignored_file", log.file(name), 0, [value], doubtful=True)
+    return [name for name, kind in others.items() if kind in KINDS]
+
+
+def _nothing_readable(tree: Tree, files: Sequence[str], log: FindingLog) -> DatasetError:
+    first = next(finding for finding in log.findings() if finding.code == "unreadable_file")
+    return DatasetError(
+        f"{tree.source}: no file can be read. First problem: {first.place}: '{first.value}'. "
+        "Repair or replace the files.",
+        place=files[0],
+        value=first.value,
+    )
+
+
+class _FileAdder:
+    """Add the images and boxes of one file to the columns."""
+
+    def __init__(
+        self, name: str, builder: AnnotationBuilder, log: FindingLog, place: Place
+    ) -> None:
+        self._builder = builder
+        self._log = log
+        self._place = place
+        self._file = log.file(name)
 
     def add_rows(self, text: str) -> int:
-        """Add the rows of a CSV, a box each; return how many images there are."""
+        """Add the rows of a CSV, one box each. Return the number of images."""
         separator = separator_of(text)
         images: dict[str, int] = {}
-        lines = enumerate(io.StringIO(text, newline=None), 1)
-        rows = [(number, cells) for number, line in lines if any(cells := cells_of(line, separator))]
-        for number, cells in rows[1:]:  # without the header
-            if len(cells) != 6:
+        is_header = True
+        for number, line in enumerate(io.StringIO(text, newline=None), 1):
+            cells = cells_of(line, separator)
+            if not any(cells):
+                continue
+            if is_header:
+                is_header = False
+            elif len(cells) != 6:
                 self._log.read(boxes=1)
                 self._log.add("not_a_box", self._file, number, [separator.join(cells)])
-                continue
-            name, *corners, tag = cells
-            if name not in images:
-                images[name] = self._add_image(name, number, "line")
-            self._add_boxes(images[name], name, [tag], number, _numbers(corners), separator.join(corners))
+            else:
+                name, *corners, tag = cells
+                if name not in images:
+                    images[name] = self._add_image(name, number, "line")
+                box = _numbers(corners)
+                shown = separator.join(corners)
+                self._add_boxes(images[name], name, [tag], number, box, shown)
         return len(images)
 
     def add_assets(self, content: dict[str, Any], names: Iterator[str]) -> int:
-        """Add the assets of a JSON, which take the next names, with their regions; return how many there are."""
+        """Add the assets of a JSON with their regions. Return the number of assets.
+
+        Args:
+            content: The JSON.
+            names: The names of the assets; continues with those of the next file.
+        """
         for tag in tags_of(content.get("tags")):
             self._builder.add_tag(tag)
-        records, assets = records_of(content), assets_of(content)
+        records = records_of(content)
         number = 0
-        for entry, (record, asset) in enumerate(zip(records, assets, strict=True), 1):
+        for entry, (record, asset) in enumerate(zip(records, assets_of(content), strict=True), 1):
             name = next(names)
-            size = found if isinstance(found := asset.get("size"), dict) else {}
-            sides = as_side(size.get("width")), as_side(size.get("height"))
-            image = self._add_image(name, -entry, "image", sides, asset.get("type"))
-            regions = record.get("regions")
-            for region in regions if isinstance(regions, list) else filter(None, [regions]):
+            image = self._add_image(name, -entry, "image", _size_of(asset), asset.get("type"))
+            for region in _regions_of(record):
                 number += 1
                 self._add_region(image, name, -number, region)
         return len(records)
 
-    def _add_image(self, name: str, where: int, place: Place, sides: tuple[int, int] = (0, 0), kind: object = 1) -> int:
-        """Return the code of an image; -1: it is none."""
+    def _add_image(
+        self, name: str, where: int, place: Place, size: tuple[int, int] = (0, 0), kind: object = 1
+    ) -> int:
+        """Add an image and return its code; report an asset that is not an image and return -1."""
         self._log.read(images=1)
-        is_video = kind in _NOT_IMAGES or _FRAME.search(name)
+        is_video = kind in _NOT_IMAGES or _VIDEO_FRAME.search(name)
         if is_video or not name.strip(" ./\\"):
-            value = f"{name} (of a video)" if is_video else "no name"
+            value = f"{name} (not an image)" if is_video else "no name"
             self._log.add("not_an_image", self._file, where, [value], place=place)
             return -1
-        return self._builder.add_image(name, self._file, *sides)
+        return self._builder.add_image(name, self._file, *size)
 
     def _add_region(self, image: int, name: str, where: int, region: object) -> None:
-        found = region if isinstance(region, dict) else {"boundingBox": region}
-        kind = str(found.get("type")).upper()
+        fields = region if isinstance(region, dict) else {"boundingBox": region}
+        kind = str(fields.get("type")).upper()
         if kind in ("POINT", "POLYLINE"):
             self._log.add("no_box", self._file, where, [f"{name}: {kind}"], place=self._place)
             return
-        declared = found.get("boundingBox")
-        box = _numbers([declared.get(side) for side in _SIDES] if isinstance(declared, dict) else [])
-        around = _around(found.get("points"))
+        declared = fields.get("boundingBox")
+        box: list[float] = []
+        if isinstance(declared, dict):
+            box = _numbers([declared.get(side) for side in _SIDES])
+        bounds = _bounds_of(fields.get("points"))
         marks: list[str] = []
-        if around and (not box or (kind == "POLYGON" and _differ(box, around))):
-            box, marks = around, ["box_from_shape"]
-        self._add_boxes(image, name, tags_of(found.get("tags")) or [""], where, box, f"{name}: {declared}", marks)
+        if bounds and (not box or (kind == "POLYGON" and _differ(box, bounds))):
+            box = bounds
+            marks = ["box_from_shape"]
+        tags = tags_of(fields.get("tags")) or [""]
+        self._add_boxes(image, name, tags, where, box, f"{name}: {declared}", marks)
 
     def _add_boxes(
         self,
@@ -173,34 +237,63 @@ class _File:
         shown: str,
         marks: Sequence[str] = (),
     ) -> None:
-        """Add a box for each of its tags, or report each."""
+        """Add a box for each of its tags, or report why there is none.
+
+        Args:
+            image: The code of the image; -1: the asset is not an image.
+            name: The name of the image.
+            tags: The tags of the box.
+            where: The place of the box in the file.
+            box: Four numbers; empty: they are invalid.
+            shown: The box as in the file, for the finding.
+            marks: The marks of the box.
+        """
         self._log.read(boxes=len(tags))
         for tag in tags:
             if image < 0:
-                self._log.add("unknown_image", self._file, where, [name or "no name"], place=self._place)
+                value = [name or "no name"]
+                self._log.add("unknown_image", self._file, where, value, place=self._place)
             elif not box:
                 self._log.add("not_a_box", self._file, where, [shown], place=self._place)
             else:
                 self._builder.add_box(image, tag, self._file, where, box, marks)
 
 
-def _around(points: object) -> list[float]:
-    """Return the box around three points or more; empty: there are not."""
-    if not isinstance(points, list) or len(points) < 3 or not all(isinstance(point, dict) for point in points):
-        return []
-    across, down = (_numbers([point.get(axis) for point in points]) for axis in "xy")
-    if not (across and down and all(map(math.isfinite, (*across, *down)))):
-        return []
-    return [min(across), min(down), max(across) - min(across), max(down) - min(down)]
+def _size_of(asset: dict[str, Any]) -> tuple[int, int]:
+    size = asset.get("size")
+    if not isinstance(size, dict):
+        return 0, 0
+    return as_side(size.get("width")), as_side(size.get("height"))
 
 
-def _differ(one: Sequence[float], other: Sequence[float]) -> bool:
+def _regions_of(record: dict[str, Any]) -> list[Any]:
+    """Return the regions of a record. Anything other than a list is one invalid region."""
+    regions = record.get("regions")
+    if isinstance(regions, list):
+        return regions
+    return [regions] if regions else []
+
+
+def _bounds_of(points: object) -> list[float]:
+    """Return the left, top, width and height of three points or more; empty if they are invalid."""
+    if not isinstance(points, list) or len(points) < 3:
+        return []
+    if not all(isinstance(point, dict) for point in points):
+        return []
+    xs = _numbers([point.get("x") for point in points])
+    ys = _numbers([point.get("y") for point in points])
+    if not xs or not ys or not all(map(math.isfinite, (*xs, *ys))):
+        return []
+    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+
+
+def _differ(box: Sequence[float], other: Sequence[float]) -> bool:
     """Return whether two boxes differ by more than a pixel."""
-    return not all(abs(a - b) <= 1 for a, b in zip(one, other, strict=True))
+    return not all(abs(a - b) <= 1 for a, b in zip(box, other, strict=True))
 
 
 def _numbers(values: Sequence[object]) -> list[float]:
-    """Return values as numbers; empty: one of them is none."""
+    """Return values as numbers; empty if one of them is not a number."""
     try:
         return [as_number(value) for value in values]
     except (TypeError, ValueError, OverflowError):

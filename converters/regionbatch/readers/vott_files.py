@@ -1,14 +1,14 @@
-"""The files of a VoTT project: which is what, and what is in them before it is judged."""
+"""The files of a VoTT project: recognise each kind, and return its records unchecked."""
 
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from regionbatch.files.text import UnreadableError, report_guess, sniffed, words_of
+from regionbatch.files.small_json import load_json
+from regionbatch.files.text import UnreadableError, lenient_utf8, non_ascii_words, report_guess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,31 +17,38 @@ if TYPE_CHECKING:
     from regionbatch.findings import FindingLog
 
 KINDS = ("a VoTT JSON export", "VoTT asset files", "a VoTT CSV export")
-"""What is read; only the first kind that is there, since all hold the same boxes."""
+"""The kinds of files with boxes. All contain the same boxes, so only the first kind is read."""
 EXPORT, ASSET, CSV = KINDS
-PROJECT = "a VoTT project file, which holds no regions"
+PROJECT = "a VoTT project file, which contains no regions"
 _HEADER = ["image", "xmin", "ymin", "xmax", "ymax", "label"]
-_STRANGERS = (rb"annotations", rb"images", rb"shapes")
-"""Arrays of other formats: COCO, labelme."""
+_ARRAYS_OF_OTHER_FORMATS = (rb"annotations", rb"images", rb"shapes")
+"""Those of COCO and labelme."""
 
 
 def kind_of(tree: Tree, name: str) -> str:
-    """Return what a file is, by its beginning; empty: not of VoTT."""
+    """Return the kind of a file, by its first bytes: one of `KINDS`, `PROJECT`, or empty."""
     try:
-        text = sniffed(tree.beginning(name)).lstrip()
+        text = lenient_utf8(tree.beginning(name)).lstrip()
         if _has(text, rb"tags", rb'\[\s*\{\s*"name"') and not _has(text, rb"assets", rb"\{"):
-            text = sniffed(tree.read(name)).lstrip()  # so many tags
+            text = lenient_utf8(tree.read(name)).lstrip()  # the list of tags is long
     except UnreadableError:
         return ""
-    if not text.startswith(b"{"):
-        return CSV if separator_of(text.decode(errors="replace")) else ""
-    if any(_has(text, key, rb"\[") for key in _STRANGERS):
+    if text.startswith(b"{"):
+        return _kind_of_json(text)
+    return CSV if separator_of(text.decode(errors="replace")) else ""
+
+
+def _kind_of_json(text: bytes) -> str:
+    if any(_has(text, key, rb"\[") for key in _ARRAYS_OF_OTHER_FORMATS):
         return ""
-    if _has(text, rb"assets", rb"\{"):
-        if _has(text, rb"asset", rb"\{") or (_has(text, rb"assets", rb"\{\s*\}") and _has(text, rb"tags", rb"\[")):
-            return EXPORT
-        return PROJECT if _has(text, rb"tags", rb"\[") else ""
-    return ASSET if _has(text, rb"asset", rb"\{") and _has(text, rb"regions", rb"\[") else ""
+    has_asset = _has(text, rb"asset", rb"\{")
+    if not _has(text, rb"assets", rb"\{"):
+        return ASSET if has_asset and _has(text, rb"regions", rb"\[") else ""
+    if has_asset:
+        return EXPORT
+    if not _has(text, rb"tags", rb"\["):
+        return ""
+    return EXPORT if _has(text, rb"assets", rb"\{\s*\}") else PROJECT
 
 
 def _has(text: bytes, key: bytes, value: bytes) -> bool:
@@ -49,15 +56,19 @@ def _has(text: bytes, key: bytes, value: bytes) -> bool:
 
 
 def separator_of(text: str) -> str:
-    """Return what separates the columns, by the header; empty: it is not that of VoTT."""
+    """Return the character that separates columns; empty if the header is not VoTT's."""
     header = text.lstrip().partition("\n")[0]
-    return next((sign for sign in ",;\t" if [cell.lower() for cell in cells_of(header, sign)] == _HEADER), "")
+    for separator in ",;\t":
+        if [cell.lower() for cell in cells_of(header, separator)] == _HEADER:
+            return separator
+    return ""
 
 
 def cells_of(line: str, separator: str) -> list[str]:
-    """Return the cells of one line: a quote that is not closed spoils no other line."""
+    """Return the cells of one line. Lines are parsed alone: an open quote affects no other line."""
+    rows = csv.reader([line], delimiter=separator, skipinitialspace=True)
     try:
-        return [cell.strip() for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])]
+        return [cell.strip() for cell in next(rows, [])]
     except csv.Error:  # a cell that is longer than any name
         return [line]
 
@@ -65,69 +76,87 @@ def cells_of(line: str, separator: str) -> list[str]:
 def contents_of(
     tree: Tree, files: Sequence[str], log: FindingLog, *, is_csv: bool
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what is in the files that can be read, the text of a CSV as `text`; the others are reported."""
+    """Yield the contents of each file that can be read, and report the others.
+
+    The contents of a CSV are its text, as the only entry `text`.
+    """
     for name in files:
         try:
-            text, guessed = tree.read_text(name)
-            yield name, {"text": text.decode()} if is_csv else decoded(text)
+            text, is_guess = tree.read_text(name)
+            yield name, {"text": text.decode()} if is_csv else decode_json(text)
         except UnreadableError as error:
             log.read(images=1)
             log.note("unreadable_file", name, str(error))
             continue
-        if guessed:
-            report_guess(log, name, words_of(text))
+        if is_guess:
+            report_guess(log, name, non_ascii_words(text))
 
 
-def decoded(text: bytes) -> dict[str, Any]:
-    """Return the JSON of an export or asset file. An object with a key twice becomes None: which counts is unknown.
+def decode_json(text: bytes) -> dict[str, Any]:
+    """Return the JSON of an export or an asset file.
+
+    An object with a duplicate key becomes None, because either value may be the right one.
 
     Raises:
-        UnreadableError: It is not JSON, or of something else.
+        UnreadableError: It is not JSON, or has another structure.
     """
     try:
-        content = json.loads(text, object_pairs_hook=_unambiguous)
+        content = load_json(text, _unambiguous)
     except (ValueError, RecursionError) as error:
         raise UnreadableError(f"not JSON: {error}") from error
     if not isinstance(content, dict):
-        raise UnreadableError("no JSON object, or one with a key twice")
+        raise UnreadableError("not a JSON object, or one with a duplicate key")
     assets = content.get("assets", {"": content})
     if not isinstance(assets, dict):
-        raise UnreadableError("assets are not an object, or have an ID twice")
-    if assets and not any(isinstance(record, dict) and "asset" in record for record in assets.values()):
+        raise UnreadableError("'assets' is not an object, or has a duplicate ID")
+    if assets and not any(map(_is_record, assets.values())):
         raise UnreadableError(PROJECT)
     return content
 
 
+def _is_record(value: object) -> bool:
+    return isinstance(value, dict) and "asset" in value
+
+
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any] | None:
-    return found if len(found := dict(pairs)) == len(pairs) else None
+    content = dict(pairs)
+    return content if len(content) == len(pairs) else None
 
 
 def records_of(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the records of the assets in a JSON; an empty one for what is none."""
+    """Return the record of each asset in a JSON; empty for one that is not an object."""
     if "text" in content:
         return []
     records = [*content["assets"].values()] if "assets" in content else [content]
-    return [record if isinstance(record, dict) else {} for record in records]
+    return [_as_object(record) for record in records]
 
 
 def assets_of(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the assets in a JSON, as `records_of` has them."""
-    return [found if isinstance(found := record.get("asset"), dict) else {} for record in records_of(content)]
+    """Return the asset of each of the `records_of` a JSON; empty for one that is not an object."""
+    return [_as_object(record.get("asset")) for record in records_of(content)]
+
+
+def _as_object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def names_of(assets: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Yield the names of assets; where assets of several paths have one name, their paths."""
+    """Yield the name of each asset; its path if assets with another path share the name."""
     named: list[tuple[str, str]] = []
     for asset in assets:
         path = re.sub(r"^file:/*|\?.*", "", str(asset.get("path") or ""))
         name = asset.get("name")
-        named.append((name if isinstance(name, str) and name.strip() else path.rpartition("/")[2], path))
+        has_name = isinstance(name, str) and name.strip()
+        named.append((str(name) if has_name else path.rpartition("/")[2], path))
     paths_of = Counter(name for name, _ in {*named})
     for name, path in named:
         yield path if paths_of[name] > 1 and path else name
 
 
 def tags_of(value: object) -> list[str]:
-    """Return the names in a list of tags; an empty one for what is no name."""
-    tags = [tag.get("name") if isinstance(tag, dict) else tag for tag in (value if isinstance(value, list) else [])]
-    return [tag if isinstance(tag, str) else "" for tag in tags]
+    """Return the names in a list of tags; empty for an entry without a valid name."""
+    names = []
+    for tag in value if isinstance(value, list) else []:
+        name = tag.get("name") if isinstance(tag, dict) else tag
+        names.append(name if isinstance(name, str) else "")
+    return names

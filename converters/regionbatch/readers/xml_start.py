@@ -1,4 +1,4 @@
-"""The beginning of an XML file, by which readers recognise it. Loads no parser."""
+"""The first bytes of an XML file, from which readers recognise it. Loads no parser."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ if TYPE_CHECKING:
 
 
 def xml_start(tree: Tree, name: str) -> bytes:
-    """Return the first bytes of a file, or all if a comment is longer than those; without the zeros of UTF-16.
+    """Return the first bytes of a file, without the zeros of UTF-16.
 
-    Empty if the file cannot be read.
+    If they end inside a comment, return the whole file. If the file cannot be read, return nothing.
     """
     try:
         start = tree.beginning(name).replace(b"\0", b"")
-        if start.rfind(b"<!--") > start.rfind(b"-->"):
+        ends_in_comment = start.rfind(b"<!--") > start.rfind(b"-->")
+        if ends_in_comment:
             start = tree.read(name).replace(b"\0", b"")
     except UnreadableError:
         return b""

@@ -1,20 +1,26 @@
-"""Which JSON files of a folder are the dataset, and which split each is."""
+"""Choose which JSON files of a folder are the dataset, and find the split of each."""
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from regionbatch.errors import AmbiguousDatasetError, DatasetError, OptionError
-from regionbatch.files.splits import SPLIT_NAME, match_split, split_of_folder
-from regionbatch.files.text import sniffed
-from regionbatch.readers.coco.passed_over import count_boxes, with_other_images
+from regionbatch.files.splits import SPLIT_NAME, match_split, require_splits, split_of_folder
+from regionbatch.readers.coco.json_kinds import (
+    COCO,
+    LABEL_FILES,
+    WHAT_COCO_IS,
+    describe_json,
+    describe_others,
+    is_broken,
+    kinds_of,
+)
+from regionbatch.readers.coco.unread_boxes import count_boxes_in_file, files_with_other_images
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -23,181 +29,149 @@ if TYPE_CHECKING:
     from regionbatch.findings import FindingLog
     from regionbatch.options import CocoOptions
 
-_SNIFF = 2**16
 _TASKS = ("instances", "", "person_keypoints", "stuff", "panoptic", "captions", "image_info")
-"""The tasks of COCO's own file names, those with the boxes first."""
-_STRANGERS: tuple[tuple[str, tuple[bytes, ...]], ...] = (
-    ("a labelme file (one image)", (b"shapes", b"imagePath")),
-    ("a labelme file (one image)", (b"shapes", b"imageData")),
-    ("a Pascal VOC file turned into JSON", (b"bndbox",)),
-    ("a panoptic COCO file (use the instances_* file)", (rb'segments_info"\s*+:\s*+\[\s*+\{\s*+"\w++',)),
-)
-"""Files that are no dataset of ours, with the keys in them, as patterns. A class may be called like one."""
-_LABEL_FILES = frozenset(kind for kind, _ in _STRANGERS if "panoptic" not in kind)
-"""Files of one image each: next to a COCO file, they are another part of the dataset."""
-_BROKEN = (
-    _EMPTY := "empty",
-    _NOT_JSON := "not JSON",
-    _CUT_OFF := "JSON that is cut off",
-    _CLOSED := "a file that cannot be read",
-    _PADDED := "a file that ends with nothing but whitespace or NUL",
-)
-_PADDING = b" \t\r\n\0"
+"""The tasks in COCO's own file names, those whose files have the boxes first."""
+
+Groups = dict[str, dict[str, list[str]]]
+"""Files by split and task; the split is empty if a file has none."""
 
 
-def coco_files(tree: Tree) -> list[str]:
-    """The JSON files of a tree that look like COCO."""
-    return [name for name, kind in _kinds(tree).items() if kind == "COCO"]
+class ChosenFiles(NamedTuple):
+    """The JSON files of a dataset."""
+
+    files: dict[str, str]
+    """The files to read, with the split of each; empty: none."""
+    coco_files: list[str]
+    """All files that look like COCO."""
+    superseded: list[str]
+    """Files that are not read, because `files` should (but may not) contain their boxes."""
 
 
-def _kinds(tree: Tree) -> dict[str, str]:
-    return {name: what_is(Path(tree.on_disk(name))) for name in tree.candidates(".json")}
-
-
-def others(tree: Tree) -> str:
-    """What the first JSON files of a folder are, in a few words, none of them being COCO."""
-    names = [name for name in tree.candidates(".json") if name.lower().endswith(".json")]  # not a data.yaml by name
-    return " or ".join(sorted({what_is(Path(tree.on_disk(name))) for name in names[:20]}))
-
-
-def what_is(path: Path) -> str:
-    """`COCO`, or what else a JSON file is, in a few words. Looks at its two ends only."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(_SNIFF)
-            if len(text) == _SNIFF:
-                file.seek(max(_SNIFF, path.stat().st_size - _SNIFF))
-                end = file.read(_SNIFF)
-                if len(end) == _SNIFF and not end.strip(_PADDING):  # a disk was full, or the power was off
-                    return _PADDED
-                text += end
-    except OSError as error:
-        return f"{_CLOSED} ({error.strerror})"
-    text = sniffed(text)
-    start = text.lstrip()[:1]
-    if start == b"{":
-        return _what_object(text)
-    if start == b"[":
-        return "a list of results (detections)" if _holds(text, b"image_id", b"score") else "a list"
-    return _NOT_JSON if start else _EMPTY
-
-
-def _what_object(text: bytes) -> str:
-    if _is_lines(text):
-        return "JSON Lines, one record a line, which is not supported"
-    if strange := next((kind for kind, keys in _STRANGERS if _holds(text, *keys)), ""):
-        return strange
-    keys = sum(_holds(text, key) for key in (b"images", b"annotations", b"categories"))
-    inner = sum(_holds(text, key) for key in (b"file_name", b"image_id", b"category_id"))
-    if keys >= 2 or (keys and inner):
-        return "COCO"
-    return "JSON without images, annotations and categories" if text.rstrip(_PADDING).endswith(b"}") else _CUT_OFF
-
-
-def _holds(text: bytes, *keys: bytes) -> bool:
-    return all(re.search(rb'"%s"\s*+:' % key, text) for key in keys)
-
-
-def _is_lines(text: bytes) -> bool:
-    """Whether a file has one JSON object a line, the first of which is not a dataset."""
-    first, _, rest = text.lstrip(b"\xef\xbb\xbf \t\r\n").partition(b"\n")
-    if not (first.rstrip().endswith(b"}") and rest.lstrip().startswith(b"{")):
-        return False
-    try:
-        return "images" not in json.loads(first)
-    except (ValueError, RecursionError):
-        return False
-
-
-def choose_files(tree: Tree, options: CocoOptions, log: FindingLog) -> tuple[dict[str, str], list[str], list[str]]:
-    """Return the JSON files to read with the split of each (empty: none), all that look like COCO, and the siblings.
-
-    The siblings are not read, since the files to read should have their boxes; but that is not certain.
+def choose_files(tree: Tree, options: CocoOptions, log: FindingLog) -> ChosenFiles:
+    """Choose the JSON files to read.
 
     Raises:
-        DatasetError: None is COCO, or the split asked for is not there.
-        AmbiguousDatasetError: Two files could be the same split.
-        OptionError: A file of the folder is asked for, but the user named a single file.
+        DatasetError: No file is COCO, or there is no such split or file.
+        AmbiguousDatasetError: Two files may be the same split.
+        OptionError: `coco_json` is given, but the dataset is a single file.
     """
-    chosen, found, siblings = _of_file(tree, options) if tree.named else _of_folder(tree, options, log)
-    return {name: split for split, name in chosen.items()}, found, siblings
+    if tree.named:
+        return _choose_named_file(tree, options)
+    return _choose_in_folder(tree, options, log)
 
 
-def _of_file(tree: Tree, options: CocoOptions) -> tuple[dict[str, str], list[str], list[str]]:
+def _choose_named_file(tree: Tree, options: CocoOptions) -> ChosenFiles:
+    name = tree.named
     if options.coco_json:
         raise OptionError(
-            f"--coco-json: {tree.source} is one file, got {options.coco_json}; leave it out, or name the folder",
+            f"coco_json: the dataset is a single file: '{tree.source}'. "
+            "Leave out `coco_json`, or read the folder.",
             option="coco_json",
+            value=options.coco_json,
         )
-    what = what_is(Path(tree.source))
-    if what != "COCO":
-        needed = "needed is a JSON object with images, annotations and categories"
-        raise DatasetError(f"{tree.source}: not a COCO dataset, got {what}; {needed}", place=tree.named)
-    split = _split_and_task(tree.named)[0] or ""
-    return _only_split({split: tree.named}, options.split, tree.source, file=tree.named), [tree.named], []
+    kind = describe_json(Path(tree.source))
+    if kind != COCO:
+        what = f"not a COCO dataset: {kind}. {WHAT_COCO_IS}"
+        raise DatasetError(f"{name}: {what}", place=name, value=kind)
+    split = _split_and_task(name)[0] or ""
+    if options.split is not None:
+        require_splits(tree.source, options.split, [split])
+    return ChosenFiles({name: split}, [name], [])
 
 
-def _of_folder(tree: Tree, options: CocoOptions, log: FindingLog) -> tuple[dict[str, str], list[str], list[str]]:
-    """The files of a folder by their splits, one each; all; and the siblings that may have boxes of their own."""
-    kinds = _kinds(tree)
-    all_files = found = [name for name, kind in kinds.items() if kind == "COCO"]
-    if not found:
-        seen = f"; the JSON files here are {several}" if (several := others(tree)) else ""
-        raise DatasetError(f"{tree.root}: no COCO JSON here; needed is images, annotations and categories{seen}")
+def _choose_in_folder(tree: Tree, options: CocoOptions, log: FindingLog) -> ChosenFiles:
+    kinds = kinds_of(tree)
+    coco_files = [name for name, kind in kinds.items() if kind == COCO]
+    if not coco_files:
+        others = describe_others(tree)
+        found = f", only {others}" if others else ""
+        raise DatasetError(f"{tree.root}: no COCO file in this folder{found}. {WHAT_COCO_IS}")
+    candidates = coco_files
     if options.coco_json:
-        found = _asked(tree, found, options.coco_json)
-    groups: dict[str, dict[str, list[str]]] = {}
-    for name in found:
+        candidates = _files_named(tree, coco_files, options.coco_json)
+    groups = _group(candidates)
+    chosen = {split: _best_file(tasks) for split, tasks in groups.items()}
+    if len(chosen) > 1 and "" in chosen:
+        raise _ambiguous(next(iter(chosen.values())), candidates)
+    if not options.coco_json:
+        _report_lost_splits(tree, kinds, chosen, options.split, log)
+    if options.split is not None:
+        wanted = require_splits(tree.source, options.split, chosen)
+        chosen = {split: chosen[split] for split in wanted}
+    siblings = _siblings(groups, chosen, log)
+    files = {name: split for split, name in chosen.items()}
+    return ChosenFiles(files, coco_files, _with_own_boxes(tree, files, siblings))
+
+
+def _group(names: Sequence[str]) -> Groups:
+    groups: Groups = {}
+    for name in names:
         split, task = _split_and_task(name)
         groups.setdefault(split or "", {}).setdefault(task, []).append(name)
-    chosen = {split: _best(tasks) for split, tasks in groups.items()}
-    if len(chosen) > 1 and "" in chosen:
-        raise _ambiguous(next(iter(chosen.values())), found)
-    if not options.coco_json:
-        _report_lost(tree, kinds, chosen, options.split, log)
-    chosen = _only_split(chosen, options.split, str(tree.root))
-    passed = {
-        split: [name for names in groups[split].values() for name in names if name != chosen[split]] for split in chosen
-    }
-    if any(passed.values()):
-        kept = ", ".join(chosen[split] for split, names in passed.items() if names)
-        siblings = ", ".join(sorted(name for names in passed.values() for name in names))
-        log.decide("coco_json", kept, f"the boxes are there; {siblings} are about the same images")
-    return chosen, all_files, _uncertain(tree, chosen, [name for names in passed.values() for name in names])
+    return groups
 
 
-def _uncertain(tree: Tree, chosen: Mapping[str, str], siblings: Sequence[str]) -> list[str]:
-    """The siblings that may have boxes of their own: of a task that is not COCO's, or with other images."""
-    known = [name for name in siblings if _split_and_task(name)[1] in _TASKS]
-    others = with_other_images(tree, chosen.values(), known) if known else []
-    return [name for name in siblings if name in others or name not in known]
+def _siblings(groups: Groups, chosen: Mapping[str, str], log: FindingLog) -> list[str]:
+    """Return the other files of the chosen splits, and report that they are not read."""
+    siblings: list[str] = []
+    preferred: list[str] = []
+    for split, file in chosen.items():
+        names = [name for task in groups[split].values() for name in task]
+        if len(names) > 1:
+            preferred.append(file)
+            siblings += [name for name in names if name != file]
+    if siblings:
+        others = ", ".join(sorted(siblings))
+        reason = f"not read, since they describe the same images: {others}"
+        log.decide("coco_json", ", ".join(preferred), reason)
+    return siblings
 
 
-def _report_lost(
-    tree: Tree, kinds: Mapping[str, str], chosen: Collection[str], wanted: str | None, log: FindingLog
-) -> None:
-    """Say which splits are lost, since the one file that is called like them is broken or something else.
+def _with_own_boxes(tree: Tree, files: Collection[str], siblings: Sequence[str]) -> list[str]:
+    """Return the siblings that may have boxes of their own.
 
-    The boxes of files of another format are counted: no reader takes them.
+    These are files whose task is not one of COCO's, and files with other images.
     """
-    splits = {name: _split_and_task(name)[0] for name, kind in kinds.items() if kind != "COCO"}
-    broken = {name: split for name, split in splits.items() if kinds[name].startswith(_BROKEN)}
+    of_coco = [name for name in siblings if _split_and_task(name)[1] in _TASKS]
+    others = files_with_other_images(tree, files, of_coco) if of_coco else []
+    return [name for name in siblings if name in others or name not in of_coco]
+
+
+def _report_lost_splits(
+    tree: Tree,
+    kinds: Mapping[str, str],
+    chosen: Collection[str],
+    wanted: str | None,
+    log: FindingLog,
+) -> None:
+    """Report splits that are lost because their only file is broken or in another format.
+
+    Boxes in a file of another format are counted as dropped, because no reader reads the file.
+    """
+    splits = {name: _split_and_task(name)[0] for name, kind in kinds.items() if kind != COCO}
+    splits_of_broken = {split for name, split in splits.items() if is_broken(kinds[name])}
     for name, split in splits.items():
-        if kinds[name] in _LABEL_FILES:
-            _report_boxes(tree, name, kinds[name], log)
+        kind = kinds[name]
+        if kind in LABEL_FILES:
+            _report_boxes(tree, name, kind, log)
+        elif split in chosen or not _is_wanted(split, wanted):
             continue
-        if split in chosen or not (wanted is None or (split and match_split(wanted, [split]))):
-            continue
-        if split and name in broken:
+        elif split and is_broken(kind):
             log.read(images=1)
-            log.note("unreadable_file", name, kinds[name])
-        elif name in broken or (split and split not in broken.values()):
-            _report_boxes(tree, name, kinds[name], log)
+            log.note("unreadable_file", name, kind)
+        elif is_broken(kind) or (split and split not in splits_of_broken):
+            _report_boxes(tree, name, kind, log)
+
+
+def _is_wanted(split: str | None, wanted: str | None) -> bool:
+    if wanted is None:
+        return True
+    return bool(split and match_split(wanted, [split]))
 
 
 def _report_boxes(tree: Tree, name: str, kind: str, log: FindingLog) -> None:
     """Count the boxes of a file of another format as dropped."""
-    count = count_boxes(Path(tree.on_disk(name)))
+    count = count_boxes_in_file(Path(tree.on_disk(name)))
     log.read(boxes=count)
     if count:
         log.add("unlisted_label", log.file(name), np.zeros(count, np.int64), repeat(kind, count))
@@ -205,77 +179,79 @@ def _report_boxes(tree: Tree, name: str, kind: str, log: FindingLog) -> None:
         log.note("ignored_file", name, kind)
 
 
-def _asked(tree: Tree, found: list[str], wanted: str) -> list[str]:
-    """The files that `--coco-json` means: by their path in the folder, or on disk."""
+def _files_named(tree: Tree, known: list[str], wanted: str) -> list[str]:
+    """Return the files that `coco_json` names, by their path in the dataset or on disk."""
     real = os.path.realpath(wanted)
-    asked = [
-        name
-        for name in found
-        if f"/{name}".endswith("/" + Path(wanted).as_posix()) or os.path.realpath(tree.on_disk(name)) == real
-    ]
-    if not asked:
-        known = ", ".join(found[:20])
+    end = "/" + Path(wanted).as_posix()
+
+    def is_named(name: str) -> bool:
+        return f"/{name}".endswith(end) or os.path.realpath(tree.on_disk(name)) == real
+
+    found = list(filter(is_named, known))
+    if not found:
         raise DatasetError(
-            f"{tree.root}: no such COCO JSON here, got --coco-json {wanted}; choose from {known}", option="coco_json"
+            f"{tree.root}: no such COCO file: '{wanted}'. "
+            f"Choose one with `coco_json`: {', '.join(known[:20])}.",
+            option="coco_json",
+            value=wanted,
+            choices=known,
         )
-    return asked
+    return found
 
 
-def _best(tasks: dict[str, list[str]]) -> str:
-    """The file with the boxes, of the files of one split by their tasks; the others must lie in the same folder."""
+def _best_file(tasks: Mapping[str, list[str]]) -> str:
+    """Return the file with the boxes, from the files of one split by task.
+
+    Raises:
+        AmbiguousDatasetError: The task does not say which file it is, or files of the same split
+            are in different folders.
+    """
     best = min(tasks, key=lambda task: _TASKS.index(task) if task in _TASKS else len(_TASKS))
-    name, *twins = tasks[best]
-    unknown = [] if best == _TASKS[0] else [each for task in tasks.keys() - {best, *_TASKS} for each in tasks[task]]
-    folder = name.rpartition("/")[0]
-    strangers = [other for names in tasks.values() for other in names if other.rpartition("/")[0] != folder]
-    if twins or unknown or strangers:
-        raise _ambiguous(name, [each for names in tasks.values() for each in names])
+    name = tasks[best][0]
+    names = [each for some in tasks.values() for each in some]
+    folders = {each.rpartition("/")[0] for each in names}
+    has_equals = len(tasks[best]) > 1
+    has_unknown = best != _TASKS[0] and not tasks.keys() <= {best, *_TASKS}
+    if has_equals or has_unknown or len(folders) > 1:
+        raise _ambiguous(name, names)
     return name
 
 
-def _ambiguous(first: str, names: list[str]) -> AmbiguousDatasetError:
+def _ambiguous(first: str, names: Sequence[str]) -> AmbiguousDatasetError:
+    names = sorted(names)
+    known = ", ".join(f"'{name}'" for name in names)
     return AmbiguousDatasetError(
-        f"{first}: several JSON files could be the dataset, got {', '.join(sorted(names))}; "
-        "choose one with --coco-json",
+        f"{first}: several JSON files may be the dataset: {known}. Choose one with `coco_json`.",
         place=first,
         option="coco_json",
+        choices=names,
     )
 
 
-def _only_split(chosen: dict[str, str], wanted: str | None, place: str, *, file: str = "") -> dict[str, str]:
-    if wanted is None:
-        return chosen
-    names = match_split(wanted, chosen)
-    if not names:
-        known = ", ".join(filter(None, chosen))
-        here = f"here is {known}" if known else "the dataset has no splits, leave the option out"
-        raise DatasetError(f"{place}: no such split, got --split {wanted}; {here}", place=file, option="split")
-    return {name: chosen[name] for name in names}
+def _split_and_task(path: str) -> tuple[str | None, str]:
+    """Return the split and the task in the path of a file.
 
-
-def _split_and_task(name: str) -> tuple[str | None, str]:
-    """The split and the task that a path tells: `annotations/instances_val2017.json` -> `val2017`, `instances`.
-
-    The split may also be the first or the last word of another name: `labels_train.json` -> `train`, `labels`.
+    `annotations/instances_val2017.json` has split `val2017` and task `instances`. The split may
+    also be the first or the last word of another name: `labels_train.json` has split `train` and
+    task `labels`.
     """
-    stem = _base(name).rpartition(".")[0]
+    stem = path.rpartition("/")[2].rpartition(".")[0]
     words = stem.split("_")
     if len(words) > 1 and SPLIT_NAME.fullmatch(words[0]):
-        task, _ = _task("_".join(words[1:]))
-        return words[0], task or "_".join(words[1:])
+        rest = "_".join(words[1:])
+        task, _ = _task(rest)
+        return words[0], task or rest
     task, rest = _task(stem)
     if SPLIT_NAME.fullmatch(rest) or (task and rest):
         return rest, task
     if not task and len(words) > 1 and SPLIT_NAME.fullmatch(words[-1]):
         return words[-1], "_".join(words[:-1])
-    return split_of_folder(name) or None, task
+    return split_of_folder(path) or None, task
 
 
 def _task(stem: str) -> tuple[str, str]:
-    """A task of COCO's own file names that a name begins with, and the rest of it."""
-    task = next((task for task in _TASKS if task and f"{stem}_".startswith(f"{task}_")), "")
-    return task, stem[len(task) + 1 :] if task else stem
-
-
-def _base(path: str) -> str:
-    return path.rpartition("/")[2]
+    """Return the task that a file name starts with, empty if it has none, and the rest of it."""
+    for task in filter(None, _TASKS):
+        if f"{stem}_".startswith(f"{task}_"):
+            return task, stem[len(task) + 1 :]
+    return "", stem

@@ -1,7 +1,8 @@
-"""COCO: one JSON of images, categories and annotations, or a folder of them.
+"""Read COCO: one JSON file of images, categories and annotations, or a folder of them.
 
-Sources of the rules: the data format page of COCO (bbox is x, y, width, height in pixels, measured from the image's
-corner); Microsoft's vision-datasets for `bbox_format` and for boxes that are already normalised.
+Sources of the rules: COCO's data format page (a bbox is x, y, width, height in pixels, measured
+from the top left corner of the image), and Microsoft's vision-datasets for `bbox_format` and for
+boxes that are normalised.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from regionbatch.dataset import References
 from regionbatch.errors import DatasetError, OptionError
 from regionbatch.files.text import report_guess
 from regionbatch.options import CocoOptions
-from regionbatch.readers.coco.collected import Collected
-from regionbatch.readers.coco.json_files import choose_files, coco_files
-from regionbatch.readers.coco.jsonpieces import NESTED, Piece, Pieces
-from regionbatch.readers.coco.jsontext import document
-from regionbatch.readers.coco.orders import SHAPES
-from regionbatch.readers.coco.passed_over import boxes_in
-from regionbatch.readers.coco.records import WANTED
+from regionbatch.readers.coco.dataset_builder import CocoSource, DatasetBuilder
+from regionbatch.readers.coco.json_files import choose_files
+from regionbatch.readers.coco.json_kinds import coco_files
+from regionbatch.readers.coco.json_stream import NESTED, ArrayStream, Chunk
+from regionbatch.readers.coco.json_text import document
+from regionbatch.readers.coco.order_proof import SHAPE_SPECS
+from regionbatch.readers.coco.records import ARRAY_SPECS
+from regionbatch.readers.coco.unread_boxes import count_boxes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,72 +35,114 @@ if TYPE_CHECKING:
     from regionbatch.findings import FindingLog
     from regionbatch.options import ReadOptions
 
+_FILE_OPTIONS = ("split", "coco_json", "encoding")
+"""Options that a loaded COCO cannot have."""
+
 
 class CocoReader:
-    """Reads COCO files; `regionbatch.plugins.Reader`."""
+    """Reads COCO files. Implements `regionbatch.plugins.Reader`."""
 
-    title: ClassVar[str] = "a COCO JSON with images, categories and annotations, or a folder with such files"
+    title: ClassVar[str] = (
+        "a COCO JSON with images, categories and annotations, or a folder with such files"
+    )
     options: ClassVar[type[ReadOptions]] = CocoOptions
 
     def detect(self, tree: Tree) -> str | None:
-        """Return the JSON files whose beginning and end have the keys of COCO."""
+        """Return the JSON files with COCO's keys at their start and end; None if there are none."""
         found = coco_files(tree)
-        return found[0] + (f" and {len(found) - 1} more" if len(found) > 1 else "") if found else None
+        if not found:
+            return None
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        return found[0] + more
 
     def references(self, tree: Tree, options: CocoOptions, log: FindingLog) -> References:
-        """Return one JSON for each split."""
-        chosen, all_files, superseded = choose_files(tree, options, log)
-        return References(chosen, others=all_files, superseded=superseded, extensions=(".json",))
+        """Choose one JSON file for each split."""
+        chosen = choose_files(tree, options, log)
+        return References(
+            chosen.files,
+            others=chosen.coco_files,
+            superseded=chosen.superseded,
+            extensions=(".json",),
+        )
 
-    def read(self, tree: Tree, files: Sequence[str], options: CocoOptions, log: FindingLog) -> RawAnnotations:
-        """Read JSON files."""
-        collected = Collected(log, options)
-        for name in files:
-            with document(Path(tree.on_disk(name)), name, tree.encoding) as text:
-                pieces = Pieces(text, WANTED, longest="annotations")
-                shapes = partial(Pieces, text, SHAPES)
-                before = log.boxes_read
-                names = collected.add_file(name, pieces, pieces.scalars, shapes, text.size)
-                if log.boxes_read == before:
-                    _report_elsewhere(name, boxes_in(text.pieces()), log)
-                if text.guessed:
-                    report_guess(log, name, names)
-        return collected.annotations()
+    def read(
+        self, tree: Tree, files: Sequence[str], options: CocoOptions, log: FindingLog
+    ) -> RawAnnotations:
+        """Read JSON files.
 
-    def read_loaded(self, content: Mapping[str, Any], options: CocoOptions, log: FindingLog) -> RawAnnotations:
-        """Read what `json.load` made of a COCO file, as `pycocotools.coco.COCO(…).dataset` has it.
+        Args:
+            tree: The dataset.
+            files: The paths of the files in it.
+            options: The options of the caller.
+            log: Where findings and decisions are reported.
 
         Raises:
-            DatasetError: Something else stands in place of its arrays.
-            OptionError: An option for files is given.
+            DatasetError: A file cannot be read as COCO.
+            AmbiguousDatasetError: Nothing decides the unit or the order of the coordinates.
         """
-        for name, value in (
-            ("split", options.split),
-            ("coco_json", options.coco_json),
-            ("encoding", options.encoding),
-        ):
-            if value:
-                raise OptionError(f"{name}: a loaded COCO has no files, got {value}; leave it out", option=name)
-        for key in WANTED:
+        builder = DatasetBuilder(log, options)
+        for name in files:
+            with document(Path(tree.on_disk(name)), name, tree.encoding) as text:
+                stream = ArrayStream(text, ARRAY_SPECS, longest="annotations")
+                shapes = partial(ArrayStream, text, SHAPE_SPECS)
+                source = CocoSource(name, stream, stream.header, shapes, text.size)
+                before = log.boxes_read
+                names = builder.add_file(source)
+                if log.boxes_read == before:
+                    _report_boxes_elsewhere(name, count_boxes(text.chunks()), log)
+                if text.is_guess:
+                    report_guess(log, name, names)
+        return builder.build()
+
+    def read_loaded(
+        self, content: Mapping[str, Any], options: CocoOptions, log: FindingLog
+    ) -> RawAnnotations:
+        """Read a COCO file that `json.load` has loaded, as `pycocotools.coco.COCO(…).dataset`.
+
+        Args:
+            content: The content of the file.
+            options: The options of the caller.
+            log: Where findings and decisions are reported.
+
+        Raises:
+            DatasetError: One of its arrays is not a list.
+            OptionError: An option that needs a file is given.
+            AmbiguousDatasetError: Nothing decides the unit or the order of the coordinates.
+        """
+        _refuse_file_options(options)
+        for key in ARRAY_SPECS:
             if not isinstance(content.get(key), (list, tuple, type(None))):
                 kind = type(content[key]).__name__
-                raise DatasetError(f"COCO: {key} must be a list, got {kind}; load a COCO file into it", place="COCO")
-        collected = Collected(log, options)
-        arrays = {key: list(content.get(key) or ()) for key in WANTED}
-        pieces = [Piece(key, 0, len(records), None, records) for key, records in arrays.items()]
-        header = {key: _as_scalar(value) for key, value in content.items()}
-        collected.add_file("COCO", pieces, header, lambda: [each for each in pieces if each.key in SHAPES])
-        return collected.annotations()
+                what = f"{key!r} is not a list: '{kind}'. Load it from a COCO file."
+                raise DatasetError(f"COCO: {what}", place="COCO", value=kind)
+        arrays = {key: list(content.get(key) or ()) for key in ARRAY_SPECS}
+        chunks = [Chunk(key, 0, len(records), None, records) for key, records in arrays.items()]
+        shapes = [chunk for chunk in chunks if chunk.key in SHAPE_SPECS]
+        header = {key: _as_header(value) for key, value in content.items()}
+        builder = DatasetBuilder(log, options)
+        builder.add_file(CocoSource("COCO", chunks, header, lambda: shapes))
+        return builder.build()
 
 
-def _report_elsewhere(name: str, count: int, log: FindingLog) -> None:
-    """Report the boxes of a file that has none where COCO has them: in an array of another name, or in the images."""
+def _refuse_file_options(options: CocoOptions) -> None:
+    for name in _FILE_OPTIONS:
+        if value := getattr(options, name):
+            raise OptionError(
+                f"{name}: a loaded COCO has no files: '{value}'. Leave out `{name}`.",
+                option=name,
+                value=value,
+            )
+
+
+def _report_boxes_elsewhere(name: str, count: int, log: FindingLog) -> None:
+    """Report boxes outside 'annotations', in a file that has none inside."""
     log.read(boxes=count)
-    log.add("not_a_box", log.file(name), np.zeros(count, np.int64), repeat("outside 'annotations'", count))
+    values = repeat("outside 'annotations'", count)
+    log.add("not_a_box", log.file(name), np.zeros(count, np.int64), values)
 
 
-def _as_scalar(value: object) -> str:
-    """A value of a loaded COCO as `Pieces.scalars` has those of a file."""
+def _as_header(value: object) -> str:
+    """Return a value of a loaded COCO as `ArrayStream.header` has those of a file."""
     if value is None:
         return "null"
     return NESTED if isinstance(value, (list, tuple, dict)) else str(value)

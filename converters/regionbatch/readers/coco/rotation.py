@@ -1,8 +1,8 @@
-"""Rotated boxes: what says that one is, and whether the polygon next to it agrees.
+"""Find rotated boxes, and compare them with the polygons next to them.
 
-CVAT writes the box before it is rotated as `bbox` and the angle as `attributes.rotation`, clockwise in degrees; others
-write `rotation` next to the `bbox`. A polygon next to them settles it: with the bounds of the `bbox`, the `bbox` is the
-axis-aligned box already.
+CVAT writes the box before rotation as `bbox`, and the angle as `attributes.rotation`, clockwise in
+degrees. Other tools write `rotation` next to the `bbox`. A polygon shows what they mean: if the
+`bbox` is the box around the polygon, it is already the axis-aligned box.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from regionbatch import boxes
 from regionbatch.files.text import as_number
 from regionbatch.readers.coco import segmentation
-from regionbatch.readers.coco.jsonrecords import Repeated
+from regionbatch.readers.coco.json_records import DuplicateKeyDict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,70 +26,76 @@ if TYPE_CHECKING:
     from regionbatch.boxes import Mask
 
 
-_UNCERTAIN = 2 * math.pi
-"""Up to here, an angle may be in radians."""
+_MAX_RADIANS = 2 * math.pi
+"""Up to this value, an angle may be in radians."""
 
 _UNCLEAR_KEYS = ("angle", "Angle", "Rotation")
-"""What may be the rotation of the box, or of something else: of the camera, of a head."""
+"""Keys that may be the rotation of the box, or of something else: of the camera, of a head."""
 
 _KEYS = frozenset({"rotation", "attributes", *_UNCLEAR_KEYS})
-"""Of a record; without them, nothing is rotated."""
+"""A record without any of these keys is not rotated."""
 
 
 class Rotation(NamedTuple):
-    """The rotation of a box."""
+    """The rotation of one box."""
 
     degrees: float
-    """NaN: there is an angle whose meaning is not known."""
-    sure: bool
-    """Whether it is an attribute, as in CVAT, whose unit is known."""
+    """NaN if there is an angle with an unknown meaning."""
+    in_degrees: bool
+    """Whether the unit is known: the rotation is an attribute, as CVAT writes it."""
     outline: tuple[float, float, float, float] | None
-    """Left, top, width, height of its segmentation; None: it has none."""
+    """Left, top, width, height of the segmentation; None if there is none."""
 
 
 class Rotations:
-    """The rotations of boxes as columns; n of them."""
+    """The rotations of n boxes as columns."""
 
     def __init__(self, rotations: Sequence[Rotation]) -> None:
-        """Take them in the order of the boxes."""
-        none = (math.nan,) * 4
+        """Take the rotations in the order of the boxes."""
+        missing = (math.nan,) * 4
+        outlines = [one.outline or missing for one in rotations]
         self._degrees = np.array([one.degrees for one in rotations], np.float64)
-        self._sure = np.array([one.sure for one in rotations], np.bool_)
-        self._outline = np.array([one.outline or none for one in rotations], np.float64).reshape(-1, 4)
+        self._in_degrees = np.array([one.in_degrees for one in rotations], np.bool_)
+        self._outline = np.array(outlines, np.float64).reshape(-1, 4)
 
     def judge(self, box: boxes.Boxes, size: boxes.Boxes) -> tuple[NDArray[np.float64], Mask, Mask]:
-        """Compare the boxes, also once rotated, with their polygons.
+        """Compare the boxes with their polygons, before and after rotation.
 
         Args:
-            box: (n, 4), left, top, width, height before the rotation, in pixels or from 0 to 1.
-            size: (n, 2), what `box` is multiplied by to be in pixels: 1 where it is.
+            box: (n, 4), left, top, width, height before rotation, in pixels or from 0 to 1.
+            size: (n, 2), what `box` is multiplied by to be in pixels; 1 if it is in pixels.
 
         Returns:
-            The angles in radians, 0 for a box that is axis-aligned already or must stay as it is; which rotations
-            cannot be applied; and which angles have no known meaning.
+            Three columns of shape (n,): the angles in radians, which are 0 for boxes that are
+            already axis-aligned or stay unchanged; which rotations cannot be applied; and which
+            angles have no known meaning.
         """
         angle = np.radians(self._degrees)
         sides = np.tile(size, 2)
         box = box * sides
-        shares = (np.abs(self._outline) <= 1).all(axis=1, keepdims=True)
-        outline = np.where(shares, self._outline * sides, self._outline)
-        near = np.where((box <= 1).all(axis=1), 1e-3, 1 + boxes.NOISE)  # a pixel; without a size, a share
+        is_normalised = (np.abs(self._outline) <= 1).all(axis=1, keepdims=True)
+        outline = np.where(is_normalised, self._outline * sides, self._outline)
+        # A pixel; less for boxes from 0 to 1 whose image has no known size.
+        tolerance = np.where((box <= 1).all(axis=1), 1e-3, 1 + boxes.NOISE)
         from_box = _distance(box, outline)
-        from_rotated = _distance(boxes.around_rotated(box, angle, np.ones_like(size)), outline)
-        aligned = (from_box <= near) & ~(from_rotated < from_box)
-        confirmed = from_rotated <= near
-        meaningless = np.isnan(angle) & ~aligned
-        degrees = self._sure | bool((np.abs(self._degrees[~self._sure]) > _UNCERTAIN).any())
-        unclear = ~aligned & ~confirmed & ~meaningless & (np.isfinite(from_box) | ~degrees)
-        angle[aligned | unclear | meaningless] = 0
-        return angle, unclear, meaningless
+        from_rotated = _distance(boxes.enclose_rotated(box, angle, np.ones_like(size)), outline)
+        is_aligned = (from_box <= tolerance) & ~(from_rotated < from_box)
+        is_confirmed = from_rotated <= tolerance
+        is_meaningless = np.isnan(angle) & ~is_aligned
+        unknown_unit = np.abs(self._degrees[~self._in_degrees])
+        in_degrees = self._in_degrees | bool((unknown_unit > _MAX_RADIANS).any())
+        is_contradicted = np.isfinite(from_box) | ~in_degrees
+        is_unclear = ~is_aligned & ~is_confirmed & ~is_meaningless & is_contradicted
+        angle[is_aligned | is_unclear | is_meaningless] = 0
+        return angle, is_unclear, is_meaningless
 
 
 def rotation_of(record: Mapping[str, Any]) -> Rotation | str | None:
-    """Return the rotation of a record.
+    """Read the rotation of an annotation.
 
     Returns:
-        None: it has none, or by half turns. Text: what to report, since it cannot be applied.
+        None if it has no rotation, or only half turns. The text of a finding if the rotation cannot
+        be applied.
     """
     if _KEYS.isdisjoint(record):
         return None
@@ -105,19 +111,22 @@ def rotation_of(record: Mapping[str, Any]) -> Rotation | str | None:
         number = math.nan
     if number % 180 == 0:
         return None
-    sure = _is_missing(record.get("rotation"))
-    return Rotation(number, sure, segmentation.bbox(record.get("segmentation")))
+    in_degrees = _is_missing(record.get("rotation"))
+    return Rotation(number, in_degrees, segmentation.bbox(record.get("segmentation")))
 
 
 def _values(record: Mapping[str, Any], keys: Sequence[str]) -> list[Any]:
-    """All that a record says under some keys: itself, and in its attributes, an object or a list of them."""
+    """Return all values of some keys, in a record and in its attributes (an object or a list)."""
     attributes = record.get("attributes")
     values = [record.get(key) for key in keys]
     for one in attributes if isinstance(attributes, list) else [attributes]:
         if isinstance(one, dict):
-            values += [one.get("value")] if one.get("name") in keys else [one.get(key) for key in keys]
-        if isinstance(one, Repeated):
-            values += chain.from_iterable(one.differing.get(key, ()) for key in keys)
+            if one.get("name") in keys:
+                values.append(one.get("value"))
+            else:
+                values += [one.get(key) for key in keys]
+        if isinstance(one, DuplicateKeyDict):
+            values += chain.from_iterable(one.conflicts.get(key, ()) for key in keys)
     return [value for value in values if not _is_missing(value)]
 
 
@@ -133,7 +142,8 @@ def _is_angle(value: object) -> bool:
 
 
 def _distance(one: boxes.Boxes, other: boxes.Boxes) -> NDArray[np.float64]:
-    """How far the edges of left, top, width, height boxes are apart at most."""
+    """Return the largest distance between the edges of left, top, width, height boxes, (n,)."""
+    near = np.abs(one[:, :2] - other[:, :2])
     far = np.abs(one[:, :2] + one[:, 2:] - other[:, :2] - other[:, 2:])
-    distance: NDArray[np.float64] = np.maximum(np.abs(one[:, :2] - other[:, :2]), far).max(axis=1)
+    distance: NDArray[np.float64] = np.maximum(near, far).max(axis=1)
     return distance

@@ -1,8 +1,9 @@
-"""What the numbers of VOC files mean, decided from all boxes of a dataset, since no file says it.
+"""Decide what the numbers of VOC files mean, from all boxes of a dataset: the files do not say it.
 
-Pixels or normalised, corners or left, top, width and height, counted from 0 or from 1, and for rotated boxes degrees or
-radians. Each decision has an option that overrides it. It is doubtful where boxes contradict it, or where they fit a
-known defect of exporters as well.
+There are four decisions: pixels or normalised; corners, or left, top, width and height; counted
+from 0 or from 1; and, for rotated boxes, degrees or radians. An option overrides each of them. A
+decision is doubtful if some boxes contradict it, or if a known bug of exporters explains the boxes
+just as well.
 """
 
 from __future__ import annotations
@@ -14,8 +15,15 @@ import numpy as np
 from regionbatch import boxes
 from regionbatch.boxes import BoxMode
 from regionbatch.errors import DatasetError
-from regionbatch.readers.units import PERCENT_DOUBT, evidence_of_small_files, in_shares, may_be_percent, refuse_tiny
+from regionbatch.readers.units import (
+    PERCENT_REASON,
+    decide_normalised,
+    evidence_of_small_files,
+    may_be_percent,
+    raise_if_tiny,
+)
 from regionbatch.readers.voc.xml import DEVKIT, NAMED
+from regionbatch.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,183 +34,249 @@ if TYPE_CHECKING:
     from regionbatch.options import VocOptions
 
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
-_COPIES = ((3, 0, False), (2, 1, False), (1, 0, True), (3, 2, True))
-"""Pairs of edges that differ in a real dataset, and whether they may be equal in a square image."""
-_COPIED = 2
-"""Different values that a pair of edges must share: one may be a coincidence."""
-_FITTING = 0.99
-"""Of the boxes, so many must lie inside their images for an order of numbers to be possible."""
+_EXPORTER_BUGS = ((3, 0, False), (2, 1, False), (1, 0, True), (3, 2, True))
+"""Edges that exporters copy: the copy, the original, and whether both are equal in some squares.
+
+In a square box on the diagonal of its image, the last two pairs are equal without a bug."""
+_MIN_COPIED_VALUES = 2
+"""Minimum number of different values of an edge that is a copy; a single one may be chance."""
+_MIN_INSIDE = 0.99
+"""Minimum fraction of boxes inside their images for an order to be possible."""
 _FULL_TURN = 2 * np.pi + 0.01
-"""Radians; angles are rounded."""
+"""Radians, with tolerance for rounded angles."""
 
 
 class Numbers(NamedTuple):
-    """The boxes of a dataset as in its files; n of them."""
+    """The n boxes of a dataset, as in its files."""
 
     box: NDArray[np.float64]
-    """(n, 4)."""
-    shape: NDArray[np.bool_]
-    """(n,), whether the box was made of a <robndbox> or <polygon>, and has corners for sure."""
+    """(n, 4), the four numbers."""
+    is_shape: NDArray[np.bool_]
+    """(n,), whether the box is from a <robndbox> or <polygon>, so that its numbers are corners."""
     size: NDArray[np.int32]
-    """(n, 2), the declared width and height of the image of each; 0: unknown."""
+    """(n, 2), the declared width and height of each box's image; 0: unknown."""
     file: NDArray[np.int32]
     """(n,), codes into `FindingLog.files`."""
     where: NDArray[np.int64]
     """(n,), the place in that file."""
 
 
-def decide_mode(numbers: Numbers, devkit: Sequence[int], options: VocOptions, log: FindingLog) -> BoxMode:
+def decide_mode(
+    numbers: Numbers, devkit: Sequence[int], options: VocOptions, log: FindingLog
+) -> BoxMode:
     """Return what the four numbers of all boxes mean.
 
     Args:
-        numbers: The boxes. If the numbers are left, top, width and height, those of shapes are made such.
-        devkit: What each file with boxes says about the VOC devkit.
-        options: What was asked for.
-        log: Where the decisions are reported.
+        numbers: The boxes. If their numbers are left, top, width and height, the boxes from shapes
+            are converted to that, in place.
+        devkit: How each file with boxes refers to the VOC devkit.
+        options: The options that override decisions.
+        log: Where decisions are reported.
 
     Raises:
-        AmbiguousDatasetError: Some boxes are in pixels, and others normalised.
-        DatasetError: An origin of 1 is asked for, and boxes are normalised, or not corners.
+        AmbiguousDatasetError: Some boxes are in pixels, others are normalised.
+        DatasetError: The option `voc_origin` is 1, but the boxes are not corners in pixels.
     """
-    box = numbers.box
-    corners = options.bbox_format != "ltwh"
+    are_corners = options.bbox_format != "ltwh"
     if options.bbox_format != "auto":
-        log.decide("bbox_format", options.bbox_format, "as asked")
-    if not corners:
-        with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, and what is no number
-            box[numbers.shape, 2:] -= box[numbers.shape, :2]
-    normalised = _decide_unit(numbers, corners, options, log)
+        log.decide("bbox_format", options.bbox_format, "as requested")
+    if not are_corners:
+        _convert_shapes_to_sizes(numbers)
+    are_normalised = _decide_unit(numbers, are_corners, options, log)
     if options.bbox_format == "auto":
-        _doubt_order(numbers, normalised, log)
-    if corners and options.voc_boxes == "auto":
-        _doubt_copies(numbers, normalised, log)
-    if corners and not normalised:
+        _doubt_order(numbers, are_normalised, log)
+    if are_corners and options.voc_boxes == "auto":
+        _doubt_copied_edges(numbers, are_normalised, log)
+    if are_corners and not are_normalised:
         return _decide_origin(numbers, devkit, options.voc_origin, log)
     if options.voc_origin == "1":
-        what = "normalised" if normalised else "left, top, width and height"
-        raise DatasetError(
-            f"--voc-origin 1: only corners in pixels can count from 1, got boxes that are {what}; leave it out, "
-            "or choose with --voc-boxes pixels and --bbox-format ltrb",
-            option="voc_origin",
-        )
-    if normalised:
-        return BoxMode.XYXY_REL if corners else BoxMode.XYWH_REL
-    return BoxMode.XYWH_ABS
+        found = "normalised" if are_normalised else "left, top, width and height"
+        raise _origin_not_applicable(found)
+    if not are_normalised:
+        return BoxMode.XYWH_ABS
+    return BoxMode.XYXY_REL if are_corners else BoxMode.XYWH_REL
 
 
-def _decide_unit(numbers: Numbers, corners: bool, options: VocOptions, log: FindingLog) -> bool:
+def _origin_not_applicable(found: str) -> DatasetError:
+    return DatasetError(
+        f"voc_origin: only corners in pixels can count from 1, but the boxes are {found}: '1'. "
+        'Leave out `voc_origin`, or use `voc_boxes="pixels"` and `bbox_format="ltrb"`.',
+        option="voc_origin",
+        value="1",
+        choices=("auto", "0"),
+    )
+
+
+def _convert_shapes_to_sizes(numbers: Numbers) -> None:
+    box = numbers.box
+    rows = numbers.is_shape
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, and NaN
+        box[rows, 2:] -= box[rows, :2]
+
+
+def _decide_unit(numbers: Numbers, are_corners: bool, options: VocOptions, log: FindingLog) -> bool:
     """Return whether boxes are normalised."""
-    # Whether corners in the wrong order are normalised is as plain.
-    box = boxes.ordered(numbers.box, np.ones(len(numbers.box), np.bool_)) if corners else numbers.box
-    told = evidence_of_small_files(box, numbers.where, numbers.file, log.files, corners=corners)
-    normalised = in_shares(told, options.voc_boxes, log, option="voc_boxes", place="line")
+    box = numbers.box
+    if are_corners:  # corners in the wrong order are evidence as well
+        box = boxes.order_corners(box, np.ones(len(box), np.bool_))
+    evidence = evidence_of_small_files(
+        box, numbers.where, numbers.file, log.files, corners=are_corners
+    )
+    are_normalised = decide_normalised(
+        evidence, options.voc_boxes, log, option="voc_boxes", place="line"
+    )
     if options.voc_boxes != "auto":
-        return normalised
-    if normalised:
-        if not any(one.shares for one in told.values()):
+        return are_normalised
+    if are_normalised:
+        if not any(each.normalised for each in evidence.values()):
             why = "all boxes are 0 0 1 1, the whole image or its first pixel"
             log.decide("voc_boxes", "normalised", why, doubtful=True)
         return True
     if len(box):
-        refuse_tiny(box, log.files[numbers.file[0]], "voc_boxes")
-    if corners and may_be_percent(box[:, 2:], numbers.size):
-        log.decide("voc_boxes", "pixels", PERCENT_DOUBT, doubtful=True)
+        raise_if_tiny(box, log.files[numbers.file[0]], "voc_boxes")
+    if are_corners and may_be_percent(box[:, 2:], numbers.size):
+        log.decide("voc_boxes", "pixels", PERCENT_REASON, doubtful=True)
     return False
 
 
-def _doubt_order(numbers: Numbers, normalised: bool, log: FindingLog) -> None:
+def _doubt_order(numbers: Numbers, are_normalised: bool, log: FindingLog) -> None:
     """Report corners in the wrong order that may be widths and heights.
 
-    They may be if, read so, the boxes lie inside their images: those in the wrong order if they are most, else all.
+    That is possible if the boxes, read in that way, lie inside their images: the boxes with corners
+    in the wrong order if these are the majority, otherwise all boxes.
     """
-    box = numbers.box[~numbers.shape]
-    size = np.ones((len(box), 2)) if normalised else numbers.size[~numbers.shape]
-    inverted = (box[:, 2:] < box[:, :2]).any(axis=1)
-    count = int(np.count_nonzero(inverted))
+    rows = ~numbers.is_shape
+    box = numbers.box[rows]
+    size = np.ones((len(box), 2)) if are_normalised else numbers.size[rows]
+    is_inverted = (box[:, 2:] < box[:, :2]).any(axis=1)
+    count = int(np.count_nonzero(is_inverted))
     if not count:
         return
-    most = 2 * count > len(box)
-    judged = (size > 0).all(axis=1) & (inverted | (not most))
-    with np.errstate(over="ignore", invalid="ignore"):  # as above
-        inside = np.all(box[judged, :2] + box[judged, 2:] <= 1.01 * size[judged], axis=1)
-    if inside.mean() >= _FITTING if len(inside) else most:
-        why = f"in {count} of {len(box)} boxes xmax < xmin or ymax < ymin, as sizes may be"
+    is_majority = 2 * count > len(box)
+    is_evidence = (size > 0).all(axis=1)
+    if is_majority:
+        is_evidence &= is_inverted
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, and NaN
+        far = box[is_evidence, :2] + box[is_evidence, 2:]
+        is_inside = np.all(far <= 1.01 * size[is_evidence], axis=1)
+    may_be_sizes = is_inside.mean() >= _MIN_INSIDE if len(is_inside) else is_majority
+    if may_be_sizes:
+        inverted = f"{count} of {counted(len(box), 'box')}"
+        why = f"xmax < xmin or ymax < ymin in {inverted}: perhaps sizes"
         log.decide("bbox_format", "ltrb", why, doubtful=True)
 
 
-def _doubt_copies(numbers: Numbers, normalised: bool, log: FindingLog) -> None:
-    """Report an edge that is equal to another in every box, as a known defect of exporters makes it."""
-    rows = ~numbers.shape & boxes.finite(numbers.box)
-    box, size = numbers.box[rows], numbers.size[rows]
-    oblong = size[:, 0] != size[:, 1]
-    squares = bool((box[:, 0] == box[:, 1]).all() and (box[:, 2] == box[:, 3]).all())  # along the diagonal
-    for copy, edge, square in _COPIES:
-        if square and squares:
+def _doubt_copied_edges(numbers: Numbers, are_normalised: bool, log: FindingLog) -> None:
+    """Report an edge that equals another one in every box, which is a known bug of exporters."""
+    rows = ~numbers.is_shape & boxes.finite(numbers.box)
+    box = numbers.box[rows]
+    size = numbers.size[rows]
+    is_oblong = size[:, 0] != size[:, 1]
+    near_equal = (box[:, 0] == box[:, 1]).all()
+    far_equal = (box[:, 2] == box[:, 3]).all()
+    are_diagonal_squares = bool(near_equal and far_equal)
+    for copy, original, equal_in_squares in _EXPORTER_BUGS:
+        if equal_in_squares and are_diagonal_squares:
             continue
-        pair = box[oblong][:, [copy, edge]] if square else box[:, [copy, edge]]
-        if (pair[:, 0] == pair[:, 1]).all() and len(np.unique(pair[:, 0])) >= _COPIED + square:
-            why = f"{_EDGES[copy]} is {_EDGES[edge]} in all {len(pair)} boxes, a known defect of exporters"
-            log.decide("voc_boxes", "normalised" if normalised else "pixels", why, doubtful=True)
+        pairs = box[:, [copy, original]]
+        needed = _MIN_COPIED_VALUES
+        if equal_in_squares:
+            pairs = pairs[is_oblong]
+            needed += 1
+        is_copied = (pairs[:, 0] == pairs[:, 1]).all()
+        if is_copied and len(np.unique(pairs[:, 0])) >= needed:
+            edges = f"{_EDGES[copy]} equals {_EDGES[original]}"
+            why = f"{edges} in all {counted(len(pairs), 'box')}, a known bug of exporters"
+            log.decide(
+                "voc_boxes", "normalised" if are_normalised else "pixels", why, doubtful=True
+            )
 
 
-def _decide_origin(numbers: Numbers, devkit: Sequence[int], wanted: str, log: FindingLog) -> BoxMode:
-    """Return whether pixels count from 1, as in the devkit, or are edges, as nearly every tool since has them.
-
-    Where a template only names the devkit, edges settle it: a coordinate of 0, which is none that counts from 1, or an
-    edge at the width or height of the image.
-    """
+def _decide_origin(
+    numbers: Numbers, devkit: Sequence[int], choice: str, log: FindingLog
+) -> BoxMode:
+    """Return whether pixels count from 1, as in the devkit, or are edges, as in most tools."""
     modes = {"0": BoxMode.XYXY_ABS, "1": BoxMode.XYXY_ABS_FROM_1}
-    if wanted != "auto":
-        log.decide("voc_origin", wanted, "as asked")
-        return modes[wanted]
-    sources, named = devkit.count(DEVKIT), devkit.count(NAMED)
+    if choice != "auto":
+        log.decide("voc_origin", choice, "as requested")
+        return modes[choice]
+    origin, why, is_doubtful = _origin_from_evidence(numbers, devkit)
+    log.decide("voc_origin", origin, why, doubtful=is_doubtful)
+    return modes[origin]
+
+
+def _origin_from_evidence(numbers: Numbers, devkit: Sequence[int]) -> tuple[str, str, bool]:
+    """Return the origin, the evidence, and whether it is doubtful.
+
+    If files only mention the devkit, as templates do, the edges decide. Coordinates of 0 cannot
+    count from 1, nor do far edges that lie at the width or height of the image.
+    """
+    sources = devkit.count(DEVKIT)
+    named = devkit.count(NAMED)
     zeros = int(np.count_nonzero((numbers.box[:, :2] < 1).any(axis=1)))
-    ends = int(np.count_nonzero(((numbers.box[:, 2:] == numbers.size) & (numbers.size > 0)).any(axis=1)))
     if not sources and not named:
-        log.decide("voc_origin", "0", "no VOC devkit source found")
-    elif not sources and (zeros or ends):
-        edges = f"{zeros} boxes begin before 1" if zeros else f"{ends} boxes end at the edge of their image"
-        log.decide("voc_origin", "0", f"the VOC devkit is named, but is not the source; {edges}")
-    elif not sources:
-        why = f"{named} of {len(devkit)} files name the VOC devkit, but not as their source"
-        log.decide("voc_origin", "0", why, doubtful=True)
-    elif sources < len(devkit):
-        log.decide("voc_origin", "0", f"{sources} of {len(devkit)} files name the VOC devkit as source", doubtful=True)
-    elif zeros:
-        why = f"the source is the VOC devkit, but {zeros} of {len(numbers.box)} boxes begin before 1"
-        log.decide("voc_origin", "0", why, doubtful=True)
-    else:
-        log.decide("voc_origin", "1", "the source is the VOC devkit")
-        return modes["1"]
-    return modes["0"]
+        return "0", "no VOC devkit source found", False
+    if not sources:
+        edges = _edges_of_origin_0(numbers, zeros)
+        if edges:
+            return "0", f"the VOC devkit is named, but not as the source; {edges}", False
+        files = f"{named} of {counted(len(devkit), 'file')}"
+        why = f"the VOC devkit is named in {files}, but not as the source"
+        return "0", why, True
+    if sources < len(devkit):
+        return "0", f"the VOC devkit is the source of only {sources} of {len(devkit)} files", True
+    if zeros:
+        low = f"xmin or ymin < 1 in {zeros} of {counted(len(numbers.box), 'box')}"
+        return "0", f"the source is the VOC devkit, but {low}", True
+    return "1", "the source is the VOC devkit", False
 
 
-def in_radians(angle: NDArray[np.float64], options: VocOptions, log: FindingLog) -> NDArray[np.float64]:
-    """Return the angles of all <robndbox> in radians.
+def _edges_of_origin_0(numbers: Numbers, zeros: int) -> str:
+    """Return the evidence in the edges that pixels do not count from 1; empty if there is none."""
+    if zeros:
+        return f"xmin or ymin < 1 in {counted(zeros, 'box')}"
+    is_at_edge = (numbers.box[:, 2:] == numbers.size) & (numbers.size > 0)
+    ends = int(np.count_nonzero(is_at_edge.any(axis=1)))
+    return f"xmax or ymax equals the image size in {counted(ends, 'box')}" if ends else ""
 
-    roLabelImg, which the element comes from, writes radians from 0 to pi; others write degrees. Whole numbers, which no
-    angle in radians is but by chance, and angles on both sides of a full turn that are mostly small are doubtful.
+
+def in_radians(
+    angle: NDArray[np.float64], options: VocOptions, log: FindingLog
+) -> NDArray[np.float64]:
+    """Return the angles of all <robndbox> elements in radians.
+
+    roLabelImg, which invented the element, writes radians from 0 to pi; others write degrees. Two
+    cases are doubtful: whole numbers, which radians are only by chance; and angles on both sides of
+    a full turn that are mostly small.
 
     Args:
-        angle: As in the files.
-        options: What was asked for.
+        angle: (n,), as in the files.
+        options: The option `voc_angles` overrides the decision.
         log: Where the decision is reported.
     """
-    unit = options.voc_angles
-    rotated = angle[np.isfinite(angle) & (angle != 0)]
-    beyond = int(np.count_nonzero(np.abs(rotated) > _FULL_TURN))
-    if unit != "auto":
-        log.decide("voc_angles", unit, "as asked")
-    elif beyond:
-        unit, small = "degrees", len(rotated) - beyond
-        why = f"{beyond} of {len(rotated)} angles are beyond a full turn in radians"
-        log.decide("voc_angles", unit, why, doubtful=small > beyond)
-    elif len(rotated):
-        unit, whole = "radians", bool((rotated == np.rint(rotated)).all())
-        why = f"all {len(rotated)} angles are within a full turn" + (", but all are whole numbers" if whole else "")
-        log.decide("voc_angles", unit, why, doubtful=whole)
+    unit = _unit_of_angles(angle, options.voc_angles, log)
     if unit == "radians":
         return angle
     with np.errstate(invalid="ignore"):  # infinity
         half_turn = angle % 180  # gives the same box
     return np.radians(half_turn)
+
+
+def _unit_of_angles(angle: NDArray[np.float64], choice: str, log: FindingLog) -> str:
+    if choice != "auto":
+        log.decide("voc_angles", choice, "as requested")
+        return choice
+    rotated = angle[np.isfinite(angle) & (angle != 0)]
+    beyond = int(np.count_nonzero(np.abs(rotated) > _FULL_TURN))
+    if beyond:
+        why = f"a full turn in radians is exceeded in {beyond} of {counted(len(rotated), 'box')}"
+        log.decide("voc_angles", "degrees", why, doubtful=len(rotated) - beyond > beyond)
+        return "degrees"
+    if not len(rotated):
+        return "degrees"  # no angle but 0 and infinity: the unit makes no difference
+    are_whole = bool((rotated == np.rint(rotated)).all())
+    why = "no angle exceeds a full turn in radians"
+    if are_whole:
+        why += ", but all are whole numbers"
+    log.decide("voc_angles", "radians", why, doubtful=are_whole)
+    return "radians"

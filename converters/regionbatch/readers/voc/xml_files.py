@@ -1,4 +1,4 @@
-"""Which XML files of a folder are the dataset, and the split of each: by lists in ImageSets, or by folders."""
+"""Choose the XML files of a dataset, with their splits: from lists in ImageSets, or by folders."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from regionbatch.dataset import References
 from regionbatch.errors import DatasetError
-from regionbatch.files.paths import fold, is_image, path_suffixes
-from regionbatch.files.splits import match_split, split_of_folder
+from regionbatch.files.paths import is_image, normalise_name, path_suffixes
+from regionbatch.files.splits import match_split, require_splits, split_of_folder
 from regionbatch.files.tree import read_lines
 from regionbatch.readers.xml_start import xml_start
 
@@ -20,120 +20,172 @@ if TYPE_CHECKING:
 
 _ROOT = re.compile(rb"<(?:[\w.-]+:)?annotation[\s/>]")
 _FLAGS = ("1", "0", "-1")
+_ABSENT = "-1"
+"""The flag of an image without the class of the list."""
+_WHOLE_SPLITS = ("train", "val", "test", "trainval")
 
 
 def is_annotation(tree: Tree, name: str) -> bool:
-    """Return whether an XML file has an <annotation> near its beginning."""
+    """Return whether an XML file has an <annotation> near its start."""
     return _ROOT.search(xml_start(tree, name)) is not None
 
 
 def choose_files(tree: Tree, split: str | None, log: FindingLog) -> References:
-    """Return the XML files to read with the split of each (empty: none), and the others.
+    """Return the XML files to read, with the split of each (empty: none), and the others.
 
     Raises:
         DatasetError: There is no XML file, or no such split.
     """
     if tree.named:
-        if split is not None:
-            what = f"one file has no splits, got --split {split}; name the folder instead"
-            raise DatasetError(f"{tree.source}: {what}", place=tree.named, option="split")
-        others = [name for name in tree.files(".xml") if name != tree.named]
-        return References({tree.named: ""}, one_image_each=True, others=others, extensions=(".xml",))
+        return _single_file(tree, split)
     files = list(tree.files(".xml"))
     if not files:
-        here = f"no XML file here{tree.closed_folders()}"
-        advice = "name the folder that holds Annotations, or check --format"
-        raise DatasetError(f"{tree.root}: {here}; {advice}", option="format")
-    files = _without_strangers(tree, files)
-    chosen = _of_split(tree, files, split, log)
-    loose = {folder for folder in {name.rpartition("/")[0] for name in files} if not _is_home(folder)}
-    mixed = bool(loose) and any(name.rpartition("/")[0] not in loose for name in files)
+        raise DatasetError(
+            f"{tree.root}: no XML files{tree.unreadable_folders_note()}. "
+            "Choose the folder that contains Annotations, or another format with `format`.",
+            option="format",
+        )
+    files = _without_other_xml(tree, files)
+    chosen = _files_of_split(tree, files, split, log)
+    folders = _folders_of(files)
+    are_mixed = len({_is_in_annotations(folder) for folder in folders}) > 1
     return References(
         chosen,
         one_image_each=True,
         others=[name for name in files if name not in chosen],
-        label_folders=_label_folders(files) if mixed else None,
+        label_folders=_label_folders(files) if are_mixed else None,
         extensions=(".xml",),
     )
 
 
-def _of_split(tree: Tree, files: list[str], split: str | None, log: FindingLog) -> dict[str, str]:
-    """The files of a split, or of all, with the split of each."""
+def _single_file(tree: Tree, split: str | None) -> References:
+    if split is not None:
+        raise DatasetError(
+            f"{tree.source}: a single file has no splits: {split!r}. "
+            "Read the folder of the dataset, or leave out `split`.",
+            place=tree.named,
+            option="split",
+            value=split,
+        )
+    others = [name for name in tree.files(".xml") if name != tree.named]
+    return References({tree.named: ""}, one_image_each=True, others=others, extensions=(".xml",))
+
+
+def _files_of_split(
+    tree: Tree, files: list[str], split: str | None, log: FindingLog
+) -> dict[str, str]:
+    """Return the files of a split (None: of all splits), with the split of each."""
     lists = _split_lists(tree)
-    splits = {folder: split_of_folder(f"{folder}/") for folder in {name.rpartition("/")[0] for name in files}}
-    folders = {name: splits[name.rpartition("/")[0]] for name in files}
+    split_of = {folder: split_of_folder(f"{folder}/") for folder in _folders_of(files)}
+    by_folder = {name: split_of[_folder_of(name)] for name in files}
     if split is None:
-        plain = {name: lists[name] for name in _plain_splits(lists)}
-        return {**folders, **_listed(tree, files, plain, log, quiet=True)}
+        whole = {name: lists[name] for name in _whole_splits(lists)}
+        return {**by_folder, **_listed_files(tree, files, whole, log, report_missing=False)}
+    folder_splits = {*by_folder.values()} - {""}
+    require_splits(str(tree.root), split, sorted(folder_splits.union(lists)))
     if wanted := match_split(split, lists):
-        chosen = _listed(tree, files, {name: lists[name] for name in wanted}, log, quiet=False)
+        chosen_lists = {name: lists[name] for name in wanted}
+        chosen = _listed_files(tree, files, chosen_lists, log, report_missing=True)
         if not chosen:
             places = [place for name in wanted for place in lists[name]]
-            what = f"no XML file of this split is here, got --split {split}; correct the list"
-            raise DatasetError(f"{', '.join(places)}: {what}", place=places[0], option="split")
+            raise _no_file_listed(places, split)
         return chosen
-    if wanted := match_split(split, set(folders.values()) - {""}):
-        return {name: folder for name, folder in folders.items() if folder in wanted}
-    known = ", ".join(sorted({*lists, *folders.values()} - {""})) or "no splits"
-    what = f"no such split, got --split {split or repr(split)}; here is {known}"
-    raise DatasetError(f"{tree.root}: {what}", option="split")
+    wanted = match_split(split, folder_splits)
+    return {name: found for name, found in by_folder.items() if found in wanted}
+
+
+def _no_file_listed(places: list[str], split: str) -> DatasetError:
+    return DatasetError(
+        f"{', '.join(places)}: no image of this split has an XML file: {split!r}. "
+        "Correct the list, or choose another split with `split`.",
+        place=places[0],
+        option="split",
+        value=split,
+    )
 
 
 def split_at_annotations(name: str) -> tuple[str, str, str]:
-    """`devkit/Annotations/sub/a.xml` -> `devkit`, `Annotations`, `sub/a.xml`; loose files have no middle."""
+    """Split a path at its folder called Annotations, if it has one.
+
+    >>> split_at_annotations("devkit/Annotations/sub/a.xml")
+    ('devkit', 'Annotations', 'sub/a.xml')
+    >>> split_at_annotations("devkit/a.xml")
+    ('devkit', '', 'a.xml')
+    """
     parts = name.split("/")
     for at, part in enumerate(parts[:-1]):
-        if fold(part) == "annotations":
+        if normalise_name(part) == "annotations":
             return "/".join(parts[:at]), part, "/".join(parts[at + 1 :])
     return "/".join(parts[:-1]), "", parts[-1]
 
 
-def _is_home(folder: str) -> bool:
-    """Whether a folder is called Annotations, or lies in one that is."""
+def _folder_of(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _folders_of(files: Iterable[str]) -> set[str]:
+    return {_folder_of(name) for name in files}
+
+
+def _is_in_annotations(folder: str) -> bool:
+    """Return whether a folder is called Annotations, or is below one that is."""
     return bool(split_at_annotations(f"{folder}/")[1])
 
 
-def _without_strangers(tree: Tree, files: list[str]) -> list[str]:
-    """The files without those that are no annotations, if they lie elsewhere than the folders called Annotations."""
-    folders = {name.rpartition("/")[0] for name in files}
-    loose_folders = {folder for folder in folders if not _is_home(folder)}
-    loose = [name for name in files if name.rpartition("/")[0] in loose_folders]
+def _without_other_xml(tree: Tree, files: list[str]) -> list[str]:
+    """Return the files without those outside Annotations that have no <annotation>.
+
+    If all files or none are outside Annotations, return all of them.
+    """
+    loose_folders = {folder for folder in _folders_of(files) if not _is_in_annotations(folder)}
+    loose = {name for name in files if _folder_of(name) in loose_folders}
     if not loose or len(loose) == len(files):
         return files
-    strangers = {name for name in loose if not is_annotation(tree, name)}
-    return [name for name in files if name not in strangers]
+    other_xml = {name for name in loose if not is_annotation(tree, name)}
+    return [name for name in files if name not in other_xml]
 
 
 def _label_folders(files: list[str]) -> list[str]:
-    """The folders called Annotations, and those of loose files that no such folder lies next to or above."""
-    places = {name.rpartition("/")[0]: split_at_annotations(name) for name in files}
-    homes = {home for home, annotations, _ in places.values() if annotations}
-    below = tuple(f"{home}/" if home else "" for home in homes)
-    loose = [folder for folder, place in places.items() if not place[1] and not f"{folder}/".startswith(below)]
-    return [folder for folder, place in places.items() if place[1]] + loose
+    """Return the folders called Annotations, and the folders of loose files that belong to none.
+
+    A loose file belongs to an Annotations folder if that is next to it or above.
+    """
+    place_of = {_folder_of(name): split_at_annotations(name) for name in files}
+    annotations = [folder for folder, place in place_of.items() if place[1]]
+    homes = {place_of[folder][0] for folder in annotations}
+    prefixes = tuple(f"{home}/" if home else "" for home in homes)
+    loose = [folder for folder, place in place_of.items() if not place[1]]
+    return annotations + [folder for folder in loose if not f"{folder}/".startswith(prefixes)]
 
 
 def _split_lists(tree: Tree) -> dict[str, list[str]]:
-    """The lists in ImageSets/Main, by the name of the split; several devkits may lie in one folder."""
+    """Return the lists in ImageSets/Main by split. A folder may contain several devkits."""
     lists: dict[str, list[str]] = {}
     for name in tree.files(".txt"):
-        *above, file = name.split("/")
-        if [part.lower() for part in above[-2:]] == ["imagesets", "main"]:
+        *folders, file = name.split("/")
+        if [part.lower() for part in folders[-2:]] == ["imagesets", "main"]:
             lists.setdefault(file[:-4], []).append(name)
     return lists
 
 
-def _plain_splits(lists: Iterable[str]) -> list[str]:
-    plain = ("train", "val", "test", "trainval")
-    return [name for wanted in plain for name in match_split(wanted, lists) if "_" not in name]
+def _whole_splits(lists: Iterable[str]) -> list[str]:
+    """Return the names of splits; the lists of single classes are called `cat_train`."""
+    found = [name for split in _WHOLE_SPLITS for name in match_split(split, lists)]
+    return [name for name in found if "_" not in name]
 
 
-def _listed(
-    tree: Tree, files: list[str], lists: Mapping[str, list[str]], log: FindingLog, *, quiet: bool
+def _listed_files(
+    tree: Tree,
+    files: list[str],
+    lists: Mapping[str, list[str]],
+    log: FindingLog,
+    *,
+    report_missing: bool,
 ) -> dict[str, str]:
-    """The XML files that lists name, with the list each is in; entries without a file are reported unless `quiet`.
+    """Return the XML files that lists name, with the split of each.
 
-    A line is a stem, or `stem 1`, `stem 0`, `stem -1` in the lists by class: -1 is an image without the class.
+    A line is a stem, or, in the lists of single classes, a stem and a flag: `stem -1` is an image
+    without the class.
     """
     by_home: dict[str, dict[str, str]] = {}
     for name in files:
@@ -142,34 +194,42 @@ def _listed(
     chosen: dict[str, str] = {}
     for split, paths in lists.items():
         for path in paths:
-            known = _at_home(by_home, "/".join(path.split("/")[:-3]))
+            by_stem = _files_of_devkit(by_home, "/".join(path.split("/")[:-3]))
             for number, line in enumerate(read_lines(tree, path, log), 1):
-                stem, flag = (line, "") if line in known else _without_flag(line)
-                if flag == "-1":
+                stem, flag = (line, "") if line in by_stem else _without_flag(line)
+                if flag == _ABSENT:
                     continue
-                if name := known.get(stem) or _by_its_end(known, stem):
+                if name := by_stem.get(stem) or _file_of_entry(by_stem, stem):
                     chosen.setdefault(name, split)
-                elif stem and not quiet:
+                elif stem and report_missing:
                     log.note("missing_label", path, stem, number)
     return chosen
 
 
 def _without_flag(line: str) -> tuple[str, str]:
-    """Return a line without the number at its end, and this number; empty: it has none."""
+    """Return a line without the flag at its end, and the flag; empty if there is none."""
     stem, *last = line.rsplit(maxsplit=1)[-2:] or [""]
     return (stem, last[0]) if last and last[0] in _FLAGS else (line, "")
 
 
-def _at_home(by_home: Mapping[str, dict[str, str]], home: str) -> dict[str, str]:
-    """The XML files of the folder that holds ImageSets; if it has none, those of the only folder below that does."""
-    below = [one for one in by_home if not home or one.startswith(f"{home}/")]
-    return by_home.get(home) or (by_home[below[0]] if len(below) == 1 else {})
+def _files_of_devkit(by_home: Mapping[str, dict[str, str]], home: str) -> dict[str, str]:
+    """Return the XML files by stem of the folder that contains ImageSets.
+
+    If it has none, return those of the folder below that has some, if there is exactly one.
+    """
+    if found := by_home.get(home):
+        return found
+    below = [each for each in by_home if not home or each.startswith(f"{home}/")]
+    return by_home[below[0]] if len(below) == 1 else {}
 
 
-def _by_its_end(known: Mapping[str, str], entry: str) -> str:
-    """The XML file of an entry such as `JPEGImages/a.jpg` or `./a`; empty: there is none."""
-    for tail in path_suffixes(entry):
-        stem, _, ending = tail.rpartition(".")
-        if found := known.get(tail) or (known.get(stem) if is_image(tail) or ending.lower() == "xml" else ""):
+def _file_of_entry(by_stem: Mapping[str, str], entry: str) -> str:
+    """Return the XML file of an entry such as `JPEGImages/a.jpg` or `./a`; empty: none."""
+    for suffix in path_suffixes(entry):
+        if found := by_stem.get(suffix):
+            return found
+        stem, _, extension = suffix.rpartition(".")
+        has_extension = is_image(suffix) or extension.lower() == "xml"
+        if has_extension and (found := by_stem.get(stem)):
             return found
     return ""

@@ -1,17 +1,24 @@
-"""Which text files are YOLO label files."""
+"""Find out which text files are YOLO label files."""
 
 from __future__ import annotations
 
 import io
 from collections import Counter
 from contextlib import suppress
-from functools import cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from regionbatch.files.paths import IMAGE_EXTENSIONS, IMAGE_WORDS, LABEL_WORDS, fold, image_stem, with_word_replaced
-from regionbatch.files.text import UnreadableError, sniffed
-from regionbatch.files.tree import images_of
-from regionbatch.readers.yolo.tables import LARGEST_FILE, LONGEST_ROW, NUMBER
+from regionbatch.files.folders import images_of
+from regionbatch.files.paths import (
+    IMAGE_EXTENSIONS,
+    IMAGE_WORDS,
+    LABEL_WORDS,
+    image_stem,
+    normalise_name,
+    with_word_replaced,
+)
+from regionbatch.files.text import UnreadableError, lenient_utf8
+from regionbatch.readers.yolo.row_parser import MAX_FILE_SIZE, MAX_ROW_SIZE, NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -19,108 +26,165 @@ if TYPE_CHECKING:
     from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog
 
-_SELDOM_LABELS = frozenset(
-    {"classes.txt", "requirements.txt", "license.txt", "train.txt", "val.txt", "valid.txt", "test.txt"}
+_RARELY_LABELS = frozenset(
+    {
+        "classes.txt",
+        "requirements.txt",
+        "license.txt",
+        "train.txt",
+        "val.txt",
+        "valid.txt",
+        "test.txt",
+    }
 )
 _FEW = 20
-"""Lists, logs and notes are fewer in one folder; where more text files have no image, they are label files."""
+"""Maximum lists, logs and notes in one folder: if more text files lack an image, all are labels."""
 _SHOWN = 400
-"""Bytes of a line that are kept, more than a message shows."""
-_COMMAS = bytes.maketrans(b",;\0", b"   ")
-"""Rows of others have these between their numbers, and UTF-16 without a mark has NUL: label files, reported as such."""
+"""Bytes of a line that are kept, which is more than a message shows."""
+_SEPARATORS_TO_SPACES = bytes.maketrans(b",;\0", b"   ")
+"""Rows of other formats have these separators, and UTF-16 without a byte-order mark has NUL.
+
+They are read as label files, so that their rows are reported."""
+
+_LineKind = Literal["row", "like a row", "numbers", "words"]
 
 
-def label_files(tree: Tree, lists: Collection[str], log: FindingLog) -> Iterator[str]:
-    """Yield the label files of a tree, folder by folder, without the lists of images or names that are known.
+def find_label_files(tree: Tree, lists: Collection[str], log: FindingLog) -> Iterator[str]:
+    """Yield the label files of a dataset, folder by folder.
 
-    A text file with an image of its name is a label file. Where the others are few, there must be rows in them, or
-    nothing at all. Those with numbers and without rows are logs, and reported.
+    A text file with an image of the same name is a label file. If there are few others in its
+    folder, they must contain rows or nothing. Files with numbers but without rows are logs, which
+    are reported.
+
+    Args:
+        tree: The files of the dataset.
+        lists: Known lists of images or class names, which are left out.
+        log: Where logs are reported.
     """
-
-    @cache
-    def all_images() -> set[str]:
-        names = {fold(name) for _, listing in tree.folders() for name in images_of(listing)}
-        return names | {image_stem(name) for name in names}
-
+    classifier = _TextFileClassifier(tree, log)
     for folder, listing in tree.folders():
-        if "imagesets/" in f"{folder.lower()}/":
-            continue
         names = sorted(listing.by_extension.get(".txt", ()))
+        if not names or "imagesets/" in f"{folder.lower()}/":
+            continue
         prefix = f"{folder}/" if folder else ""
-        stems = _image_stems(tree, folder) if names else set()
-        alone = {name for name in names if name[:-4] not in stems}
-        doubtful = _called_like_notes(names) | (alone if len(alone) <= _FEW else set())
+        stems = _image_stems(tree, folder)
+        without_image = {name for name in names if name[:-4] not in stems}
+        doubtful = _named_like_notes(names)
+        if len(without_image) <= _FEW:
+            doubtful |= without_image
         for name in names:
             file = prefix + name
-            if file in lists or (name in doubtful and not may_be_label(tree, file)):
+            if file in lists:
                 continue
-            if name not in doubtful or name[:-4] in stems:
+            has_image = name not in without_image
+            if name not in doubtful or classifier.is_label_file(file, has_image=has_image):
                 yield file
-                continue
-            content, line = _content(tree, file)
-            if content == "rows" or (content == "numbers" and fold(name[:-4]) in all_images()):
-                yield file
-            elif content == "numbers":
-                log.note("ignored_file", file, line)
 
 
-def _called_like_notes(names: list[str]) -> set[str]:
-    """Return the names of text files that are mostly lists and notes."""
-    joined_names = "\n" + "\n".join(names).lower()
-    if "\nreadme" not in joined_names and _SELDOM_LABELS.isdisjoint(joined_names.split("\n")):
+class _TextFileClassifier:
+    """Decides by content whether text files are label files."""
+
+    def __init__(self, tree: Tree, log: FindingLog) -> None:
+        self._tree = tree
+        self._log = log
+
+    @cached_property
+    def _all_image_names(self) -> set[str]:
+        """The names of all images, with and without extension."""
+        names: set[str] = set()
+        for _, listing in self._tree.folders():
+            names.update(map(normalise_name, images_of(listing)))
+        return names | set(map(image_stem, names))
+
+    def is_label_file(self, file: str, *, has_image: bool) -> bool:
+        """Return whether a text file is a label file; report it if it is a log.
+
+        Args:
+            file: The path of the file.
+            has_image: Whether its folder, or the one next to it, has an image of its name.
+        """
+        if not may_be_label_file(self._tree, file):
+            return False
+        if has_image:
+            return True
+        content, first_line = _classify_content(self._tree, file)
+        if content == "rows":
+            return True
+        if content == "numbers":
+            stem = normalise_name(file.rpartition("/")[2][:-4])
+            if stem in self._all_image_names:
+                return True
+            self._log.note("ignored_file", file, first_line)
+        return False
+
+
+def _named_like_notes(names: list[str]) -> set[str]:
+    """Return the names that are typical of lists and notes."""
+    joined_names = "\n" + "\n".join(names).lower()  # most folders have none: look at all at once
+    if "\nreadme" not in joined_names and _RARELY_LABELS.isdisjoint(joined_names.split("\n")):
         return set()
-    return {name for name in names if name.lower() in _SELDOM_LABELS or name.lower().startswith("readme")}
+    return set(filter(_is_name_of_notes, names))
+
+
+def _is_name_of_notes(name: str) -> bool:
+    return name.lower() in _RARELY_LABELS or name.lower().startswith("readme")
 
 
 def _image_stems(tree: Tree, folder: str) -> set[str]:
-    """Return the names without extension of the images in a folder and next to it."""
-    beside = (way for word in IMAGE_WORDS for way in with_word_replaced(folder, LABEL_WORDS, word))
-    listings = (tree.folder(each) for each in (folder, *beside))
-    by_extension = [listing.by_extension for listing in listings if listing]
-    return {
-        name[: -len(extension)]
-        for found in by_extension
-        for extension in IMAGE_EXTENSIONS & found.keys()
-        for name in found[extension]
-    }
+    """Return the names without extension of the images in a folder and in those next to it."""
+    folders = [folder]
+    for word in IMAGE_WORDS:
+        folders += with_word_replaced(folder, LABEL_WORDS, word)
+    stems: set[str] = set()
+    for each in folders:
+        listing = tree.folder(each)
+        by_extension = listing.by_extension if listing else {}
+        for extension in IMAGE_EXTENSIONS & by_extension.keys():
+            stems.update(name[: -len(extension)] for name in by_extension[extension])
+    return stems
 
 
-def may_be_label(tree: Tree, file: str) -> bool:
-    """Return whether a text file may be a label file; one that is called as lists and notes are must have a row."""
-    name = file.rpartition("/")[2].lower()
-    if name in _SELDOM_LABELS or name.startswith("readme"):
-        return any(map(_is_row, _lines(tree, file)))
-    return name.endswith(".txt")
+def may_be_label_file(tree: Tree, file: str) -> bool:
+    """Return whether a text file may be a label file.
+
+    A file with a typical name of a list or of notes must contain a row.
+    """
+    name = file.rpartition("/")[2]
+    if _is_name_of_notes(name):
+        return any(map(_is_row, _filled_lines_at_start(tree, file)))
+    return name.lower().endswith(".txt")
 
 
-def begins_with_row(tree: Tree, file: str) -> bool:
-    """Return whether the first line of a file that says something is a class and four numbers, or begins so."""
-    return _is_row(first_row(tree, file))
+def starts_with_row(tree: Tree, file: str) -> bool:
+    """Return whether the first line with content starts with a class and four numbers."""
+    return _is_row(first_line_words(tree, file))
 
 
-def first_row(tree: Tree, file: str) -> list[bytes]:
-    """Return the words of the first line of a text file that is neither blank nor a comment."""
-    return next(_lines(tree, file), [])
+def first_line_words(tree: Tree, file: str) -> list[bytes]:
+    """Return the words of the first line that is neither empty nor a comment."""
+    return next(_filled_lines_at_start(tree, file), [])
 
 
 def _is_row(words: list[bytes]) -> bool:
     return len(words) > 4 and all(map(NUMBER.fullmatch, words[1:5]))
 
 
-def _lines(tree: Tree, file: str) -> Iterator[list[bytes]]:
-    """Yield the words of each line at the beginning of a text file that is neither blank nor a comment."""
+def _filled_lines_at_start(tree: Tree, file: str) -> Iterator[list[bytes]]:
+    """Yield the words of the first lines of a file, without empty lines and comments."""
     with suppress(UnreadableError):
-        lines = sniffed(tree.beginning(file)).splitlines()
-        yield from (words for line in lines if (words := line.split()) and not words[0].startswith(b"#"))
+        for line in lenient_utf8(tree.beginning(file)).splitlines():
+            words = line.split()
+            if words and not words[0].startswith(b"#"):
+                yield words
 
 
-def _content(tree: Tree, file: str) -> tuple[Literal["rows", "numbers", "words"], str]:
-    """Return what a text file is made of, and its first line. One with nothing in it has rows: none."""
+def _classify_content(tree: Tree, file: str) -> tuple[Literal["rows", "numbers", "words"], str]:
+    """Return what a text file contains, and its first line. An empty file has rows: none."""
     try:
-        text = _text(tree, file)
+        text = _read_text(tree, file)
     except UnreadableError:  # reported when it is read
         return "rows", ""
-    kinds: Counter[str] = Counter()
+    kinds: Counter[_LineKind] = Counter()
     for line in _filled_lines(text):
         kind = _kind_of_line(line)
         if kind == "row":
@@ -128,19 +192,21 @@ def _content(tree: Tree, file: str) -> tuple[Literal["rows", "numbers", "words"]
         kinds[kind] += 1
     if not kinds:
         return "rows", ""
-    first = next(_filled_lines(text))[:_SHOWN].decode("utf-8", "replace").strip()
+    first_line = next(_filled_lines(text))[:_SHOWN].decode("utf-8", "replace").strip()
     if not kinds["numbers"] + kinds["like a row"]:
-        return "words", first
-    return "rows" if b"\0" in text or kinds["like a row"] * 2 >= kinds.total() else "numbers", first
+        return "words", first_line
+    if b"\0" in text or kinds["like a row"] * 2 >= kinds.total():
+        return "rows", first_line
+    return "numbers", first_line
 
 
-def _text(tree: Tree, file: str) -> bytes:
-    """Return a text file; the beginning of one that is too large for a label file, by which it is judged then."""
+def _read_text(tree: Tree, file: str) -> bytes:
+    """Return a text file, or only the beginning of one that is too large for a label file."""
     try:
-        return sniffed(tree.read(file, LARGEST_FILE))
+        return lenient_utf8(tree.read(file, MAX_FILE_SIZE))
     except UnreadableError:
-        beginning = sniffed(tree.beginning(file))
-        if b"\0" in beginning:  # not a text
+        beginning = lenient_utf8(tree.beginning(file))
+        if b"\0" in beginning:  # not a text file
             raise
         return beginning
 
@@ -150,19 +216,19 @@ def _filled_lines(text: bytes) -> Iterator[bytes]:
     return filter(bytes.strip, lines)
 
 
-def _kind_of_line(line: bytes) -> Literal["row", "like a row", "numbers", "words"]:
-    """Return what a line is: a class and four numbers or more, nearly so, something with a number, or only words.
+def _kind_of_line(line: bytes) -> _LineKind:
+    """Classify a line: a row, nearly a row, other numbers, or only words.
 
-    One that is nearly so has a word for the class, or words for numbers, or numbers missing.
+    A row is a class and at least four numbers. A line that is nearly one has a word for the class,
+    words for numbers, or too few numbers.
     """
-    words = line.translate(_COMMAS).split() if len(line) <= LONGEST_ROW else ()
-    if not words:
+    words = line.translate(_SEPARATORS_TO_SPACES).split() if len(line) <= MAX_ROW_SIZE else []
+    are_numbers = [NUMBER.fullmatch(word) is not None for word in words]
+    if not any(are_numbers):
         return "words"
-    first, *others = words
-    numbered = NUMBER.fullmatch(first) is not None
-    are_numbers = bool(others) and all(map(NUMBER.fullmatch, others))
-    if are_numbers and numbered and len(others) >= 4:
-        return "row"
-    if (are_numbers and (numbered or len(others) >= 4)) or (not are_numbers and numbered and len(others) == 4):
-        return "like a row"
-    return "numbers" if numbered or any(map(NUMBER.fullmatch, others)) else "words"
+    has_class, *rest = are_numbers
+    if rest and all(rest):
+        if has_class:
+            return "row" if len(rest) >= 4 else "like a row"
+        return "like a row" if len(rest) >= 4 else "numbers"
+    return "like a row" if has_class and len(rest) == 4 else "numbers"

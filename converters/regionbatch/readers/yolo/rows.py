@@ -1,8 +1,7 @@
-"""The rows of YOLO label files: what their numbers mean. The rules stand once, on tables of numbers (`tables`)."""
+"""Interpret the rows of YOLO label files: what the numbers of each row mean."""
 
 from __future__ import annotations
 
-from enum import IntFlag
 from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,227 +9,219 @@ import numpy as np
 
 from regionbatch import boxes
 from regionbatch.boxes import BoxMode
-from regionbatch.readers.yolo.tables import MOST_BAD_ROWS
+from regionbatch.readers.yolo.keypoints import keypoint_patterns
+from regionbatch.readers.yolo.row_parser import MAX_INVALID_ROWS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from regionbatch.findings import FindingLog
-    from regionbatch.readers.yolo.tables import Table
+    from regionbatch.readers.yolo.row_parser import ParsedRows
 
 _FAR = 2
-"""No share that somebody meant is beyond it."""
-_OVERHANG = 0.05
-"""No box that somebody labelled reaches further over its image, in shares of the image's side."""
-_REACH, _ROUNDING = 0.55, 1e-3
-"""How far keypoints are from the centre of their box, in shares of its side, and a bit: some lie next to it."""
-_CLEAR = 6
-"""Numbers after the box from which on one point outside it is no corner of a polygon, of which the rest is inside."""
+"""No intended normalised coordinate is beyond it."""
 
 
-class Rows(NamedTuple):
-    """Boxes in `BoxMode.CXCYWH_REL`, of the rows that are boxes or shapes; and what else they say about their kind."""
+class LabelRows(NamedTuple):
+    """The boxes of label rows, and what else shows how the rows are meant; n rows."""
 
-    tag: NDArray[np.int64]
+    class_number: NDArray[np.int64]
+    """(n,)"""
     box: NDArray[np.float64]
+    """(n, 4) in `BoxMode.CXCYWH_REL`."""
     file: NDArray[np.int64]
+    """(n,) The index of each row's file among the parsed files."""
     line: NDArray[np.int64]
-    shape: NDArray[np.bool_]
-    """Whether the box is the one around a polygon."""
+    """(n,) from 1."""
+    is_polygon: NDArray[np.bool_]
+    """(n,) Whether the row is read as points: a polygon or the corners of a rotated box.
+
+    Its box is the one around them."""
     length: NDArray[np.int32]
-    """How many numbers the row has."""
+    """(n,) How many numbers the row has."""
     last: NDArray[np.float64]
-    """Of a box of six numbers, and of one with a rotation, the sixth: a confidence, a track ID or the rotation. Of a
-    row that is read as points, the last: a track ID, or 0.5 if it is none. NaN: other rows."""
-    pose: NDArray[np.uint8]
-    """Of a row that is read as points, in which ways it looks like a box with keypoints; see `Pose`."""
+    """(n,) A number that may be something other than a coordinate; NaN if the row has none.
 
-    def take(self, mask: NDArray[np.bool_]) -> Rows:
-        """Some of the rows."""
-        return Rows(*(column[mask] for column in self))  # type: ignore[arg-type]
+    The sixth of a box of six numbers or with a rotation: a confidence, a track ID or the rotation.
+    The last of a polygon: a coordinate or a track ID; 0.5 if it cannot be a track ID."""
+    keypoints: NDArray[np.uint8]
+    """(n,) How a polygon looks like a box with keypoints, as flags of `KeypointPattern`."""
 
-
-class Pose(IntFlag):
-    """How numbers after the first four look like keypoints of the box that these four may be."""
-
-    PAIRS = 1
-    """All of them are x, y within the box."""
-    TRIPLES = 2
-    """All of them are x, y, visibility or confidence, with x, y within the box."""
-    FLAGS = 4
-    """Every third is a visibility: 0, 1 or 2."""
-    SIZE = 8
-    """As a point, the third and fourth would be the only one outside the box: they are its size."""
+    def take(self, mask: NDArray[np.bool_]) -> LabelRows:
+        """Return some of the rows."""
+        return LabelRows(*(column[mask] for column in self))  # type: ignore[arg-type]
 
 
-def interpret(
-    table: Table, kind: str, keypoints: int, log: FindingLog, files: NDArray[np.int32]
-) -> tuple[Rows, list[int]]:
-    """Return what the rows mean, each by its own length unless `kind` says it.
+def interpret_rows(
+    parsed: ParsedRows,
+    row_format: str,
+    keypoint_values: int,
+    log: FindingLog,
+    files: NDArray[np.int32],
+) -> tuple[LabelRows, list[int]]:
+    """Return what the rows mean, each by its own length unless `row_format` says it.
 
-    5 numbers are a class and a box; 6 have a confidence, a track ID or a rotation after it. More, and odd, are a class
-    and points: a polygon, or the corners of a rotated box. Where boxes have keypoints, no row is points: these follow
-    the box, and perhaps a confidence follows them. The rest are no rows: counted and reported.
+    5 numbers are a class and a box. A sixth is a confidence, a track ID or a rotation. An odd
+    number of 7 or more is a class and points: a polygon, or the corners of a rotated box. Where
+    boxes have keypoints, no row is a polygon: the keypoints follow the box, and a confidence may
+    follow them. All other rows are invalid: they are counted and reported.
 
     Args:
-        table: The rows of some texts.
-        kind: The option `yolo_rows`.
-        keypoints: How many numbers keypoints are, behind each box.
-        log: Where bad rows are counted and reported.
-        files: The codes of the texts in the log.
+        parsed: The rows of some files.
+        row_format: The option `yolo_rows`.
+        keypoint_values: How many numbers the keypoints of a box take; 0: no keypoints.
+        log: Where invalid rows are counted and reported.
+        files: The codes of the files in the log.
 
     Returns:
-        The rows; and the texts that have more than `MOST_BAD_ROWS` bad ones, of which no row counts.
+        The rows, and the indexes of files with more than `MAX_INVALID_ROWS` invalid rows. None of
+        the rows of such a file counts.
     """
-    count = table.lengths
-    is_box, is_shape, skip = _kinds(count, kind, keypoints)
-    start = np.cumsum(count) - count
-    tag = table.values[start]
-    whole = np.isfinite(tag) & (tag == np.floor(tag)) & (np.abs(tag) < 2**31)
-    bad = ~(is_box | is_shape) | ~whole
-    if len(spoilt := _spoilt(table, bad)):
-        return interpret(table.without(spoilt), kind, keypoints, log, files)[0], spoilt.tolist()
-    log.read(boxes=len(count) + len(table.odd))
-    _report_bad(table, bad, start, log, files)
-    box = np.empty((len(count), 4))
-    is_box, is_shape = is_box & whole, is_shape & whole
-    box[is_box] = table.values[start[is_box][:, None] + np.arange(skip, skip + 4)]
-    if is_shape.any():
-        box[is_shape] = _around(table.values, start[is_shape] + 1, count[is_shape] - 1)
-    six = is_box & ((count >= 6) if kind.startswith("xywhr-") else (count == 6))
-    last = _last(table.values, start, count, six, is_shape)
-    pose = _poses(table.values, start, count, is_shape)
-    tag = np.where(whole, tag, -1).astype(np.int64)
-    rows = Rows(tag, box, table.file, table.line, is_shape, count.astype(np.int32), last, pose)
-    return rows.take(~bad) if bad.any() else rows, []
+    kinds = _row_kinds(parsed.lengths, row_format, keypoint_values)
+    start = np.cumsum(parsed.lengths) - parsed.lengths
+    number = parsed.values[start]
+    is_class = np.isfinite(number) & (number == np.floor(number)) & (np.abs(number) < 2**31)
+    invalid = ~(kinds.is_box | kinds.is_polygon) | ~is_class
+    dropped = _files_to_drop(parsed, invalid)
+    if len(dropped):
+        remaining = parsed.without_files(dropped)
+        rows, _ = interpret_rows(remaining, row_format, keypoint_values, log, files)
+        return rows, dropped.tolist()
+    log.read(boxes=len(number) + len(parsed.invalid))
+    _report_invalid(parsed, invalid, start, log, files)
+    class_number = np.where(is_class, number, -1).astype(np.int64)
+    rows = _label_rows(parsed, start, class_number, kinds.where(is_class))
+    return rows.take(~invalid) if invalid.any() else rows, []
 
 
-def _spoilt(table: Table, bad: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the texts with too many bad rows."""
-    if np.count_nonzero(bad) + len(table.odd) <= MOST_BAD_ROWS:
+def _label_rows(
+    parsed: ParsedRows, start: NDArray[np.int64], class_number: NDArray[np.int64], kinds: _RowKinds
+) -> LabelRows:
+    """Return the table of all rows; of invalid ones the box is not defined."""
+    values, lengths = parsed.values, parsed.lengths
+    box = np.empty((len(lengths), 4))
+    first = kinds.first_of_box
+    box[kinds.is_box] = values[start[kinds.is_box][:, None] + np.arange(first, first + 4)]
+    if kinds.is_polygon.any():
+        points = lengths[kinds.is_polygon] - 1
+        box[kinds.is_polygon] = _bounding_boxes(values, start[kinds.is_polygon] + 1, points)
+    return LabelRows(
+        class_number=class_number,
+        box=box,
+        file=parsed.file,
+        line=parsed.line,
+        is_polygon=kinds.is_polygon,
+        length=lengths.astype(np.int32),
+        last=_last_values(values, start, lengths, kinds),
+        keypoints=keypoint_patterns(values, start, lengths, kinds.is_polygon),
+    )
+
+
+def _files_to_drop(parsed: ParsedRows, invalid: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the files with too many invalid rows."""
+    if np.count_nonzero(invalid) + len(parsed.invalid) <= MAX_INVALID_ROWS:
         return np.empty(0, np.int64)
-    bad_of = np.concatenate([table.file[bad], np.asarray([each.file for each in table.odd], np.int64)])
-    return np.flatnonzero(np.bincount(bad_of) > MOST_BAD_ROWS)
+    of_text = np.asarray([row.file for row in parsed.invalid], np.int64)
+    counts = np.bincount(np.concatenate([parsed.file[invalid], of_text]))
+    return np.flatnonzero(counts > MAX_INVALID_ROWS)
 
 
-def _report_bad(
-    table: Table, bad: NDArray[np.bool_], start: NDArray[np.int64], log: FindingLog, files: NDArray[np.int32]
+def _report_invalid(
+    parsed: ParsedRows,
+    invalid: NDArray[np.bool_],
+    start: NDArray[np.int64],
+    log: FindingLog,
+    files: NDArray[np.int32],
 ) -> None:
-    """Report the rows that are no rows."""
-    if table.odd:
-        file, line, texts = zip(*table.odd, strict=True)
+    if parsed.invalid:
+        file, line, texts = zip(*parsed.invalid, strict=True)
         log.add("not_a_row", files[np.asarray(file)], line, texts)
-    if bad.any():
-        ends = start + np.minimum(table.lengths, 12)
-        shown = zip(compress(start, bad), compress(ends, bad), strict=True)
-        values = (table.values[at:end] for at, end in shown)
-        log.add("not_a_row", files[table.file[bad]], table.line[bad], values)
+    if invalid.any():
+        ends = start + np.minimum(parsed.lengths, 12)
+        shown = zip(compress(start, invalid), compress(ends, invalid), strict=True)
+        values = (parsed.values[at:end] for at, end in shown)
+        log.add("not_a_row", files[parsed.file[invalid]], parsed.line[invalid], values)
 
 
-def _kinds(count: NDArray[np.int64], kind: str, keypoints: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], int]:
-    """Return which rows are boxes and which are points, by their lengths; and where the box begins."""
-    none = np.zeros(len(count), np.bool_)
-    points = (count >= 7) & (count % 2 == 1)
-    if kind == "polygon":
-        return none, points, 1
-    if kind == "confidence-first":
-        return count >= 6, none, 2
-    if kind != "auto":
-        return count >= 5, none, 1
-    is_box = (count == 5) | (count == 6)
-    if keypoints:
-        return is_box | (count == 5 + keypoints) | (count == 6 + keypoints), none, 1
-    return is_box, points, 1
+class _RowKinds(NamedTuple):
+    """Which rows are boxes and which are polygons, by their lengths; n rows."""
+
+    is_box: NDArray[np.bool_]
+    is_polygon: NDArray[np.bool_]
+    has_sixth: NDArray[np.bool_]
+    """(n,) Which boxes have a sixth number that may be a rotation."""
+    first_of_box: int = 1
+    """The index of a box's first number in its row."""
+
+    def where(self, mask: NDArray[np.bool_]) -> _RowKinds:
+        """Return the same for some of the rows; the others are neither boxes nor polygons."""
+        kinds = (self.is_box & mask, self.is_polygon & mask, self.has_sixth & mask)
+        return _RowKinds(*kinds, self.first_of_box)
 
 
-def far(rows: Rows) -> NDArray[np.bool_]:
-    """Which rows have numbers far beyond 1, of a shape any of its points. Those with infinity or NaN have none."""
-    # Most datasets need only this look. A shape within it reaches no further than 4 / 3 + 4 / 3 / 2 = 2.
+def _row_kinds(lengths: NDArray[np.int64], row_format: str, keypoint_values: int) -> _RowKinds:
+    none = np.zeros(len(lengths), np.bool_)
+    is_six = lengths == 6
+    may_be_polygon = (lengths >= 7) & (lengths % 2 == 1)
+    if row_format == "polygon":
+        return _RowKinds(none, may_be_polygon, none)
+    if row_format == "confidence-first":
+        return _RowKinds(lengths >= 6, none, is_six, first_of_box=2)
+    if row_format.startswith("xywhr-"):
+        return _RowKinds(lengths >= 5, none, lengths >= 6)
+    if row_format == "box":
+        return _RowKinds(lengths >= 5, none, is_six)
+    is_box = (lengths == 5) | is_six
+    if keypoint_values:
+        is_box |= (lengths == 5 + keypoint_values) | (lengths == 6 + keypoint_values)
+        return _RowKinds(is_box, none, is_six)
+    return _RowKinds(is_box, may_be_polygon, is_six)
+
+
+def far_outside(rows: LabelRows) -> NDArray[np.bool_]:
+    """Return which rows have coordinates far beyond 1, as pixels are; for polygons, any point's.
+
+    Rows with infinity or NaN are not among them.
+    """
+    # Enough for most datasets. A polygon's box within it extends to 4 / 3 + 4 / 3 / 2 = 2 at most.
     if len(rows.box) == 0 or (rows.box.max() <= 4 / 3 and rows.box.min() >= -4 / 3):
         return np.zeros(len(rows.box), np.bool_)
     sizes = np.abs(rows.box)
     with np.errstate(over="ignore"):  # numbers near 1e308
-        reach = np.where(rows.shape[:, None], sizes[:, :2] + sizes[:, 2:] / 2, np.maximum(sizes[:, :2], sizes[:, 2:]))
+        reach = np.where(
+            rows.is_polygon[:, None],
+            sizes[:, :2] + sizes[:, 2:] / 2,
+            np.maximum(sizes[:, :2], sizes[:, 2:]),
+        )
     return np.asarray((reach > _FAR).any(axis=1) & boxes.finite(rows.box), np.bool_)
 
 
-def _last(
+def _last_values(
     values: NDArray[np.float64],
     start: NDArray[np.int64],
-    count: NDArray[np.int64],
-    six: NDArray[np.bool_],
-    is_shape: NDArray[np.bool_],
+    lengths: NDArray[np.int64],
+    kinds: _RowKinds,
 ) -> NDArray[np.float64]:
-    """Return `Rows.last`. Where the first numbers are far beyond 1, as pixels are, the last is no track ID."""
+    """Return `LabelRows.last`. A polygon in pixels does not end with a track ID."""
     last = np.full(len(start), np.nan)
-    if six.any():
-        last[six] = values[start[six] + 5]
-    if is_shape.any():
-        numbers = values[start[is_shape][:, None] + np.arange(1, 6)]
-        near = (np.abs(numbers) <= _FAR).all(axis=1)
-        last[is_shape] = np.where(near, values[(start + count - 1)[is_shape]], 0.5)
+    if kinds.has_sixth.any():
+        last[kinds.has_sixth] = values[start[kinds.has_sixth] + 5]
+    if kinds.is_polygon.any():
+        first_five = values[start[kinds.is_polygon][:, None] + np.arange(1, 6)]
+        near = (np.abs(first_five) <= _FAR).all(axis=1)
+        ends = (start + lengths - 1)[kinds.is_polygon]
+        last[kinds.is_polygon] = np.where(near, values[ends], 0.5)
     return last
 
 
-def _poses(
-    values: NDArray[np.float64], start: NDArray[np.int64], count: NDArray[np.int64], is_shape: NDArray[np.bool_]
-) -> NDArray[np.uint8]:
-    """Return `Rows.pose`, of the lengths that many of the rows have: keypoints make all rows equally long."""
-    poses = np.zeros(len(count), np.uint8)
-    lengths, shares = np.unique(count[is_shape], return_counts=True)
-    for length in lengths[shares * 4 >= shares.sum()].tolist():
-        those = np.flatnonzero(is_shape & (count == length))
-        poses[those] = _pose(values[start[those][:, None] + np.arange(1, length)])
-    return poses
-
-
-def _pose(numbers: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return how rows of one length, without their classes, look like a box and keypoints."""
-    centre, size, rest = numbers[:, None, :2], numbers[:, None, 2:4], numbers[:, 4:]
-    with np.errstate(invalid="ignore", over="ignore"):  # infinity and NaN
-        overhang = np.abs(centre - 0.5) + size / 2 - 0.5
-        is_box = np.all((size > 0) & (overhang <= _OVERHANG), axis=(1, 2))
-        pose = np.where(is_box & _within(rest.reshape(len(rest), -1, 2), centre, size), Pose.PAIRS, 0)
-        if rest.shape[1] >= _CLEAR:
-            pose += np.where(_within(size, centre, size), 0, Pose.SIZE)
-        if rest.shape[1] == 4:
-            pose[_are_parallelograms(numbers.reshape(-1, 4, 2))] = 0
-        if rest.shape[1] % 3 == 0:
-            triples = rest.reshape(len(rest), -1, 3)
-            third = triples[:, :, 2]
-            flags = ((third == 0) | (third == 1) | (third == 2)).all(axis=1)
-            confidences = ((third >= 0) & (third <= 1)).all(axis=1)
-            inside = _within(triples[:, :, :2], centre, size) & (flags | confidences)
-            pose += np.where(is_box & inside, Pose.TRIPLES, 0) + np.where(is_box & flags, Pose.FLAGS, 0)
-    return pose.astype(np.uint8)
-
-
-def _are_parallelograms(corners: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which rows of four points are rotated boxes, rather than a box and two keypoints."""
-    first, second, third, fourth = corners.transpose(1, 0, 2)
-    side, other = second - first, fourth - first
-    area = np.abs(side[:, 0] * other[:, 1] - side[:, 1] * other[:, 0])
-    skew = np.abs(first - second + third - fourth).max(axis=1)
-    return np.asarray((area > _ROUNDING**2) & (skew < 4 * _ROUNDING), np.bool_)
-
-
-def _within(points: NDArray[np.float64], centre: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return the rows whose points are all in the box, or next to it.
-
-    0, 0 is a point that is not labelled. A row of such points only is one if another row has all its points inside.
-    """
-    inside = np.all(np.abs(points - centre) <= size * _REACH + _ROUNDING, axis=2)
-    missing = np.all(points == 0, axis=2)
-    within = np.all(inside | missing, axis=1)
-    labelled = within & np.any(inside, axis=1)
-    return np.asarray(within if labelled.any() else labelled, np.bool_)
-
-
-def _around(values: NDArray[np.float64], start: NDArray[np.int64], length: NDArray[np.int64]) -> boxes.Boxes:
-    """The boxes around runs of x, y, x, y, … in `values`."""
-    first = np.cumsum(length) - length
-    at = np.arange(length.sum()) + np.repeat(start - first, length)
+def _bounding_boxes(
+    values: NDArray[np.float64], start: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> boxes.Boxes:
+    """Return the boxes around runs of x, y, x, y, … in `values`."""
+    first = np.cumsum(lengths) - lengths
+    at = np.arange(lengths.sum()) + np.repeat(start - first, lengths)
     points = values[at].reshape(-1, 2)
-    with np.errstate(invalid="ignore", over="ignore"):  # infinity and NaN are told later, as what they are
-        edges = np.hstack([np.minimum.reduceat(points, first // 2), np.maximum.reduceat(points, first // 2)])
-        return boxes.from_edges(edges, BoxMode.CXCYWH_REL)
+    with np.errstate(invalid="ignore", over="ignore"):  # infinity and NaN are reported later
+        least = np.minimum.reduceat(points, first // 2)
+        most = np.maximum.reduceat(points, first // 2)
+        return boxes.from_edges(np.hstack([least, most]), BoxMode.CXCYWH_REL)

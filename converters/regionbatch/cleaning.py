@@ -1,0 +1,324 @@
+"""Apply the rules for boxes: annotations become regions, and every box is accounted for.
+
+Each rule exists once for all formats, as one line that finds its rows. Some rules come from the
+service: it accepts only boxes inside the image, rejects empty boxes, and rejects a whole batch that
+contains an entry twice. The other rules come from what published datasets contain (see the table of
+findings in the documentation).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from regionbatch import boxes
+from regionbatch.dataset import MARKS, Images, PlacedAnnotations, Regions, normalise_label
+from regionbatch.errors import OptionError, PluginError
+from regionbatch.findings import Account, ClippedBoxes, FindingLog, Ledger, escape_unprintable
+from regionbatch.findings.codes import ADJUSTING, CODES
+from regionbatch.limits import REGIONS_PER_IMAGE
+from regionbatch.merging import merge_images, merge_tags
+from regionbatch.similar import report_similar
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from regionbatch.boxes import Boxes, BoxMode, Mask
+
+
+MOSTLY_OUTSIDE = 0.5
+"""Fraction of a box outside the image above which it may be an error, such as an extra digit."""
+
+_MAX_CLASSES_SHOWN = 20
+
+
+class RuleTracker:
+    """The state of each row: kept until a rule drops it, and the first rule that adjusted it."""
+
+    def __init__(self, raw: PlacedAnnotations, log: FindingLog) -> None:
+        """Start with every row kept."""
+        self._raw = raw
+        self._log = log
+        self.kept = np.ones(len(raw), np.bool_)
+        self.adjusted = np.zeros(len(raw), np.int8)
+        """The first code that adjusted each row, as its number in `codes.ADJUSTING`; 0: none."""
+
+    def apply(
+        self,
+        code: str,
+        rows: Mask,
+        block: slice = slice(None),
+        *,
+        value: str = "",
+        outside: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Apply a rule to rows that are still kept: report them, and drop or adjust them.
+
+        Args:
+            code: The code of the finding. Its effect is applied.
+            rows: Which rows of the block the rule applies to, as a mask.
+            block: The rows that the mask covers. [default: all]
+            value: The value to report; empty: the box.
+            outside: The fraction of each row of the block that is outside the image. It is reported
+                with the box.
+        """
+        hit = np.flatnonzero(rows & self.kept[block])
+        if not len(hit):
+            return
+        hit_outside = None if outside is None else outside[hit]
+        hit += block.start or 0
+        raw = self._raw
+        values: Any = [value] * len(hit) if value else raw.box[hit]
+        if hit_outside is not None:
+            values = ClippedBoxes(values, hit_outside)
+        self._log.add(code, raw.file[hit], raw.where[hit], values, place=raw.place)
+        if CODES[code].effect == "dropped":
+            self.kept[hit] = False
+        elif CODES[code].effect == "adjusted":
+            self.adjusted[hit[self.adjusted[hit] == 0]] = ADJUSTING.index(code)
+
+
+def clean(
+    raw: PlacedAnnotations,
+    log: FindingLog,
+    drop: Collection[str] = (),
+    only: Collection[str] | None = None,
+    max_clip: float | None = None,
+) -> tuple[Images, list[str], Regions, Ledger]:
+    """Normalise the boxes of annotations, apply all rules, and account for every box.
+
+    Args:
+        raw: The annotations as in the files, with their images.
+        log: Receives the findings.
+        drop: Marks of annotations to leave out: crowd, difficult, truncated or occluded.
+        only: The classes to keep; None: all.
+        max_clip: The largest fraction of a box that may be outside its image; None: any.
+
+    Returns:
+        The images, the tag names, the regions and the ledger.
+
+    Raises:
+        OptionError: `only` names a class that does not exist.
+        AmbiguousDatasetError: Two image files have one name.
+        PluginError: The reader counted wrong.
+    """
+    tracker = RuleTracker(raw, log)
+    tags, tag_code = merge_tags(raw.tags, log)
+    images, image_code = merge_images(raw.images, log)
+    tag = tag_code[raw.tag]
+    image = image_code[raw.image]
+    _apply_marks(raw, drop, tracker)
+    if only is not None:
+        _apply_only(only, tags, tag, tracker)
+    tracker.apply("unknown_class", tag < 0)
+    box = _normalised(raw, max_clip, tracker)
+    _drop_duplicates(image, tag, box, tracker)
+    regions = _kept_regions(raw, image, tag, box, tracker)
+    _report_full_images(regions, images, log)
+    report_similar(tags, np.bincount(regions.tag, minlength=len(tags)).tolist(), log)
+    account = _account_of_images(images, log)
+    return images, tags, regions, build_ledger(regions, log.boxes_read, log.dropped("box"), account)
+
+
+def _normalised(raw: PlacedAnnotations, max_clip: float | None, tracker: RuleTracker) -> Boxes:
+    """Apply the rules on coordinates, and return the boxes as they will be sent; 0 if dropped."""
+    box = np.zeros((len(raw), 4))
+    for block in boxes.blocks(len(raw)):
+        _judge(raw, block, tracker, box[block], max_clip)
+    return box
+
+
+def _kept_regions(
+    raw: PlacedAnnotations,
+    image: NDArray[np.int32],
+    tag: NDArray[np.int32],
+    box: Boxes,
+    tracker: RuleTracker,
+) -> Regions:
+    kept = _index_of(tracker.kept)
+    return Regions(
+        image[kept],
+        tag[kept],
+        box[kept],
+        raw.file[kept],
+        raw.where[kept],
+        tracker.adjusted[kept],
+        raw.place,
+    )
+
+
+def _apply_marks(raw: PlacedAnnotations, drop: Collection[str], tracker: RuleTracker) -> None:
+    for mark, rows in raw.marks.items():
+        mask = np.zeros(len(raw), np.bool_)
+        mask[rows] = True
+        if mark in MARKS:
+            tracker.apply("left_out" if mark in drop else "marked", mask, value=mark)
+        else:
+            tracker.apply(mark, mask)
+
+
+def _apply_only(
+    only: Collection[str], tags: Sequence[str], tag: NDArray[np.int32], tracker: RuleTracker
+) -> None:
+    wanted = {*map(normalise_label, only)}
+    unknown = sorted(wanted.difference(tags))
+    if unknown:
+        what = "no such class" if len(unknown) == 1 else "no such classes"
+        names = ", ".join(f"'{name}'" for name in unknown)
+        more = ", …" if len(tags) > _MAX_CLASSES_SHOWN else ""
+        known = ", ".join(tags[:_MAX_CLASSES_SHOWN]) + more
+        raise OptionError(
+            escape_unprintable(f"only: {what}: {names}. The classes are: {known}."),
+            option="only",
+            value=unknown,
+            choices=tags,
+        )
+    codes = [code for code, name in enumerate(tags) if name in wanted]
+    tracker.apply("left_out", ~np.isin(tag, codes))
+
+
+def _judge(
+    raw: PlacedAnnotations,
+    block: slice,
+    tracker: RuleTracker,
+    judged: Boxes,
+    max_clip: float | None,
+) -> None:
+    """Apply the rules on coordinates to a block of rows, and write the kept boxes to `judged`."""
+    box = raw.box[block]
+    tracker.apply("not_a_box", ~boxes.finite(box), block)
+    angle = None if raw.angle is None else raw.angle[block]
+    if angle is not None:
+        tracker.apply("not_a_box", ~np.isfinite(angle), block)
+    size = None
+    if raw.mode.absolute or angle is not None:
+        size = _image_sizes(raw, block, angle, tracker)
+    box = _with_positive_size(box, raw.mode, block, tracker)
+    # Numbers near 1e308 overflow, and rows that were dropped may be NaN.
+    with np.errstate(over="ignore", invalid="ignore"):
+        box = boxes.to_ltwh(box, raw.mode, size)
+        if angle is not None and size is not None:
+            box = _enclose_rotated(box, angle, size, block, tracker)
+        tracker.apply("not_a_box", ~boxes.finite(box), block)
+        box = _clip(box, max_clip, block, tracker)
+    kept = _index_of(tracker.kept[block])
+    judged[kept] = boxes.quantise(box[kept])
+
+
+def _image_sizes(
+    raw: PlacedAnnotations, block: slice, angle: NDArray[np.float64] | None, tracker: RuleTracker
+) -> Boxes:
+    """Return the size of each row's image in pixels, (n, 2); drop rows whose size is unknown."""
+    image = raw.image[block]
+    size = np.stack([raw.images.width[image], raw.images.height[image]], axis=1).astype(np.float64)
+    unknown = _either(size <= 0)
+    if angle is not None and not raw.mode.absolute:
+        unknown = unknown & (angle != 0)
+    tracker.apply("unknown_image_size", unknown, block)
+    return np.maximum(size, 1)
+
+
+def _with_positive_size(box: Boxes, mode: BoxMode, block: slice, tracker: RuleTracker) -> Boxes:
+    """Put swapped corners in order; drop boxes with a negative width or height."""
+    if not mode.corners:
+        tracker.apply("negative_size", _either(box[:, 2:] < 0), block)
+        return box
+    swapped = _either(box[:, 2:] < box[:, :2])
+    tracker.apply("reordered", swapped, block)
+    return boxes.order_corners(box, swapped & tracker.kept[block])
+
+
+def _enclose_rotated(
+    box: Boxes, angle: NDArray[np.float64], size: Boxes, block: slice, tracker: RuleTracker
+) -> Boxes:
+    """Replace rotated boxes by the axis-aligned boxes around them."""
+    rotated = angle != 0
+    tracker.apply("empty_box", rotated & _either(box[:, 2:] < boxes.QUANTUM), block)
+    tracker.apply("box_from_shape", rotated, block)
+    rows = np.flatnonzero(rotated)
+    box = box.copy()
+    box[rows] = boxes.enclose_rotated(box[rows], angle[rows], size[rows])
+    return box
+
+
+def _clip(box: Boxes, max_clip: float | None, block: slice, tracker: RuleTracker) -> Boxes:
+    """Clip boxes to the image, and judge them by the fraction that was outside."""
+    over = boxes.overhang(box)
+    clipped = boxes.clip(box, over)
+    tracker.apply("empty_box", _either(clipped[:, 2:] < boxes.QUANTUM), block)
+    reaching = over > boxes.NOISE
+    rows = np.flatnonzero(reaching & tracker.kept[block])
+    if not len(rows):
+        return clipped
+    outside = np.zeros(len(box))
+    outside[rows] = boxes.fraction_outside(box[rows], clipped[rows])
+    if max_clip is not None:
+        too_much = reaching & (outside > max_clip + boxes.NOISE)
+        tracker.apply("left_out", too_much, block, outside=outside)
+    limit = MOSTLY_OUTSIDE + boxes.NOISE
+    tracker.apply("mostly_outside", outside > limit, block, outside=outside)
+    tracker.apply("clipped", reaching & (outside <= limit), block, outside=outside)
+    return clipped
+
+
+def _drop_duplicates(
+    image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes, tracker: RuleTracker
+) -> None:
+    kept = _index_of(tracker.kept)
+    repeated = np.zeros(len(box), np.bool_)
+    repeated[kept] = ~boxes.first_of_equal(image[kept], tag[kept], box[kept])
+    tracker.apply("duplicate", repeated)
+
+
+def _index_of(mask: Mask) -> slice | NDArray[np.int64]:
+    """Return an index of the rows in a mask. It is mostly all rows, and then nothing is copied."""
+    return slice(None) if mask.all() else np.flatnonzero(mask)
+
+
+def _either(mask: Any) -> Mask:  # noqa: ANN401 - NumPy types a comparison loosely
+    """Return which rows of a mask of two columns are true; `any(axis=1)` is ten times slower."""
+    either: Mask = mask[:, 0] | mask[:, 1]
+    return either
+
+
+def _report_full_images(regions: Regions, images: Images, log: FindingLog) -> None:
+    counts = np.bincount(regions.image, minlength=len(images))
+    full = np.flatnonzero(counts > REGIONS_PER_IMAGE)
+    log.add(
+        "over_region_limit", full.astype(np.int32), value=counts[full].tolist(), table=images.names
+    )
+
+
+def _account_of_images(images: Images, log: FindingLog) -> Account:
+    return Account(log.images_read, len(images), log.adjusted("image"), log.dropped("image"))
+
+
+def build_ledger(
+    regions: Regions, read: int, dropped: Mapping[str, int], images: Account
+) -> Ledger:
+    """Return the ledger of the regions that are left.
+
+    Args:
+        regions: The regions.
+        read: The number of boxes read.
+        dropped: The number of boxes dropped, by code.
+        images: The account of the images.
+
+    Raises:
+        PluginError: It does not add up: a reader counted other records than it returned or
+            reported.
+    """
+    counts = np.bincount(regions.adjusted, minlength=len(ADJUSTING)).tolist()
+    by_code = dict(zip(ADJUSTING, counts, strict=True))
+    adjusted = {code: count for code, count in by_code.items() if code and count}
+    ledger = Ledger(read, counts[0], adjusted, dict(dropped), images)
+    for what, account in (("boxes", ledger), ("images", images)):
+        if not account.balanced:
+            raise PluginError(
+                f"ledger of {what} does not add up: '{account}'. This is a bug in the reader.",
+                value=account,
+            )
+    return ledger

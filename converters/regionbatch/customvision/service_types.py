@@ -1,0 +1,114 @@
+"""The messages of the training API that an upload needs, as the client sends and receives them.
+
+Names are camelCase in the JSON. Members that are not needed here are ignored.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class _Message(msgspec.Struct, rename="camel", kw_only=True, gc=False):
+    """Base class of all messages."""
+
+
+class ServiceDomain(_Message):
+    """A kind of model. Its type says whether a project of this domain has regions."""
+
+    id: str
+    type: str = ""
+
+
+class ServiceProjectSettings(_Message):
+    """The settings of a project."""
+
+    domain_id: str = ""
+
+
+class ServiceProject(_Message):
+    """A project."""
+
+    id: str
+    name: str = ""
+    settings: ServiceProjectSettings | None = None
+    dr_mode_enabled: bool | None = None
+    """Whether the project is read-only because its resource is in disaster recovery."""
+
+
+class ServiceTag(_Message):
+    """A tag of a project."""
+
+    id: str
+    name: str
+    type: str = "Regular"
+    """`Regular` is the only type that takes regions."""
+
+
+class ServiceRegion(_Message):
+    """A region in a response. Coordinates are normalised to 0-1 of the image's sides."""
+
+    tag_id: str
+    left: float
+    top: float
+    width: float
+    height: float
+    image_id: str = ""
+    """Empty for a region that is listed as part of its image."""
+    region_id: str = ""
+
+
+class ServiceImage(_Message):
+    """An image of a project. The service keeps no image names."""
+
+    id: str
+    regions: list[ServiceRegion] | None = None
+
+
+class ImageUpload(_Message):
+    """An image to upload."""
+
+    name: str
+    contents: bytes
+    """The bytes of the image file; base64 in the JSON."""
+
+
+class ImageUploadResult(_Message):
+    """The result of uploading one image."""
+
+    source_url: str = ""
+    """The name that the image was uploaded with."""
+    status: str = ""
+    image: ServiceImage | None = None
+
+
+class CreateRegionsResult(_Message):
+    """The result of CreateImageRegions. The regions are in no particular order."""
+
+    created: list[ServiceRegion] | None = None
+    duplicated: list[ServiceRegion] | None = None
+    exceeded: list[ServiceRegion] | None = None
+
+
+class ImageUploadBatch(_Message):
+    """The body of CreateImagesFromFiles."""
+
+    images: Sequence[ImageUpload]
+
+
+class ImageUploadResults(_Message):
+    """The response of CreateImagesFromFiles."""
+
+    images: list[ImageUploadResult] | None = None
+
+
+class ErrorMessage(_Message):
+    """An error of the service, or one of its gateway, which wraps the same members in `error`."""
+
+    code: str | int | None = None
+    message: str | None = None
+    error: ErrorMessage | None = None

@@ -1,0 +1,31 @@
+"""The types that all modules share: annotations as in the file, and the dataset that is read.
+
+They have columns, not objects: a million boxes are a few arrays. The arrays are read-only, and
+their shapes are checked when an object is created.
+"""
+
+from regionbatch.dataset.annotations import (
+    MARKS,
+    ListedImage,
+    PlacedAnnotations,
+    RawAnnotations,
+    References,
+    normalise_label,
+)
+from regionbatch.dataset.images import ImageReferences, Images, split_names
+from regionbatch.dataset.regions import Dataset, Region, Regions
+
+__all__ = [
+    "MARKS",
+    "Dataset",
+    "ImageReferences",
+    "Images",
+    "ListedImage",
+    "PlacedAnnotations",
+    "RawAnnotations",
+    "References",
+    "Region",
+    "Regions",
+    "normalise_label",
+    "split_names",
+]

@@ -1,0 +1,94 @@
+"""Detect the format of a dataset: ask the built-in readers, then those of other packages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from regionbatch import plugins
+from regionbatch.errors import PluginError, UnknownFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from regionbatch.files.tree import Tree
+    from regionbatch.plugins import Reader
+
+
+def detect(tree: Tree) -> tuple[str, Reader, str]:
+    """Find the reader that recognises a dataset.
+
+    Args:
+        tree: The files of the dataset.
+
+    Returns:
+        The format, its reader, and the reason.
+
+    Raises:
+        UnknownFormatError: No reader recognises the dataset, or more than one does.
+    """
+    built_in = plugins.built_in_readers()
+    claims: list[tuple[str, Reader, str]] = []
+    for name, reader in built_in.items():
+        reason = reader.detect(tree)
+        if reason:
+            claims.append((name, reader, reason))
+    errors: list[PluginError] = []
+    if not claims:
+        claims = list(_plugin_claims(tree, errors))
+    if len(claims) == 1:
+        return claims[0]
+    if not claims:
+        raise _unrecognised(tree, built_in, errors) from (errors[0] if errors else None)
+    reasons = ", ".join(f"{name} ({reason})" for name, _, reason in claims)
+    names = [name for name, _, _ in claims]
+    choose = " or ".join(f'`format="{name}"`' for name in names)
+    raise UnknownFormatError(
+        f"{tree.source}: several formats match: '{reasons}'. Choose one with {choose}.",
+        option="format",
+        choices=names,
+    )
+
+
+def _plugin_claims(tree: Tree, errors: list[PluginError]) -> Iterator[tuple[str, Reader, str]]:
+    """Yield the plugins that recognise a dataset. Those that fail are added to `errors`."""
+    for name in plugins.plugin_names():
+        try:
+            reader = plugins.get(name)
+            with plugins.named_if_broken(name, lambda: tree.source):
+                reason = reader.detect(tree)
+        except PluginError as error:
+            errors.append(error)
+            continue
+        if reason:
+            yield name, reader, reason
+
+
+def _unrecognised(
+    tree: Tree, built_in: dict[str, Reader], errors: Sequence[PluginError]
+) -> UnknownFormatError:
+    """Return the error for a dataset that no reader recognises."""
+    content = "".join(f" {sentence}" for sentence in _content_hints(tree))
+    supported = "; ".join(f"{name} ({reader.title})" for name, reader in built_in.items())
+    broken = "".join(f" Broken plugin: {error}" for error in errors)
+    return UnknownFormatError(
+        f"{tree.source}: unrecognised dataset format.{content} Supported: {supported}. "
+        f"Check the path, or choose a format with `format`.{broken}",
+        option="format",
+        choices=plugins.format_names(),
+    )
+
+
+def _content_hints(tree: Tree) -> Iterator[str]:
+    """Yield phrases about the content of a folder that no reader recognises."""
+    from regionbatch.findings.text import escape_unprintable  # noqa: PLC0415 - only for this error
+    from regionbatch.unknown_formats import identify_files  # noqa: PLC0415 - as above
+
+    no_files = not tree.named and not any(listing.files for _, listing in tree.folders())
+    if no_files and not tree.unreadable_folders:
+        yield "No file was found in it."
+    for found in identify_files(tree, plugins.format_names()):  # lists the folder
+        yield f"{escape_unprintable(str(found))}."
+    if tree.outside_links:
+        yield f"Links that lead out of it are not followed: {', '.join(tree.outside_links[:3])}."
+    if tree.unreadable_folders:
+        yield f"Folders that cannot be opened: {', '.join(tree.unreadable_folders[:3])}."

@@ -1,0 +1,358 @@
+"""Write files and folders that take their name in one step, and that replace only our own output.
+
+A path is checked again when the output takes it, not only at the start, because another program may
+have created or changed something there. The name is taken with a system call that fails if the name
+is in use. Earlier output is first moved aside, then checked, then deleted. If the run is killed in
+between, `recover_interrupted` restores the earlier output.
+
+Hidden names next to the path show the state of a replacement: `.NAME.HEX.part` is being written,
+`.NAME.HEX.old` was moved aside, `.NAME.HEX.gone` is being deleted.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from regionbatch.errors import OutputError
+from regionbatch.files.paths import scheme_of
+from regionbatch.findings import escape_unprintable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from os import PathLike
+
+    IsOurs = Callable[[Path], bool]
+
+_NAME_IN_USE = frozenset((errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR))
+"""Error codes of systems for a name that is in use."""
+_NO_HARD_LINKS = frozenset(
+    (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+)
+"""Error codes of systems for a disk without hard links."""
+_DELAYS = (0.05, 0.1, 0.2, 0.4, 0.8) if os.name == "nt" else ()
+"""Seconds between attempts to rename: on Windows, a virus scanner may have a file open briefly."""
+_SYNC_THREADS = 8
+"""Files that are flushed to disk at a time, so that they share commits of the file system."""
+
+
+class _Fingerprint(NamedTuple):
+    """What identifies a file or folder, and its permissions."""
+
+    inode: int
+    modified: int
+    mode: int
+
+
+def resolve_target(path: str | PathLike[str]) -> Path:
+    """Return the absolute path of an output, without links.
+
+    Raises:
+        OutputError: The path is a URL, cannot be a path on this system, or is relative to a current
+            folder that no longer exists.
+    """
+    shown = escape_unprintable(os.fspath(path)[:80])
+    if scheme := scheme_of(path):
+        raise OutputError(
+            f"{shown}: only local paths can be written, not '{scheme}'. Write a local file, then "
+            "copy it there.",
+            value=path,
+        )
+    try:
+        real = Path(os.path.realpath(path))
+        real.exists()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(
+            f"{shown}: cannot be used as a path: '{reason}'. Choose another one.", value=path
+        ) from error
+    return real
+
+
+def has_signature(path: Path, *signatures: bytes) -> bool:
+    """Return whether a file is empty or starts with a signature. Pipes are not opened."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            head = file.read(max(map(len, signatures)))
+        return head.startswith(signatures) or not path.stat().st_size
+    except OSError:
+        return False
+
+
+@contextmanager
+def atomic_write(path: Path, is_ours: IsOurs | None) -> Iterator[IO[bytes]]:
+    """Open a file that takes its name once it is completely written.
+
+    Args:
+        path: The name.
+        is_ours: Whether an existing file of this name may be replaced; None: there must be none.
+
+    Raises:
+        OutputError: Something else has the name when the file is written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = _fingerprint(path)
+    part = _hidden_name(path, "part")
+    try:
+        with part.open("xb", 2**20) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        _take_name(part, path, before, is_ours)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def atomic_folder(path: Path, is_ours: IsOurs | None) -> Iterator[Path]:
+    """Create a folder for files that takes its name once all are completely written.
+
+    Args:
+        path: The name. An empty folder may have it.
+        is_ours: Whether a file in the existing folder may be deleted with it; None: it must be
+            empty.
+
+    Raises:
+        OutputError: Something else has the name when the files are written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = _fingerprint(path)
+    part = _hidden_name(path, "part")
+    part.mkdir()
+    try:
+        yield part
+        _sync_files(part)
+        _take_name(part, path, before, is_ours)
+    except BaseException:
+        _remove_folder(part)
+        raise
+
+
+def recover_interrupted(path: Path, is_ours: IsOurs) -> bool:
+    """Undo a replacement that a killed run left unfinished.
+
+    An output that was moved aside gets its name back; one that was being deleted is deleted.
+
+    Returns:
+        Whether an output got its name back.
+    """
+    with suppress(OSError):
+        for rest in _leftovers(path, "gone"):
+            _delete(filter(is_ours, rest.iterdir()), rest)
+    with suppress(OSError):
+        old = _leftovers(path, "old")
+        if old and not os.path.lexists(path):
+            last_renamed = max(old, key=lambda each: each.lstat().st_ctime_ns)
+            _claim(last_renamed, path)
+            return True
+    return False
+
+
+def _fingerprint(path: Path) -> _Fingerprint | None:
+    """Return the fingerprint of the file or folder at a path; None if there is none."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    return _Fingerprint(found.st_ino, found.st_mtime_ns, stat.S_IMODE(found.st_mode))
+
+
+def _take_name(part: Path, path: Path, before: _Fingerprint | None, is_ours: IsOurs | None) -> None:
+    """Rename a complete output to its name, and replace what was there `before` if unchanged."""
+    if before is not None:
+        part.chmod(before.mode)
+    old = None if before is None or is_ours is None else _move_aside(path)
+    if old is None or before is None or is_ours is None:
+        _claim(part, path)
+    else:
+        _replace(part, path, old, before, is_ours)
+    _sync_folder(path.parent)
+
+
+def _move_aside(path: Path) -> Path | None:
+    """Rename what is to be replaced, and return its new path; None if it no longer exists."""
+    old = _hidden_name(path, "old")
+    try:
+        _rename(path, old)
+    except FileNotFoundError:
+        return None
+    return old
+
+
+def _replace(part: Path, path: Path, old: Path, before: _Fingerprint, is_ours: IsOurs) -> None:
+    """Give the output its name, and check and delete what was moved aside."""
+    try:
+        found = _checked_files(old, path, before, is_ours)
+        _claim(part, path)
+    except BaseException:
+        _restore(old, path)
+        raise
+    try:
+        _delete_old(old, path, found)
+    except OSError as error:
+        place = error.filename or old
+        reason = error.strerror or error
+        raise OutputError(
+            f"{place}: the previous output was moved here and cannot be deleted: '{reason}'. "
+            "Check its contents, then delete it.",
+            place=str(place),
+        ) from error
+
+
+def _checked_files(old: Path, path: Path, before: _Fingerprint, is_ours: IsOurs) -> list[Path]:
+    """Return the files of what is to be replaced.
+
+    Raises:
+        OutputError: One of them is not ours, or the file or folder has changed.
+    """
+    files = sorted(old.iterdir()) if old.is_dir() else [old]
+    foreign = next((each for each in files if not is_ours(each)), None)
+    if foreign or _fingerprint(old) != before:
+        shown = f": '{foreign.name}'" if foreign and foreign != old else ""
+        raise OutputError(
+            f"{path}: changed by another program during the run{shown}. Check it, then try again.",
+            place=str(path),
+        )
+    return files
+
+
+def _delete_old(old: Path, path: Path, found: list[Path]) -> None:
+    """Delete what was replaced: only the files that were checked."""
+    if not old.is_dir():
+        old.unlink()
+        return
+    old.chmod(stat.S_IRWXU)
+    gone = _hidden_name(path, "gone")  # a partly deleted folder must never be restored
+    _rename(old, gone)
+    _delete((gone / each.name for each in found), gone)
+
+
+def _restore(old: Path, path: Path) -> None:
+    """Give what was moved aside its name back.
+
+    Raises:
+        OutputError: Something else has the name now. Both are kept.
+    """
+    try:
+        _claim(old, path)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: created by another program during the run. The previous output is now "
+            f"'{old}'. Check both.",
+            place=str(path),
+        ) from error
+
+
+def _claim(part: Path, path: Path) -> None:
+    """Rename a file or folder to a name that is free or that of an empty folder.
+
+    Raises:
+        OutputError: Something has the name.
+    """
+    try:
+        if part.is_dir() and not part.is_symlink():
+            _claim_for_folder(part, path)
+        else:
+            _claim_for_file(part, path)
+    except OSError as error:
+        if error.errno in _NAME_IN_USE and os.path.lexists(path):
+            raise OutputError(
+                f"{path}: created by another program during the run. Check it, or choose another "
+                "name.",
+                place=str(path),
+            ) from error
+        raise
+
+
+def _claim_for_folder(part: Path, path: Path) -> None:
+    # Renaming a folder replaces only an empty folder, and on Windows not even that.
+    try:
+        _rename(part, path)
+    except OSError:
+        if not path.is_dir():
+            raise
+        path.rmdir()
+        _rename(part, path)
+
+
+def _claim_for_file(part: Path, path: Path) -> None:
+    if os.name == "nt":
+        _rename(part, path)  # never replaces anything on Windows
+        return
+    try:
+        os.link(part, path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        path.touch(exist_ok=False)  # the best without links: an empty file has the name briefly
+        part.replace(path)
+    else:
+        part.unlink()
+
+
+def _rename(part: Path, path: Path) -> None:
+    for delay in _DELAYS:
+        try:
+            part.rename(path)
+        except PermissionError:
+            time.sleep(delay)
+        else:
+            return
+    part.rename(path)
+
+
+def _delete(files: Iterable[Path], folder: Path) -> None:
+    """Delete some files, then their folder, which fails if it contains another file."""
+    for file in files:
+        file.unlink(missing_ok=True)
+    folder.rmdir()
+
+
+def _remove_folder(folder: Path) -> None:
+    import shutil  # noqa: PLC0415 - it loads three compression libraries
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sync_files(folder: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - it loads logging
+
+    with ThreadPoolExecutor(_SYNC_THREADS) as pool:
+        for _ in pool.map(_sync, folder.iterdir()):
+            pass
+    _sync_folder(folder)
+
+
+def _sync(file: Path) -> None:
+    with file.open("r+b") as opened:
+        os.fsync(opened.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Flush the names in a folder to disk, on systems where a folder can be opened."""
+    with suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+
+
+def _hidden_name(path: Path, state: str) -> Path:
+    """Return a hidden name next to a path that no other run uses."""
+    return path.with_name(f".{path.name}.{os.urandom(4).hex()}.{state}")
+
+
+def _leftovers(path: Path, state: str) -> list[Path]:
+    """Return what killed runs left next to a path in one state."""
+    form = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.{state}")
+    return [each for each in path.parent.iterdir() if form.fullmatch(each.name)]

@@ -1,0 +1,213 @@
+"""Findings: what is wrong with a record, where, and what was done about it.
+
+A `Finding` is created only when it is accessed. Internally, all findings of one kind share one
+group of columns, so that a million of them need only a few arrays.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from regionbatch.findings.codes import CODES
+from regionbatch.findings.text import (
+    Place,
+    as_text,
+    escape_unprintable,
+    place_text,
+    quoted,
+    shortened_place,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Finding(NamedTuple):
+    """One finding: something in the dataset that was dropped, adjusted or noted.
+
+    Example:
+        >>> dataset = rb.read("fixtures/yolo/over-the-edge/input")
+        >>> finding = dataset.findings.first("clipped")[0]
+        >>> finding.place
+        'a.txt:1'
+        >>> finding.severity
+        'warning'
+    """
+
+    code: str
+    """Finding code, such as `empty_box`; `regionbatch explain CODE` explains it."""
+    severity: str
+    """`info` (noted), `warning` (adjusted, or to be checked) or `error` (dropped)."""
+    place: str
+    """`FILE:LINE`, `FILE: annotation 17`, or only a file, image, class or option."""
+    message: str
+    """`PLACE: what is wrong: 'value'. What to do. [code]`."""
+    file: str
+    """Path in the dataset, or the name of an image, class or option."""
+    where: int
+    """Line number or COCO ID; negative: number of the record; 0: the whole file or image."""
+    value: str
+    """The offending value as text, at most 80 characters; may be empty."""
+
+
+class ValueTexts:
+    """Values as they are shown in messages, stored in one buffer to save memory."""
+
+    def __init__(self, values: Iterable[object] = ()) -> None:
+        self._text = bytearray()
+        self._ends = array("q")
+        self.extend(values)
+
+    def append(self, value: object) -> None:
+        """Store one value."""
+        self._text += as_text(value).encode()
+        self._ends.append(len(self._text))
+
+    def extend(self, values: Iterable[object]) -> None:
+        """Store several values."""
+        for value in values:
+            self.append(value)
+
+    def __getitem__(self, row: int) -> str:
+        start = self._ends[row - 1] if row else 0
+        return self._text[start : self._ends[row]].decode()
+
+
+class ClippedBoxes:
+    """Values of findings: boxes as in the file, and how much of each is outside its image."""
+
+    def __init__(self, box: NDArray[np.float64], outside: NDArray[np.float64]) -> None:
+        """Keep the columns.
+
+        Args:
+            box: The four numbers of each box as in the file, (n, 4).
+            outside: Fraction of each box that is outside its image, 0 to 1, (n,).
+        """
+        self._box = box
+        self._outside = outside
+
+    def __getitem__(self, row: int) -> str:
+        """Return a value as it is shown: `500 10 9324 90 (98.4 % outside)`."""
+        percent = 100 * float(self._outside[row])
+        shown = f"{percent:.3g}"
+        if percent < 0.1:
+            shown = "<0.1"
+        elif percent > 99.9:
+            shown = ">99.9"
+        return f"{as_text(self._box[row])} ({shown} % outside)"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FindingGroup:
+    """Findings of one code, as columns. Those reported one by one are arrays that grow."""
+
+    code: str
+    table: Sequence[str]
+    """Names that `file` points into."""
+    file: NDArray[np.int32] | array[int]
+    where: NDArray[np.int64] | array[int]
+    value: ValueTexts | ClippedBoxes | NDArray[np.float64] | NDArray[np.int64] | None
+    place: Place
+    doubtful: bool = False
+
+    def __len__(self) -> int:
+        return len(self.file)
+
+    @property
+    def fails_strict(self) -> bool:
+        """Whether strict mode fails although nothing was lost."""
+        return self.doubtful or CODES[self.code].fails_strict
+
+    def rows(self, most: int | None) -> Iterator[Finding]:
+        """Yield the findings, at most `most` of them."""
+        count = len(self) if most is None else min(most, len(self))
+        for row in range(count):
+            yield self._row(row)
+
+    def _row(self, row: int) -> Finding:
+        code = CODES[self.code]
+        file = self.table[self.file[row]]
+        where = int(self.where[row])
+        place = place_text(escape_unprintable(shortened_place(file)), where, self.place)
+        value = "" if self.value is None else as_text(self.value[row])
+        shown = f": {quoted(value)}" if value else ""
+        message = f"{place}: {code.summary}{shown}. {code.advice} [{self.code}]"
+        is_raised = self.doubtful and code.severity == "info"
+        severity = "warning" if is_raised else code.severity
+        return Finding(self.code, severity, place, message, file, where, value)
+
+
+class Findings:
+    """All findings of a dataset, in the order they were reported. Iterating yields `Finding`s.
+
+    Example:
+        >>> findings = rb.read("fixtures/coco/over-the-edge/input").findings
+        >>> findings.counts()["clipped"] > 0
+        True
+    """
+
+    def __init__(self, groups: Sequence[FindingGroup], files: Sequence[str]) -> None:
+        """Keep the groups.
+
+        Args:
+            groups: Findings as columns.
+            files: Paths in the dataset that the `file` codes of regions point into.
+        """
+        self._groups = tuple(groups)
+        self.files = files
+
+    def __iter__(self) -> Iterator[Finding]:
+        """Yield all findings."""
+        for group in self._groups:
+            yield from group.rows(None)
+
+    def __len__(self) -> int:
+        """Return the number of findings."""
+        return sum(map(len, self._groups))
+
+    def __repr__(self) -> str:
+        """Return for example `Findings({'empty_box': 2})`."""
+        return f"Findings({self.counts()})"
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of findings of each code, in the order of the documentation."""
+        return _counts(self._groups)
+
+    def doubtful(self) -> dict[str, int]:
+        """Return the number of findings of each code that make strict mode fail without a loss."""
+        return _counts(group for group in self._groups if group.fails_strict)
+
+    def first(self, code: str, most: int = 3) -> list[Finding]:
+        """Return the first findings of one code.
+
+        Args:
+            code: A finding code.
+            most: How many to return at most.
+        """
+        found: list[Finding] = []
+        for group in self._groups:
+            if group.code == code and len(found) < most:
+                found.extend(group.rows(most - len(found)))
+        return found
+
+    def without(self, code: str) -> Findings:
+        """Return all findings except those of one code."""
+        return Findings([group for group in self._groups if group.code != code], self.files)
+
+    def __add__(self, other: Findings) -> Findings:
+        """Return the findings of two steps, one after the other."""
+        return Findings([*self._groups, *other._groups], self.files)
+
+
+def _counts(groups: Iterable[FindingGroup]) -> dict[str, int]:
+    """Count the findings of each code, in the order of the documentation."""
+    counted: Counter[str] = Counter()
+    for group in groups:
+        counted[group.code] += len(group)
+    return {code: counted[code] for code in CODES if counted[code]}

@@ -1,0 +1,114 @@
+"""Merge classes and images that a dataset lists more than once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from unicodedata import category
+
+import numpy as np
+
+from regionbatch.dataset import Images, normalise_label
+from regionbatch.errors import AmbiguousDatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from regionbatch.findings import FindingLog
+
+
+def merge_tags(names: Sequence[str], log: FindingLog) -> tuple[list[str], NDArray[np.int32]]:
+    """Merge classes that have one normalised name.
+
+    Two spellings of one class are doubtful, and so is a name with a control character (Cc) or a
+    lone surrogate of UTF-16 (Cs).
+
+    Args:
+        names: The class names as in the file.
+        log: Receives the findings.
+
+    Returns:
+        The distinct normalised names, and the new code of each old class; -1: it has no name.
+    """
+    codes: dict[str, int] = {}
+    spellings: dict[str, str] = {}
+    new = np.full(len(names), -1, np.int32)
+    for old, name in enumerate(names):
+        label = normalise_label(name)
+        if not label:
+            continue
+        if label != name:
+            log.note("tag_renamed", label, name)
+        if label in codes:
+            log.note("tag_merged", label, doubtful=spellings[label] != name)
+        elif any(category(character) in ("Cc", "Cs") for character in label):
+            log.note("control_character", label)
+        spellings.setdefault(label, name)
+        new[old] = codes.setdefault(label, len(codes))
+    return list(codes), new
+
+
+def merge_images(images: Images, log: FindingLog) -> tuple[Images, NDArray[np.int32]]:
+    """Merge images that have one name.
+
+    Args:
+        images: The images as listed.
+        log: Receives the findings.
+
+    Returns:
+        The distinct images, and the new code of each old one.
+
+    Raises:
+        AmbiguousDatasetError: Two image files have one name.
+    """
+    codes = dict(zip(reversed(images.names), range(len(images) - 1, -1, -1), strict=True))
+    own = np.arange(len(images), dtype=np.int32)
+    if len(codes) == len(images):
+        return images, own
+    first = np.fromiter((codes[name] for name in images.names), np.int32, len(images))
+    twins = np.flatnonzero(first != own)
+    kept = np.flatnonzero(first == own)
+    _require_one_file(images, twins, first[twins])
+    log.add("merged_image", twins.astype(np.int32), table=images.names)
+    _report_two_sizes(images, twins, first[twins], log)
+    new = np.zeros(len(images), np.int32)
+    new[kept] = np.arange(len(kept))
+    merged = Images(
+        [images.names[row] for row in kept.tolist()],
+        images.width[kept],
+        images.height[kept],
+        [images.paths[row] for row in kept.tolist()],
+        images.split[kept],
+        images.splits,
+        images.exact[kept],
+    )
+    return merged, new[first]
+
+
+def _require_one_file(images: Images, twins: NDArray[np.int64], first: NDArray[np.int32]) -> None:
+    """Raise an error if two image files have one name: their boxes could belong to either."""
+    for twin, other in zip(twins.tolist(), first.tolist(), strict=True):
+        one = images.paths[other]
+        another = images.paths[twin]
+        if one and another and one != another:
+            name = images.names[twin]
+            raise AmbiguousDatasetError(
+                f"{name}: two image files have this name: '{one}' and '{another}'. "
+                "Rename one, or read each split separately with `split`.",
+                place=name,
+                option="split",
+                value=name,
+            )
+
+
+def _report_two_sizes(
+    images: Images, twins: NDArray[np.int64], first: NDArray[np.int32], log: FindingLog
+) -> None:
+    """Report images declared with two sizes. Each box is normalised by the size it came with."""
+    size = np.stack([images.width, images.height], axis=1)
+    differ = np.any(size[twins] != size[first], axis=1)
+    differ &= np.all(size[twins] > 0, axis=1) & np.all(size[first] > 0, axis=1)
+    pairs = np.hstack([size[first[differ]], size[twins[differ]]]).tolist()
+    values = ["{} x {} and {} x {} declared".format(*pair) for pair in pairs]
+    log.add("size_mismatch", twins[differ].astype(np.int32), value=values, table=images.names)

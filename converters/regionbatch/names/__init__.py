@@ -1,0 +1,1 @@
+"""Tables of IDs and of class names, and the lookup of a dataset's names in them."""

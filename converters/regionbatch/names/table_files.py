@@ -1,0 +1,108 @@
+"""Files that hold a table: JSON, or CSV with the separator of the author's spreadsheet."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from regionbatch.errors import ResolveError
+from regionbatch.files.small_json import load_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+LARGEST_TABLE = 64 * 2**20
+"""Maximum size of a table in bytes: more than 600 for each image that a project can have."""
+_SEPARATORS = ",;\t"
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a table file.
+
+    Raises:
+        ResolveError: It cannot be read, or is larger than `LARGEST_TABLE`.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_TABLE + 1)
+    except OSError as error:
+        raise ResolveError(
+            f"{path}: cannot be read: {error.strerror or error}. Check the path.", place=str(path)
+        ) from error
+    if len(data) > LARGEST_TABLE:
+        raise ResolveError(
+            f"{path}: larger than {LARGEST_TABLE >> 20} MiB. No project needs such a large table: "
+            "check that this is the right file.",
+            place=str(path),
+        )
+    return data
+
+
+def decoded(data: bytes, path: Path) -> str:
+    """Return the text of a table file, without a byte-order mark.
+
+    Raises:
+        ResolveError: It is not UTF-8.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ResolveError(f"{path}: not UTF-8 text. Save it as UTF-8.", place=str(path)) from error
+
+
+def is_csv(path: Path) -> bool:
+    """Return whether a path has the extension of a CSV file."""
+    return path.suffix.lower() in (".csv", ".tsv")
+
+
+def csv_rows(text: str, path: Path) -> list[list[str]]:
+    """Return the rows that are not blank.
+
+    The separator is the one that gives most rows a second column; a comma if none does.
+
+    Raises:
+        ResolveError: A field is longer than any name can be.
+    """
+    import csv  # noqa: PLC0415 - only needed for CSV files
+    import io  # noqa: PLC0415
+
+    def split_at(separator: str) -> Iterator[list[str]]:
+        return csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+
+    def rows_with_columns(separator: str) -> int:
+        # Counted without keeping the rows: as lists, they take 50 times the memory of their text.
+        return sum(len(row) > 1 for row in split_at(separator))
+
+    try:
+        best = max(_SEPARATORS, key=rows_with_columns)
+        return [row for row in split_at(best) if any(map(str.strip, row))]
+    except csv.Error as error:
+        raise ResolveError(
+            f"{path}: not valid CSV: {error}. Use two columns, such as name,id.",
+            place=str(path),
+        ) from error
+
+
+def parsed_json(
+    text: str, path: Path, pairs_hook: Callable[[list[tuple[str, Any]]], object], expected: str
+) -> object:
+    """Return the content of JSON text, with objects as `pairs_hook` returns them.
+
+    Args:
+        text: The text.
+        path: Its file, for messages.
+        pairs_hook: Called with the (key, value) pairs of each object, duplicate keys included.
+        expected: What the file should hold, for messages.
+
+    Raises:
+        ResolveError: The text is not JSON.
+    """
+    try:
+        content: object = load_json(text, pairs_hook)
+    except (ValueError, RecursionError) as error:
+        line = f":{error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise ResolveError(
+            f"{path}{line}: not valid JSON: {error}. Use {expected}.", place=f"{path}{line}"
+        ) from error
+    return content

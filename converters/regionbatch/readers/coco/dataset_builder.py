@@ -1,0 +1,383 @@
+"""Build the annotations of a dataset from all of its COCO files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from regionbatch import boxes
+from regionbatch.boxes import BoxMode
+from regionbatch.dataset import RawAnnotations
+from regionbatch.errors import DatasetError
+from regionbatch.findings import escape_unprintable
+from regionbatch.readers.coco.box_order import BoxOrder, count_order_evidence, declares_corners
+from regionbatch.readers.coco.json_kinds import WHAT_COCO_IS
+from regionbatch.readers.coco.name_tables import (
+    AMBIGUOUS,
+    NAMELESS,
+    UNKNOWN,
+    CategoryNames,
+    ImageNameTable,
+    joined,
+    look_up,
+)
+from regionbatch.readers.coco.order_proof import compare_with_shapes
+from regionbatch.readers.coco.records import FileRecords
+from regionbatch.readers.coco.rotation import Rotation, Rotations
+from regionbatch.readers.units import (
+    PERCENT_REASON,
+    UnitEvidence,
+    collect_evidence,
+    decide_normalised,
+    may_be_percent,
+    raise_if_tiny,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from regionbatch.findings import FindingLog
+    from regionbatch.options import CocoOptions
+    from regionbatch.readers.coco.json_stream import Chunk
+
+_MODES = {
+    (False, False): BoxMode.XYWH_ABS,
+    (False, True): BoxMode.XYWH_REL,
+    (True, False): BoxMode.XYXY_ABS,
+    (True, True): BoxMode.XYXY_REL,
+}
+"""The mode of boxes, by whether they are corners and whether they are normalised."""
+
+
+class CocoSource(NamedTuple):
+    """A COCO file while it is read, or a loaded COCO."""
+
+    name: str
+    """The file, for messages."""
+    chunks: Iterable[Chunk]
+    """The chunks of `records.ARRAY_SPECS`."""
+    header: Mapping[str, str]
+    """The other values of the file, complete once the chunks have been taken."""
+    shapes: Callable[[], Iterable[Chunk]]
+    """Returns the chunks of `order_proof.SHAPE_SPECS`."""
+    size: int = 0
+    """Bytes; 0: unknown."""
+
+
+@dataclass(slots=True)
+class _FileBoxes:
+    """The boxes of one file as columns; n of them."""
+
+    file: int
+    records: FileRecords
+    image_codes: Mapping[int, int]
+    """The code of each image, by its ID."""
+    box: NDArray[np.float64]
+    """(n, 4)."""
+    where: NDArray[np.int64]
+    """(n,), annotation IDs."""
+    image: NDArray[np.int32]
+    """(n,), codes of images, or why there is none."""
+    tag: NDArray[np.int32]
+    """(n,), codes of classes, or why there is none."""
+    is_kept: NDArray[np.bool_]
+    """(n,), whether a box has an image and a class."""
+
+
+class _FileSummary(NamedTuple):
+    """What the decisions about all boxes need to know of one file."""
+
+    order: BoxOrder
+    evidence: UnitEvidence
+    mask_rows: list[int]
+    """The rows, counted within the file, with boxes around masks. These are in pixels."""
+    mask_sizes: list[tuple[int, int]]
+    """Width and height of the images of these rows."""
+
+
+class DatasetBuilder:
+    """Collects the annotations of all files, with codes into common tables."""
+
+    def __init__(self, log: FindingLog, options: CocoOptions) -> None:
+        """Start without files."""
+        self._log = log
+        self._options = options
+        self._images = ImageNameTable()
+        self._categories = CategoryNames()
+        self._files: dict[str, _FileSummary] = {}
+        self._rows = 0
+        self._columns: dict[str, list[NDArray[Any]]] = {
+            "box": [],
+            "image": [],
+            "tag": [],
+            "file": [],
+            "where": [],
+        }
+        self._marks: dict[str, list[NDArray[np.int64]]] = {}
+        self._rotations: dict[int, Rotation] = {}
+
+    def add_file(self, source: CocoSource) -> Iterable[str]:
+        """Read all chunks of a file.
+
+        Returns:
+            The names of its classes and images.
+
+        Raises:
+            DatasetError: The file has no images, or declares an unknown order of coordinates.
+            AmbiguousDatasetError: The order of its coordinates is mixed or contradicted.
+        """
+        file = self._log.file(source.name)
+        records = FileRecords(file, self._log)
+        for chunk in source.chunks:
+            records.add(chunk)
+            self._log.progress(f"reading {source.name}", chunk.end, source.size)
+        self._check_header(source)
+        found = self._resolve_ids(records, file)
+        self._scale_masks(found)
+        order = self._order(source, found)
+        if order.corners:
+            around = records.marks["box_from_segmentation"]
+            found.box[around, 2:] += found.box[around, :2]
+        self._add_boxes(source.name, found, order)
+        class_names = (name for _, name in records.categories)
+        return chain(class_names, records.images.file_name)
+
+    def _check_header(self, source: CocoSource) -> None:
+        """Raise an error if a file has no images, and report if it has no annotations."""
+        if source.header.get("images", "null") == "null":
+            keys = escape_unprintable(", ".join([*source.header][:5]))
+            what = (
+                f"no 'images' array among the keys: '{keys}'"
+                if keys
+                else "the JSON object is empty"
+            )
+            message = f"{source.name}: {what}. {WHAT_COCO_IS}"
+            raise DatasetError(message, place=source.name, value=keys or None)
+        if source.header.get("annotations", "null") == "null":
+            self._log.note("no_annotations", source.name)
+
+    def _resolve_ids(self, records: FileRecords, file: int) -> _FileBoxes:
+        """Look up the images and classes of the boxes, and report IDs without one."""
+        image_codes = self._images.add(records.images, file)
+        category_codes = self._categories.add(records.categories)
+        where, image_ids, category_ids = records.id_columns()
+        image = look_up(image_ids, image_codes)
+        tag = look_up(category_ids, category_codes)
+        has_image = image >= 0
+        for code, rows, kind, ids in (
+            ("unknown_image", image == UNKNOWN, "", image_ids),
+            ("ambiguous_id", image == AMBIGUOUS, "image ", image_ids),
+            ("unknown_category", has_image & (tag == UNKNOWN), "", category_ids),
+            ("ambiguous_id", has_image & (tag == AMBIGUOUS), "category ", category_ids),
+            ("unknown_class", has_image & (tag == NAMELESS), "category ", category_ids),
+        ):
+            if rows.any():
+                texts = records.ids.texts(ids[rows], kind)
+                self._log.add(code, file, where[rows], texts, place="annotation")
+        return _FileBoxes(
+            file=file,
+            records=records,
+            image_codes=image_codes,
+            box=records.boxes(),
+            where=where,
+            image=image,
+            tag=tag,
+            is_kept=has_image & (tag >= 0),
+        )
+
+    def _scale_masks(self, found: _FileBoxes) -> None:
+        """Scale the boxes around masks to the pixels of their images.
+
+        A mask with other proportions than its image gives no box.
+        """
+        for row, mask in found.records.masks.items():
+            if not found.is_kept[row]:
+                continue
+            size = self._size_or(mask, found.image[row])
+            rounding = max(sum(size), sum(mask))
+            if abs(size[0] * mask[1] - size[1] * mask[0]) > rounding:
+                value = "a mask of {} x {} on an image of {} x {}".format(*mask, *size)
+                where = int(found.where[row])
+                self._log.add("not_a_box", found.file, where, [value], place="annotation")
+                found.is_kept[row] = False
+            found.box[row] *= np.divide(size * 2, mask * 2)
+
+    def _size_or(self, mask: tuple[int, int], image: int) -> tuple[int, int]:
+        """Return the declared size of an image, or the size of a mask on it if none is declared."""
+        size = self._images.size(image)
+        return size if all(size) else mask
+
+    def _order(self, source: CocoSource, found: _FileBoxes) -> BoxOrder:
+        """Decide the order of coordinates in a file, and check it against its other evidence."""
+        if self._options.bbox_format != "auto":
+            return BoxOrder(self._options.bbox_format == "ltrb")
+        records = found.records
+        box = found.box
+        image = found.image
+        if around := records.marks["box_from_segmentation"]:
+            box = np.delete(box, around, axis=0)
+            image = np.delete(image, around)
+        stated = source.header.get("bbox_format", "")
+        corners = declares_corners(source.name, stated, records.orders, len(box))
+        sizes = self._images.sizes()
+
+        def size_of(id_: object) -> NDArray[np.float64]:
+            number = records.ids.number(id_)
+            code = UNKNOWN if number is None else found.image_codes.get(number, UNKNOWN)
+            size: NDArray[np.float64] = sizes[max(code, UNKNOWN)]
+            return size
+
+        order = count_order_evidence(box, image, sizes, corners=corners)
+        if not order.must_compare(source.size):
+            return order
+        proof = compare_with_shapes(source.shapes(), corners=corners, size_of=size_of)
+        return order.confirmed_by(proof, source.name)
+
+    def _add_boxes(self, name: str, found: _FileBoxes, order: BoxOrder) -> None:
+        """Add the boxes of a file that are kept."""
+        kept = found.is_kept
+        new_row = np.cumsum(kept) - 1
+        self._add_marks(found, new_row)
+        masks = {row: size for row, size in found.records.masks.items() if kept[row]}
+        mask_sizes = [self._size_or(size, found.image[row]) for row, size in masks.items()]
+        mask_rows = [int(new_row[row]) for row in masks]
+        box = found.box
+        image = found.image
+        tag = found.tag
+        where = found.where
+        if not kept.all():
+            box = box[kept]
+            image = image[kept]
+            tag = tag[kept]
+            where = where[kept]
+        file = np.full(len(box), found.file, np.int32)
+        for key, column in (
+            ("box", box),
+            ("image", image),
+            ("tag", tag),
+            ("file", file),
+            ("where", where),
+        ):
+            self._columns[key].append(column)
+        self._rows += len(box)
+        if mask_rows:  # boxes around masks are in pixels even if the others are normalised
+            box = np.delete(box, mask_rows, axis=0)
+            where = np.delete(where, mask_rows)
+        evidence = collect_evidence(box, where, corners=order.corners)
+        self._files[name] = _FileSummary(order, evidence, mask_rows, mask_sizes)
+
+    def _add_marks(self, found: _FileBoxes, new_row: NDArray[np.int64]) -> None:
+        """Add the marks and rotations of a file, by the rows that its boxes get."""
+        for code, marked in found.records.marks.items():
+            rows = np.asarray(marked, np.int64)
+            rows = rows[found.is_kept[rows]]
+            self._marks.setdefault(code, []).append(self._rows + new_row[rows])
+        for row, rotation in found.records.rotations.items():
+            if found.is_kept[row]:
+                self._rotations[self._rows + int(new_row[row])] = rotation
+
+    def build(self) -> RawAnnotations:
+        """Return everything that was added.
+
+        Raises:
+            AmbiguousDatasetError: Boxes may be in pixels or normalised.
+        """
+        box = joined(self._columns["box"], np.empty((0, 4)))
+        image = joined(self._columns["image"], np.empty(0, np.int32))
+        corners = all(one.order.corners for one in self._files.values())
+        normalised = self._decide_unit(box, image, corners=corners)
+        mode = _MODES[corners, normalised]
+        self._convert(box, mode)
+        angle = self._angles(box, image, mode)
+        return RawAnnotations(
+            mode=mode,
+            box=box,
+            image=image,
+            tag=joined(self._columns["tag"], np.empty(0, np.int32)),
+            images=self._images.references(),
+            tags=self._categories.names(),
+            file=joined(self._columns["file"], np.empty(0, np.int32)),
+            where=joined(self._columns["where"], np.empty(0, np.int64)),
+            place="annotation",
+            marks={code: np.concatenate(rows) for code, rows in self._marks.items()},
+            angle=angle,
+        )
+
+    def _decide_unit(
+        self, box: NDArray[np.float64], image: NDArray[np.int32], *, corners: bool
+    ) -> bool:
+        """Decide whether all boxes are normalised, and report this and the order."""
+        wanted = self._options.coco_boxes
+        evidence = {name: one.evidence for name, one in self._files.items()}
+        normalised = decide_normalised(
+            evidence, wanted, self._log, option="coco_boxes", place="annotation"
+        )
+        self._report_order(normalised=normalised)
+        if not normalised and wanted == "auto":
+            raise_if_tiny(box, next(iter(self._files), ""), "coco_boxes")
+            self._doubt_percent(box, image, corners=corners)
+        return normalised
+
+    def _doubt_percent(
+        self, box: NDArray[np.float64], image: NDArray[np.int32], *, corners: bool
+    ) -> None:
+        """Report boxes in pixels that may be percentages."""
+        if not len(box) or not np.fmax.reduce(box, axis=None) <= 100:
+            return
+        far = box[:, 2:] if corners else box[:, :2] + box[:, 2:]
+        if may_be_percent(far, self._images.sizes()[image]):
+            self._log.decide("coco_boxes", "pixels", PERCENT_REASON, doubtful=True)
+
+    def _report_order(self, *, normalised: bool) -> None:
+        """Report the order of coordinates if it was declared or requested, or is doubtful."""
+        requested = self._options.bbox_format
+        if requested != "auto":
+            self._log.decide("bbox_format", requested, "as requested")
+            return
+        orders = {name: one.order for name, one in self._files.items()}
+        declared = [name for name, order in orders.items() if order.corners]
+        others = [name for name, order in orders.items() if not order.corners]
+        if declared:
+            reason = f"declared in {', '.join(declared)}"
+            if others:
+                reason += f"; ltwh in {', '.join(others)}"
+            self._log.decide("bbox_format", "ltrb", reason)
+        for name, order in orders.items():
+            if doubt := order.doubt(normalised=normalised):
+                self._log.decide("bbox_format", order.name, f"{doubt}, in {name}", doubtful=True)
+
+    def _convert(self, box: NDArray[np.float64], mode: BoxMode) -> None:
+        """Convert the boxes of each file, in place, to the mode of the dataset."""
+        start = 0
+        for column, one in zip(self._columns["box"], self._files.values(), strict=True):
+            end = start + len(column)
+            if one.mask_rows and not mode.absolute:
+                box[start + np.asarray(one.mask_rows)] /= np.tile(one.mask_sizes, 2)
+            if one.order.corners and not mode.corners:  # other files have no corners
+                with np.errstate(over="ignore", invalid="ignore"):  # near 1e308, infinity and NaN
+                    box[start:end, 2:] -= box[start:end, :2]
+            start = end
+
+    def _angles(
+        self, box: NDArray[np.float64], image: NDArray[np.int32], mode: BoxMode
+    ) -> NDArray[np.float64] | None:
+        """Return the angles of all boxes in radians; None if none is rotated."""
+        if not self._rotations:
+            return None
+        rows = np.fromiter(self._rotations, np.int64, len(self._rotations))
+        size = np.ones((len(rows), 2))
+        if not mode.absolute:
+            size = np.maximum(self._images.sizes()[image[rows]], 1)
+        ltwh = boxes.to_ltwh(box[rows], mode)
+        rotations = Rotations([*self._rotations.values()])
+        rotated, is_unclear, is_meaningless = rotations.judge(ltwh, size)
+        for code, marked in (("unclear_rotation", is_unclear), ("unread_angle", is_meaningless)):
+            self._marks.setdefault(code, []).append(rows[marked])
+        angle = np.zeros(len(box))
+        angle[rows] = rotated
+        return angle if rotated.any() else None

@@ -1,0 +1,270 @@
+"""The text of a JSON file of any size, with one window of it in memory.
+
+The file is read, not memory-mapped: if another process truncates a mapped file, the system kills
+this process (SIGBUS), which Python cannot catch. A short read raises an error of ours instead, and
+is no slower on large documents.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from regionbatch.errors import DatasetError
+from regionbatch.files.text import UndecodableError, as_utf8, is_utf8_file
+from regionbatch.files.tree import undecodable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import FileIO
+    from pathlib import Path
+
+WINDOW_SIZE = 2**16
+"""Bytes read at a time where only a few are needed: keys, commas, whitespace."""
+
+CHUNK_SIZE = 2**19
+"""Bytes read at a time where all are needed."""
+
+_LONG_LINE = 200
+"""Bytes. Beyond this a place includes the column, because many files are one single line."""
+
+_REPAIR = "Repair the file or export it again."
+TRUNCATED = "The file is truncated; export it again."
+"""The advice of errors about a document that ends too early."""
+
+_SCALAR = re.compile(rb"[-+.\w]{1,40}")
+_WHITESPACE = re.compile(rb"[ \t\r\n]*+")
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|[\[\]{}]', re.DOTALL)
+_REST_OF_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+("?)', re.DOTALL)
+
+
+class JsonText:
+    """The bytes of a document. Every `at` is an offset in bytes from its start."""
+
+    def __init__(self, file: FileIO, name: str, *, is_guess: bool = False) -> None:
+        """Take an open file.
+
+        Args:
+            file: The document as UTF-8.
+            name: The place that errors name.
+            is_guess: Whether the encoding of the original file is a guess, see `files.text`.
+        """
+        self.file = file
+        self.name = name
+        self.is_guess = is_guess
+        self.state = file_state(file)
+        self.size = self.state[2]
+        self._window = b""
+        self._start = 0
+
+    def check_unchanged(self) -> None:
+        """Raise DatasetError if the file has changed since it was opened."""
+        if file_state(self.file) != self.state:
+            raise self._changed()
+
+    def read_into(self, target: memoryview, at: int) -> int:
+        """Fill a buffer with the bytes from `at` on, and return how many there were.
+
+        Raises:
+            DatasetError: The file has become shorter.
+        """
+        wanted = min(len(target), self.size - at)
+        filled = 0
+        self.file.seek(at)
+        while filled < wanted:
+            read = self.file.readinto(target[filled:wanted])
+            if not read:
+                raise self._changed()
+            filled += read
+        return filled
+
+    def read(self, at: int, length: int) -> bytes:
+        """Return `length` bytes from `at` on, or fewer at the end of the document.
+
+        Raises:
+            DatasetError: The file has become shorter.
+        """
+        wanted = max(0, min(length, self.size - at))
+        self.file.seek(at)
+        found = self.file.read(wanted) or b""
+        while len(found) < wanted:
+            more = self.file.read(wanted - len(found))
+            if not more:
+                raise self._changed()
+            found += more
+        return found
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the whole document in chunks."""
+        return (self.read(start, CHUNK_SIZE) for start in range(0, self.size, CHUNK_SIZE))
+
+    def window(self, at: int, length: int) -> tuple[bytes, int]:
+        """Return a window with at least `length` bytes from `at` on, and the offset of `at` in it.
+
+        It has fewer bytes only at the end of the document.
+        """
+        within = at - self._start
+        end = within + length
+        is_missing = end > len(self._window) and self._start + len(self._window) < self.size
+        if within < 0 or is_missing:
+            self._window = self.read(at, max(length, WINDOW_SIZE))
+            self._start = at
+            within = 0
+        return self._window, within
+
+    def byte(self, at: int) -> bytes:
+        """Return the byte at `at`; empty at the end of the document."""
+        window, within = self.window(at, 1)
+        return window[within : within + 1]
+
+    def match(
+        self, pattern: re.Pattern[bytes], at: int, length: int = WINDOW_SIZE
+    ) -> re.Match[bytes] | None:
+        """Match a pattern at `at` within the next `length` bytes.
+
+        Offsets in the match count from the start of the window, not of the document.
+        """
+        window, within = self.window(at, length)
+        return pattern.match(window, within, within + length)
+
+    def skip(self, pattern: re.Pattern[bytes], at: int) -> int:
+        """Return the offset after a run of bytes that each match a pattern, however long it is."""
+        while True:
+            window, within = self.window(at, 1)
+            found = pattern.match(window, within)
+            end = found.end() if found else within
+            at += end - within
+            if end < len(window) or end == within:
+                return at
+
+    def skip_whitespace(self, at: int) -> int:
+        """Return the offset of the first byte from `at` on that is not whitespace."""
+        return self.skip(_WHITESPACE, at)
+
+    def skip_value(self, at: int) -> int:
+        """Return the offset after a value that is not needed."""
+        if self.byte(at) not in (b"{", b"[", b'"'):
+            scalar = self.match(_SCALAR, at)
+            if not scalar:
+                raise self.error(at, "expected a value")
+            return at + len(scalar[0])
+        depth = 0
+        for token, _, end in self.tokens(at):
+            depth += (token in b"[{") - (token in b"]}")
+            if depth == 0:
+                return end
+        raise self.error(self.size, "unexpected end of file inside a value", TRUNCATED)
+
+    def tokens(self, at: int, limit: int = sys.maxsize) -> Iterator[tuple[int, int, int]]:
+        """Yield all brackets and strings from `at` on, which must be outside a string.
+
+        A string that is never closed ends with the document. If a string ends after `limit`, the
+        end that is given may be too early, but is also after it.
+
+        Yields:
+            The first byte of the token, its start and its end.
+        """
+        while at < self.size:
+            window = self.read(at, CHUNK_SIZE)
+            end = at + len(window)
+            for found in _TOKEN.finditer(window):
+                after = at + found.end()
+                if after >= end - 1 and found[1] == b"":  # not closed; a backslash may be left
+                    end = after = self._end_of_string(after, min(limit, self.size))
+                yield window[found.start()], at + found.start(), after
+            at = end
+
+    def _end_of_string(self, at: int, limit: int) -> int:
+        """Return the offset after a string that is open at `at`, or one beyond `limit`."""
+        while at <= limit:
+            found = _REST_OF_STRING.match(self.read(at, CHUNK_SIZE))
+            if found is None or found.end() == 0:  # the document ends with a backslash
+                break
+            at += found.end()
+            if found[1]:
+                return at
+        return at if at > limit else self.size
+
+    def place(self, at: int) -> str:
+        """Return the place of an offset: `a.json:3`, with the column if the line is long."""
+        line = 1
+        newline = -1
+        for start in range(0, at, CHUNK_SIZE):
+            window = self.read(start, min(CHUNK_SIZE, at - start))
+            line += window.count(b"\n")
+            last = window.rfind(b"\n")
+            if last >= 0:
+                newline = start + last
+        column = at - newline
+        return f"{self.name}:{line}:{column}" if column > _LONG_LINE else f"{self.name}:{line}"
+
+    def error(self, at: int, what: str, advice: str = _REPAIR) -> DatasetError:
+        """Return the error for what is wrong at an offset, with the text that follows it."""
+        option = ""
+        if self.is_guess:  # half a character may be a quotation mark or a backslash
+            advice = "Specify the file's encoding with `encoding`, or save it as UTF-8."
+            option = "encoding"
+        found = self.read(at, 30).decode("utf-8", "replace").strip()
+        if found:
+            what = f"{what}: {found!a}"
+        elif what.startswith("expected"):
+            what = f"{what}, but the file ends"
+        place = self.place(at)
+        message = f"{place}: {what}. {advice}"
+        return DatasetError(message, place=place, option=option, value=found or None)
+
+    def _changed(self) -> DatasetError:
+        what = "the file changed while it was being read. Read it again when nothing writes to it."
+        return DatasetError(f"{self.name}: {what}", place=self.name)
+
+
+@contextmanager
+def document(path: Path, name: str = "", encoding: str | None = None) -> Iterator[JsonText]:
+    """Open a JSON file as UTF-8 without loading it. Other encodings use a temporary file.
+
+    Args:
+        path: The file on disk.
+        name: The place that errors name; empty: the name of the file.
+        encoding: The codec that the user names; see `as_utf8`.
+
+    Raises:
+        DatasetError: The file is empty, cannot be decoded, or cannot be opened.
+    """
+    name = name or path.name
+    with ExitStack() as stack:
+        try:
+            text = _open(path, name, encoding, stack)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            what = f"the file cannot be read: {reason!r}. Check that it exists and is readable."
+            raise DatasetError(f"{name}: {what}", place=name, value=reason) from error
+        yield text
+
+
+def _open(path: Path, name: str, encoding: str | None, stack: ExitStack) -> JsonText:
+    file = stack.enter_context(path.open("rb", buffering=0))
+    is_guess = False
+    if not is_utf8_file(file, but_ascii=encoding is not None):
+        import tempfile  # noqa: PLC0415 - only for other encodings
+
+        file.seek(0)
+        try:
+            text, is_guess = as_utf8(file.readall(), encoding)
+        except UndecodableError as error:
+            raise undecodable(name, error) from error
+        file = stack.enter_context(tempfile.TemporaryFile(buffering=0))  # noqa: SIM115 - in `stack`
+        for start in range(0, len(text), CHUNK_SIZE):  # one call may not write all
+            file.write(text[start : start + CHUNK_SIZE])
+    found = JsonText(file, name, is_guess=is_guess)
+    if found.size == 0:
+        raise DatasetError(f"{name}: the file is empty. Export it again.", place=name)
+    return found
+
+
+def file_state(file: FileIO) -> tuple[int, ...]:
+    """Return device, inode, size and modification time, which change if the file does."""
+    stat = os.fstat(file.fileno())
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns

@@ -1,0 +1,65 @@
+"""The regions of a dataset that can be sent: those with IDs, each once, ordered by image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from regionbatch.boxes import first_of_equal, stable_argsort
+from regionbatch.cleaning import build_ledger
+from regionbatch.shared_ids import is_shared
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from regionbatch.dataset import Dataset, Regions
+    from regionbatch.findings import FindingLog, Ledger
+
+
+def rows_to_send(
+    dataset: Dataset,
+    tag_codes: NDArray[np.int32],
+    image_codes: NDArray[np.int32],
+    log: FindingLog,
+) -> NDArray[np.int64]:
+    """Return the distinct rows of regions with IDs, ordered by image, and report the others."""
+    regions = dataset.regions
+    tag = tag_codes[regions.tag]
+    image = image_codes[regions.image]
+    resolved = (tag >= 0) & (image >= 0)
+    _report_dropped("unresolved", np.flatnonzero(~resolved), dataset, log)
+    rows = np.flatnonzero(resolved)
+    if is_shared(tag_codes).any() or is_shared(image_codes).any():
+        first = first_of_equal(image[rows], tag[rows], regions.box[rows])
+        _report_dropped("duplicate", rows[~first], dataset, log)
+        rows = rows[first]
+    if (np.diff(image[rows]) < 0).any():
+        rows = rows[stable_argsort(image[rows].view(np.uint32))]
+    return rows
+
+
+def _report_dropped(code: str, rows: NDArray[np.int64], dataset: Dataset, log: FindingLog) -> None:
+    if not len(rows):
+        return
+    regions = dataset.regions
+    values = (
+        f"{dataset.tags[regions.tag[row]]} in {dataset.images.names[regions.image[row]]}"
+        for row in rows
+    )
+    files = dataset.findings.files
+    log.add(code, regions.file[rows], regions.where[rows], values, table=files, place=regions.place)
+
+
+def take_in_order(regions: Regions, rows: NDArray[np.int64]) -> Regions:
+    """Return the regions of some rows, without a copy if they are all in order."""
+    is_all = len(rows) == len(regions) and not (np.diff(rows) != 1).any()
+    return regions if is_all else regions.take(rows)
+
+
+def ledger_after(log: FindingLog, regions: Regions, before: Ledger) -> Ledger:
+    """Return the ledger of a dataset after more regions were dropped."""
+    dropped = dict(before.dropped)
+    for code, count in log.dropped("box").items():
+        dropped[code] = dropped.get(code, 0) + count
+    return build_ledger(regions, before.read, dropped, before.images)

@@ -1,0 +1,66 @@
+"""The project's own SQLite files: the journal of an upload, and the store of the local service."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from pathlib import Path, PurePath
+
+JOURNAL = 0x7262_0001
+"""Application ID of a journal: SQLite keeps it in the file's header."""
+SERVICE = 0x7262_0002
+"""Application ID of the local service's store."""
+
+STRICT = "STRICT" if sqlite3.sqlite_version_info >= (3, 37) else ""
+"""Table option that makes columns reject values of other types; older versions do not have it."""
+
+_MAGIC = b"SQLite format 3\0"
+
+
+def is_empty(path: Path) -> bool:
+    """Return whether a database can be created at a path: nothing is there, or an empty file.
+
+    The path is only read.
+
+    Raises:
+        sqlite3.DatabaseError: The path is not a database. SQLite would overwrite a short file.
+        OSError: The path cannot be read.
+    """
+    if not os.path.lexists(path):
+        return True
+    if not path.is_file():  # reading a pipe would block
+        raise sqlite3.DatabaseError("not a file")
+    with path.open("rb") as file:
+        head = file.read(len(_MAGIC))
+    if head not in (b"", _MAGIC):
+        raise sqlite3.DatabaseError("file is not a database")
+    return not head
+
+
+def is_foreign(db: sqlite3.Connection, application: int, *, empty: bool) -> bool:
+    """Return whether a database belongs to another application and must not be changed.
+
+    The database is only read.
+
+    Args:
+        db: The database.
+        application: The application ID of our file.
+        empty: Whether the file was empty before. A database without tables may have an owner.
+    """
+    (owner,) = db.execute("PRAGMA application_id").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    return owner != application and bool(tables or not empty)
+
+
+def sqlite_uri(path: PurePath) -> str:
+    """Return the `file:` URI of an absolute path in the form that SQLite accepts.
+
+    SQLite requires an empty host: a network share is `file:////nas/share/a.sqlite`, which
+    `Path.as_uri` writes differently.
+    """
+    text = path.as_posix()
+    return "file://" + quote(os.fsencode(text if text.startswith("/") else f"/{text}"), safe="/:")

@@ -1,0 +1,1 @@
+"""Datasets made to use much time or memory."""

@@ -1,0 +1,388 @@
+"""Mistakes in calls, one for each error: wrong arguments, ID tables, outputs and plugins."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pytest
+
+import regionbatch
+from helpers import batches_of, id_of
+from messages.dataset_mistakes import ROW
+from regionbatch import plugins
+from regionbatch.batching import Batch, Entry
+from regionbatch.boxes import BoxMode
+from regionbatch.cleaning import clean
+from regionbatch.dataset import (
+    ImageReferences,
+    Images,
+    PlacedAnnotations,
+    RawAnnotations,
+    References,
+)
+from regionbatch.files import atomic_write
+from regionbatch.findings import FindingLog
+from regionbatch.installed import EntryPoint
+from regionbatch.limits import get_tier
+from regionbatch.names.renames import normalise_renames, read_renames
+from regionbatch.names.table_files import LARGEST_TABLE
+from regionbatch.names.uuids import checked_project
+from regionbatch.options import ReadOptions
+from regionbatch.readers.coco.json_stream import ArrayStream
+from regionbatch.readers.coco.json_text import document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from regionbatch.files.tree import Tree
+
+
+class Counting:
+    """A reader that says it met a box more than it returns."""
+
+    title: ClassVar[str] = "counts wrong"
+    options: ClassVar[type[ReadOptions]] = ReadOptions
+
+    def detect(self, tree: Tree) -> str | None:
+        return tree.source
+
+    def references(self, _tree: Tree, _options: ReadOptions, _log: FindingLog) -> References:
+        return References({})
+
+    def read(
+        self, _tree: Tree, _files: Sequence[str], _options: ReadOptions, log: FindingLog
+    ) -> RawAnnotations:
+        log.read(boxes=1)
+        return without_boxes([])
+
+
+@dataclass(frozen=True, kw_only=True)
+class OddOptions(ReadOptions):
+    """An option without a default."""
+
+    needed: str
+
+
+class WithOddOptions(Counting):
+    """A reader with an option that has no default."""
+
+    options = OddOptions
+
+
+class Raising(Counting):
+    """A reader that lets out what it should not."""
+
+    def read(
+        self, _tree: Tree, _files: Sequence[str], _options: ReadOptions, _log: FindingLog
+    ) -> RawAnnotations:
+        raise KeyError("a")
+
+
+class Outside(Counting):
+    """A reader that refers to a file outside the dataset."""
+
+    def references(self, _tree: Tree, _options: ReadOptions, _log: FindingLog) -> References:
+        return References({"../a.txt": ""})
+
+
+class Foreign(Counting):
+    """A reader that returns the image of a file that it was not to read."""
+
+    def references(self, _tree: Tree, _options: ReadOptions, _log: FindingLog) -> References:
+        return References({"a.txt": ""}, one_image_each=True)
+
+    def read(
+        self, _tree: Tree, _files: Sequence[str], _options: ReadOptions, log: FindingLog
+    ) -> RawAnnotations:
+        log.read(images=1)
+        return without_boxes([log.file("b.txt")])
+
+
+class Disordered(Counting):
+    """A reader that returns the images of label files in another order than the files."""
+
+    def references(self, _tree: Tree, _options: ReadOptions, _log: FindingLog) -> References:
+        return References({"a.txt": "", "b.txt": ""}, one_image_each=True, declares_names=False)
+
+    def read(
+        self, _tree: Tree, files: Sequence[str], _options: ReadOptions, log: FindingLog
+    ) -> RawAnnotations:
+        log.read(images=len(files))
+        return without_boxes(log.add_files(files)[::-1].tolist())
+
+
+def two_labels(reader: Counting) -> Callable[[Path], object]:
+    """Read a folder with two label files."""
+
+    def run(folder: Path) -> object:
+        for name in ("a.txt", "b.txt"):
+            (folder / name).touch()
+        return regionbatch.read(folder, format=reader)
+
+    return run
+
+
+def without_boxes(files: list[int]) -> RawAnnotations:
+    """An image for each of some files, by their codes, and no box."""
+    nothing, sizes = np.empty(0, np.int32), np.zeros(len(files), np.int32)
+    images = ImageReferences([""] * len(files), np.asarray(files, np.int32), sizes, sizes)
+    return RawAnnotations(
+        BoxMode.XYWH_REL,
+        np.empty((0, 4)),
+        nothing,
+        nothing,
+        images,
+        [],
+        nothing,
+        np.empty(0, np.int64),
+    )
+
+
+def cleaned(*paths: str) -> Callable[[Path], object]:
+    """Clean annotations of images called a.jpg that have these paths."""
+    nothing, sizes = np.empty(0, np.int32), np.zeros(len(paths), np.int32)
+    images = Images(["a.jpg"] * len(paths), sizes, sizes, paths, sizes - 1)
+    placed = PlacedAnnotations(
+        BoxMode.XYWH_REL,
+        np.empty((0, 4)),
+        nothing,
+        nothing,
+        images,
+        [],
+        nothing,
+        np.empty(0, np.int64),
+    )
+    return lambda _: clean(placed, FindingLog())
+
+
+class Full(io.BytesIO):
+    """A file on a full disk."""
+
+    def write(self, _data: object) -> int:
+        raise OSError(28, "No space left on device")
+
+
+def dataset(folder: Path, *names: str, tags: str = "cat\n") -> regionbatch.Dataset:
+    """A dataset with a box on each of some images."""
+    files: dict[str, str | bytes] = {
+        "classes.txt": tags,
+        **{f"{name}.txt": ROW for name in names or ("a",)},
+    }
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(str(text).encode())
+    return regionbatch.read(folder)
+
+
+def pieces_of(text: str) -> Callable[[Path], object]:
+    """The splitter alone: the reader has looked at the file before."""
+
+    def run(folder: Path) -> None:
+        (folder / "a.json").write_text(text, encoding="utf-8")
+        with document(folder / "a.json") as opened:
+            list(ArrayStream(opened, {}))
+
+    return run
+
+
+def huge_table(folder: Path) -> object:
+    """Read an ID table that is larger than any project's; the file is sparse."""
+    path = folder / "ids.json"
+    path.touch()
+    os.truncate(path, LARGEST_TABLE + 1)
+    return regionbatch.read_ids(path)
+
+
+def ids_from(text: str | bytes, name: str = "ids.json") -> Callable[[Path], object]:
+    def run(folder: Path) -> object:
+        (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+        return regionbatch.read_ids(folder / name)
+
+    return run
+
+
+def renames_from(text: str, name: str = "map.json") -> Callable[[Path], object]:
+    def run(folder: Path) -> object:
+        (folder / name).write_bytes(text.encode())
+        return read_renames((), folder / name)
+
+    return run
+
+
+def batched(
+    images: Any, tags: dict[str, str], *names: str, **more: Any
+) -> Callable[[Path], object]:
+    return lambda folder: regionbatch.batches(
+        dataset(folder, *names), tag_ids=tags, image_ids=images, **more
+    )
+
+
+def written(
+    target: str, *, before: str = "", content: str = "", **more: Any
+) -> Callable[[Path], object]:
+    def run(folder: Path) -> object:
+        batches = batches_of(dataset(folder / "set"))
+        if before:
+            (folder / before).parent.mkdir(parents=True, exist_ok=True)
+            (folder / before).write_text(content, encoding="utf-8")
+        return regionbatch.write(
+            batches, Path() if target == os.curdir else folder / target, **more
+        )
+
+    return run
+
+
+def swapped(function: str, *, before: bool, appears: str) -> Callable[[Path], object]:
+    """Write to `o` in a folder; once a function of `whole` has run, a file appears there."""
+
+    def do(folder: Path) -> object:
+        batches = [Batch(b"")]
+        if before:
+            regionbatch.write(batches, folder / "o")
+        real = getattr(atomic_write, function)
+
+        def and_then(*given: object) -> object:
+            found = real(*given)
+            (mine := next(folder.glob(appears), folder / "o") / "mine.txt").parent.mkdir(
+                exist_ok=True
+            )
+            mine.touch()
+            return found
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(atomic_write, function, and_then)
+            return regionbatch.write(batches, folder / "o", overwrite=True)
+
+    return do
+
+
+def plugged(format: str, *values: str, options: str = "") -> Callable[[Path], object]:  # noqa: A002 - as in `read`
+    def run(folder: Path) -> object:
+        points = [EntryPoint(plugins.GROUP, format, value, value) for value in values]
+        declared = [
+            EntryPoint(plugins.OPTIONS_GROUP, format, options, value) for value in values if options
+        ]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                plugins,
+                "entry_points",
+                lambda group: points if group == plugins.GROUP else declared,
+            )
+            return regionbatch.read(folder, format=format)
+
+    return run
+
+
+def loaded(content: dict[str, Any], **options: Any) -> Callable[[Path], object]:
+    return lambda _: regionbatch.read(SimpleNamespace(dataset=content), **options)
+
+
+def report_on(name: str) -> Callable[[Path], object]:
+    """Write a report of a dataset to a path in its folder."""
+
+    def do(folder: Path) -> None:
+        read = dataset(folder)
+        (folder / "mine.json").write_text('{"images": []}', encoding="utf-8")
+        regionbatch.write_report(folder / name, read)
+
+    return do
+
+
+CAT = {"cat": id_of("cat")}
+CALL_MISTAKES: dict[str, Callable[[Path], object]] = {
+    "a project that is none": lambda _: checked_project("1-2"),
+    "a JSON that is gone": lambda folder: document(folder / "a.json").__enter__(),
+    "an empty JSON": pieces_of(""),
+    "no JSON object": pieces_of("\n []"),
+    # Ids
+    "ids that are not there": lambda folder: regionbatch.read_ids(folder / "x.json"),
+    "ids in another encoding": ids_from(b"\xff\xfe\xff"),
+    "ids that are no JSON": ids_from('{\n"a": }'),
+    "ids that are a number": ids_from("5"),
+    "an id without a name": ids_from('[{"id": "x"}]'),
+    "a duplicate ID": ids_from(f'[{{"name": "cat", "id": "{id_of("a")}", "id": "{id_of("b")}"}}]'),
+    "an id that is none": ids_from("cat,7", "ids.csv"),
+    "a name with two ids": ids_from(
+        f"cat,{id_of('a')}\ncat,{id_of('b')}".upper().replace("CAT", "cat"), "ids.csv"
+    ),
+    "ids of a wrong type": batched([], CAT),
+    # Renaming
+    "a rename that is no mapping": lambda _: normalise_renames("cat=feline"),  # type: ignore[arg-type] # the mistake
+    "a map without =": lambda _: read_renames(["cat"]),
+    "a map that is not there": lambda folder: read_renames((), folder / "x.csv"),
+    "a map that is no JSON": renames_from("{"),
+    "a map of something else": renames_from("a,b,c", "map.csv"),
+    "a class with two new names": renames_from("a,b\na,c", "map.csv"),
+    # Resolving
+    "a map of no class": batched({"a": id_of("a")}, CAT, rename={"dog": "cat"}),
+    "a class that is not in the ID table": batched({"a": id_of("a")}, {"dog": id_of("dog")}),
+    "an image that is not in the ID table": batched({"b": id_of("b")}, CAT),
+    "a class that could be two": batched({"a": id_of("a")}, {"Cat": id_of("1"), "CAT": id_of("2")}),
+    "an image that could be two": batched({"x/a": id_of("1"), "y/a": id_of("2")}, CAT),
+    "two images of one id": batched({"a": id_of("a")}, CAT, "x/a", "y/a"),
+    # Output
+    "lines of XML": written("o.jsonl", payload="xml"),
+    "a file where a folder shall be": written("o", before="o"),
+    "an output that exists": written("o.jsonl", before="o.jsonl"),
+    "an output with other things": written("o", before="o/mine.txt", overwrite=True),
+    "an output inside a file": written("f/o", before="f"),
+    "a full disk": lambda _: regionbatch.write([Batch(b"")], Full()),
+    "an output of an impossible name": written("o" * 5000),
+    "an output that is here": written(os.curdir),
+    "an output that is something else": written(
+        "o.jsonl", before="o.jsonl", content="{}", overwrite=True
+    ),
+    "a payload that is none": written("o", payload="yaml"),
+    "an output that is text": lambda folder: regionbatch.write(
+        batches_of(dataset(folder)),
+        io.StringIO(),  # type: ignore[arg-type]
+    ),
+    "an unknown pricing tier": lambda _: get_tier("X"),
+    "a format that is neither a name nor a reader": lambda folder: regionbatch.read(
+        folder,
+        format=5,  # type: ignore[arg-type]
+    ),
+    "a huge ID table": huge_table,
+    "a CSV table with a huge cell": ids_from("a," + "b" * 200_000, "ids.csv"),
+    "a missing ID": ids_from('{"cat": null}'),
+    "an entry that is not valid": lambda _: Batch.of([Entry("a", "b", 0, 0, 1, 1)]),
+    "a batch by hand that is too long": lambda _: Batch.of(
+        [Entry(id_of("a"), id_of("b"), 0, 0, 1, 1)] * 65
+    ),
+    "an output in a cloud": lambda _: regionbatch.write([], "s3://bucket/o"),
+    "a dataset in a cloud": lambda _: regionbatch.read("az://container/set"),
+    "an output that is a device": lambda _: regionbatch.write([], os.devnull),
+    "an output that appears": swapped("_sync_files", before=False, appears="o"),
+    "an output that changes": swapped("_sync_files", before=True, appears="o"),
+    "an output that appears in a swap": swapped("_checked_files", before=True, appears="nothing"),
+    "an output that changes in a swap": swapped("_checked_files", before=True, appears=".o.*.old"),
+    "an output that looks like a file": written("o.xml"),
+    "a report on a folder": report_on("."),
+    "a report on labels": report_on("mine.json"),
+    "a report inside a file": report_on("mine.json/r"),
+    "an empty name": lambda _: regionbatch.read(""),
+    "a split of a loaded COCO": loaded({"images": []}, split="val"),
+    "a loaded COCO as another format": loaded({"images": []}, format="voc"),
+    "a loaded COCO of something else": loaded({"images": [], "annotations": {}}),
+    "neither a path nor a loaded COCO": lambda _: regionbatch.read(None),  # type: ignore[arg-type]
+    # Plugins
+    "two readers of one name": plugged("csv", "a:A", "b:B"),
+    "a reader that cannot be loaded": plugged("csv", "no_such_module:Reader"),
+    "a reader that is none": plugged("csv", "json:JSONDecoder"),
+    "a reader that counts wrong": lambda folder: regionbatch.read(folder, format=Counting()),
+    "a reader whose options are none": plugged("odd", f"{__name__}:WithOddOptions"),
+    "a reader whose options are declared otherwise": plugged(
+        "raising", f"{__name__}:Raising", options="regionbatch.options:CocoOptions"
+    ),
+    "a reader that raises": plugged("raising", f"{__name__}:Raising"),
+    "two images of one name": cleaned("x/a.jpg", "y/a.jpg"),
+    "a reader that refers to a file outside": two_labels(Outside()),
+    "a reader that returns the image of another file": two_labels(Foreign()),
+    "a reader that returns images in another order": two_labels(Disordered()),
+}

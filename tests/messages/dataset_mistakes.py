@@ -1,0 +1,446 @@
+"""Mistakes in datasets: a small dataset for each error that reading can raise."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import regionbatch
+from regionbatch.files.tree import MOST_LINES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+Files = dict[str, str | bytes]
+IMAGES = '"images": [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 80}]'
+CATEGORIES = '"categories": [{"id": 1, "name": "cat"}]'
+RECORD = '{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 30, 40]}'
+COCO = f'{{{IMAGES}, {CATEGORIES}, "annotations": [{RECORD}]}}'
+VOC = "<annotation><size><width>9</width><height>9</height></size></annotation>"
+ROW = "0 0.5 0.5 0.25 0.25\n"
+YOLO: Files = {"labels/a.txt": ROW, "classes.txt": "cat\n"}
+
+
+class Cause(NamedTuple):
+    """A dataset with a mistake, and how it is read."""
+
+    files: Files
+    read: str = ""
+    """The path to read, relative to the dataset's folder."""
+    options: Mapping[str, Any] = {}
+    sparse: int = 0
+    """Length in bytes that the first file is extended to; it uses few bytes on disk."""
+
+
+def coco(annotations: str) -> Files:
+    """Return a COCO file whose annotations, and the rest of the file, are this text."""
+    return {"a.json": f"{{{IMAGES}, {CATEGORIES}, {annotations}"}
+
+
+def voc(*boxes: str) -> str:
+    """Return a VOC file with some boxes, each on its own line."""
+    edges = (
+        "<xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax>".format(*box.split())
+        for box in boxes
+    )
+    objects = [f"<object><name>cat</name><bndbox>{each}</bndbox></object>" for each in edges]
+    return "\n".join([VOC.removesuffix("</annotation>"), *objects, "</annotation>"])
+
+
+DATASET_MISTAKES: dict[str, Cause] = {
+    "nothing there": Cause({}, "nowhere"),
+    "folders without end": Cause(
+        {"/".join(["a"] * 70) + "/a.txt": ""},
+    ),
+    "an unknown format": Cause(YOLO, options={"format": "yola"}),
+    "no format at all": Cause({"a.doc": ""}),
+    "no CVAT": Cause({"a.txt": "x"}, options={"format": "cvat"}),
+    "normalised CVAT": Cause(
+        {
+            "a.xml": "<annotations><version>1.1</version>\n<image name='a.jpg'>\n"
+            "<box label='cat' xtl='.1' ytl='.1' xbr='.3' ybr='.4'/></image></annotations>"
+        },
+    ),
+    "tracks of CVAT": Cause(
+        {"a.xml": "<annotations><version>1.1</version>\n<track/></annotations>"},
+        options={"format": "cvat"},
+    ),
+    "a broken CVAT file": Cause(
+        {"a.xml": "<annotations><version>1.1</version><image"},
+        options={"format": "cvat"},
+    ),
+    "a split that CVAT does not have": Cause(
+        {
+            "a.xml": "<annotations>"
+            '<image name="a.jpg" subset="val" width="9" height="9"/></annotations>'
+        },
+        options={"format": "cvat", "split": "test"},
+    ),
+    "no VoTT": Cause({"a.txt": "x"}, options={"format": "vott"}),
+    "broken VoTT files": Cause(
+        {"a.json": '{"assets": {"1": {"asset": {"name": "a.jpg"}'},
+        options={"format": "vott"},
+    ),
+    "two formats": Cause({**YOLO, "a.json": COCO}),
+    "an option of another format": Cause(
+        YOLO,
+        options={"voc_origin": "1"},
+    ),
+    "a choice that is none": Cause(YOLO, options={"yolo_rows": "wide"}),
+    "no image files": Cause(
+        YOLO,
+        options={"image_dir": "nowhere"},
+    ),
+    "an encoding that is none": Cause(
+        YOLO,
+        options={"encoding": "klingon"},
+    ),
+    "a list in another encoding than asked": Cause(
+        {**YOLO, "classes.txt": b"\xff\xff\n"},
+        options={"encoding": "gbk"},
+    ),
+    "a mark that is none": Cause(YOLO, options={"drop": ["tall"]}),
+    "a class that is no text": Cause(YOLO, options={"only": [1]}),
+    "a class that is none": Cause(YOLO, options={"only": ["dog"]}),
+    "a share that is none": Cause(YOLO, options={"max_clip": 2}),
+    "a doubt, read strictly": Cause(
+        {**YOLO, "labels/b.txt": "0 0.5 0.5 0.25\n"},
+        options={"strict": True},
+    ),
+    # COCO
+    "shares or pixels": Cause(
+        coco(
+            f'"annotations": [{RECORD}, {RECORD.replace("1, 2, 30, 40", "0.1, 0.1, 0.2, 0.2")}, '
+            f"{RECORD.replace('1, 2, 30, 40', '0.1, 0.1, 0.3, 0.3')}]}}"
+        ),
+    ),
+    "a comma without a record": Cause(
+        coco(f'"annotations": [{RECORD}, {RECORD},{" " * 2**21}]}}'),
+    ),
+    "more keys than a COCO file has": Cause(
+        coco("".join(f'"k{number}": 1, ' for number in range(10_001)) + '"annotations": []}'),
+    ),
+    "zeros after the JSON": Cause(
+        {"a.json": COCO + "\n" * 70_000},
+    ),
+    "records that are numbers": Cause(
+        coco(f'"annotations": [{",".join("1" * 100_001)}]}}'),
+    ),
+    "centres in COCO": Cause(
+        coco(
+            '"annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [50, 40, 20, 30], '
+            '"segmentation": [[40, 25, 60, 25, 60, 55]]}]}'
+        ),
+    ),
+    "a split in normalised coordinates": Cause(
+        {"train.json": COCO, "val.json": COCO.replace("1, 2, 30, 40", "0.1, 0.1, 0.2, 0.2")},
+    ),
+    "no images": Cause(
+        {"a.json": COCO.replace('"images"', '"photos"')},
+    ),
+    "no array": Cause(coco('"annotations": {"1": 2}}')),
+    "two documents": Cause({"a.json": f"{COCO}\n{COCO}"}),
+    "an unknown order of numbers": Cause(
+        coco('"annotations": [], "bbox_format": "cxcywh"}'),
+    ),
+    "an unknown bbox_mode": Cause(
+        coco(f'"annotations": [{RECORD[:-1]}, "bbox_mode": 4}}]}}'),
+    ),
+    "two bbox_modes": Cause(
+        coco(f'"annotations": [{RECORD}, {RECORD[:-1]}, "bbox_mode": 0}}]}}'),
+    ),
+    "a bbox_mode against a bbox_format": Cause(
+        coco(f'"bbox_format": "xywh", "annotations": [{RECORD[:-1]}, "bbox_mode": 0}}]}}'),
+    ),
+    "corners in place of widths and heights": Cause(
+        coco(f'"annotations": [{RECORD[:-1]}, "area": 1102}}]}}'),
+    ),
+    "JSON Lines": Cause(
+        {
+            "a.json": '{"image": "a.jpg", "annotations": []}\n'
+            '{"image": "b.jpg", "annotations": []}\n'
+        },
+        "a.json",
+        options={"format": "coco"},
+    ),
+    "seven JSON files": Cause(
+        {f"{name}.json": COCO for name in "abcdefg"},
+    ),
+    "a JSON of one file": Cause(
+        {"a.json": COCO},
+        "a.json",
+        options={"coco_json": "b.json"},
+    ),
+    "a panoptic JSON": Cause(
+        {"a.json": COCO.replace('"bbox"', '"segments_info": [{"id": 1}], "x"')},
+        "a.json",
+    ),
+    "a panoptic JSON, read as COCO": Cause(
+        {"a.json": COCO.replace('"bbox"', '"segments_info": [{"id": 1}], "x"')},
+        "a.json",
+        {"format": "coco"},
+    ),
+    "a split of one JSON": Cause(
+        {"a.json": COCO},
+        options={"split": "val"},
+    ),
+    "results for a dataset": Cause(
+        {"a.json": '[{"image_id": 1, "score": 0.5}]'},
+        "a.json",
+    ),
+    "results for a dataset, read as COCO": Cause(
+        {"a.json": '[{"image_id": 1, "score": 0.5}]'},
+        "a.json",
+        {"format": "coco"},
+    ),
+    "a folder without COCO": Cause(
+        {"a.json": '{"shapes": [], "imagePath": ""}'},
+        options={"format": "coco"},
+    ),
+    "a JSON that is not there": Cause(
+        {"a.json": COCO},
+        options={"coco_json": "b.json"},
+    ),
+    "two JSON files": Cause(
+        {"a.json": COCO, "b.json": COCO},
+    ),
+    "a split and another JSON file": Cause({"a.json": COCO, "train.json": COCO}),
+    "no such split of COCO": Cause({"train.json": COCO}, options={"split": "test"}),
+    "an empty JSON": Cause(
+        {"a.json": "", "b.json": COCO},
+        "a.json",
+    ),
+    "an empty JSON, read as COCO": Cause({"a.json": ""}, "a.json", {"format": "coco"}),
+    "no key": Cause({"a.json": COCO[:-1] + "\n, 5}"}),
+    "no value": Cause({"a.json": COCO[:-1] + ',"x": }'}),
+    "no comma": Cause({"a.json": COCO[:-1] + '"x": 1}'}),
+    "a key twice": Cause(
+        {"a.json": COCO[:-1] + ', "annotations": []}'},
+    ),
+    "a header twice": Cause(
+        {"a.json": '{"bbox_format": "ltrb", "bbox_format": "ltwh",' + COCO[1:]},
+    ),
+    "centres": Cause(
+        coco(
+            '"annotations": [{"id": 1, "image_id": 1, "category_id": 1,'
+            '"bbox": [150, 160, 100, 120],'
+            '"segmentation": [[100, 100, 200, 100, 200, 220, 100, 220]]}]}'
+        ),
+    ),
+    "a broken record": Cause(
+        coco('"annotations": [\n{"id": 1, "bbox": [1, 2}]}'),
+    ),
+    "truncated in a record": Cause(
+        coco('"annotations": [{"id": 1'),
+    ),
+    "truncated in a value": Cause(
+        {"a.json": COCO[:-1] + ', "x": {"y": ['},
+    ),
+    "deep brackets": Cause(
+        coco(f'"annotations": [{{"x": {"[" * 5000}{"]" * 5000}}}]}}'),
+    ),
+    "a huge record": Cause(
+        coco(f'"annotations": [{{"x": "{"a" * (5 << 20)}"}}]}}'),
+    ),
+    "nothing after a comma": Cause(coco('"annotations": [1, ]}')),
+    "thousands of keys": Cause(
+        {"a.json": COCO[:-1] + "".join(f', "{number}": 1' for number in range(10_000)) + "}"},
+    ),
+    "whitespace after the end": Cause({"a.json": COCO + " " * 70_000}),
+    "numbers in place of records": Cause(
+        coco(f'"annotations": [{"1," * 100_000}1]}}'),
+    ),
+    # Pascal VOC
+    "normalised boxes among pixels": Cause(
+        {"a.xml": voc("1 2 30 40", ".1 .2 .3 .4")},
+    ),
+    "a normalised file": Cause(
+        {"a.xml": voc("1 2 30 40"), "b.xml": voc(".1 .2 .3 .4")},
+    ),
+    "normalised boxes far over the edge": Cause(
+        {"a.xml": voc(".5 .5 1.3 .7")},
+    ),
+    "normalised boxes counted from 1": Cause(
+        {"a.xml": voc(".1 .2 .3 .4")},
+        options={"voc_origin": "1"},
+    ),
+    "no XML": Cause({"a.txt": ""}, options={"format": "voc"}),
+    "no XML that can be read": Cause(
+        {"a.xml": "<annotation>", "b.xml": "<annotation></x>"},
+    ),
+    "a split of one XML": Cause(
+        {"a.xml": VOC},
+        "a.xml",
+        {"split": "val"},
+    ),
+    "no such split of VOC": Cause(
+        {"Annotations/a.xml": VOC, "ImageSets/Main/train.txt": "a"},
+        options={"split": "test"},
+    ),
+    "a split without an XML": Cause(
+        {"Annotations/a.xml": VOC, "ImageSets/Main/train.txt": "b"},
+        options={"split": "train"},
+    ),
+    # YOLO
+    "no data file": Cause(
+        {**YOLO, "a.yaml": "x: 1"},
+        "a.yaml",
+        {"format": "yolo"},
+    ),
+    "a file of no format": Cause(
+        {**YOLO, "a.yaml": "x: 1"},
+        "a.yaml",
+    ),
+    "no labels": Cause(
+        {"classes.txt": "cat"},
+        "",
+        {"format": "yolo"},
+    ),
+    "no such split of YOLO": Cause(
+        {**YOLO, "data.yaml": "train: labels\nnames: [cat]"},
+        options={"split": "test"},
+    ),
+    "pixels in YOLO": Cause(
+        {**YOLO, "labels/a.txt": "0 155 144 481 298\n"},
+    ),
+    "tracks in YOLO": Cause(
+        {**YOLO, "labels/a.txt": "0 0.5 0.5 0.2 0.2 0.91 2\n"},
+    ),
+    "kpt_shape of one of two datasets": Cause(
+        {
+            "a/b/c/d/data.yaml": "train: labels\nnames: [cat]\nkpt_shape: [1, 2]",
+            "a/b/c/d/labels/a.txt": "0 .5 .5 .2 .2 .5 .5\n",
+            "a/b/c/e/data.yaml": "train: labels\nnames: [cat]",
+            "a/b/c/e/labels/a.txt": "0 .5 .5 .2 .2\n",
+        },
+    ),
+    "KITTI in YOLO": Cause(
+        {
+            **YOLO,
+            "labels/a.txt": "Car 0.00 0 -1.58 587.01 173.33 614.12 200.12 "
+            "1.65 1.67 3.64 -0.65 1.71 46.70 -1.59\n",
+        },
+        options={"format": "yolo"},
+    ),
+    "keypoints of another length": Cause(
+        {
+            "labels/a.txt": "0 .5 .5 .2 .2 .5 .5 2\n",
+            "data.yaml": "train: labels\nnames: [cat]\nkpt_shape: [2, 2]",
+        },
+    ),
+    "keypoints without kpt_shape": Cause(
+        {**YOLO, "labels/a.txt": "0 .5 .5 .4 .4 .4 .4 .6 .6\n"},
+    ),
+    "rotations or not": Cause(
+        {**YOLO, "labels/a.txt": "0 .5 .5 .4 .1 1.5708\n"},
+    ),
+    "classes from 1": Cause(
+        {**YOLO, "classes.txt": "cat\ndog\n", "labels/a.txt": "2 .5 .5 .4 .1\n1 .5 .5 .2 .1\n"},
+    ),
+    "names that are none": Cause(
+        {**YOLO, "data.yaml": "names: {a: b}"},
+    ),
+    "names in a file that is not here": Cause(
+        {**YOLO, "data.yaml": "names: a.names"},
+    ),
+    "labels of other images": Cause(
+        {**YOLO, "images/b.jpg": ""},
+    ),
+    "one folder for two splits": Cause(
+        {**YOLO, "data.yaml": "train: x/labels\nval: y/labels\nnames: [cat]"},
+        options={"split": "val"},
+    ),
+    "no names": Cause({"labels/a.txt": ROW}),
+    "no names in one of two folders": Cause(
+        {"x/classes.txt": "cat", "x/a.txt": ROW, "y/b.txt": ROW},
+    ),
+    "names that disagree": Cause(
+        {**YOLO, "data.yaml": "names: [cow, dog]"},
+    ),
+    "names of which one list has more": Cause(
+        {**YOLO, "data.yaml": "names: [cat, dog]"},
+    ),
+    "notes without numbers": Cause(
+        {"labels/a.txt": ROW, "notes.json": '{"categories": [{"name": "cat"}]}'},
+    ),
+    "no such file of names": Cause(YOLO, options={"names": "nowhere.txt"}),
+    "a file without names": Cause(
+        {"empty.txt": "", **YOLO},
+        options={"names": "empty.txt"},
+    ),
+    "folders that are not here": Cause(
+        {"data.yaml": "train: x/y\nnames: [cat]"},
+    ),
+    "more lines than a list has": Cause(
+        {
+            **YOLO,
+            "data.yaml": "names: [cat]\ntrain: train.txt\n",
+            "train.txt": "\n" * (MOST_LINES + 1),
+        },
+    ),
+    "a description that is too large": Cause(
+        {**YOLO, "data.yaml": f"train: x\nnames: [cat]\n{'#' * 2**22}"},
+    ),
+    "a line break of old YAML": Cause(
+        {**YOLO, "data.yaml": "train: x\nnames: ['big\x85dog']"},
+    ),
+    "broken YAML": Cause(
+        {**YOLO, "data.yaml": "train: x\nnames: [cat"},
+    ),
+    "a backslash in double quotes": Cause(
+        {**YOLO, "data.yaml": 'path: "C:\\data"\nnames: [cat]'},
+    ),
+    "a TAB in a path": Cause(
+        {**YOLO, "data.yaml": 'train: "data\\train"\nnames: [cat]'},
+    ),
+    "a TAB in the path of a list of names": Cause({**YOLO, "data.yaml": 'names: "data\\t.names"'}),
+    "a mapping for a path": Cause(
+        {**YOLO, "data.yaml": "train: {images: x, labels: y}\nnames: [cat]"},
+    ),
+    "text to merge": Cause(
+        {**YOLO, "data.yaml": "<<: base.yaml\nnames: [cat]"},
+    ),
+    "a description of too many values": Cause(
+        {**YOLO, "data.yaml": "names:\n" + "- x\n" * 130_000},
+    ),
+    "a description of too many paths": Cause(
+        {**YOLO, "data.yaml": f"train: [{'x, ' * 1001}]\nnames: [cat]"},
+    ),
+    "too many class names": Cause(
+        {**YOLO, "classes.txt": "".join(f"{number}\n" for number in range(100_001))},
+    ),
+    "a list of too many lines": Cause(
+        {**YOLO, "classes.txt": "\n" * 1_000_001},
+    ),
+    "a sign that YAML does not have": Cause(
+        {**YOLO, "data.yaml": "train: labels\nnames: [cat\x01]"},
+    ),
+    "names twice": Cause(
+        {**YOLO, "data.yaml": "train: labels\nnames: [cat]\nnc: 1\nnames: [dog]"},
+    ),
+    "a number twice": Cause(
+        {**YOLO, "data.yaml": "names:\n  0: cat\n  1: dog\n  '0': cow\n"},
+    ),
+    "names that are text": Cause({**YOLO, "data.yaml": "names: cat dog"}),
+    "a huge data.yaml": Cause(
+        {"data.yaml": "", **YOLO},
+        sparse=2**26 + 1,
+    ),
+    "a huge list of names": Cause({"classes.txt": "", "labels/a.txt": ROW}, sparse=2**26 + 1),
+}
+
+
+def read(cause: Cause, folder: Path) -> None:
+    """Write the dataset of a cause to a folder and read it."""
+    folder = folder / "set"
+    folder.mkdir()
+    for name, text in cause.files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    if cause.sparse:
+        os.truncate(folder / next(iter(cause.files)), cause.sparse)
+    options = dict(cause.options)
+    if "names" in options:
+        options["names"] = folder / options["names"]
+    regionbatch.read(folder / cause.read, **options)

@@ -1,0 +1,284 @@
+"""Mistakes on the command line: one line that says what to do, and an exit status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+from cli_helpers import GOOD, ConvertFolder
+from helpers import command, id_of, mentions, write_json, write_yolo
+from regionbatch_cli.main import commands
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> ConvertFolder:
+    """Two boxes, both good."""
+    return ConvertFolder(tmp_path, GOOD, ("b.jpg", "big cat", (0, 0, 5, 5)))
+
+
+MISTAKES: dict[str, tuple[str, int, list[str]]] = {
+    "no such path": ("inspect {here}/nothing", 1, ["nothing"]),
+    "no such format": ("inspect {data} --format cooc", 2, ["--format", "cooc", "coco"]),
+    "no such format at all": (
+        "inspect {data} --format x",
+        2,
+        ["--format", "x", "coco", "voc", "yolo"],
+    ),
+    "another format": ("inspect {data} --format voc", 2, ["XML"]),
+    "no dataset": ("inspect {empty}", 1, ["empty", "No file", "--format"]),
+    "an image": ("inspect {here}/a.png", 1, ["a.png", "--format"]),
+    "no such split": ("inspect {data} --split night", 2, ["--split", "night"]),
+    "no such image folder": (
+        "inspect {data} --image-dir {here}/none",
+        2,
+        ["--image-dir", "none"],
+    ),
+    "no such mark": ("inspect {data} --drop blurred", 2, ["--drop", "blurred", "crowd"]),
+    "no mark between commas": ("inspect {data} --drop ,", 2, ["--drop", "crowd"]),
+    "an empty mark": ("inspect {data} --drop=", 2, ["--drop", "crowd"]),
+    "no such class": ("inspect {data} --only dog", 2, ["--only", "dog", "猫", "big cat"]),
+    "a fraction above 1": ("inspect {data} --max-clip 2", 2, ["--max-clip", "2"]),
+    "a fraction in words": (
+        "convert {data} -o {out} {ids} --max-clip half",
+        2,
+        ["--max-clip", "half"],
+    ),
+    "a negative fraction": ("upload {data} --local --max-clip=-1", 2, ["--max-clip", "-1"]),
+    "no such choice": (
+        "inspect {data} --coco-boxes inches",
+        2,
+        ["--coco-boxes", "inches", "auto", "pixels"],
+    ),
+    "no such option": ("inspect {data} --colour", 2, ["--colour"]),
+    "an option of a plugin without a value": (
+        "inspect {data} -O colour",
+        2,
+        ["--option", "NAME=VALUE", "colour"],
+    ),
+    "an option of a plugin that is none": ("inspect {data} -O strict=1", 2, ["--option", "strict"]),
+    "an option of a plugin that is given otherwise": (
+        "inspect {data} -O split=x --split y",
+        2,
+        ["--option", "split"],
+    ),
+    "an option that no reader has": ("inspect {data} -O colour=red", 2, ["colour", "coco"]),
+    "no argument": ("inspect", 2, ["DATASET"]),
+    "no such command": ("inpsect {data}", 2, ["inpsect"]),
+    "broken JSON": ("inspect {here}/broken.json", 1, ["broken.json:2"]),
+    "other JSON": ("inspect {here}/tags.json", 1, ["tags.json"]),
+    "an empty JSON": ("inspect {here}/empty.json", 1, ["empty.json"]),
+    "no ids": ("convert {data} -o {out}", 2, ["--tag-ids"]),
+    "no output": ("convert {data} {ids}", 2, ["--output"]),
+    "no such ids": ("convert {data} -o {out} --tag-ids {here}/x.json {images}", 2, ["x.json"]),
+    "ids that are no JSON": (
+        "convert {data} -o {out} --tag-ids {here}/broken.json {images}",
+        1,
+        ["broken.json:2"],
+    ),
+    "ids that are none": (
+        "convert {data} -o {out} --tag-ids {here}/bad.json {images}",
+        1,
+        ["bad.json", "猫", "7"],
+    ),
+    "ids of other names": (
+        "convert {data} -o {out} --tag-ids {here}/images.json {images}",
+        1,
+        ["2", "猫", "--rename"],
+    ),
+    "images as tags": (
+        "convert {data} -o {out} {ids} --image-ids {here}/tags.json",
+        1,
+        ["2", "b.jpg"],
+    ),
+    "a map without =": (
+        "convert {data} -o {out} {ids} --rename 猫",
+        2,
+        ["--rename", "OLD=NEW", "猫"],
+    ),
+    "a map of nothing": (
+        "convert {data} -o {out} {ids} --rename dog=cat",
+        2,
+        ["--rename", "dog", "猫"],
+    ),
+    "no such map": ("convert {data} -o {out} {ids} --rename-file {here}/x.json", 2, ["x.json"]),
+    "XML lines": (
+        "convert {data} -o {here}/o.jsonl {ids} --payload xml",
+        2,
+        ["o.jsonl", "--payload", "xml"],
+    ),
+    "JSON twice": ("convert {data} -o - {ids} --json", 2, ["--json", "-o"]),
+    "an output in a file": ("convert {data} -o {here}/a.png/out {ids}", 1, ["a.png"]),
+    "an output that is a file": ("convert {data} -o {here}/a.png {ids}", 1, ["a.png"]),
+    "an output of something else": (
+        "convert {data} -o {data} {ids} --overwrite",
+        1,
+        ["instances 1.json"],
+    ),
+    "a report on a folder": ("inspect {data} --report {data}", 2, ["--report"]),
+    "names of classes nowhere": ("inspect {yolo} --names {here}/x.txt", 2, ["--names", "x.txt"]),
+    "no names of classes": ("inspect {yolo}", 1, ["--names"]),
+}
+
+
+@pytest.mark.parametrize(("line", "status", "tokens"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_ends_with_one_line_that_says_what_to_do(
+    place: ConvertFolder, line: str, status: int, tokens: list[str]
+) -> None:
+    """One line on standard error, nothing on standard output, nothing written, no traceback."""
+    here = place.folder
+    (here / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (here / "broken.json").write_text(
+        '{"images": [], "annotations": [{"id": 1,\n', encoding="utf-8"
+    )
+    (here / "empty.json").touch()
+    write_json(here / "bad.json", {"猫": "7", "big cat": "8"})
+    (here / "empty").mkdir()
+    (here / "yolo").mkdir()
+    (here / "yolo" / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n", encoding="utf-8")
+    before = sorted(here.rglob("*"))
+    words: list[str | Path] = []
+    for word in line.split():
+        if word in ("{ids}", "{images}"):
+            words += place.ids[2:] if word == "{images}" else place.ids
+        else:
+            words.append(
+                word.format(
+                    here=here,
+                    data=place.data,
+                    out=place.out,
+                    empty=here / "empty",
+                    yolo=here / "yolo",
+                )
+            )
+    run = command(*words)
+    assert run.status == status, run
+    assert run.stdout == ""
+    assert mentions(run.stderr, *tokens)
+    message = run.stderr[run.stderr.index("Error: ") :]
+    assert message.count("\n") == 1, "one line"
+    assert "Traceback" not in run.stderr
+    assert sorted(here.rglob("*")) == before
+
+
+# Wrong values of options.
+
+WRONG_VALUES = {
+    "--format": "cooc",
+    "--split": "night",
+    "--image-dir": "{here}/none",
+    "--encoding": "utf-88",
+    "--coco-boxes": "inches",
+    "--bbox-format": "xyxy",
+    "--coco-json": "other.json",
+    "--voc-boxes": "inches",
+    "--voc-origin": "2",
+    "--voc-angles": "turns",
+    "--names": "{here}/none.txt",
+    "--yolo-rows": "circle",
+    "--yolo-first-class": "2",
+    "--drop": "tall",
+    "--only": "dog",
+    "--keep": "dog",
+    "--max-clip": "1.5",
+    "--report": "{here}",
+    "--option": "colour",
+    "-O": "colour=red",
+    "--payload": "yaml",
+    "--tag-ids": "{here}/none.json",
+    "--tags": "{here}/none.json",
+    "--image-ids": "{here}/none.json",
+    "--images": "{here}/none.json",
+    "--rename": "dog=cat",
+    "--map": "cat",
+    "--rename-file": "{here}/none.json",
+    "--map-file": "{here}/none.json",
+    "--tier": "S9",
+    "--project-id": "abc",
+    "--project": "abc",
+    "--endpoint": "ftp://example.com",
+    "--key-file": "{here}/none.txt",
+    "--api-version": "4",
+    "--journal": "{here}",
+    "--port": "70000",
+    "--database": "{here}",
+    "--require-key": "{here}/none.txt",
+    "--on-existing": "ignore",
+    "--unknown-ids": "ignore",
+    "--partial-status": "201",
+    "--rate": "0",
+    "--latency": "-1",
+}
+SERVICE_OPTIONS = {
+    "--project-id",
+    "--project",
+    "--key-file",
+    "--api-version",
+    "--journal",
+    "--endpoint",
+}
+NO_WRONG_VALUE = {"-o", "--output", "--name", "--key"}
+"""Any text is a path or a name; whether the output can be written is not known before."""
+
+
+def options_with_values() -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for name, one in commands.commands.items():
+        for parameter in one.params:
+            if isinstance(parameter, click.Option) and not parameter.is_flag:
+                found += [(name, spelling) for spelling in parameter.opts]
+    return found
+
+
+def command_line(name: str, option: str, place: ConvertFolder) -> list[str | Path]:
+    """A command line without mistakes, to which a wrong option is added."""
+    if name == "serve":
+        return [name]
+    data = place.data
+    if option in ("--names", "--yolo-rows", "--yolo-first-class"):
+        data = write_yolo(place.folder / "yolo", [("a.jpg", "cat", (0.5, 0.5, 0.1, 0.1))])
+    words: list[str | Path] = [name, data]
+    if name == "convert":
+        words += ["-o", place.out]
+        if option not in ("--tag-ids", "--tags"):
+            words += place.ids[:2]
+        if option not in ("--image-ids", "--images"):
+            words += place.ids[2:]
+    elif name == "verify" or option in SERVICE_OPTIONS:
+        words += ["--endpoint", "https://127.0.0.1:9"]
+        if option not in ("--project-id", "--project"):
+            words += ["--project-id", id_of("project")]
+    elif name == "upload":
+        words += ["--local"]
+    return words
+
+
+CHECKED = [
+    (name, option)
+    for name, option in options_with_values()
+    if option not in NO_WRONG_VALUE and (name, option) != ("verify", "--rename")
+]
+"""`verify` compares classes after the first call of the service."""
+
+
+@pytest.mark.parametrize(("name", "option"), CHECKED)
+def test_a_wrong_value_of_an_option_is_a_usage_error(
+    place: ConvertFolder, name: str, option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No server answers at the endpoint, so that the value is checked before the first call."""
+    monkeypatch.setenv("VISION_TRAINING_KEY", "key")
+    monkeypatch.chdir(place.folder)
+    value = WRONG_VALUES[option].format(here=place.folder)
+    run = command(*command_line(name, option, place), option, value)
+    assert (run.status, run.stdout) == (2, ""), run
+    assert "Traceback" not in run.stderr
+    assert not place.out.exists()
+
+
+def test_every_option_with_a_value_has_a_wrong_value_or_accepts_any() -> None:
+    spellings = {spelling for _, spelling in options_with_values()}
+    assert spellings == WRONG_VALUES.keys() | NO_WRONG_VALUE

@@ -1,0 +1,217 @@
+"""The command as a process: pipes, signals, terminals and encodings."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import regionbatch as rb
+from cli_helpers import CLIPPED, EMPTY, GOOD, ConvertFolder, posix
+from helpers import (
+    environment,
+    mentions,
+    process,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> ConvertFolder:
+    """Two boxes, both good."""
+    return ConvertFolder(tmp_path, GOOD, ("b.jpg", "big cat", (0, 0, 5, 5)))
+
+
+@pytest.fixture
+def lossy(tmp_path: Path) -> ConvertFolder:
+    """One good box, one clipped, one dropped."""
+    return ConvertFolder(tmp_path, GOOD, CLIPPED, EMPTY)
+
+
+def wait_for(run: subprocess.Popen[str]) -> tuple[int, str]:
+    """The status and standard error of a process."""
+    _, stderr = run.communicate(timeout=60)
+    return run.returncode, stderr
+
+
+def start(*words: str | Path, **options: object) -> subprocess.Popen[str]:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    line = [sys.executable, "-m", "regionbatch_cli", *map(str, words)]
+    return subprocess.Popen(line, env=environment(), encoding="utf-8", **pipes)  # type: ignore[call-overload, no-any-return]
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> ConvertFolder:
+    """More payloads than a pipe holds."""
+    return ConvertFolder(
+        tmp_path, *[("a.jpg", "cat", (number / 50, 5, 5, 5)) for number in range(6400)]
+    )
+
+
+def test_python_m_runs_the_command(place: ConvertFolder) -> None:
+    run = process(
+        "-m",
+        "regionbatch_cli",
+        "convert",
+        place.data,
+        "-o",
+        place.out,
+        *place.ids,
+        cwd=place.folder,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert len(place.written()) == 1
+    for module in ("regionbatch_cli", "regionbatch"):
+        version = process("-m", module, "--version", cwd=place.folder)
+        assert mentions(version.stdout, "regionbatch", rb.__version__)
+        wrong = process("-m", module, "inspect", cwd=place.folder)
+        assert wrong.returncode == 2
+        assert wrong.stderr.startswith("Usage: regionbatch inspect ")
+
+
+def test_a_relative_path_is_accepted(place: ConvertFolder) -> None:
+    run = process("-m", "regionbatch_cli", "inspect", ".", cwd=place.data)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+@posix
+def test_a_pipe_that_is_closed_early_ends_the_run_silently(large: ConvertFolder) -> None:
+    run = start("convert", large.data, "-o", "-", *large.ids)
+    if run.stdout is None:
+        pytest.fail("no pipe")
+    assert len(json.loads(run.stdout.readline())["regions"]) == 64
+    run.stdout.close()
+    run.stdout = None
+    status, stderr = wait_for(run)
+    assert (status, stderr) == (1, ""), "not 0: it did not get everything"
+
+
+@posix
+@pytest.mark.parametrize(
+    "words", ["inspect {data}", "inspect {data} --json", "formats", "--help", "convert --help"]
+)
+def test_a_closed_pipe_ends_the_run_silently(place: ConvertFolder, words: str) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    run = start(*[word.format(data=place.data) for word in words.split()], stdout=write_end)
+    os.close(write_end)
+    assert wait_for(run) == (1, "")
+
+
+@pytest.mark.skipif(
+    not Path("/dev/full").exists(),
+    reason="the device that is always full is Linux's",
+)
+@pytest.mark.parametrize(
+    "words", ["inspect {data}", "inspect {data} --json", "convert {data} -o - {ids}", "formats"]
+)
+def test_standard_output_on_a_full_disk_is_an_error(place: ConvertFolder, words: str) -> None:
+    line = words.format(data="{data}", ids=" ".join(["{}"] * 4)).split()
+    ids = iter(place.ids)
+    line = [
+        str(place.data) if word == "{data}" else next(ids) if word == "{}" else word
+        for word in line
+    ]
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
+        run = start(*line, stdout=full)
+    status, stderr = wait_for(run)
+    assert status == 1
+    assert mentions(stderr, os.strerror(errno.ENOSPC)), stderr
+    assert "Traceback" not in stderr
+    assert "Exception ignored" not in stderr
+
+
+@posix
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_ctrl_c_leaves_nothing_half_written(place: ConvertFolder, overwrite: bool) -> None:
+    """The run waits for its tag IDs in a pipe, so it is known where it is stopped."""
+    if overwrite:
+        place.convert()
+    before = place.written() if overwrite else None
+    pipe = place.folder / "tags.csv"
+    os.mkfifo(pipe)
+    options: list[str | Path] = [
+        "--tag-ids",
+        pipe,
+        *place.ids[2:],
+        *(["--overwrite"] if overwrite else []),
+    ]
+    run = start("convert", place.data, "-o", place.out, *options)
+    writer = os.open(pipe, os.O_WRONLY)  # returns when the run has opened the other end
+    run.send_signal(signal.SIGINT)
+    status, stderr = wait_for(run)
+    os.close(writer)
+    assert status == 130
+    assert len(stderr.strip().splitlines()) == 1
+    assert "Traceback" not in stderr
+    assert (place.written() if place.out.exists() else None) == before
+
+
+def test_output_in_a_pipe_has_no_control_characters(large: ConvertFolder) -> None:
+    run = process(
+        "-m", "regionbatch_cli", "convert", large.data, "-o", large.out, *large.ids, FORCE_COLOR=""
+    )
+    assert run.stderr == ""
+    assert not re.search(r"[\x1b\r\b]", run.stdout)
+
+
+@posix
+def test_a_terminal_has_a_progress_bar(large: ConvertFolder) -> None:
+    """And standard output, which is a pipe here, has none."""
+    ours, theirs = os.openpty()
+    line = [
+        sys.executable,
+        "-m",
+        "regionbatch_cli",
+        "convert",
+        str(large.data),
+        "-o",
+        str(large.out),
+        *large.ids,
+    ]
+    run = subprocess.Popen(
+        line, env=environment(TERM="xterm"), stdout=subprocess.PIPE, stderr=theirs
+    )
+    os.close(theirs)
+    shown = b"".join(read_terminal(ours))
+    stdout, _ = run.communicate(timeout=60)
+    assert b"\x1b[" in shown
+    assert b"100%" in shown
+    assert b"\x1b[" not in stdout
+
+
+def read_terminal(handle: int) -> Iterator[bytes]:
+    """Return what a terminal shows until its other side is closed, which is an error on Linux."""
+    try:
+        while part := os.read(handle, 4096):
+            yield part
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_names_outside_the_encoding_of_the_terminal_are_escaped(
+    lossy: ConvertFolder, encoding: str
+) -> None:
+    for words in ([lossy.data], [lossy.data, "--json"], [lossy.data, "--only", "nothing"], ["猫"]):
+        run = subprocess.run(
+            [sys.executable, "-m", "regionbatch_cli", "inspect", *map(str, words)],
+            env=environment(PYTHONIOENCODING=encoding, PYTHONUTF8="0"),
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert run.returncode in (1, 2, 3)
+        assert b"Traceback" not in run.stderr
