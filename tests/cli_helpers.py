@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import regionbatch as rb
 from helpers import Box, Result, command, write_coco, write_id_files
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals, pipes and terminals of POSIX")
@@ -33,3 +35,14 @@ class ConvertFolder:
 
     def written(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in self.out.iterdir()}
+
+
+def read_terminal(handle: int) -> Iterator[bytes]:
+    """Yield what a terminal shows until its other side is closed: on Linux, an error."""
+    try:
+        while part := os.read(handle, 4096):
+            yield part
+    except OSError:
+        pass
+    finally:
+        os.close(handle)

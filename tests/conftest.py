@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from cli_helpers import CLIPPED, EMPTY, GOOD, ConvertFolder
+
 if sys.dont_write_bytecode:
     # Hundreds of tests start processes, and each would compile all modules again, as pytest would
     # compile the tests. The sources stay free of bytecode.
@@ -109,3 +111,15 @@ def no_account(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the account of the person who runs the tests."""
     for name in [name for name in os.environ if name.startswith("VISION_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> ConvertFolder:
+    """Two boxes, both good."""
+    return ConvertFolder(tmp_path, GOOD, ("b.jpg", "big cat", (0, 0, 5, 5)))
+
+
+@pytest.fixture
+def lossy(tmp_path: Path) -> ConvertFolder:
+    """One good box, one clipped, one dropped."""
+    return ConvertFolder(tmp_path, GOOD, CLIPPED, EMPTY)

@@ -26,18 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> ConvertFolder:
-    """Two boxes, both good."""
-    return ConvertFolder(tmp_path, GOOD, ("b.jpg", "big cat", (0, 0, 5, 5)))
-
-
-@pytest.fixture
-def lossy(tmp_path: Path) -> ConvertFolder:
-    """One good box, one clipped, one dropped."""
-    return ConvertFolder(tmp_path, GOOD, CLIPPED, EMPTY)
-
-
 def test_max_clip_leaves_out_boxes_that_are_mostly_outside(
     place: ConvertFolder, tmp_path: Path
 ) -> None:

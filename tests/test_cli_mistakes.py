@@ -7,18 +7,13 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from cli_helpers import GOOD, ConvertFolder
 from helpers import command, id_of, mentions, write_json, write_yolo
 from regionbatch_cli.main import commands
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-@pytest.fixture
-def place(tmp_path: Path) -> ConvertFolder:
-    """Two boxes, both good."""
-    return ConvertFolder(tmp_path, GOOD, ("b.jpg", "big cat", (0, 0, 5, 5)))
+    from cli_helpers import ConvertFolder
 
 
 MISTAKES: dict[str, tuple[str, int, list[str]]] = {

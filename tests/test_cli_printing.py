@@ -12,25 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cli_helpers import CLIPPED, EMPTY, GOOD, ConvertFolder, posix
+from cli_helpers import CLIPPED, EMPTY, GOOD, ConvertFolder, posix, read_terminal
 from helpers import ROOT, command, environment, write_coco
 from regionbatch_cli.printing import wrapped
 from regionbatch_cli.progress import ProgressBar, ProgressLines, progress_display
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-def read_terminal(handle: int) -> Iterator[bytes]:
-    """Yield what a terminal shows until its other side is closed: on Linux, an error."""
-    try:
-        while part := os.read(handle, 4096):
-            yield part
-    except OSError:
-        pass
-    finally:
-        os.close(handle)
 
 
 def on_terminal(*words: str | Path, columns: int = 80, **env: str) -> str:

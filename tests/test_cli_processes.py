@@ -10,32 +10,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 import regionbatch as rb
-from cli_helpers import CLIPPED, EMPTY, GOOD, ConvertFolder, posix
+from cli_helpers import ConvertFolder, posix, read_terminal
 from helpers import (
     environment,
     mentions,
     process,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> ConvertFolder:
-    """Two boxes, both good."""
-    return ConvertFolder(tmp_path, GOOD, ("b.jpg", "big cat", (0, 0, 5, 5)))
-
-
-@pytest.fixture
-def lossy(tmp_path: Path) -> ConvertFolder:
-    """One good box, one clipped, one dropped."""
-    return ConvertFolder(tmp_path, GOOD, CLIPPED, EMPTY)
 
 
 def wait_for(run: subprocess.Popen[str]) -> tuple[int, str]:
@@ -188,17 +172,6 @@ def test_a_terminal_has_a_progress_bar(large: ConvertFolder) -> None:
     assert b"\x1b[" in shown
     assert b"100%" in shown
     assert b"\x1b[" not in stdout
-
-
-def read_terminal(handle: int) -> Iterator[bytes]:
-    """Return what a terminal shows until its other side is closed, which is an error on Linux."""
-    try:
-        while part := os.read(handle, 4096):
-            yield part
-    except OSError:
-        pass
-    finally:
-        os.close(handle)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli_helpers import CLIPPED, EMPTY, GOOD, ConvertFolder
+from cli_helpers import GOOD, ConvertFolder
 from helpers import ROOT, command, write_coco, write_yolo
 from regionbatch.findings.codes import CODES
 from regionbatch_cli.main import commands
@@ -26,12 +26,6 @@ FLAGS = {
     "max_clip": "--max-clip",
     "only": "--only",
 }
-
-
-@pytest.fixture
-def lossy(tmp_path: Path) -> ConvertFolder:
-    """One good box, one clipped, one dropped."""
-    return ConvertFolder(tmp_path, GOOD, CLIPPED, EMPTY)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from contextlib import contextmanager
 from io import BytesIO
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lxml import etree
 
@@ -22,19 +22,17 @@ if TYPE_CHECKING:
 Parsed = TypeVar("Parsed")
 
 
-def _safe_parser() -> etree.XMLParser:
-    return etree.XMLParser(
-        encoding="utf-8",  # whatever the file declares: the text is converted to UTF-8 first
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
-
-
-_PARSER = _safe_parser()
+_SAFE_SETTINGS: dict[str, Any] = {
+    "encoding": "utf-8",  # whatever the file declares: the text is converted to UTF-8 first
+    "resolve_entities": False,
+    "no_network": True,
+    "load_dtd": False,
+    "huge_tree": False,
+    "remove_comments": True,
+    "remove_pis": True,
+}
+"""Settings of every parser, for trees and for streams."""
+_PARSER = etree.XMLParser(**_SAFE_SETTINGS)
 _ENTITY = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)[A-Za-z_:][\w.:-]{0,99};")
 """A reference to an entity, except the five of XML itself."""
 _DECLARED = re.compile(rb"\s*<\?xml\s[^>]*?encoding\s*=\s*[\"']([\w.:-]{1,40})[\"']", re.IGNORECASE)
@@ -135,16 +133,7 @@ def stream_safely(
 
 def _stream(data: bytes, end: Callable[[etree._Element, etree._Element], None]) -> etree._Element:
     """Call a function for each element below the root; return the root, without its content."""
-    events = etree.iterparse(
-        BytesIO(data),
-        encoding="utf-8",
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
+    events = etree.iterparse(BytesIO(data), **_SAFE_SETTINGS)
     with _errors_of_parser(data, events):
         for _, element in events:
             parent = element.getparent()
