@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import io
 import json
 import os
@@ -241,6 +242,14 @@ def process(
     )
 
 
+def run_pytest(*folders: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run pytest in a new process that finds the packages of some folders, without its plugins."""
+    paths = os.pathsep.join([environment()["PYTHONPATH"], *map(str, folders)])
+    options = ("-q", "-W", "error", "-p", "no:cacheprovider")
+    variables = {"PYTHONPATH": paths, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return process("-m", "pytest", *options, cwd, cwd=cwd, **variables)
+
+
 PLUGIN_EXAMPLE = ROOT / "tests" / "plugin_example"
 
 
@@ -285,8 +294,15 @@ class PluginSite(NamedTuple):
         return process(*arguments, cwd=cwd, PYTHONPATH=paths)
 
     def command(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run the command with these packages."""
-        return self.run("-m", "regionbatch_cli", *arguments)
+        """Run the command with these packages, in this process, which forgets them again."""
+        before = {*sys.modules}
+        with mock.patch.object(sys, "path", [*sys.path, str(self.folder)]):
+            importlib.invalidate_caches()
+            done = command(*arguments)
+        for name in sys.modules.keys() - before:
+            if any(self.folder.glob(f"{name.partition('.')[0]}*")):
+                del sys.modules[name]
+        return subprocess.CompletedProcess(arguments, *done)
 
 
 def json_of(done: subprocess.CompletedProcess[str]) -> Any:

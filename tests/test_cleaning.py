@@ -235,7 +235,7 @@ def test_similar_class_names_are_reported_with_their_counts(tmp_path: Path) -> N
     [finding] = dataset.findings.first("similar_tags")
     assert (finding.place, finding.value, finding.severity) == (
         "rbc",
-        "rbc: 3, RBC: 1, Rbc: 1",
+        "rbc (3 boxes), RBC (1 box), Rbc (1 box)",
         "warning",
     )
     assert len(dataset) == 6, "they are not merged"

@@ -327,7 +327,10 @@ def test_renaming_resolves_similar_class_names(tmp_path: Path) -> None:
     )
     ids = write_id_files(tmp_path, rb.read(data))
     refused = command("convert", data, "-o", tmp_path / "no", *ids, "--strict")
-    assert (refused.status, mentions(refused.stderr, "similar_tags", "rbc: 1, RBC: 1")) == (1, True)
+    assert (
+        refused.status,
+        mentions(refused.stderr, "similar_tags", "rbc (1 box), RBC (1 box)"),
+    ) == (1, True)
     assert not (tmp_path / "no").exists()
     for words in (["rbc=RBC"], ["rbc=rbc"]):
         run = command(

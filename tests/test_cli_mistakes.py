@@ -8,6 +8,7 @@ import click
 import pytest
 
 from helpers import command, id_of, mentions, write_json, write_yolo
+from messages.language import MESSAGE
 from regionbatch_cli.main import commands
 
 if TYPE_CHECKING:
@@ -115,6 +116,14 @@ MISTAKES: dict[str, tuple[str, int, list[str]]] = {
         ["instances 1.json"],
     ),
     "a report on a folder": ("inspect {data} --report {data}", 2, ["--report"]),
+    "a page on a folder": ("inspect {data} --html {data}", 2, ["--html"]),
+    "a page on another file": ("inspect {data} --html {here}/tags.json", 1, ["tags.json"]),
+    "images of no page": ("inspect {data} --html-images 9", 2, ["--html-images", "--html"]),
+    "a page and a report": (
+        "inspect {data} --html {here}/r --report {here}/r",
+        2,
+        ["--html", "--report"],
+    ),
     "names of classes nowhere": ("inspect {yolo} --names {here}/x.txt", 2, ["--names", "x.txt"]),
     "no names of classes": ("inspect {yolo}", 1, ["--names"]),
 }
@@ -156,7 +165,7 @@ def test_a_mistake_ends_with_one_line_that_says_what_to_do(
     assert mentions(run.stderr, *tokens)
     message = run.stderr[run.stderr.index("Error: ") :]
     assert message.count("\n") == 1, "one line"
-    assert "Traceback" not in run.stderr
+    assert is_message(run.stderr)
     assert sorted(here.rglob("*")) == before
 
 
@@ -180,7 +189,12 @@ WRONG_VALUES = {
     "--only": "dog",
     "--keep": "dog",
     "--max-clip": "1.5",
+    "-o": "",
+    "--save-ids": "",
+    "--output": "{here}/o.xml",
     "--report": "{here}",
+    "--html": "{here}",
+    "--html-images": "-1",
     "--option": "colour",
     "-O": "colour=red",
     "--payload": "yaml",
@@ -193,12 +207,14 @@ WRONG_VALUES = {
     "--rename-file": "{here}/none.json",
     "--map-file": "{here}/none.json",
     "--tier": "S9",
-    "--project-id": "abc",
-    "--project": "abc",
+    "--project-id": "12345678-1234-5678-1234-56781234567",
+    "--project": "12345678-1234-5678-1234-56781234567",
     "--endpoint": "ftp://example.com",
     "--key-file": "{here}/none.txt",
     "--api-version": "4",
     "--journal": "{here}",
+    "--existing": "replace",
+    "--prune-limit": "10%",
     "--port": "70000",
     "--database": "{here}",
     "--require-key": "{here}/none.txt",
@@ -207,6 +223,17 @@ WRONG_VALUES = {
     "--partial-status": "201",
     "--rate": "0",
     "--latency": "-1",
+    "--listing-lag": "-1",
+    "--read-lag": "soon",
+    "--id-lag": "-1",
+    "--late": "-1",
+    "--fault": "nothing",
+    "--fault-rate": "2",
+    "--seed": "x",
+    "--source-url": "none",
+    "--stored-digits": "-1",
+    "--page-size": "0",
+    "--project-status": "Training",
 }
 SERVICE_OPTIONS = {
     "--project-id",
@@ -216,8 +243,8 @@ SERVICE_OPTIONS = {
     "--journal",
     "--endpoint",
 }
-NO_WRONG_VALUE = {"-o", "--output", "--name", "--key"}
-"""Any text is a path or a name; whether the output can be written is not known before."""
+NO_WRONG_VALUE = {"--name", "--key"}
+"""Any text is a name or a key."""
 
 
 def options_with_values() -> list[tuple[str, str]]:
@@ -233,6 +260,9 @@ def command_line(name: str, option: str, place: ConvertFolder) -> list[str | Pat
     """A command line without mistakes, to which a wrong option is added."""
     if name == "serve":
         return [name]
+    if name in ("projects", "ids"):
+        service = ["--endpoint", "https://127.0.0.1:9", "--project-id", id_of("project")]
+        return [name, *(["-o", str(place.out)] if name == "ids" else []), *service]
     data = place.data
     if option in ("--names", "--yolo-rows", "--yolo-first-class"):
         data = write_yolo(place.folder / "yolo", [("a.jpg", "cat", (0.5, 0.5, 0.1, 0.1))])
@@ -255,9 +285,10 @@ def command_line(name: str, option: str, place: ConvertFolder) -> list[str | Pat
 CHECKED = [
     (name, option)
     for name, option in options_with_values()
-    if option not in NO_WRONG_VALUE and (name, option) != ("verify", "--rename")
+    if option not in NO_WRONG_VALUE
+    and (name, option) not in {("verify", "--rename"), ("ids", "--output")}
 ]
-"""`verify` compares classes after the first call of the service."""
+"""`verify` compares classes after the first call of the service; `ids` writes a folder."""
 
 
 @pytest.mark.parametrize(("name", "option"), CHECKED)
@@ -270,8 +301,42 @@ def test_a_wrong_value_of_an_option_is_a_usage_error(
     value = WRONG_VALUES[option].format(here=place.folder)
     run = command(*command_line(name, option, place), option, value)
     assert (run.status, run.stdout) == (2, ""), run
-    assert "Traceback" not in run.stderr
+    assert is_message(run.stderr)
     assert not place.out.exists()
+
+
+@pytest.mark.parametrize("value", ["", "s3://bucket/o", "o.xml", "o.json", "o.zip", "a" * 300])
+def test_an_impossible_output_is_a_usage_error(place: ConvertFolder, value: str) -> None:
+    for option, words in (("-o", ["convert", *place.ids]), ("--report", ["inspect"])):
+        is_file_name = value.startswith("o.")
+        if not (option == "--report" and is_file_name):
+            run = command(*words, place.data, option, value)
+            assert (run.status, run.stdout) == (2, ""), run
+            assert is_message(run.stderr)
+
+
+@pytest.mark.parametrize(
+    ("line", "suggested"),
+    [
+        ("convert {data} --imagess x", "--image-ids, --html-images or --image-dir"),
+        ("upload {data} --projec x", "--project-id or --prune"),
+        ("explain --js", "--json"),
+        ("explain emtpy_box", "empty_box, not_a_box or no_box"),
+        ("inspct {data}", "inspect"),
+    ],
+)
+def test_similar_names_are_suggested_but_no_old_ones(
+    place: ConvertFolder, line: str, suggested: str
+) -> None:
+    run = command(*(word.format(data=place.data) for word in line.split()))
+    assert run.status == 2
+    assert run.stderr.endswith(f"Did you mean {suggested}?\n")
+
+
+def is_message(stderr: str) -> bool:
+    """Return whether the error has the form of all messages, without a traceback."""
+    text = stderr.partition("Error: ")[2].rstrip("\n")
+    return MESSAGE.fullmatch(text) is not None and "Traceback" not in stderr
 
 
 def test_every_option_with_a_value_has_a_wrong_value_or_accepts_any() -> None:

@@ -114,7 +114,7 @@ def test_a_table_with_many_columns_is_printed_in_parts(
 
     monkeypatch.setattr(tables, "screen_width", lambda: 40)
     header = ("class", "training", "validation", "testing", "boxes", "images")
-    tables._print_table(header, [("traffic light on a pole", "1", "22", "3", "4", "5")])
+    tables.print_table(header, [("traffic light on a pole", "1", "22", "3", "4", "5")])
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 40
     assert sum(line.startswith("class") for line in lines) == 2

@@ -121,8 +121,10 @@ CERTAIN = (
 def test_strict_mode_fails_on_doubtful_datasets(name: str) -> None:
     path = ROOT / "fixtures" / "coco" / name / "input"
     if name in CERTAIN.split():
-        bbox_format = "ltrb" if name == "corners-read-as-asked" else "auto"
-        assert len(rb.read(path, strict=True, bbox_format=bbox_format))
+        options: rb.ReadKeywords = {}
+        if name == "corners-read-as-asked":
+            options["bbox_format"] = "ltrb"
+        assert len(rb.read(path, strict=True, **options))
     else:
         with pytest.raises(rb.StrictError):
             rb.read(path, strict=True)

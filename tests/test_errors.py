@@ -5,17 +5,21 @@ from __future__ import annotations
 import builtins
 import copy
 import inspect
+import os
 import pickle
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import regionbatch
-from helpers import ROOT, mentions
+from helpers import ROOT, mentions, raises_mentioning, write_coco
 from regionbatch import errors
 from regionbatch.dataset import MARKS
 from regionbatch.readers.coco.reader import CocoReader
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CLASSES = {
     name: value
@@ -156,3 +160,43 @@ def test_a_wrong_source_is_an_option_error(source: Any) -> None:
     with pytest.raises(errors.OptionError) as caught:
         regionbatch.read(source)
     assert caught.value.option == "source"
+
+
+def test_an_error_about_a_whole_dataset_has_its_path_as_place(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    good = write_coco(tmp_path / "good", [("a.jpg", "cat", (20, 10, 40, 30))])
+    clipped = write_coco(tmp_path / "clipped", [("a.jpg", "cat", (-20, 10, 60, 30))])
+    wrong: list[tuple[type[regionbatch.RegionBatchError], Path | str, dict[str, Any]]] = [
+        (errors.DatasetNotFoundError, tmp_path / "nothing", {}),
+        (errors.DatasetNotFoundError, "s3://bucket/set", {}),
+        (errors.UnknownFormatError, tmp_path / "empty", {}),
+        (errors.StrictError, clipped, {"strict": True}),
+        (errors.DatasetError, good, {"split": "val"}),
+        (errors.DatasetError, good, {"format": "voc"}),
+    ]
+    for kind, path, options in wrong:
+        with pytest.raises(kind) as caught:
+            regionbatch.read(path, **options)
+        assert caught.value.place == str(path)
+
+
+def test_a_folder_that_must_not_be_opened_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An administrator may open every folder, so the system call is replaced."""
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    good = write_coco(tmp_path / "good", [("a.jpg", "cat", (20, 10, 40, 30))])
+    stat = os.stat
+
+    def refuse(path: Any, *more: Any, **options: Any) -> os.stat_result:
+        if str(path).startswith(f"{closed}{os.sep}"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *more, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    with raises_mentioning(errors.DatasetError, closed / "inner" / "set", closed) as caught:
+        regionbatch.read(closed / "inner" / "set")
+    assert not isinstance(caught.value, errors.DatasetNotFoundError)
+    with raises_mentioning(errors.OptionError, "image_dir", closed):
+        regionbatch.read(good, image_dir=closed / "images")

@@ -55,8 +55,11 @@ def test_a_number_with_a_million_digits(tmp_path: Path) -> None:
 
 @needs_posix
 @pytest.mark.parametrize("content", ["an open string", "one long string", "escaped quotes"])
-def test_a_line_of_two_gigabytes(tmp_path: Path, content: str) -> None:
-    """A sparse file with a JSON string of zero bytes on one line; or quotes that never close."""
+def test_a_line_that_is_larger_than_memory(tmp_path: Path, content: str) -> None:
+    """A sparse file with a JSON string of zero bytes on one line; or quotes that never close.
+
+    The process has 700 MiB, the line a GiB.
+    """
     path = tmp_path / "huge.json"
     head = coco(GOOD)[:-2].encode() + b', {"id": 8, "caption": "'
     with path.open("wb") as file:
@@ -64,7 +67,7 @@ def test_a_line_of_two_gigabytes(tmp_path: Path, content: str) -> None:
         if content == "escaped quotes":
             file.write(b'\\"' * 2_000_000)
         else:
-            file.seek(2 * 2**30)
+            file.seek(2**30)
             file.write(b'"}]}' if content == "one long string" else b"x")
     outcome = run_bounded(path, "coco")
     assert mentions(outcome.error, "huge.json")

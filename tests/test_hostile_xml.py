@@ -277,7 +277,7 @@ def test_a_file_with_too_many_invalid_rows_is_dropped(tmp_path: Path, bad: str) 
     assert dataset.ledger.balanced
     assert dataset.ledger.images.balanced
     [finding] = dataset.findings.first("unreadable_file")
-    assert (finding.file, str(row_parser.MAX_INVALID_ROWS) in finding.value) == (
+    assert (finding.file, row_parser.TOO_MANY_INVALID_ROWS in finding.value) == (
         "labels/a.txt",
         True,
     )

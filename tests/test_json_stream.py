@@ -140,7 +140,7 @@ LAYOUT = st.sampled_from(
 
 
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150
 )
 @given(content=DOCUMENT, keys=st.randoms(), layout=LAYOUT, ascii_only=st.booleans())
 def test_random_documents(

@@ -181,5 +181,5 @@ def test_what_is_imported_is_required() -> None:
     imported = {name.partition(".")[0] for tree in trees for name in imports_of(tree)}
     assert {"numpy", "click"} <= imported
     for name in imported - sys.stdlib_module_names - {"regionbatch", "regionbatch_cli"}:
-        owners = {owner.lower() for owner in distributions.get(name, [])}
+        owners = {owner.lower() for owner in distributions.get(name, [name])}
         assert owners & required, f"{name} is imported, and {owners or 'nothing'} is not required"

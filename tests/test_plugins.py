@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from typing import TYPE_CHECKING, ClassVar
@@ -19,6 +20,7 @@ from helpers import (
     json_of,
     mentions,
     raises_mentioning,
+    run_pytest,
     write_csv_table,
     write_json,
 )
@@ -56,7 +58,7 @@ def test_formats_lists_the_example(site: PluginSite) -> None:
     assert list(listed) == ["coco", "voc", "yolo", "cvat", "vott", "csv"]
     assert listed["csv"]["origin"] == "regionbatch-csv"
     assert listed["csv"]["options"] == ["split", "image_dir", "encoding", "delimiter"]
-    assert listed["csv"]["trouble"] is None
+    assert listed["csv"]["error"] is None
     text = site.command("formats").stdout
     assert "csv (regionbatch-csv): a CSV table with the columns" in text
     assert re.search(r"delimiter +column separator \[, \| ; \| tab\]", text)
@@ -104,22 +106,12 @@ def test_built_in_readers_go_first(site: PluginSite) -> None:
 def test_the_example_passes_its_own_tests(site: PluginSite, tmp_path: Path) -> None:
     site.install_example()
     shutil.copytree(PLUGIN_EXAMPLE / "tests", tmp_path / "tests")
-    done = site.run(
-        "-m",
-        "pytest",
-        "-q",
-        "-W",
-        "error",
-        "-p",
-        "no:cacheprovider",
-        tmp_path / "tests",
-        cwd=tmp_path,
-    )
+    done = run_pytest(site.folder, cwd=tmp_path / "tests")
     assert done.returncode == 0, done.stdout
     cases = len(list((PLUGIN_EXAMPLE / "tests" / "cases").iterdir()))
     passed = re.search(r"^(\d+) passed", done.stdout, re.MULTILINE)
     assert passed
-    assert int(passed[1]) >= 10 * cases
+    assert int(passed[1]) >= 6 * cases
     assert "skipped" not in done.stdout
 
 
@@ -155,7 +147,8 @@ def test_an_image_outside_the_dataset_is_never_opened(
     assert not [path for path in opened if "private" in path]
     assert str(table / "boxes.csv") in opened, "the audit hook sees opened files"
     rejected = site.command("upload", table, "--local", "--json")
-    assert (rejected.returncode, rejected.stdout) == (1, "")
+    assert rejected.returncode == 1
+    assert json.loads(rejected.stdout)["complete"] is False
     assert "../secret/private.jpg" in rejected.stderr
     uploaded = json_of(site.command("upload", table, "--local", "--json", "--skip-unresolved"))
     assert (uploaded["created"], uploaded["new_images"]) == (1, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import assert_type
+from typing import Unpack, assert_type
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,26 @@ def read_in_every_way() -> rb.Dataset:
     rb.read("bccd", drop=["difficult"], only={"cat"}, strict=True, image_dir=Path("images"))
     rb.read("bccd", image_dir=[Path("images"), "more"])
     rb.read("bccd", progress=show_progress)
+    rb.read({"images": [], "annotations": []}, format="coco")
+    rb.convert("bccd", "out", tag_ids={}, image_ids="images.csv", split="train", strict=True)
     return dataset
+
+
+def read_as(**options: Unpack[rb.ReadKeywords]) -> rb.Dataset:
+    return rb.read("bccd", **options)
+
+
+def derive(dataset: rb.Dataset) -> rb.Dataset:
+    wide = dataset.where(dataset.regions.box[:, 2] > 0.1, reason="narrow")
+    assert_type(wide.rename({"rbc": "RBC"}), rb.Dataset)
+    assert_type(dataset.split_by(3), list[rb.Dataset])
+    assert_type(dataset.split_by("split"), dict[str, rb.Dataset])
+    assert_type(dataset.split_by([1, 2]), dict[int, rb.Dataset])
+    rb.Dataset.from_arrow(dataset, mode="XYWH_REL", image_dir="images", only="cat")
+    rb.Dataset.from_arrays(
+        image=["a.jpg"], tag=["cat"], box=np.zeros((1, 4)), mode=rb.BoxMode.XYXY_ABS
+    )
+    return rb.concat([dataset, wide])
 
 
 def inspect(dataset: rb.Dataset) -> None:
@@ -115,4 +134,6 @@ def fail() -> None:
         raise
     rb.write([], "out", payload="yaml")  # type: ignore[arg-type]
     rb.read(5)  # type: ignore[arg-type]
+    rb.read("bccd", spilt="train")  # type: ignore[call-arg]
+    rb.read("bccd", coco_boxes="inches")  # type: ignore[arg-type]
     rb.batches(read_in_every_way(), tag_ids={}, image_ids={}, skip=True)  # type: ignore[call-arg]

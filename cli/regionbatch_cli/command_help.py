@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from regionbatch_cli.failures import failure_of
+from regionbatch_cli.usage import suggestion, wrong_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,9 +22,10 @@ IDS = "ID options"
 SERVICE = "Service options"
 UPLOAD = "Upload options"
 BEHAVIOUR = "Behaviour options"
+FAULTS = "Fault options"
 OUTPUT = "Output options"
 GENERAL = "General options"
-ORDER = (INPUT, IDS, SERVICE, UPLOAD, BEHAVIOUR, OUTPUT, GENERAL)
+ORDER = (INPUT, IDS, SERVICE, UPLOAD, BEHAVIOUR, FAULTS, OUTPUT, GENERAL)
 
 Row = tuple[str, str]
 """An option or command as it is written, and its help."""
@@ -81,6 +83,13 @@ class GroupedOption(click.Option):
             remarks.append("required")
         return "".join(f" [{remark}]" for remark in remarks)
 
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:  # noqa: ANN401 - as click
+        """Return the value in the option's type; if it is wrong, the error says what is allowed."""
+        for each in value if self.multiple and value else (value,):
+            if problem := wrong_value(self, each, ctx):
+                raise click.UsageError(problem, ctx)
+        return super().type_cast_value(ctx, value)
+
     def consume_value(
         self, ctx: click.Context, opts: Mapping[str, Any]
     ) -> tuple[Any, ParameterSource]:
@@ -92,7 +101,7 @@ class GroupedOption(click.Option):
         new_name = self.opts[-1]
         if source is ParameterSource.COMMANDLINE:
             if not self.multiple:
-                what = f"{self.old_name} is the old name of {new_name}. Give only {new_name}."
+                what = f"{self.old_name}: the old name of {new_name}. Give only {new_name}."
                 raise click.UsageError(what, ctx)
             old_value = [*value, *old_value]
         ctx.meta.setdefault(_OLD_NAMES, {})[self.old_name] = new_name
@@ -119,6 +128,7 @@ def option(
     add_old = click.option(
         old_name,
         _old_parameter(old_name),
+        cls=GroupedOption,
         hidden=True,
         expose_value=False,
         multiple=settings.get("multiple", False),
@@ -147,8 +157,9 @@ verbose_option = option(
     "-v",
     "--verbose",
     is_flag=True,
-    help="Print more places of each finding, and the traceback of an error.",
+    help="Print the traceback of an error.",
 )
+"""Adds `verbose` to a command that reads no dataset."""
 
 
 class GroupedCommand(click.Command):
@@ -215,6 +226,16 @@ class GroupedCommands(click.Group):
         """Create the group; `examples` are command lines for the end of the help."""
         super().__init__(*args, **settings)
         self.examples = tuple(examples)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the first argument names."""
+        name = args[0]
+        if name not in self.commands and name[:1] != "-" and not ctx.resilient_parsing:
+            advice = suggestion(name, self.commands) or "List all commands with --help."
+            raise click.UsageError(f"{name}: no such command. {advice}", ctx)
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click
         """Return the names of the commands."""

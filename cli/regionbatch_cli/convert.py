@@ -14,6 +14,8 @@ from regionbatch_cli.options import (
     DatasetOptions,
     dataset_options,
     image_ids_option,
+    output_option,
+    overwrite_option,
     rename_options,
     skip_unresolved_option,
     tag_ids_option,
@@ -37,15 +39,7 @@ if TYPE_CHECKING:
         "regionbatch convert mydata -o - --tag-ids t.csv --image-ids i.csv | head -n 1",
     ),
 )
-@option(
-    OUTPUT,
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(allow_dash=True),
-    metavar="OUT",
-    help="Folder, .jsonl file, or - for standard output.",
-)
+@output_option("OUT")
 @tag_ids_option
 @image_ids_option(required=True)
 @rename_options
@@ -57,7 +51,7 @@ if TYPE_CHECKING:
     default="json",
     help="Payload format.",
 )
-@option(OUTPUT, "--overwrite", is_flag=True, help="Replace the output of an earlier run.")
+@overwrite_option
 @dataset_options
 def convert(
     options: DatasetOptions,
@@ -116,9 +110,9 @@ def _check_output(options: DatasetOptions, output: str, *, overwrite: bool) -> N
     if output == "-":
         advice = "Write the payloads to a file instead."
         if options.as_json:
-            raise click.UsageError(f"--json and -o - both print on standard output. {advice}")
+            raise click.UsageError(f"--json: prints on standard output, as does -o -. {advice}")
         if sys.stdout is None:
-            raise click.UsageError(f"-o - needs standard output, which is closed. {advice}")
+            raise click.UsageError(f"-o: standard output is closed. {advice}")
         return
     if recover_output(output):
         say(options, f"{output}: {RECOVERED}", err=True)

@@ -8,6 +8,7 @@ import click
 
 from regionbatch_cli.command_help import OUTPUT, GroupedCommand, option, verbose_option
 from regionbatch_cli.completion import complete_code
+from regionbatch_cli.usage import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,12 +65,7 @@ def _code_of(name: str) -> Code:
     normalised = name.strip("[]").lower().replace("-", "_")
     if normalised in CODES:
         return CODES[normalised]
-    from difflib import get_close_matches  # noqa: PLC0415 - only for mistakes
-
-    similar = get_close_matches(normalised, CODES, 3, 0.5)
-    advice = "List all codes with regionbatch explain."
-    if similar:
-        advice = f"Did you mean {' or '.join(similar)}?"
+    advice = suggestion(normalised, CODES, 0.5) or "List all codes with regionbatch explain."
     raise click.UsageError(f"CODE: no such finding code: '{name}'. {advice}")
 
 

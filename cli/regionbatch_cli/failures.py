@@ -15,6 +15,7 @@ from regionbatch.errors import (
     OptionError,
     RegionBatchError,
     ResolveError,
+    ServiceError,
     UnknownFormatError,
 )
 
@@ -75,6 +76,22 @@ def failure_of(error: Exception, ctx: click.Context | None = None) -> Failure | 
     if _is_verbose(ctx):
         return Failure(what, ERROR, _traceback_of(error))
     return Failure(f"{what}. Run the command again with -v for the traceback.", ERROR)
+
+
+def error_fields(error: BaseException) -> dict[str, Any]:
+    """Return what a program needs to know about an error, as plain values for --json."""
+    message = "stopped with Ctrl-C" if isinstance(error, KeyboardInterrupt) else str(error)
+    fields: dict[str, Any] = {"type": type(error).__name__, "message": message}
+    if isinstance(error, RegionBatchError):
+        from regionbatch_cli.wording import error_text  # noqa: PLC0415 - only for errors
+
+        fields["message"] = error_text(error, click.get_current_context(silent=True))
+        fields |= {"place": error.place, "option": error.option, "choices": list(error.choices)}
+    elif isinstance(error, click.ClickException):
+        fields["message"] = error.format_message()
+    if isinstance(error, ServiceError):
+        fields |= {"status": error.status, "code": error.code}
+    return fields
 
 
 def _is_wrong_value(error: RegionBatchError, ctx: click.Context | None) -> bool:

@@ -42,7 +42,7 @@ def _as_plain_values(info: ReaderInfo) -> dict[str, Any]:
         "title": info.reader.title if info.reader else None,
         "options": [field.name for field in options],
         "repeatable": [field.name for field in options if is_repeatable(field)],
-        "trouble": info.error or None,
+        "error": info.error or None,
     }
 
 

@@ -8,6 +8,9 @@ import io
 import os
 import signal
 import sys
+import threading
+import time
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,10 +20,19 @@ from regionbatch_cli.convert import convert
 from regionbatch_cli.explain import explain
 from regionbatch_cli.failures import ERROR, STOPPED, failure_of, print_error
 from regionbatch_cli.formats import formats
+from regionbatch_cli.ids import ids
 from regionbatch_cli.inspect import inspect
+from regionbatch_cli.projects import projects
 from regionbatch_cli.serve import serve
 from regionbatch_cli.upload import upload
+from regionbatch_cli.usage import print_usage_error
 from regionbatch_cli.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+_SECONDS_FOR_THREADS = 0.5
+"""How long threads that have no more work may take to end."""
 
 # NumPy would start a thread for each core, which takes half of the start-up time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -56,7 +68,7 @@ def commands() -> None:
     """
 
 
-for command in (inspect, convert, upload, verify, explain, formats, serve):
+for command in (inspect, convert, upload, verify, projects, ids, explain, formats, serve):
     commands.add_command(command)
 
 
@@ -67,6 +79,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A name that the terminal cannot show must not end the run.
             stream.reconfigure(errors="backslashreplace")
+    threads = frozenset(threading.enumerate())
     try:
         status = _run()
     except OSError as error:
@@ -78,13 +91,34 @@ def main() -> None:
                 f"{place}: cannot be written: '{error.strerror or error}'. "
                 "Free some space, or choose another place."
             )
+    if status == STOPPED:
+        _end_with_threads(threads)
     sys.exit(status)
+
+
+def _end_with_threads(earlier: AbstractSet[threading.Thread]) -> None:
+    """End the process if calls are still under way after Ctrl-C: Python would wait for them.
+
+    The second Ctrl-C leaves them. What they do is in no journal, and the next run looks it up.
+    """
+    end = time.monotonic() + _SECONDS_FOR_THREADS
+    for thread in set(threading.enumerate()) - earlier:
+        if not thread.daemon:
+            thread.join(max(0.0, end - time.monotonic()))
+            if thread.is_alive():
+                for stream in (sys.stdout, sys.stderr):
+                    if stream:
+                        stream.flush()
+                os._exit(STOPPED)
 
 
 def _run() -> int:
     """Run the command, print its errors, and return the exit status."""
     try:
         return commands.main(prog_name="regionbatch", standalone_mode=False) or 0
+    except click.UsageError as error:
+        print_usage_error(error)
+        return error.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -17,9 +17,9 @@ from regionbatch_cli.command_help import (
     SERVICE,
     old_names_given,
     option,
-    verbose_option,
 )
 from regionbatch_cli.completion import complete_class, complete_format, complete_mark
+from regionbatch_cli.html import HTML_OPTIONS
 from regionbatch_cli.reader_options import take_reader_options
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class DatasetOptions:
     strict: bool
     accept_drops: bool
     report: str | None
+    html: str | None
+    html_images: int | None
     as_json: bool
     verbose: bool
     quiet: bool
@@ -100,6 +102,7 @@ _DATASET_OPTIONS = (
         metavar="FILE",
         help="Write all findings with their places to a JSON file.",
     ),
+    *HTML_OPTIONS,
     option(OUTPUT, "--json", "as_json", is_flag=True, help="Print the result as JSON."),
     option(
         GENERAL,
@@ -113,7 +116,13 @@ _DATASET_OPTIONS = (
         is_flag=True,
         help="Exit with status 0 even if records were dropped.",
     ),
-    verbose_option,
+    option(
+        GENERAL,
+        "-v",
+        "--verbose",
+        is_flag=True,
+        help="Print more places of each finding, and the traceback of an error.",
+    ),
     option(GENERAL, "-q", "--quiet", is_flag=True, help="Print only errors."),
     option(
         INPUT,
@@ -211,6 +220,25 @@ skip_unresolved_option = option(
     help="Leave out boxes whose class or image has no ID.",
 )
 """Adds `skip_unresolved` to a command."""
+
+overwrite_option = option(
+    OUTPUT, "--overwrite", is_flag=True, help="Replace the output of an earlier run."
+)
+"""Adds `overwrite` to a command."""
+
+
+def output_option(metavar: str) -> Callable[[Function], Function]:
+    """Add `output` to a command."""
+    return option(
+        OUTPUT,
+        "-o",
+        "--output",
+        required=True,
+        type=click.Path(allow_dash=True),
+        metavar=metavar,
+        help="Folder; for convert also a .jsonl file, or - for standard output.",
+    )
+
 
 tier_option = option(
     SERVICE,

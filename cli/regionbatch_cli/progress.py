@@ -55,6 +55,25 @@ def progress_display(*, quiet: bool) -> Iterator[ProgressDisplay | None]:
         yield ProgressLines()
 
 
+def show_start(display: ProgressDisplay | None, step: str, total: int = 0) -> None:
+    """Show a step before its first call, which can take long; the library reports after calls."""
+    if display:
+        display(step, 0, total)
+
+
+def notice_printer(display: ProgressDisplay | None) -> Callable[[str], None]:
+    """Return a function that prints why the library waits; it can be called from any thread."""
+    from regionbatch_cli.wording import flags_by_keyword, in_command_words  # noqa: PLC0415
+
+    flags = flags_by_keyword()  # here, because other threads have no context of click
+
+    def print_notice(line: str) -> None:
+        if display:
+            display.say(in_command_words(line, flags))
+
+    return print_notice
+
+
 class ProgressBar:
     """One bar for each step, on standard error. Nothing is shown before the first step."""
 

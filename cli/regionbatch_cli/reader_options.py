@@ -205,8 +205,9 @@ class DatasetCommand(GroupedCommand):
             if not broken:
                 raise
             names = ", ".join(broken.values())
-            text = f"{error.format_message()} Options of broken plugins are unknown: {names}."
-            raise click.UsageError(f"{text} Run regionbatch formats.", ctx) from error
+            what = f"no such option; those of broken plugins are unknown: '{names}'"
+            text = f"{error.option_name}: {what}. Run regionbatch formats."
+            raise click.UsageError(text, ctx) from error
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the options that start as typed, including those of plugins."""

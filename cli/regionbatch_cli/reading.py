@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from regionbatch.errors import OptionError
 from regionbatch_cli.failures import LOST
+from regionbatch_cli.html import check_html_options, write_html_page
 from regionbatch_cli.reader_options import keywords_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from regionbatch.batching import Batches
+    from regionbatch.customvision.upload import UploadResult
+    from regionbatch.customvision.verify import Verification
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Findings, Progress
     from regionbatch_cli.options import DatasetOptions
@@ -39,6 +42,7 @@ def read_dataset(
         from regionbatch.report import check_report  # noqa: PLC0415 - as above
 
         check_report(options.report)
+    check_html_options(options)
     given: dict[str, Any] = {
         "format": options.format,
         "drop": options.marks,
@@ -92,8 +96,8 @@ def fail_if_strict(
     if not options.strict:
         return
     from regionbatch.errors import StrictError  # noqa: PLC0415 - only when there is work
+    from regionbatch.judging import raise_if_strict  # noqa: PLC0415
     from regionbatch.names.renames import normalise_renames  # noqa: PLC0415
-    from regionbatch.reading import raise_if_strict  # noqa: PLC0415
     from regionbatch.similar import findings_after_rename  # noqa: PLC0415
 
     findings = None if batches is None else batches.findings
@@ -114,8 +118,9 @@ def finish(
     findings: Findings | None = None,
     more: dict[str, Any] | None = None,
     lost: int = 0,
+    result: UploadResult | Verification | None = None,
 ) -> int:
-    """Write the report if one is wanted, and return the exit status.
+    """Write the report and the HTML page if they are wanted, and return the exit status.
 
     Args:
         options: The options of the command.
@@ -124,6 +129,7 @@ def finish(
         findings: Those of an upload or a verification; None: those of the dataset or the batches.
         more: Added to the report.
         lost: Regions that an upload lost or a verification found to differ.
+        result: The upload or the verification, for the HTML page.
     """
     if options.report:
         from regionbatch.report import write_report  # noqa: PLC0415 - as above
@@ -133,6 +139,7 @@ def finish(
             findings = dataset.findings if batches is None else batches.findings
         worded = cast("Findings", WordedFindings(findings))
         write_report(options.report, dataset, batches, findings=worded, more=more)
+    write_html_page(options, dataset, result or batches)
     ledger = dataset.ledger if batches is None else batches.ledger
     lost += ledger.lost + ledger.images.lost
     return LOST if lost and not options.accept_drops else 0

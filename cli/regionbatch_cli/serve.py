@@ -8,96 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from regionbatch_cli.command_help import (
-    BEHAVIOUR,
-    OUTPUT,
-    SERVICE,
-    GroupedCommand,
-    option,
-    verbose_option,
-)
+from regionbatch_cli.command_help import OUTPUT, SERVICE, GroupedCommand, option, verbose_option
 from regionbatch_cli.options import tier_option
+from regionbatch_cli.serve_options import behaviour_options
 from regionbatch_cli.service import read_key_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from regionbatch.local import LocalService
+    from regionbatch.local import Fault, LocalService
 
 KEY = "REGIONBATCH_LOCAL_KEY"
 """Environment variable of the key. That of the real service's key is not read."""
-
-_BEHAVIOUR_OPTIONS = (
-    option(
-        BEHAVIOUR,
-        "--on-existing",
-        type=click.Choice(["duplicated", "refuse", "twice"]),
-        default="duplicated",
-        help="What happens to a region that the image already has.",
-    ),
-    option(
-        BEHAVIOUR,
-        "--unknown-ids",
-        type=click.Choice(["batch", "not-found", "entry"]),
-        default="batch",
-        help="How unknown image or tag IDs are rejected.",
-    ),
-    option(
-        BEHAVIOUR,
-        "--partial-status",
-        type=click.Choice(["200", "207"]),
-        default_text="as the API version documents",
-        help="Response status if only a part of a batch was created.",
-    ),
-    option(
-        BEHAVIOUR,
-        "--no-retry-after",
-        is_flag=True,
-        help="Omit the Retry-After header from 429 responses.",
-    ),
-    option(
-        BEHAVIOUR,
-        "--nulls/--no-nulls",
-        default=True,
-        default_text="nulls",
-        help="Return null or [] for empty lists.",
-    ),
-    option(
-        BEHAVIOUR,
-        "--quoted-names",
-        is_flag=True,
-        help="Put the names of uploaded images in quotes in responses.",
-    ),
-    option(
-        BEHAVIOUR,
-        "--dr-mode",
-        is_flag=True,
-        help="Refuse all writes, as during disaster recovery.",
-    ),
-    option(
-        BEHAVIOUR,
-        "--rate",
-        type=click.IntRange(min=1),
-        metavar="N",
-        default_text="no limit",
-        help="Maximum calls per second; excess calls get 429.",
-    ),
-    option(
-        BEHAVIOUR,
-        "--latency",
-        type=click.FloatRange(min=0),
-        default=0.0,
-        metavar="SECONDS",
-        default_text="0",
-        help="Minimum response time of every call.",
-    ),
-)
-
-
-def _behaviour_options(function: Callable[..., int]) -> Callable[..., int]:
-    for each in reversed(_BEHAVIOUR_OPTIONS):
-        function = each(function)
-    return function
 
 
 @click.command(
@@ -105,6 +25,7 @@ def _behaviour_options(function: Callable[..., int]) -> Callable[..., int]:
     examples=(
         "regionbatch serve",
         "regionbatch serve --port 8080 --database local.sqlite",
+        "regionbatch serve --read-lag 6 --fault 504-late --fault throttled",
     ),
 )
 @option(
@@ -148,7 +69,7 @@ def _behaviour_options(function: Callable[..., int]) -> Callable[..., int]:
     help="Require this key. Deprecated: use --require-key.",
 )
 @tier_option
-@_behaviour_options
+@behaviour_options
 @option(
     OUTPUT,
     "--json",
@@ -165,15 +86,19 @@ def serve(
     key: str | None,
     tier: str,
     as_json: bool,
+    fault: tuple[Fault, ...],
+    fault_rate: float,
+    late: float,
+    seed: int,
     verbose: bool,  # noqa: ARG001 - read where an error is printed
     **behaviour: Any,  # noqa: ANN401 - checked by click
 ) -> int:
     """Run a local training service with the API of Custom Vision.
 
-    It applies the rules of Custom Vision and runs until Ctrl-C. Behaviour that Microsoft does not
-    document is configurable.
+    It applies the rules of Custom Vision and runs until Ctrl-C. It behaves as the real service was
+    recorded; what Microsoft does not document is configurable, and calls can be made to fail.
     """
-    from regionbatch.local import TIERS, Settings, run_service  # noqa: PLC0415 - an extra
+    from regionbatch.local import TIERS, Faults, Settings, run_service  # noqa: PLC0415 - an extra
 
     required_key = _required_key(key, key_file)
     partial_status = behaviour.pop("partial_status")
@@ -182,14 +107,16 @@ def serve(
         key=required_key,
         retry_after=not behaviour.pop("no_retry_after"),
         partial_status=int(partial_status) if partial_status else None,  # type: ignore[arg-type]
+        seed=seed,
         **behaviour,
     )
+    faults = Faults(rate=fault_rate if fault else 0, kinds=fault, late=late, seed=seed)
 
     def print_address(service: LocalService) -> None:
         _print_address(service, service.project(name), required_key, as_json=as_json)
 
     path = Path(database) if database else None
-    run_service(settings, database=path, port=port, ready=print_address)
+    run_service(settings, faults=faults, database=path, port=port, ready=print_address)
     return 0
 
 

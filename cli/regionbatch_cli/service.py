@@ -6,23 +6,36 @@ import os
 import sys
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from regionbatch_cli.command_help import SERVICE, option
 from regionbatch_cli.options import image_ids_option, rename_options, tier_option
+from regionbatch_cli.progress import notice_printer, show_start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from azure.core.credentials import TokenCredential
 
     from regionbatch.customvision.client import TrainingClient
-    from regionbatch_cli.options import DatasetOptions
+    from regionbatch.customvision.rate_limiter import RateLimiter
+    from regionbatch.options import GivenAs
+    from regionbatch_cli.progress import ProgressDisplay
 
 ENDPOINT = "VISION_TRAINING_ENDPOINT"
 KEY = "VISION_TRAINING_KEY"
+SUFFIX = ".regionbatch.sqlite"
+"""The end of the name of a journal."""
+
+
+class Target(NamedTuple):
+    """A project of the service."""
+
+    client: TrainingClient
+    project_id: str
+    rate_limiter: RateLimiter
 
 
 class ServiceOptions:
@@ -35,38 +48,58 @@ class ServiceOptions:
         key_file: str | None,
         entra: bool,
         api_version: str,
+        tier: str,
     ) -> None:
         """Keep the options; nothing is called or opened yet."""
         self.project_id = project_id
         self.endpoint = endpoint
         self.api_version = api_version
+        self.tier = tier
         self._key_file = key_file
         self._entra = entra
 
-    def default_journal(self, options: DatasetOptions) -> Path:
-        """Return the journal of an upload without --journal: one for each part of a dataset."""
-        import hashlib  # noqa: PLC0415 - takes a twentieth of the start-up time
+    def connect(self, display: ProgressDisplay | None) -> Target:
+        """Return a client and the ID of the project; look it up if the command line has its name.
 
-        project = "".join(filter(str.isalnum, self.project_id or ""))[:8]
-        path = Path(options.dataset).resolve()
-        given = options.reader
-        part = [given[name].value for name in ("split", "coco_json") if name in given]
-        text = "\0".join([str(path), *part])
-        digest = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:6]
-        return Path(f"{path.name}-{project}-{digest}.regionbatch.sqlite")
-
-    def connect(self) -> tuple[TrainingClient, str]:
-        """Return a client and the project ID; ask for a key on a terminal if none was given.
+        Args:
+            display: Shows why a call waits; None: nothing is shown.
 
         Raises:
             click.UsageError: The project, the endpoint or the key is missing.
+            OptionError: The project is unknown, or its ID is damaged.
         """
-        from regionbatch.customvision.client import TrainingClient  # noqa: PLC0415 - azure-core: only when there is work
+        from regionbatch.customvision.projects import find_project, is_name  # noqa: PLC0415 - slow
+        from regionbatch.names.uuids import checked_project  # noqa: PLC0415
 
         if not self.project_id:
             raise click.UsageError(
-                "--project-id is missing. Copy the project ID from the project's settings."
+                "--project-id is missing. Give the name of the project, or its ID from the "
+                "project's settings. List the projects with regionbatch projects."
             )
+        if not is_name(self.project_id):
+            checked_project(self.project_id)  # before a key is asked for
+        client, rate_limiter = self.client(display)
+        if is_name(self.project_id):
+            show_start(display, "finding the project")
+        try:
+            return Target(client, find_project(client, self.project_id, rate_limiter), rate_limiter)
+        except BaseException:
+            client.close()
+            raise
+
+    def client(self, display: ProgressDisplay | None) -> tuple[TrainingClient, RateLimiter]:
+        """Return a client, and what limits the rate of its calls; ask for a key if there is none.
+
+        Args:
+            display: Shows why a call waits; None: nothing is shown.
+
+        Raises:
+            click.UsageError: The endpoint or the key is missing.
+        """
+        from regionbatch.customvision.client import TrainingClient  # noqa: PLC0415 - azure-core: only when there is work
+        from regionbatch.customvision.rate_limiter import RateLimiter  # noqa: PLC0415
+        from regionbatch.limits import get_tier  # noqa: PLC0415
+
         if not self.endpoint:
             raise click.UsageError(
                 f"--endpoint is missing. Give the training endpoint, or set {ENDPOINT}."
@@ -75,7 +108,9 @@ class ServiceOptions:
         if self._entra:
             access["credential"] = _entra_credential()
         client = TrainingClient(self.endpoint, version=self.api_version, **access)
-        return client, self.project_id
+        rate_limiter = RateLimiter(get_tier(self.tier).calls_per_second)
+        rate_limiter.notice = notice_printer(display)
+        return client, rate_limiter
 
     def _key(self) -> str:
         if self._key_file:
@@ -87,6 +122,28 @@ class ServiceOptions:
         raise click.UsageError(
             f"No training key. Set {KEY}, name a file with --key-file, or sign in with --entra."
         )
+
+
+def default_journal(dataset: str, reader: Mapping[str, GivenAs], project_id: str) -> Path:
+    """Return the journal of an upload without --journal: one for each part of a dataset."""
+    import hashlib  # noqa: PLC0415 - takes a twentieth of the start-up time
+
+    path = Path(dataset).resolve()
+    part = [reader[name].value for name in ("split", "coco_json") if name in reader]
+    text = "\0".join([str(path), *part])
+    digest = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:6]
+    return Path(f"{path.name}-{project_id[:8]}-{digest}{SUFFIX}")
+
+
+def existing_journal(journal: str | None, default: Path | None) -> str | Path | None:
+    """Return the journal to read: that of --journal, or the default one if it exists.
+
+    Raises:
+        click.UsageError: There is no file at the path of --journal.
+    """
+    if journal and not Path(journal).exists():
+        raise click.UsageError(f"--journal: no such file: '{journal}'. Check the path.")
+    return journal or (default if default and default.exists() else None)
 
 
 def read_key_file(path: str, flag: str = "--key-file") -> str:
@@ -120,13 +177,13 @@ def _entra_credential() -> TokenCredential:
     return credential
 
 
-_SERVICE_OPTIONS = (
+_CONNECTION_OPTIONS = (
     option(
         SERVICE,
         "--project-id",
         old_name="--project",
         metavar="ID",
-        help="Project ID, from the project's settings page.",
+        help="ID or exact name of the project.",
     ),
     option(SERVICE, "--endpoint", envvar=ENDPOINT, metavar="URL", help="Training endpoint."),
     option(
@@ -151,29 +208,35 @@ _SERVICE_OPTIONS = (
         help="Training API version: 3.2 or 3.3.",
         shell_complete=lambda _ctx, _param, _incomplete: ["3.2", "3.3"],
     ),
-    rename_options,
-    image_ids_option(required=False),
-    option(
-        SERVICE,
-        "--journal",
-        type=click.Path(dir_okay=False),
-        metavar="FILE",
-        default_text="NAME-PROJECT-HASH.regionbatch.sqlite",
-        help="Journal file used to resume an upload.",
-    ),
     tier_option,
 )
+journal_option = option(
+    SERVICE,
+    "--journal",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    default_text="NAME-PROJECT-HASH.regionbatch.sqlite",
+    help="Journal file used to resume an upload.",
+)
+"""Adds `journal` to a command."""
 
 
-def service_options(function: Callable[..., int]) -> Callable[..., int]:
+def connection_options(function: Callable[..., int]) -> Callable[..., int]:
     """Add the options for reaching the service to a command, as one argument `service`."""
-    names = ("project_id", "endpoint", "key_file", "entra", "api_version")
+    names = ("project_id", "endpoint", "key_file", "entra", "api_version", "tier")
 
     @wraps(function)
     def run(**given: Any) -> int:  # noqa: ANN401 - all options of the command
         own = {name: given.pop(name) for name in names}
         return function(service=ServiceOptions(**own), **given)
 
-    for each in reversed(_SERVICE_OPTIONS):
+    for each in reversed(_CONNECTION_OPTIONS):
         run = each(run)
     return run
+
+
+def service_options(function: Callable[..., int]) -> Callable[..., int]:
+    """Add the options of `upload` and `verify`: the service, the journal and IDs."""
+    for each in (journal_option, image_ids_option(required=False), rename_options):
+        function = each(function)
+    return connection_options(function)

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, nullcontext
-from pathlib import Path
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from regionbatch.wording import counted
-from regionbatch_cli.command_help import UPLOAD, option
+from regionbatch_cli.command_help import OUTPUT, UPLOAD, option
 from regionbatch_cli.failures import STOPPED
 from regionbatch_cli.options import DatasetOptions, dataset_options, skip_unresolved_option
-from regionbatch_cli.printing import print_account, print_findings, print_json, say
-from regionbatch_cli.progress import duration, progress_display
+from regionbatch_cli.progress import notice_printer, progress_display, show_start
 from regionbatch_cli.reader_options import DatasetCommand
-from regionbatch_cli.reading import finish, read_dataset
-from regionbatch_cli.service import ServiceOptions, service_options
-from regionbatch_cli.wording import flags_by_keyword, in_command_words
+from regionbatch_cli.reading import read_dataset
+from regionbatch_cli.service import ServiceOptions, default_journal, service_options
+from regionbatch_cli.upload_account import UploadAccount
+from regionbatch_cli.wording import flags_by_keyword
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from regionbatch.customvision.plan import Plan
     from regionbatch.customvision.upload import UploadResult
     from regionbatch.dataset import Dataset
     from regionbatch_cli.progress import ProgressDisplay
 
-_NEW_TAGS_SHOWN = 10
+_PARTIAL = ("only", "drop", "max_clip", "split", "coco_json", "skip_unresolved")
+"""Options that leave a part of the dataset out, which --prune would take for deleted."""
 
 
 @click.command(
@@ -54,18 +52,48 @@ _NEW_TAGS_SHOWN = 10
     help="Re-encode images that are too large or in an unsupported format.",
 )
 @option(UPLOAD, "--dry-run", is_flag=True, help="Print the plan without writing anything.")
+@option(
+    UPLOAD,
+    "--existing",
+    type=click.Choice(["skip", "add"]),
+    default_text="an error",
+    help="What to do with a region that is nearly equal to one in the project.",
+)
+@option(
+    UPLOAD,
+    "--prune",
+    is_flag=True,
+    help="Delete regions on images of the dataset that the dataset no longer has.",
+)
+@option(
+    UPLOAD,
+    "--prune-limit",
+    metavar="N|N%|all",
+    default_text="10%",
+    help="Most regions to delete, or their percentage on images of the dataset.",
+)
+@option(
+    UPLOAD,
+    "--store-names",
+    is_flag=True,
+    help="Store image names in the project. Needs --api-version 3.3; one image per call.",
+)
+@option(
+    OUTPUT,
+    "--save-ids",
+    type=click.Path(),
+    metavar="DIR",
+    help="Write the IDs as tags.json and images.json to this folder.",
+)
 @service_options
 @dataset_options
 def upload(
     options: DatasetOptions,
     service: ServiceOptions,
-    rename: tuple[str, ...],
-    rename_file: str | None,
-    image_ids: str | None,
     journal: str | None,
-    tier: str,
     local: bool,
-    **upload_options: bool,
+    save_ids: str | None,
+    **upload_options: Any,  # noqa: ANN401 - checked by click
 ) -> int:
     """Upload a dataset to a Custom Vision project, then verify it.
 
@@ -73,40 +101,60 @@ def upload(
     resume. Nothing is sent twice. The key is read from VISION_TRAINING_KEY, --key-file or a
     prompt; with --entra no key is needed.
     """
+    _check_options(options, service, upload_options)
+    if local:
+        _check_local_options()
+    near_regions = "skipped"
+    if upload_options["existing"] != "skip":
+        near_regions = "replaced" if upload_options["prune"] else "sent too"
+    account = UploadAccount(options, save_ids, near_regions=near_regions)
+    try:
+        with ExitStack() as stack:
+            result = _run(stack, options, service, account, journal, upload_options, local=local)
+    except KeyboardInterrupt as error:
+        account.print_early_end(error)
+        account.print_stop()
+        return STOPPED
+    except Exception as error:
+        account.print_early_end(error)
+        raise
+    return account.print_end(result)
+
+
+def _run(
+    stack: ExitStack,
+    options: DatasetOptions,
+    service: ServiceOptions,
+    account: UploadAccount,
+    journal: str | None,
+    upload_options: dict[str, Any],
+    *,
+    local: bool,
+) -> UploadResult:
+    """Read the dataset and upload it; `account` receives what is known so far."""
     from regionbatch.names.renames import read_renames  # noqa: PLC0415 - only when there is work
 
-    renames = read_renames(rename, rename_file)
-    with ExitStack() as stack:
-        arguments: dict[str, Any] = {
-            **upload_options,
-            "image_ids": image_ids,
-            "rename": renames,
-            "tier": tier,
-            "strict": options.strict,
-        }
-        if local:
-            _check_local_options()
-            client, project_id, arguments["rate_limiter"] = _local_project(
-                stack, tier, service.api_version
-            )
-            arguments["create_tags"] = True
-        else:
-            client, project_id = service.connect()
-        stack.enter_context(client)
-        arguments["journal"] = journal or (None if local else service.default_journal(options))
-        display = stack.enter_context(progress_display(quiet=options.quiet))
-        dataset = read_dataset(options, display, renames)
-        try:
-            result = _upload(options, dataset, client, project_id, display, arguments)
-        except KeyboardInterrupt:
-            stack.close()  # or the bar would erase the next line
-            click.echo(f"\nStopped. {_how_to_resume(arguments['journal'])}", err=True)
-            return STOPPED
-    return _finish(options, dataset, result, arguments["journal"])
+    account.check_id_files()
+    rename = read_renames(upload_options.pop("rename"), upload_options.pop("rename_file"))
+    arguments = {name: value for name, value in upload_options.items() if value is not None}
+    arguments |= {"rename": rename, "tier": service.tier, "strict": options.strict}
+    display = stack.enter_context(progress_display(quiet=options.quiet))
+    account.display = display
+    if local:
+        client, project_id, rate_limiter = _local_project(stack, service)
+        arguments |= {"create_tags": True, "rate_limiter": rate_limiter}
+    else:
+        client, project_id, rate_limiter = service.connect(display)
+        account.journal = journal or default_journal(options.dataset, options.reader, project_id)
+        if rate_limiter.calls:  # the name of the project was looked up, which counts too
+            arguments["rate_limiter"] = rate_limiter
+    stack.enter_context(client)
+    account.dataset = read_dataset(options, display, rename)
+    return _upload(account, account.dataset, client, project_id, display, arguments)
 
 
 def _upload(
-    options: DatasetOptions,
+    account: UploadAccount,
     dataset: Dataset,
     client: Any,  # noqa: ANN401 - a TrainingClient, which is imported only when there is work
     project_id: str,
@@ -116,50 +164,51 @@ def _upload(
     """Upload; print the plan before the first change, and why the upload waits."""
     from regionbatch.customvision.upload import upload as upload_dataset  # noqa: PLC0415 - slow
 
-    flags = flags_by_keyword()  # here, because notices come from other threads
-
-    def print_notice(line: str) -> None:
-        if display:
-            display.say(in_command_words(line, flags))
-
-    def print_plan(plan: Plan) -> None:
-        if options.as_json:
-            return
-        with display.hidden() if display else nullcontext():
-            print_account(options, plan.batches.ledger, plan.all_findings)
-            _print_plan(options, plan)
-
+    show_start(display, "reading the project")
     return upload_dataset(
         dataset,
         client,
         project_id,
+        journal=account.journal,
         progress=display,
-        planned=print_plan,
-        notice=print_notice,
+        planned=account.print_plan,
+        notice=notice_printer(display),
+        unfinished=account.set_unfinished,
         **arguments,
     )
 
 
-def _finish(
-    options: DatasetOptions, dataset: Dataset, result: UploadResult, journal: str | Path | None
-) -> int:
-    """Print the result and return the exit status."""
-    figures = result.summary()
-    if options.as_json:
-        from regionbatch.report import summary  # noqa: PLC0415 - NumPy: only when there is work
+def _check_options(
+    options: DatasetOptions, service: ServiceOptions, given: Mapping[str, Any]
+) -> None:
+    """Refuse options that exclude each other, before any call.
 
-        content = {**summary(dataset, result.batches), **figures}
-        print_json({**content, "findings": result.findings.counts()})
-    else:
-        _print_result(options, result, journal)
-    return finish(
-        options,
-        dataset,
-        result.batches,
-        findings=result.findings,
-        more={"upload": figures},
-        lost=result.lost + result.refused_images,
-    )
+    Raises:
+        click.UsageError: There are such options on the command line.
+        OptionError: --prune-limit has a wrong value.
+    """
+    if given["prune_limit"] is not None:
+        from regionbatch.customvision.prune import checked_prune_limit  # noqa: PLC0415 - NumPy
+
+        checked_prune_limit(given["prune_limit"])
+        if not given["prune"]:
+            raise click.UsageError("--prune-limit: needs --prune. Add --prune.")
+    if given["store_names"] and service.api_version == "3.2":
+        raise click.UsageError(
+            "--store-names: version 3.2 of the API stores no names. Give --api-version 3.3."
+        )
+    if not given["prune"]:
+        return
+    of_readers = {*options.reader, *(text.partition("=")[0] for text in options.option)}
+    values = {**dict.fromkeys(of_readers, True), **given}
+    partial = [name for name in _PARTIAL if values.get(name) or getattr(options, name, None)]
+    if partial:
+        flags = flags_by_keyword()
+        names = " and ".join(flags.get(name, name) for name in partial)
+        raise click.UsageError(
+            f"--prune: a part of the dataset is left out by {names}, and would look deleted. "
+            "Use only one of them."
+        )
 
 
 def _check_local_options() -> None:
@@ -169,73 +218,22 @@ def _check_local_options() -> None:
         click.UsageError: There is such an option on the command line.
     """
     source = click.get_current_context().get_parameter_source
-    names = ("project_id", "journal", "endpoint", "key_file", "entra")
+    names = ("project_id", "journal", "endpoint", "key_file", "entra", "save_ids")
     given = [name for name in names if source(name) is ParameterSource.COMMANDLINE]
     if given:
         flags = [f"--{name.replace('_', '-')}" for name in given]
         raise click.UsageError(
-            f"--local uses a temporary project and cannot be combined with {' or '.join(flags)}."
+            f"--local: uses a temporary project, without {' or '.join(flags)}. "
+            "Use only one of them."
         )
 
 
-def _local_project(stack: ExitStack, tier: str, version: str) -> tuple[Any, str, Any]:
+def _local_project(stack: ExitStack, service: ServiceOptions) -> tuple[Any, str, Any]:
     """Start a local service; return a client, a project on it, and a rate limiter without limit."""
     from regionbatch.customvision.client import TrainingClient  # noqa: PLC0415 - slow
     from regionbatch.customvision.rate_limiter import RateLimiter  # noqa: PLC0415
     from regionbatch.local import TIERS, LocalService, Settings  # noqa: PLC0415
 
-    local = stack.enter_context(LocalService(Settings(limits=TIERS[tier])))
-    client = TrainingClient(local.endpoint, local.key, version=version)
+    local = stack.enter_context(LocalService(Settings(limits=TIERS[service.tier])))
+    client = TrainingClient(local.endpoint, local.key, version=service.api_version)
     return client, local.create_project("rehearsal"), RateLimiter(float("inf"))
-
-
-def _how_to_resume(journal: str | Path | None) -> str:
-    if journal is None or not Path(journal).exists():
-        return "Nothing was written."
-    return f"Progress is kept in {journal}. Run the same command again to resume."
-
-
-def _print_result(
-    options: DatasetOptions, result: UploadResult, journal: str | Path | None
-) -> None:
-    """Print what was sent and verified."""
-    print_findings(options, result.findings, printed=result.plan.all_findings.counts())
-    if result.verification is None:
-        say(options, "Nothing was written (--dry-run).")
-        return
-    sent = (
-        f"{counted(result.sent, 'region')} = {result.created} created "
-        f"+ {result.duplicated} duplicated + {result.exceeded} exceeded + {result.failed} failed"
-    )
-    hanging = " " * 10
-    say(options, f"sent:     {sent}; {result.already} already in the project", hanging=hanging)
-    say(options, f"verified: {result.verification}", hanging=hanging)
-    if journal is not None:
-        say(options, f"journal:  {journal}", hanging=hanging)
-
-
-def _print_plan(options: DatasetOptions, plan: Plan) -> None:
-    """Print what the upload is going to do."""
-    from regionbatch.findings.text import as_text  # noqa: PLC0415 - only when there is work
-
-    names = [as_text(name) for name in plan.new_tags[:_NEW_TAGS_SHOWN]]
-    if len(plan.new_tags) > _NEW_TAGS_SHOWN:
-        names.append("…")
-    tags = counted(len(plan.new_tags), "tag")
-    listed = f" ({', '.join(names)})" if names else ""
-    images = counted(plan.new_images, "image")
-    regions = counted(plan.regions, "region")
-    hanging = " " * 8
-    say(
-        options,
-        f"plan:   create {tags}{listed}, upload {images}, send {regions}; "
-        f"{plan.already} already in the project",
-        hanging=hanging,
-    )
-    calls = sum(plan.calls.values())
-    say(
-        options,
-        f"{calls} calls, {duration(max(1.0, plan.minutes * 60))} at the call rate of {plan.tier}",
-        indent=hanging,
-        hanging=hanging,
-    )

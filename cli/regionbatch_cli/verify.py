@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
 
-from regionbatch_cli.options import DatasetOptions, dataset_options
+from regionbatch_cli.options import DatasetOptions, dataset_options, skip_unresolved_option
 from regionbatch_cli.printing import print_account, print_json, say
-from regionbatch_cli.progress import progress_display
+from regionbatch_cli.progress import progress_display, show_start
 from regionbatch_cli.reader_options import DatasetCommand
 from regionbatch_cli.reading import finish, read_dataset
-from regionbatch_cli.service import ServiceOptions, service_options
+from regionbatch_cli.service import (
+    ServiceOptions,
+    default_journal,
+    existing_journal,
+    service_options,
+)
 
 if TYPE_CHECKING:
     from regionbatch.customvision.verify import Verification
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
         "regionbatch verify mydata --project-id ID --report differences.json",
     ),
 )
+@skip_unresolved_option
 @service_options
 @dataset_options
 def verify(
@@ -35,7 +41,7 @@ def verify(
     rename_file: str | None,
     image_ids: str | None,
     journal: str | None,
-    tier: str,
+    skip_unresolved: bool,
 ) -> int:
     """Compare a Custom Vision project with a dataset.
 
@@ -47,21 +53,25 @@ def verify(
     from regionbatch.names.renames import read_renames  # noqa: PLC0415
 
     renames = read_renames(rename, rename_file)
-    client, project_id = service.connect()
-    default = service.default_journal(options)
-    if journal and not Path(journal).exists():
-        raise click.UsageError(f"--journal: no such file: '{journal}'. Check the path.")
-    with client, progress_display(quiet=options.quiet) as progress:
+    with progress_display(quiet=options.quiet) as progress, ExitStack() as stack:
+        client, project_id, rate_limiter = service.connect(progress)
+        stack.enter_context(client)
+        journal_file = existing_journal(
+            journal, default_journal(options.dataset, options.reader, project_id)
+        )
         dataset = read_dataset(options, progress, renames)
+        show_start(progress, "reading the project")
         result = verify_dataset(
             dataset,
             client,
             project_id,
             image_ids=image_ids,
-            journal=journal or (default if default.exists() else None),
+            journal=journal_file,
             rename=renames,
-            tier=tier,
+            tier=service.tier,
             progress=progress,
+            rate_limiter=rate_limiter,
+            skip_unresolved=skip_unresolved,
         )
     return _finish(options, dataset, result)
 
@@ -78,4 +88,12 @@ def _finish(options: DatasetOptions, dataset: Dataset, result: Verification) -> 
         print_account(options, result.batches.ledger, result.findings)
         say(options, f"verified: {result}", hanging=" " * 10)
     lost = result.missing + result.moved + result.extra
-    return finish(options, dataset, result.batches, findings=result.findings, more=more, lost=lost)
+    return finish(
+        options,
+        dataset,
+        result.batches,
+        findings=result.findings,
+        more=more,
+        lost=lost,
+        result=result,
+    )

@@ -16,7 +16,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from regionbatch.batching import Batch, Batches, batches
+    from regionbatch.batch import Batch
+    from regionbatch.batching import Batches, batches
+    from regionbatch.boxes import BoxMode
+    from regionbatch.conversion import convert
     from regionbatch.customvision.client import TrainingClient
     from regionbatch.customvision.upload import UploadResult, upload
     from regionbatch.customvision.verify import Verification, verify
@@ -40,7 +43,10 @@ if TYPE_CHECKING:
         UnreachableError,
     )
     from regionbatch.findings import Finding
+    from regionbatch.html_report.write import write_html
+    from regionbatch.joining import concat
     from regionbatch.names.tables import read_ids
+    from regionbatch.options import ReadKeywords
     from regionbatch.output import write
     from regionbatch.reading import read
     from regionbatch.report import summary, write_report
@@ -50,8 +56,9 @@ __version__ = "0.1.0"
 _MODULE_OF = {
     "AccessError": "errors",
     "AmbiguousDatasetError": "errors",
-    "Batch": "batching",
+    "Batch": "batch",
     "Batches": "batching",
+    "BoxMode": "boxes",
     "Dataset": "dataset",
     "DatasetError": "errors",
     "DatasetNotFoundError": "errors",
@@ -61,6 +68,7 @@ _MODULE_OF = {
     "OptionError": "errors",
     "OutputError": "errors",
     "PluginError": "errors",
+    "ReadKeywords": "options",
     "Region": "dataset",
     "RegionBatchError": "errors",
     "ResolveError": "errors",
@@ -73,12 +81,15 @@ _MODULE_OF = {
     "UploadResult": "customvision.upload",
     "Verification": "customvision.verify",
     "batches": "batching",
+    "concat": "joining",
+    "convert": "conversion",
     "read": "reading",
     "read_ids": "names.tables",
     "summary": "report",
     "upload": "customvision.upload",
     "verify": "customvision.verify",
     "write": "output",
+    "write_html": "html_report.write",
     "write_report": "report",
 }
 
@@ -87,6 +98,7 @@ __all__ = [
     "AmbiguousDatasetError",
     "Batch",
     "Batches",
+    "BoxMode",
     "Dataset",
     "DatasetError",
     "DatasetNotFoundError",
@@ -96,6 +108,7 @@ __all__ = [
     "OptionError",
     "OutputError",
     "PluginError",
+    "ReadKeywords",
     "Region",
     "RegionBatchError",
     "ResolveError",
@@ -108,12 +121,15 @@ __all__ = [
     "UploadResult",
     "Verification",
     "batches",
+    "concat",
+    "convert",
     "read",
     "read_ids",
     "summary",
     "upload",
     "verify",
     "write",
+    "write_html",
     "write_report",
 ]
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, overload
 
-import msgspec
 import numpy as np
-from msgspec.structs import astuple
 
-from regionbatch import payload
-from regionbatch.errors import OptionError
+from regionbatch import arrow, payload
+from regionbatch.argument_checks import check_flags
+from regionbatch.batch import Batch, Entry
+from regionbatch.dataset.dataset import check_dataset
 from regionbatch.findings import FindingLog, Findings, Ledger
-from regionbatch.findings.text import quoted
 from regionbatch.limits import REGIONS_PER_BATCH
 from regionbatch.names.renames import normalise_renames
 from regionbatch.names.resolve import resolve
 from regionbatch.names.tables import table_of
-from regionbatch.names.uuids import as_uuid
 from regionbatch.resolved_regions import ledger_after, rows_to_send, take_in_order
 from regionbatch.shared_ids import (
     codes_by_id,
@@ -29,162 +26,24 @@ from regionbatch.similar import findings_after_rename
 from regionbatch.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from regionbatch.dataset import Dataset, Regions
     from regionbatch.names.tables import Ids
 
+__all__ = ["Batch", "Batches", "Entry", "batches"]
+
 _BATCHES_AT_ONCE = 256
 """Batches whose text is made together: 3 MB, which fits into the processor's cache."""
 
 
-class Entry(msgspec.Struct, gc=False, rename="camel"):
-    """One region of a payload, with its fields in the order of the reference page.
-
-    Example:
-        >>> from regionbatch.batching import Entry
-        >>> entry = Entry(
-        ...     "0a1b2c3d-0000-4000-8000-00000000000a",
-        ...     "b607964f-7bd6-4a3b-a869-6791fb6aab87",
-        ...     left=0.1,
-        ...     top=0.2,
-        ...     width=0.3,
-        ...     height=0.4,
-        ... )
-        >>> entry.left + entry.width
-        0.4
-    """
-
-    image_id: str
-    """UUID of the image in the project."""
-    tag_id: str
-    """UUID of the tag in the project."""
-    left: float
-    """Left edge, normalised to 0 to 1."""
-    top: float
-    """Top edge, normalised to 0 to 1."""
-    width: float
-    """Width, normalised to 0 to 1."""
-    height: float
-    """Height, normalised to 0 to 1."""
-
-
-class _Payload(msgspec.Struct, gc=False):
-    regions: list[Entry]
-
-
-_decode = msgspec.json.Decoder(_Payload).decode
-
-
-class Batch(Sequence[Entry]):
-    """The payload of one call of CreateImageRegions: 1 to 64 entries.
-
-    A batch holds its JSON text; entries are created when they are accessed.
-
-    Example:
-        >>> dataset = rb.read("fixtures/scene/voc")
-        >>> tables = {
-        ...     "tag_ids": "fixtures/scene/tags.json",
-        ...     "image_ids": "fixtures/scene/images.json",
-        ... }
-        >>> batch = rb.batches(dataset, **tables)[0]
-        >>> len(batch), batch[0].tag_id
-        (12, '611a988e-650b-50de-9838-a7aff1695725')
-        >>> batch.to_json()[:24]
-        b'{"regions":[{"imageId":"'
-    """
-
-    __slots__ = ("_body",)
-
-    def __init__(self, body: bytes) -> None:
-        """Use the JSON text of `payload.body`; `Batch.of` makes a batch of entries.
-
-        Args:
-            body: The text, which is not checked.
-        """
-        self._body = body
-
-    @classmethod
-    def of(cls, entries: Iterable[Entry]) -> Batch:
-        """Make a batch of entries.
-
-        Args:
-            entries: 1 to 64 entries with UUIDs of 36 characters and numbers from 0 to 1.
-
-        Raises:
-            OptionError: An entry is not valid, or the number of entries is not 1 to 64.
-
-        Example:
-            >>> from regionbatch.batching import Entry
-            >>> image = "0a1b2c3d-0000-4000-8000-00000000000a"
-            >>> tag = "b607964f-7bd6-4a3b-a869-6791fb6aab87"
-            >>> rb.Batch.of([Entry(image, tag, 0.1, 0.2, 0.3, 0.4)])
-            Batch(1)
-        """
-        entries = list(entries)
-        if not 0 < len(entries) <= REGIONS_PER_BATCH:
-            raise OptionError(
-                f"entries: wrong number of entries: '{len(entries)}'. "
-                f"Pass 1 to {REGIONS_PER_BATCH}.",
-                option="entries",
-                value=len(entries),
-            )
-        if wrong := [entry for entry in entries if not _is_valid(entry)]:
-            raise OptionError(
-                f"entries: not a valid entry: {quoted(str(wrong[0]))}. "
-                "Use UUIDs of 36 characters and numbers from 0 to 1.",
-                option="entries",
-                value=wrong[0],
-            )
-        return cls(payload.body(map(astuple, entries)))
-
-    @overload
-    def __getitem__(self, at: int) -> Entry: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Entry]: ...
-    def __getitem__(self, at: int | slice) -> Entry | list[Entry]:
-        """Return an entry, or some."""
-        return _decode(self._body).regions[at]
-
-    def __iter__(self) -> Iterator[Entry]:
-        """Yield all entries."""
-        return iter(_decode(self._body).regions)
-
-    def __len__(self) -> int:
-        """Return the number of entries."""
-        return payload.count(self._body)
-
-    def __repr__(self) -> str:
-        """Return the type and the number of entries."""
-        return f"Batch({len(self)})"
-
-    def to_json(self) -> bytes:
-        """Return the body of the call as JSON on one line, in UTF-8."""
-        return self._body
-
-    def to_xml(self) -> bytes:
-        """Return the body of the call as XML."""
-        # IDs are UUIDs and the other values numbers, so nothing needs escaping.
-        regions = "".join(
-            f"<regions><imageId>{entry.image_id}</imageId><tagId>{entry.tag_id}</tagId>"
-            f"<left>{entry.left:.9f}</left><top>{entry.top:.9f}</top>"
-            f"<width>{entry.width:.9f}</width><height>{entry.height:.9f}</height></regions>"
-            for entry in self
-        )
-        return f"<ImageRegionCreateBatch>{regions}</ImageRegionCreateBatch>".encode()
-
-
-def _is_valid(entry: Entry) -> bool:
-    """Return whether an entry has the form that every batch has."""
-    image_id, tag_id, *numbers = astuple(entry)
-    are_ids = all(as_uuid(id_) == id_.lower() for id_ in (image_id, tag_id))
-    return are_ids and all(0 <= number <= 1 for number in numbers)
-
-
-class Batches(Sequence[Batch]):
+class Batches:
     """The payloads of a dataset, created when they are accessed; `rb.batches` returns them.
+
+    They have a length, and are accessed by number and iterated like a list.
 
     All batches but the last have 64 regions, and the regions of an image follow each other.
 
@@ -286,6 +145,46 @@ class Batches(Sequence[Batch]):
             for line in lines:
                 yield Batch(line[:-1].tobytes())
 
+    def to_arrow(self) -> pa.Table:
+        """Return the entries of all batches as a PyArrow table. Needs the extra `arrow`.
+
+        The columns are `imageId` and `tagId` (dictionaries), `left`, `top`, `width`, `height`, and
+        `batch`, the number of the batch from 0. Polars, pandas, DuckDB and PyArrow also take the
+        batches themselves.
+
+        Returns:
+            The table, in the order of the payloads.
+
+        Raises:
+            OptionError: PyArrow is not installed.
+
+        Example:
+            >>> tables = {
+            ...     "tag_ids": "fixtures/scene/tags.json",
+            ...     "image_ids": "fixtures/scene/images.json",
+            ... }
+            >>> batches = rb.batches(rb.read("fixtures/scene/voc"), **tables)
+            >>> batches.to_arrow().num_rows
+            12
+        """
+        regions = self.regions
+        left, top, width, height = regions.box.T
+        return arrow.table_of_columns(
+            {
+                "imageId": arrow.distinct(regions.image, self.image_ids),
+                "tagId": arrow.distinct(regions.tag, self.tag_ids),
+                "left": left,
+                "top": top,
+                "width": width,
+                "height": height,
+                "batch": np.arange(len(regions), dtype=np.int32) // np.int32(REGIONS_PER_BATCH),
+            }
+        )
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Return `to_arrow()` as a stream: the Arrow PyCapsule interface."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
     def lines(self) -> Iterator[NDArray[np.uint8]]:
         """Yield the JSON bodies of all calls, many at once.
 
@@ -332,7 +231,7 @@ def batches(
     Raises:
         ResolveError: A name has several IDs or, unless `skip_unresolved`, none; or a table cannot
             be used.
-        OptionError: `tag_ids` or `image_ids` is neither a mapping nor a path.
+        OptionError: An argument has a wrong type.
 
     Example:
         >>> dataset = rb.read("fixtures/scene/voc")
@@ -343,6 +242,8 @@ def batches(
         ... )
         Batches(1 batch, 12 regions)
     """
+    check_dataset(dataset)
+    check_flags(skip_unresolved=skip_unresolved)
     log = FindingLog()
     rename = normalise_renames(rename)
     tags = _resolve_tags(dataset, tag_ids, rename, log, skip=skip_unresolved)

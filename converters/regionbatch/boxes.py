@@ -7,7 +7,7 @@ arguments. "LTWH boxes" are left, top, width, height as fractions of the image's
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -33,7 +33,12 @@ _BLOCK_ROWS = 2**14
 
 
 class BoxMode(Enum):
-    """What the four numbers of an annotation mean: ABS is in pixels, REL is normalised (0 to 1)."""
+    """What the four numbers of an annotation mean: ABS is in pixels, REL is normalised (0 to 1).
+
+    Example:
+        >>> [mode.name for mode in rb.BoxMode if mode.corners]
+        ['XYXY_ABS', 'XYXY_ABS_FROM_1', 'XYXY_REL']
+    """
 
     XYWH_ABS = "left, top, width, height in pixels"
     """COCO."""
@@ -57,6 +62,12 @@ class BoxMode(Enum):
     def corners(self) -> bool:
         """Whether the numbers are two corners, which may be in the wrong order."""
         return self.name.startswith("XYXY")
+
+
+ModeName: TypeAlias = Literal[
+    "XYWH_ABS", "XYXY_ABS", "XYXY_ABS_FROM_1", "CXCYWH_REL", "XYWH_REL", "XYXY_REL"
+]
+"""The name of a `BoxMode`."""
 
 
 def finite(box: Boxes) -> Mask:
@@ -225,7 +236,7 @@ def region_keys(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes) ->
     """
     keys = np.empty((len(box), 3), np.uint64)
     keys[:, 0] = image.astype(np.uint64) << np.uint64(32) | tag.astype(np.uint64)
-    keys[:, 1:] = box.astype(np.float32).view(np.uint64)
+    keys[:, 1:] = box.astype(np.float32, order="C").view(np.uint64)
     return keys
 
 

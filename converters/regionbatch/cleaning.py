@@ -13,10 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regionbatch import boxes
-from regionbatch.dataset import MARKS, Images, PlacedAnnotations, Regions, normalise_label
+from regionbatch.dataset import (
+    MARKS,
+    Images,
+    Originals,
+    PlacedAnnotations,
+    Regions,
+    normalise_label,
+)
 from regionbatch.errors import OptionError, PluginError
 from regionbatch.findings import Account, ClippedBoxes, FindingLog, Ledger, escape_unprintable
 from regionbatch.findings.codes import ADJUSTING, CODES
+from regionbatch.findings.finding import SameText
 from regionbatch.limits import REGIONS_PER_IMAGE
 from regionbatch.merging import merge_images, merge_tags
 from regionbatch.similar import report_similar
@@ -45,6 +53,8 @@ class RuleTracker:
         self.kept = np.ones(len(raw), np.bool_)
         self.adjusted = np.zeros(len(raw), np.int8)
         """The first code that adjusted each row, as its number in `codes.ADJUSTING`; 0: none."""
+        self.dropped: list[tuple[str, NDArray[np.int64]]] = []
+        """The rows that each rule dropped, by its code."""
 
     def apply(
         self,
@@ -71,12 +81,13 @@ class RuleTracker:
         hit_outside = None if outside is None else outside[hit]
         hit += block.start or 0
         raw = self._raw
-        values: Any = [value] * len(hit) if value else raw.box[hit]
+        values: Any = SameText(value) if value else raw.box[hit]
         if hit_outside is not None:
             values = ClippedBoxes(values, hit_outside)
         self._log.add(code, raw.file[hit], raw.where[hit], values, place=raw.place)
         if CODES[code].effect == "dropped":
             self.kept[hit] = False
+            self.dropped.append((code, hit))
         elif CODES[code].effect == "adjusted":
             self.adjusted[hit[self.adjusted[hit] == 0]] = ADJUSTING.index(code)
 
@@ -87,7 +98,7 @@ def clean(
     drop: Collection[str] = (),
     only: Collection[str] | None = None,
     max_clip: float | None = None,
-) -> tuple[Images, list[str], Regions, Ledger]:
+) -> tuple[Images, list[str], Originals, Regions, Ledger]:
     """Normalise the boxes of annotations, apply all rules, and account for every box.
 
     Args:
@@ -98,7 +109,8 @@ def clean(
         max_clip: The largest fraction of a box that may be outside its image; None: any.
 
     Returns:
-        The images, the tag names, the regions and the ledger.
+        The images, the tag names, the boxes that were dropped or changed, the regions and the
+        ledger.
 
     Raises:
         OptionError: `only` names a class that does not exist.
@@ -117,15 +129,17 @@ def clean(
     box = _normalised(raw, max_clip, tracker)
     _drop_duplicates(image, tag, box, tracker)
     regions = _kept_regions(raw, image, tag, box, tracker)
-    _report_full_images(regions, images, log)
+    originals = _originals(raw, image, tag, box, tracker)
+    report_full_images(regions, images, log)
     report_similar(tags, np.bincount(regions.tag, minlength=len(tags)).tolist(), log)
     account = _account_of_images(images, log)
-    return images, tags, regions, build_ledger(regions, log.boxes_read, log.dropped("box"), account)
+    ledger = build_ledger(regions, log.boxes_read, log.dropped("box"), account)
+    return images, tags, originals, regions, ledger
 
 
 def _normalised(raw: PlacedAnnotations, max_clip: float | None, tracker: RuleTracker) -> Boxes:
     """Apply the rules on coordinates, and return the boxes as they will be sent; 0 if dropped."""
-    box = np.zeros((len(raw), 4))
+    box = np.zeros((4, len(raw))).T  # column by column, as `Regions` stores them
     for block in boxes.blocks(len(raw)):
         _judge(raw, block, tracker, box[block], max_clip)
     return box
@@ -138,15 +152,45 @@ def _kept_regions(
     box: Boxes,
     tracker: RuleTracker,
 ) -> Regions:
-    kept = _index_of(tracker.kept)
-    return Regions(
-        image[kept],
-        tag[kept],
-        box[kept],
-        raw.file[kept],
-        raw.where[kept],
-        tracker.adjusted[kept],
-        raw.place,
+    regions = Regions(image, tag, box, raw.file, raw.where, tracker.adjusted, raw.place)
+    return regions if tracker.kept.all() else regions.take(tracker.kept)
+
+
+def _originals(
+    raw: PlacedAnnotations,
+    image: NDArray[np.int32],
+    tag: NDArray[np.int32],
+    box: Boxes,
+    tracker: RuleTracker,
+) -> Originals:
+    """Return the boxes that were dropped or changed, as they are in the files."""
+    numbers = {code: number for number, code in enumerate(CODES)}
+    changed = np.flatnonzero(tracker.adjusted)
+    rows = [changed, *(rows for _, rows in tracker.dropped)]
+    codes = [np.array([numbers.get(code, 0) for code in ADJUSTING])[tracker.adjusted[changed]]]
+    codes += [np.full(len(rows), numbers[code]) for code, rows in tracker.dropped]
+    row = np.concatenate(rows)
+    if not len(row):
+        return Originals.none()
+    images = raw.images
+    size = np.stack([images.width[raw.image[row]], images.height[raw.image[row]]], axis=1)
+    known_size = np.where(size > 0, size, np.nan)
+    with np.errstate(over="ignore", invalid="ignore"):
+        original = boxes.to_ltwh(raw.box[row], raw.mode, known_size)
+    angle = np.zeros(len(row)) if raw.angle is None else raw.angle[row]
+    region = np.where(tracker.kept, np.cumsum(tracker.kept) - 1, -1)[row]
+    is_same = (np.abs(original - box[row]) <= boxes.NOISE).all(axis=1) & (angle == 0)
+    shown = np.flatnonzero(~is_same | (region < 0))
+    at = row[shown]
+    return Originals(
+        original[shown],
+        angle[shown],
+        image[at],
+        tag[at],
+        raw.file[at],
+        raw.where[at],
+        np.concatenate(codes)[shown].astype(np.int16),
+        region[shown],
     )
 
 
@@ -284,7 +328,8 @@ def _either(mask: Any) -> Mask:  # noqa: ANN401 - NumPy types a comparison loose
     return either
 
 
-def _report_full_images(regions: Regions, images: Images, log: FindingLog) -> None:
+def report_full_images(regions: Regions, images: Images, log: FindingLog) -> None:
+    """Report images with more regions than the service accepts."""
     counts = np.bincount(regions.image, minlength=len(images))
     full = np.flatnonzero(counts > REGIONS_PER_IMAGE)
     log.add(

@@ -26,9 +26,8 @@ def detect(tree: Tree) -> tuple[str, Reader, str]:
     Raises:
         UnknownFormatError: No reader recognises the dataset, or more than one does.
     """
-    built_in = plugins.built_in_readers()
     claims: list[tuple[str, Reader, str]] = []
-    for name, reader in built_in.items():
+    for name, reader in plugins.built_in_readers().items():
         reason = reader.detect(tree)
         if reason:
             claims.append((name, reader, reason))
@@ -38,7 +37,7 @@ def detect(tree: Tree) -> tuple[str, Reader, str]:
     if len(claims) == 1:
         return claims[0]
     if not claims:
-        raise _unrecognised(tree, built_in, errors) from (errors[0] if errors else None)
+        raise _unrecognised(tree, errors) from (errors[0] if errors else None)
     reasons = ", ".join(f"{name} ({reason})" for name, _, reason in claims)
     names = [name for name, _, _ in claims]
     choose = " or ".join(f'`format="{name}"`' for name in names)
@@ -63,18 +62,16 @@ def _plugin_claims(tree: Tree, errors: list[PluginError]) -> Iterator[tuple[str,
             yield name, reader, reason
 
 
-def _unrecognised(
-    tree: Tree, built_in: dict[str, Reader], errors: Sequence[PluginError]
-) -> UnknownFormatError:
+def _unrecognised(tree: Tree, errors: Sequence[PluginError]) -> UnknownFormatError:
     """Return the error for a dataset that no reader recognises."""
     content = "".join(f" {sentence}" for sentence in _content_hints(tree))
-    supported = "; ".join(f"{name} ({reader.title})" for name, reader in built_in.items())
+    names = plugins.format_names()
     broken = "".join(f" Broken plugin: {error}" for error in errors)
     return UnknownFormatError(
-        f"{tree.source}: unrecognised dataset format.{content} Supported: {supported}. "
+        f"{tree.source}: unrecognised dataset format.{content} Supported: {', '.join(names)}. "
         f"Check the path, or choose a format with `format`.{broken}",
         option="format",
-        choices=plugins.format_names(),
+        choices=names,
     )
 
 

@@ -63,7 +63,8 @@ class RegionBatchError(Exception):
         """
         super().__init__(message)
         self.place = place
-        """File in the dataset, with a line if known (`data.yaml:3`); empty if there is none."""
+        """What the error is about: a file in the dataset, with a line if known (`data.yaml:3`); the
+        path of the dataset, the output or an ID table as a whole; empty for an option."""
         self.option = option
         """Keyword argument that is wrong, or that settles the matter (`coco_boxes`); or empty."""
         self.value = value

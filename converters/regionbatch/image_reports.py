@@ -108,7 +108,7 @@ def _decide_folders(
         doubtful |= rank == Rank.NAME_ONLY or (is_of_split and not size_agrees)
     if not pairs:
         return
-    reason = "only one of the folders names a split"
+    reason = "only one of the two paths names a split"
     if rank == Rank.NAME_ONLY:
         reason = "only the names of the images agree"
     first_folder = next(iter(pairs))[1]
@@ -130,7 +130,9 @@ def _report_passed_over(matches: Matches, log: FindingLog) -> None:
 def _pairs(pairs: Mapping[tuple[str, str], int]) -> str:
     shown: list[str] = []
     for (place, folder), count in pairs.items():
-        shown.append(f"{counted(count, 'image')} in {folder or '.'} for {place or '.'}")
+        images = counted(count, "image")
+        verb = "is" if count == 1 else "are"
+        shown.append(f"{images} of {place or '.'} {verb} in {folder or '.'}")
     return listed(shown, _LISTED, "; ")
 
 

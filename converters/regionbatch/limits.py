@@ -32,6 +32,16 @@ IMAGE_ASPECT = 25
 """Largest ratio of an image's sides (documentation)."""
 
 
+IMAGES_PER_TAG = 15
+"""Fewest images of each tag with which a project can be trained (documentation, January 2025)."""
+
+RECOMMENDED_IMAGES_PER_TAG = 50
+"""Fewest images of each tag that are recommended for training (documentation)."""
+
+SMALL_IMAGE_SIDE = 256
+"""The service enlarges images whose shorter side has fewer pixels (documentation)."""
+
+
 class Tier(NamedTuple):
     """Limits of a pricing tier."""
 
@@ -51,7 +61,7 @@ def get_tier(name: str) -> Tier:
     Raises:
         OptionError: There is no such tier.
     """
-    if name not in TIERS:
+    if not isinstance(name, str) or name not in TIERS:
         known = ", ".join(TIERS)
         raise OptionError(
             f"tier: no such pricing tier: {name!r}. Choose one of: {known}.",

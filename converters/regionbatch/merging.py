@@ -7,7 +7,7 @@ from unicodedata import category
 
 import numpy as np
 
-from regionbatch.dataset import Images, normalise_label
+from regionbatch.dataset import normalise_label
 from regionbatch.errors import AmbiguousDatasetError
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from regionbatch.dataset import Images
     from regionbatch.findings import FindingLog
 
 
@@ -74,16 +75,7 @@ def merge_images(images: Images, log: FindingLog) -> tuple[Images, NDArray[np.in
     _report_two_sizes(images, twins, first[twins], log)
     new = np.zeros(len(images), np.int32)
     new[kept] = np.arange(len(kept))
-    merged = Images(
-        [images.names[row] for row in kept.tolist()],
-        images.width[kept],
-        images.height[kept],
-        [images.paths[row] for row in kept.tolist()],
-        images.split[kept],
-        images.splits,
-        images.exact[kept],
-    )
-    return merged, new[first]
+    return images.take(kept), new[first]
 
 
 def _require_one_file(images: Images, twins: NDArray[np.int64], first: NDArray[np.int32]) -> None:

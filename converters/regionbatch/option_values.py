@@ -10,15 +10,23 @@ from typing import TYPE_CHECKING, Any
 from regionbatch import plugins
 from regionbatch.dataset import MARKS
 from regionbatch.errors import OptionError
+from regionbatch.files.folders import absence_of
 from regionbatch.files.text import checked_encoding
 from regionbatch.findings.text import as_text, quoted
-from regionbatch.options import GivenAs, choices_of, is_path, is_repeatable, means_the_same
+from regionbatch.options import (
+    GivenAs,
+    ReadOptions,
+    choices_of,
+    is_path,
+    is_repeatable,
+    means_the_same,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from dataclasses import Field
+    from os import PathLike
 
-    from regionbatch.options import ReadOptions
     from regionbatch.plugins import Reader
 
 
@@ -54,6 +62,16 @@ def make_options(
     if options.encoding is not None:
         options = replace(options, encoding=checked_encoding(options.encoding))
     return options
+
+
+def checked_image_dirs(given: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Path]:
+    """Return the folders that `image_dir` names, if there is no folder of the dataset.
+
+    Raises:
+        OptionError: It is neither a path nor paths, or one is not a folder.
+    """
+    [field] = [each for each in fields(ReadOptions) if each.name == "image_dir"]
+    return [_image_dir(folder, None) for folder in _converted(field, given)]
 
 
 def check_keywords(given: Collection[str]) -> None:
@@ -233,7 +251,7 @@ def _image_dir(given: Path, root: Path | None) -> Path:
         if os.path.isdir(folder):  # noqa: PTH112 - pathlib's raises where a name is too long
             return folder
     raise OptionError(
-        f"image_dir: no such folder: {quoted(as_text(str(given)))}. Check the path.",
+        f"image_dir: {absence_of(given, 'folder')}",
         option="image_dir",
         value=str(given),
     )

@@ -7,11 +7,12 @@ This module imports nothing heavy, because the command shows the options in its 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from dataclasses import Field
+    from os import PathLike
     from pathlib import Path
 
 
@@ -149,6 +150,47 @@ class YoloOptions(ReadOptions):
         ("auto", "0", "1"),
         default="auto",
     )
+
+
+class ReadKeywords(TypedDict, total=False):
+    """The options of the built-in readers, which `regionbatch.read` takes as keywords.
+
+    Type checkers and editors use it. A reader that is passed as `format` has its own options.
+
+    Example:
+        >>> from typing import Unpack
+        >>> def read_split(path: str, **options: Unpack[rb.ReadKeywords]) -> rb.Dataset:
+        ...     return rb.read(path, **options)
+        >>> len(read_split("fixtures/scene/coco", split="val"))
+        4
+    """
+
+    split: str | None
+    image_dir: str | PathLike[str] | Iterable[str | PathLike[str]] | None
+    encoding: str | None
+    coco_boxes: Literal["auto", "pixels", "normalised"]
+    bbox_format: Literal["auto", "ltwh", "ltrb"]
+    coco_json: str | None
+    voc_boxes: Literal["auto", "pixels", "normalised"]
+    voc_origin: Literal["auto", "0", "1", 0, 1]
+    voc_angles: Literal["auto", "radians", "degrees"]
+    names: str | PathLike[str] | None
+    yolo_rows: Literal[
+        "auto", "box", "confidence-first", "polygon", "xywhr-degrees", "xywhr-radians"
+    ]
+    yolo_first_class: Literal["auto", "0", "1", 0, 1]
+
+
+class RowKeywords(TypedDict, total=False):
+    """Options of `Dataset.from_arrow` and `Dataset.from_arrays`; see `regionbatch.read`."""
+
+    image_dir: str | PathLike[str] | Iterable[str | PathLike[str]]
+    """Folder of the image files, or several."""
+    drop: str | Iterable[str]
+    only: str | Iterable[str] | None
+    max_clip: float | None
+    strict: bool
+    progress: Callable[[str, int, int], None] | None
 
 
 BUILT_IN_OPTIONS: dict[str, type[ReadOptions]] = {

@@ -12,25 +12,28 @@ import io
 import logging
 import os
 import re
-from collections.abc import Sized
+from collections.abc import Iterable, Mapping, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
+from regionbatch.argument_checks import check_callables, check_flags
+from regionbatch.batch import Batch
 from regionbatch.batching import Batches
+from regionbatch.dataset import Dataset
 from regionbatch.errors import OptionError, OutputError
 from regionbatch.files.atomic_write import (
     atomic_folder,
     atomic_write,
+    check_parent,
     has_signature,
     recover_interrupted,
     resolve_target,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from os import PathLike
 
-    from regionbatch.batching import Batch
     from regionbatch.findings import Progress
 
 Payload = Literal["json", "xml"]
@@ -73,10 +76,12 @@ def write(
     Args:
         batches: The payloads, as `rb.batches` returned them.
         target: A folder (for `batch-00001.json` and so on), a path with the extension `.jsonl` (for
-            one payload per line), or a binary file object. A link is followed.
+            one payload per line), or a binary file object. A link is followed. Missing folders
+            above it are created.
         payload: `json` or `xml`. A `.jsonl` file holds only JSON.
         overwrite: Replace the output of an earlier run.
-        progress: Called with the step, the payloads written so far, and their total.
+        progress: Called with the step, the payloads written so far, and their total. An exception
+            that it raises cancels the run, and nothing is written.
 
     Returns:
         The number of payloads written.
@@ -84,7 +89,8 @@ def write(
     Raises:
         OutputError: The target exists, and `overwrite` is off or it contains other files than
             payloads; or it cannot be written. Nothing is left there.
-        OptionError: `payload` or `target` is something else.
+        OptionError: An argument is something else, or `target` is a path that output cannot have:
+            with another extension, a URL, empty.
 
     Example:
         >>> dataset = rb.read("fixtures/scene/voc")
@@ -98,6 +104,9 @@ def write(
         >>> rb.write(batches, "scene", payload="xml", overwrite=True)
         1
     """
+    _check_batches(batches)
+    check_flags(overwrite=overwrite)
+    check_callables(progress=progress)
     if payload not in get_args(Payload):
         raise OptionError(
             f"payload: no such format: '{payload}'. Choose one of: json, xml.",
@@ -108,7 +117,7 @@ def write(
     if not isinstance(target, (str, os.PathLike)):
         _check_file_object(target)
         return _write_object(_lines(batches, payload, progress), target)
-    path = resolve_target(target)
+    path = resolve_target(target, "target")
     if _is_jsonl(path) and payload == "xml":
         raise OptionError(
             f'{path}: a .jsonl file cannot contain XML (`payload="xml"`). Choose a folder instead.',
@@ -132,6 +141,20 @@ def write(
         ) from error
 
 
+def _check_batches(batches: object) -> None:
+    if not isinstance(batches, Iterable) or isinstance(batches, (str, bytes, Mapping, Dataset)):
+        raise _not_batches("batches", batches)
+
+
+def _not_batches(what: str, value: object) -> OptionError:
+    return OptionError(
+        f"{what}: not payloads: '{type(value).__name__}'. "
+        "Pass what `regionbatch.batches` returned.",
+        option="batches",
+        value=type(value).__name__,
+    )
+
+
 def _check_file_object(target: object) -> None:
     if not hasattr(target, "write") or hasattr(target, "encoding"):
         raise OptionError(
@@ -144,7 +167,7 @@ def _check_file_object(target: object) -> None:
 
 def recover_output(target: str | PathLike[str]) -> bool:
     """Restore output that an interrupted run was replacing; return whether there was any."""
-    return recover_interrupted(resolve_target(target), _is_payload)
+    return recover_interrupted(resolve_target(target, "target"), _is_payload)
 
 
 def check_target(target: str | PathLike[str], *, overwrite: bool) -> None:
@@ -155,15 +178,29 @@ def check_target(target: str | PathLike[str], *, overwrite: bool) -> None:
         overwrite: Whether payloads in it may be replaced.
 
     Raises:
-        OutputError: It exists and `overwrite` is off, it must not be replaced, or its name is not
-            suitable.
+        OptionError: Output cannot have this name.
+        OutputError: It exists and `overwrite` is off, it must not be replaced, or the folder above
+            it cannot be written.
     """
-    path = resolve_target(target)
-    if problem := _problem_of_name(path) or _problem_of_kind(path):
+    path = resolve_target(target, "target")
+    if path.suffix.lower() in _FILE_EXTENSIONS:
+        raise OptionError(
+            f"{path}: neither a folder nor a .jsonl file: '{path.suffix}'. Choose another name.",
+            place=str(path),
+            option="target",
+            value=target,
+        )
+    if problem := _problem_of_kind(path):
         raise OutputError(f"{path}: {problem}", place=str(path))
     entries = [*path.iterdir()] if path.is_dir() else []
-    if not (entries or path.is_file()):
-        return
+    if entries or path.is_file():
+        _check_existing(path, entries, overwrite=overwrite)
+    else:
+        check_parent(path)
+
+
+def _check_existing(path: Path, entries: Iterable[Path], *, overwrite: bool) -> None:
+    """Check that existing output may be replaced: it contains only payloads."""
     if not overwrite:
         raise OutputError(
             f"{path}: already exists. Choose another name, or replace it with `overwrite=True`.",
@@ -184,21 +221,13 @@ def check_target(target: str | PathLike[str], *, overwrite: bool) -> None:
             )
 
 
-def _problem_of_name(path: Path) -> str:
-    """Return why output cannot have this path; empty if it can."""
-    current = Path.cwd()
-    if path == current or path in current.parents:
-        return "the current folder cannot be replaced. Choose a folder inside it."
-    if path.suffix.lower() in _FILE_EXTENSIONS:
-        extension = path.suffix
-        return f"neither a folder nor a .jsonl file: '{extension}'. Choose another name."
-    return ""
-
-
 def _problem_of_kind(path: Path) -> str:
     """Return why output cannot replace what exists at its path; empty if it can."""
     if not path.exists():
         return ""
+    current = Path.cwd()
+    if path == current or path in current.parents:
+        return "the current folder cannot be replaced. Choose a folder inside it."
     if not (path.is_file() or path.is_dir()):
         return "is a pipe or a device. Choose a file, or write to standard output."
     if _is_jsonl(path) and path.is_dir():
@@ -226,6 +255,8 @@ def _bodies(
 ) -> Iterator[bytes]:
     total = len(batches) if isinstance(batches, Sized) else 0
     for done, batch in enumerate(batches, 1):
+        if not isinstance(batch, Batch):
+            raise _not_batches(f"batches[{done - 1}]", batch)
         yield batch.to_xml() if payload == "xml" else batch.to_json()
         if progress and (done % 500 == 0 or done == total):
             progress("writing payloads", done, total)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -11,41 +12,37 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from regionbatch import plugins
-from regionbatch.cleaning import clean
 from regionbatch.dataset import Dataset, PlacedAnnotations, References
 from regionbatch.detection import detect
-from regionbatch.errors import DatasetNotFoundError, OptionError, PluginError, StrictError
+from regionbatch.errors import DatasetError, DatasetNotFoundError, OptionError, PluginError
+from regionbatch.files.folders import closed_folder
 from regionbatch.files.paths import scheme_of
 from regionbatch.files.tree import Tree
-from regionbatch.findings import FindingLog
-from regionbatch.findings.codes import CODES
 from regionbatch.findings.text import as_text, quoted
-from regionbatch.image_sizes import report_absent, with_image_sizes
 from regionbatch.image_table import ImageTable
+from regionbatch.judging import Filters, judge, new_log
 from regionbatch.option_values import (
     check_keywords,
-    checked_classes,
-    checked_fraction,
-    checked_marks,
     make_options,
 )
-from regionbatch.swapped_axes import report_swapped_axes
 from regionbatch.unread_labels import count_rejected, count_superseded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
     from os import PathLike
+    from typing import Unpack
 
     from numpy.typing import NDArray
     from pycocotools.coco import COCO
 
     from regionbatch.dataset import RawAnnotations
-    from regionbatch.findings import Findings, Progress
+    from regionbatch.findings import FindingLog, Progress
+    from regionbatch.options import ReadKeywords
     from regionbatch.plugins import Reader
 
 
 def read(  # long because its documentation is the reference of all arguments
-    source: str | PathLike[str] | COCO,
+    source: str | PathLike[str] | COCO | Mapping[str, Any],
     *,
     format: str | Reader | None = None,  # noqa: A002 - the word that a caller looks for
     drop: str | Iterable[str] = (),
@@ -53,12 +50,13 @@ def read(  # long because its documentation is the reference of all arguments
     max_clip: float | None = None,
     strict: bool = False,
     progress: Progress | None = None,
-    **options: Any,  # noqa: ANN401 - checked against the reader's own dataclass
+    **options: Unpack[ReadKeywords],
 ) -> Dataset:
     """Read a COCO, Pascal VOC, YOLO, CVAT or VoTT dataset, or the format of a plugin.
 
     Args:
-        source: A folder, an annotation file, or a loaded `pycocotools.coco.COCO`.
+        source: A folder, an annotation file, the content of a COCO file as a dict, or a loaded
+            `pycocotools.coco.COCO`.
         format: Name of the format (`coco`, `voc`, `yolo`, `cvat`, `vott` or a plugin's), or a
             reader. [default: detected]
         drop: Marks of boxes to leave out: `crowd`, `difficult`, `truncated`, `occluded`.
@@ -67,6 +65,7 @@ def read(  # long because its documentation is the reference of all arguments
             [default: clip all boxes]
         strict: Raise an error if a box is dropped or adjusted, or a decision is doubtful.
         progress: Called with the current step, how many items are done, and how many there are.
+            An exception that it raises cancels the run.
         **options: Options of the reader, such as `split`, `image_dir` (a folder or several),
             `encoding`, `coco_boxes` or `voc_origin`; see `regionbatch.options`.
 
@@ -87,28 +86,29 @@ def read(  # long because its documentation is the reference of all arguments
         Region(image='images/market.jpg', tag='person', left=0.0, top=0.0, width=0.1875,
                height=0.625)
     """
-    marks = checked_marks(drop)
-    classes = checked_classes(only)
-    largest_clip = checked_fraction("max_clip", max_clip)
-    log = FindingLog(progress)
+    filters = Filters.checked(drop, only, max_clip, strict=strict)
+    log = new_log(progress)
+    given = cast("dict[str, Any]", options)  # checked against the reader's own dataclass
+    has_image_folder = True
     if isinstance(source, (str, Path)) or hasattr(source, "__fspath__"):
-        name, root, placed = _read_path(source, format, options, log)
-        has_image_folder = True
+        with _place_of_errors(source):
+            name, root, placed = _read_path(source, format, given, log)
     else:
         name, root = "coco", Path()
-        placed = _read_loaded(source, format, options, log)
-        has_image_folder = bool(options.get("image_dir"))
-    if placed.mode.absolute or placed.angle is not None:
-        placed = with_image_sizes(placed, log)
-    if placed.mode.absolute:
-        report_swapped_axes(placed, log)
-    images, tags, regions, ledger = clean(placed, log, marks, classes, largest_clip)
-    if has_image_folder:
-        report_absent(images, log)
-    dataset = Dataset(name, root, images, tags, regions, log.findings(), ledger, log.decisions)
-    if strict:
-        raise_if_strict(dataset.findings, dataset.root)
-    return dataset
+        placed = _read_loaded(source, format, given, log)
+        has_image_folder = bool(given.get("image_dir"))
+    return judge(name, root, placed, log, filters, has_image_folder=has_image_folder)
+
+
+@contextmanager
+def _place_of_errors(source: str | PathLike[str]) -> Iterator[None]:
+    """Give errors about the dataset as a whole its path as their place."""
+    try:
+        yield
+    except DatasetError as error:
+        if not error.place and not str(error).startswith(f"{error.option}: "):
+            error.place = os.fspath(source)
+        raise
 
 
 class _ObservedTree(Tree):
@@ -163,6 +163,11 @@ def _tree_at(source: str | PathLike[str]) -> _ObservedTree:
         )
     path = Path(source)
     if not os.path.exists(path):  # noqa: PTH110 - pathlib's raises where a name is too long
+        if folder := closed_folder(path):
+            raise DatasetError(
+                f"{path}: no permission to open the folder '{folder}'. Check its permissions.",
+                value=str(source),
+            )
         raise DatasetNotFoundError(
             f"{path}: no such file or folder. Check the path.", value=str(source)
         )
@@ -223,13 +228,13 @@ def _read_tree(
     raw = reader.read(tree, table.accepted, options, log)
     if references.superseded:
         count_superseded(tree, reader, references.superseded, raw, options, log)
-    placed = _placed(raw, table, log)
+    placed = place(raw, table, log)
     if not tree.named:
         tree.report_blocked(log, *references.extensions, reported=table.blocked)
     return placed
 
 
-def _placed(raw: RawAnnotations, table: ImageTable, log: FindingLog) -> PlacedAnnotations:
+def place(raw: RawAnnotations, table: ImageTable, log: FindingLog) -> PlacedAnnotations:
     """Return annotations with the images that their references are about.
 
     Boxes of label files that turned out not to be part of the dataset are dropped.
@@ -273,14 +278,19 @@ def _without(raw: RawAnnotations, lost: NDArray[np.bool_]) -> RawAnnotations:
 
 
 def _read_loaded(
-    source: COCO, format_: str | Reader | None, options: dict[str, Any], log: FindingLog
+    source: COCO | Mapping[str, Any],
+    format_: str | Reader | None,
+    options: dict[str, Any],
+    log: FindingLog,
 ) -> PlacedAnnotations:
     """Return the annotations of a loaded COCO."""
     from regionbatch.readers.coco.reader import CocoReader  # noqa: PLC0415 - NumPy and pycocotools, only where needed
 
-    if not isinstance(getattr(source, "dataset", None), dict):
+    content = source if isinstance(source, Mapping) else getattr(source, "dataset", None)
+    if not isinstance(content, Mapping):
         raise OptionError(
-            f"source: neither a path nor a loaded COCO: '{type(source).__name__}'. Pass a path.",
+            f"source: neither a path nor a loaded COCO: '{type(source).__name__}'. "
+            "Pass a path; make a dataset of a table with `Dataset.from_arrow`.",
             option="source",
             value=type(source).__name__,
         )
@@ -294,39 +304,19 @@ def _read_loaded(
         )
     reader = CocoReader()
     declared = make_options(reader, "coco", options)
-    raw = reader.read_loaded(source.dataset, declared, log)
-    references = References({log.files[0]: ""})
-    return _placed(raw, ImageTable(Tree.empty(), declared.image_dir, references, log), log)
+    return place_loaded(reader.read_loaded(content, declared, log), declared.image_dir, log)
 
 
-def raise_if_strict(findings: Findings, place: str | PathLike[str]) -> None:
-    """Raise an error if a box was lost or adjusted, or a decision is doubtful.
+def place_loaded(
+    raw: RawAnnotations, image_dirs: Sequence[Path], log: FindingLog
+) -> PlacedAnnotations:
+    """Return annotations that a program has in memory, with their images.
 
     Args:
-        findings: What was reported.
-        place: The dataset, for the message.
-
-    Raises:
-        StrictError: Its message has the first finding of each code; `value` has the number of
-            findings by code.
+        raw: The annotations, all of the first file of the log.
+        image_dirs: Folders of image files.
+        log: Where findings are reported.
     """
-    doubtful = findings.doubtful()
-    counts = findings.counts()
-    for code in [*counts]:
-        if code not in doubtful and not _is_change(code):
-            del counts[code]
-    if not counts:
-        return
-    found = ", ".join(f"{count} {code}" for code, count in counts.items())
-    messages = [findings.first(code, 1)[0].message for code in counts]
-    raise StrictError(
-        f"{place}: strict mode failed on: '{found}'. Correct the files, or do not use `strict`.\n"
-        + "\n".join(f"  {message}" for message in messages),
-        option="strict",
-        value=counts,
-    )
-
-
-def _is_change(code: str) -> bool:
-    """Return whether a code means that boxes are dropped or adjusted without a request."""
-    return CODES[code].effect != "noted" and not CODES[code].is_intentional
+    source = log.files[0]
+    table = ImageTable(Tree.empty(source), image_dirs, References({source: ""}), log)
+    return place(raw, table, log)

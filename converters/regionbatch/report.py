@@ -9,8 +9,14 @@ from typing import IO, TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from regionbatch.dataset.dataset import check_dataset
 from regionbatch.errors import OutputError
-from regionbatch.files.atomic_write import atomic_write, has_signature, resolve_target
+from regionbatch.files.atomic_write import (
+    atomic_write,
+    check_parent,
+    has_signature,
+    resolve_target,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,6 +55,7 @@ def summary(dataset: Dataset, batches: Batches | None = None) -> dict[str, Any]:
         >>> figures["decisions"]["voc_origin"]["value"]
         '0'
     """
+    check_dataset(dataset)
     result = dataset if batches is None else batches
     regions = result.regions
     tag_counts = np.bincount(regions.tag, minlength=len(dataset.tags)).tolist()
@@ -82,13 +89,15 @@ def write_report(
     `findings` for the findings themselves.
 
     Args:
-        path: The file. An earlier report is replaced. It may also be a pipe or a device.
+        path: The file. An earlier report is replaced. It may also be a pipe or a device. Missing
+            folders above it are created.
         dataset: The dataset, as `rb.read` returned it.
         batches: Its payloads; see `rb.summary`.
         findings: Findings to write instead of those of the dataset or the payloads.
         more: Other keys of the report, with plain values.
 
     Raises:
+        OptionError: The path is empty or a URL.
         OutputError: The path has a file that is not a report, or it cannot be written.
 
     Example:
@@ -98,8 +107,9 @@ def write_report(
         >>> json.loads(Path("report.json").read_text())["boxes"]["read"]
         12
     """
-    path = resolve_target(path)
+    check_dataset(dataset)
     check_report(path)
+    path = resolve_target(path, "report")
     if findings is None:
         findings = dataset.findings if batches is None else batches.findings
     content = summary(dataset, batches) | dict(more or {})
@@ -137,9 +147,12 @@ def check_report(path: str | PathLike[str]) -> None:
         path: The file.
 
     Raises:
-        OutputError: A folder or another file has this path.
+        OptionError: The path is empty or a URL.
+        OutputError: A folder or another file has this path, or the folder above cannot be written.
     """
-    path = resolve_target(path)
+    path = resolve_target(path, "report")
+    if not path.exists():
+        check_parent(path)
     problem = ""
     if path.is_dir():
         problem = "is a folder, but a report is a file"

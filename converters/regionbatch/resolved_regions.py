@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from regionbatch.dataset import Dataset, Regions
     from regionbatch.findings import FindingLog, Ledger
+    from regionbatch.findings.finding import SameText
 
 
 def rows_to_send(
@@ -28,22 +29,29 @@ def rows_to_send(
     tag = tag_codes[regions.tag]
     image = image_codes[regions.image]
     resolved = (tag >= 0) & (image >= 0)
-    _report_dropped("unresolved", np.flatnonzero(~resolved), dataset, log)
+    report_dropped("unresolved", np.flatnonzero(~resolved), dataset, log)
     rows = np.flatnonzero(resolved)
     if is_shared(tag_codes).any() or is_shared(image_codes).any():
         first = first_of_equal(image[rows], tag[rows], regions.box[rows])
-        _report_dropped("duplicate", rows[~first], dataset, log)
+        report_dropped("duplicate", rows[~first], dataset, log)
         rows = rows[first]
     if (np.diff(image[rows]) < 0).any():
         rows = rows[stable_argsort(image[rows].view(np.uint32))]
     return rows
 
 
-def _report_dropped(code: str, rows: NDArray[np.int64], dataset: Dataset, log: FindingLog) -> None:
+def report_dropped(
+    code: str,
+    rows: NDArray[np.int64],
+    dataset: Dataset,
+    log: FindingLog,
+    value: SameText | None = None,
+) -> None:
+    """Report regions that are dropped, with a value or their class and image."""
     if not len(rows):
         return
     regions = dataset.regions
-    values = (
+    values = value or (
         f"{dataset.tags[regions.tag[row]]} in {dataset.images.names[regions.image[row]]}"
         for row in rows
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from regionbatch.findings import FindingLog
 from regionbatch.normal_form import normal_form
+from regionbatch.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -53,7 +54,27 @@ def report_similar(
         log: Receives the findings.
         rename: Tag names by class name. A class that is mapped to its own name is intended.
     """
-    rename = rename or {}
+    report_groups(similar_groups(names, counts, rename or {}), log)
+
+
+def report_groups(groups: Iterable[Mapping[str, int]], log: FindingLog) -> None:
+    """Report groups of similar tag names, as `similar_groups` returns them."""
+    for boxes in groups:
+        by_count = sorted(boxes, key=boxes.__getitem__, reverse=True)
+        value = ", ".join(_with_count(tag, boxes[tag]) for tag in by_count)
+        log.note("similar_tags", by_count[0], value)
+
+
+def similar_groups(
+    names: Sequence[str], counts: Iterable[int], rename: Mapping[str, str]
+) -> list[dict[str, int]]:
+    """Return the number of boxes by name for each group of similar tag names.
+
+    Args:
+        names: The class names.
+        counts: The number of boxes of each class. Classes without boxes are ignored.
+        rename: Tag names by class name. A class that is mapped to its own name is intended.
+    """
     groups: dict[str, dict[str, int]] = {}
     for name, count in zip(names, counts, strict=True):
         tag = rename.get(name, name)
@@ -61,11 +82,11 @@ def report_similar(
         if count and not is_intended:
             boxes = groups.setdefault(loose_key(tag), {})
             boxes[tag] = boxes.get(tag, 0) + count
-    for boxes in groups.values():
-        if len(boxes) > 1:
-            by_count = sorted(boxes, key=boxes.__getitem__, reverse=True)
-            value = ", ".join(f"{_escape_whitespace(tag)}: {boxes[tag]}" for tag in by_count)
-            log.note("similar_tags", by_count[0], value)
+    return [boxes for boxes in groups.values() if len(boxes) > 1]
+
+
+def _with_count(tag: str, boxes: int) -> str:
+    return f"{_escape_whitespace(tag)} ({counted(boxes, 'box')})"
 
 
 def _escape_whitespace(name: str) -> str:

@@ -1,4 +1,4 @@
-"""A server with scripted responses, for those that the local service never sends."""
+"""A server with scripted responses, for those that the local service never sends; a place."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from customvision.command_place import KEY, Place
+from customvision.rehearsal import rehearsal
+
+from regionbatch.local import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 
 class ReceivedRequest(NamedTuple):
@@ -67,3 +72,12 @@ def scripted() -> Iterator[ScriptedServer]:
         yield server
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.chdir(tmp_path)
+    with rehearsal(Settings(key=KEY)) as (service, project, client):
+        monkeypatch.setenv("VISION_TRAINING_ENDPOINT", f"{service.endpoint}/")
+        monkeypatch.setenv("VISION_TRAINING_KEY", KEY)
+        yield Place(tmp_path, service, project, client)

@@ -23,7 +23,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from regionbatch.customvision import journal as module
-from regionbatch.customvision.journal import FileFingerprint, Journal, UploadedImage
+from regionbatch.customvision.fingerprints import FileFingerprint, UploadedImage
+from regionbatch.customvision.journal import Journal
 from regionbatch.errors import JournalError
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def make(path: Path, *, strict: bool) -> None:
                 {name: UploadedImage(f"id {name}", stamp) for name, stamp in stamps.items()}
             )
             for number in range(40):
-                call = journal.start_call("CreateImageRegions", np.arange(64) + 64 * number)
+                hashes = np.arange(64 * number, 64 * number + 64, dtype=np.uint64)
+                call = journal.start_call("CreateImageRegions", hashes)
                 if number % 8:
                     journal.finish_call(call, np.full(64, number % 5, np.int8))
             killed = {
@@ -98,7 +100,7 @@ VALUES = (
 COLUMNS = {
     "upload": ("key", "value"),
     "images": ("name", "id", "size", "written", "changed", "inode", "digest", "former"),
-    "calls": ("number", "operation", "sent", "done", "rows", "outcomes"),
+    "calls": ("number", "operation", "sent", "done", "regions", "outcomes"),
 }
 
 
@@ -129,9 +131,8 @@ def use(path: Path, *, read_only: bool) -> None:
         if not read_only:
             journal.start_run("another set", {"a.jpg": "1"})
             journal.add_images({"a.jpg": UploadedImage("1", FileFingerprint(1, 2, 3, 4, b""))})
-            journal.finish_call(
-                journal.start_call("CreateImageRegions", np.arange(3)), np.ones(3, np.int8)
-            )
+            call = journal.start_call("CreateImageRegions", np.arange(3, dtype=np.uint64))
+            journal.finish_call(call, np.ones(3, np.int8))
             journal.images()
 
 

@@ -1,7 +1,10 @@
 """Long runs: uploads against faults, `kill -9`, time and memory. Everything stays on 127.0.0.1.
 
     python tests/customvision/soak.py faults --runs 100
+    python tests/customvision/soak.py lags --runs 100
+    python tests/customvision/soak.py lags --runs 3 --real
     python tests/customvision/soak.py kill --times 50
+    python tests/customvision/soak.py prune --times 50
     python tests/customvision/soak.py speed --regions 100000
     python tests/customvision/soak.py memory --regions 64000 640000
 
@@ -28,6 +31,8 @@ from regionbatch.local import Fault, Settings
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from customvision.rehearsal import (
+    DEFECTS,
+    SIZE,
     Clock,
     expected_regions,
     rehearsal,
@@ -35,6 +40,7 @@ from customvision.rehearsal import (
     settings_of,
     stored_regions,
     write_dataset,
+    write_image,
 )
 
 from helpers import environment
@@ -42,11 +48,11 @@ from helpers import environment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from regionbatch import Dataset, TrainingClient
+    from regionbatch import Dataset, TrainingClient, UploadResult
     from regionbatch.local import LocalService
 
 WRITES = ("CreateTag", "CreateImagesFromFiles", "CreateImageRegions")
-LOOKUP_DELAY = 0.3
+LOOKUP_DELAY = 0.1
 """Seconds after which a call to this machine has ended."""
 
 
@@ -67,6 +73,22 @@ def soak_faults(runs: int) -> None:
             print(f"{name:<16} {runs} runs, {figures}", flush=True)
 
 
+# Services that lag, round, move rows or write late, each alone and all at once.
+
+
+def soak_lags(runs: int, *, real_time: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = regionbatch.read(write_dataset(Path(folder)))
+        for name, (kinds, drawn) in DEFECTS.items():
+            start = time.monotonic()
+            met = Counter[Fault]()
+            for seed in range(runs):
+                met += run_with_faults(dataset, seed, kinds, drawn, real_time=real_time)
+            seconds = time.monotonic() - start
+            figures = f"{met.total():>5} faults, 0 lost, {seconds:6.1f} s"
+            print(f"{name:<20} {runs} runs, {figures}", flush=True)
+
+
 # kill -9 at a random moment, then the same upload again.
 
 
@@ -79,10 +101,18 @@ def child(folder: str, endpoint: str, key: str, project: str, journal: str) -> N
         start = time.monotonic()
         limiter = RateLimiter(200, lookup_delay=LOOKUP_DELAY)
         result = upload(
-            dataset, client, project, create_tags=True, journal=journal, rate_limiter=limiter
+            dataset,
+            client,
+            project,
+            create_tags=True,
+            journal=journal,
+            rate_limiter=limiter,
+            prune=True,
+            prune_limit="all",
         )
     summary = {
         "sent": result.sent,
+        "deleted": result.deleted,
         "seconds": time.monotonic() - start,
         "verification": str(result.verification),
     }
@@ -145,6 +175,64 @@ def check_exact(dataset: Dataset, service: LocalService, project: str, journal: 
     assert (stored - wanted).total() == 0, "regions were sent twice"
 
 
+def edit(folder: Path, rng: random.Random) -> None:
+    """Move, delete and add boxes of a COCO dataset, and replace one of its images."""
+    path = folder / "annotations.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    kept = []
+    for annotation in content["annotations"]:
+        draw = rng.random()
+        if draw < 0.1:
+            continue
+        if draw < 0.3:
+            annotation["bbox"][0] = round(rng.uniform(0, SIZE - 9), 3)
+        kept.append(annotation)
+        if draw > 0.9:
+            box = [round(rng.uniform(0, SIZE - 9), 3) for _ in range(2)]
+            more = {**annotation, "id": 10_000 + annotation["id"], "bbox": [*box, 3, 5]}
+            kept.append(more)
+    content["annotations"] = kept
+    path.write_text(json.dumps(content), encoding="utf-8")
+    write_image(folder / "00001.png", (SIZE, SIZE), colour=rng.randrange(10_000, 60_000))
+
+
+def edited_and_killed(seed: int) -> tuple[str, int, int]:
+    """Upload, edit the dataset, and kill the upload that follows; return where it was killed."""
+    rng = random.Random(seed)
+    settings, _ = settings_of(seed)
+    settings = Settings(on_existing=settings.on_existing, latency=0.02, seed=seed)
+    with rehearsal(settings) as (service, project, _), tempfile.TemporaryDirectory() as name:
+        folder = write_dataset(Path(name) / "set", images=20, boxes=100)
+        journal = Path(name) / "journal.sqlite"
+        arguments = [str(folder), service.endpoint, service.key, project, str(journal)]
+        first = run_child(arguments)
+        assert first is not None
+        edit(folder, rng)
+        before = service.calls.copy()
+        for _ in range(rng.choice([1, 1, 2, 3])):
+            run_child(arguments, rng.uniform(0, float(first["seconds"])))
+        written = service.calls - before
+        stages = [name for name in (*WRITES, "DeleteImageRegions") if written[name]]
+        dataset = regionbatch.read(folder)
+        last = run_child(arguments)
+        assert last is not None
+        assert last["verification"] == f"{len(dataset)} verified, 0 missing, 0 moved, 0 extra"
+        check_exact(dataset, service, project, journal)
+        again = run_child(arguments)
+        assert again is not None
+        assert (again["sent"], again["deleted"]) == (0, 0)
+        return (stages or ["before any write"])[-1], int(last["sent"]), int(last["deleted"])
+
+
+def soak_pruning(times: int) -> None:
+    stages: Counter[str] = Counter()
+    for seed in range(times):
+        stage, sent, deleted = edited_and_killed(seed)
+        stages[stage] += 1
+        print(f"killed after {stage}; then {sent} sent, {deleted} deleted: in step", flush=True)
+    print(f"{times} runs; last write before the last kill: {dict(stages)}")
+
+
 def soak_kills(times: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = write_dataset(Path(name), images=48, boxes=120)
@@ -193,15 +281,15 @@ def many_regions(count: int) -> Iterator[tuple[Path, Dataset]]:
 
 def timed(
     dataset: Dataset, calls_per_second: float, in_flight: int, latency: float
-) -> tuple[float, Counter[str]]:
-    """Return the seconds that sending the regions takes, and the calls of the run."""
+) -> tuple[float, float, UploadResult]:
+    """Return the seconds that sending the regions and the whole run take, and its result."""
     marks: dict[str, float] = {}
 
     def progress(what: str, _done: int, _total: int) -> None:
         marks.setdefault(what, time.monotonic())
         marks["last " + what] = time.monotonic()
 
-    def upload(client: TrainingClient, project: str) -> Counter[str]:
+    def upload(client: TrainingClient, project: str) -> UploadResult:
         limiter = RateLimiter(calls_per_second)
         result = regionbatch.upload(
             dataset,
@@ -215,14 +303,16 @@ def timed(
         assert result.verification is not None
         assert result.verification.good
         assert result.plan.calls == result.calls, "the calls differ from the plan"
-        return Counter(result.calls)
+        return result
 
     with (
         SeparateService(latency) as (endpoint, key, project),
         regionbatch.TrainingClient(endpoint, key) as client,
     ):
-        calls = upload(client, project)
-    return marks["last sending regions"] - marks["last uploading images"], calls
+        start = time.monotonic()
+        result = upload(client, project)
+        whole = time.monotonic() - start
+    return marks["last sending regions"] - marks["last uploading images"], whole, result
 
 
 class SeparateService:
@@ -264,12 +354,23 @@ def speed(count: int, latency: float) -> None:
             ("no limit, 10 in flight", float("inf"), 10, batches * latency / 10),
             ("no limit, one at a time", float("inf"), 1, batches * latency),
         ):
-            seconds, calls = timed(dataset, rate, flight, latency)
-            assert calls["CreateImageRegions"] == batches
+            seconds, whole, result = timed(dataset, rate, flight, latency)
+            assert result.calls["CreateImageRegions"] == batches
             print(
                 f"{name:<32} {seconds:7.1f} s; bound {bound:6.1f} s ({seconds / bound:.2f})",
                 flush=True,
             )
+            if rate == 10.0:
+                print_calls(result, whole)
+
+
+def print_calls(result: UploadResult, seconds: float) -> None:
+    """Print what was sent, next to the plan."""
+    print("| call | made | planned |\n| --- | --- | --- |")
+    for operation in sorted({*result.calls, *result.plan.calls}):
+        made, planned = result.calls.get(operation, 0), result.plan.calls.get(operation, 0)
+        print(f"| {operation} | {made} | {planned} |")
+    print(f"| seconds | {seconds:.0f} | {result.plan.minutes * 60:.0f} |", flush=True)
 
 
 def memory(counts: list[int]) -> None:
@@ -325,7 +426,11 @@ def main() -> None:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("faults").add_argument("--runs", type=int, default=100)
+    lags = commands.add_parser("lags")
+    lags.add_argument("--runs", type=int, default=100)
+    lags.add_argument("--real", action="store_true", help="wait in real time")
     commands.add_parser("kill").add_argument("--times", type=int, default=50)
+    commands.add_parser("prune").add_argument("--times", type=int, default=50)
     speeds = commands.add_parser("speed")
     speeds.add_argument("--regions", type=int, default=100_000)
     speeds.add_argument("--latency", type=float, default=0.1)
@@ -338,8 +443,12 @@ def main() -> None:
     match given.command:
         case "faults":
             soak_faults(given.runs)
+        case "lags":
+            soak_lags(given.runs, real_time=given.real)
         case "kill":
             soak_kills(given.times)
+        case "prune":
+            soak_pruning(given.times)
         case "speed":
             speed(given.regions, given.latency)
         case "memory":

@@ -14,7 +14,8 @@ from customvision.rehearsal import about, rehearsal, upload, write_dataset
 
 import regionbatch as rb
 from helpers import raises_mentioning
-from regionbatch.customvision.journal import FileFingerprint, Journal, UploadedImage
+from regionbatch.customvision.fingerprints import FileFingerprint, UploadedImage
+from regionbatch.customvision.journal import Journal
 from regionbatch.local import LocalService, Settings
 from regionbatch.sqlite_files import sqlite_uri
 
@@ -23,15 +24,21 @@ PROJECT = "p"
 
 def test_a_journal_is_used_by_one_run_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
-    with Journal(path, PROJECT), raises_mentioning(rb.JournalError, path):
-        Journal(path, PROJECT)
+    with Journal(path, PROJECT) as first, Journal(path, PROJECT) as second:
+        assert not path.exists(), "a journal is created at the first write"
+        first.start_call("CreateTag")
+        with raises_mentioning(rb.JournalError, path):
+            second.start_call("CreateTag")
+        with raises_mentioning(rb.JournalError, path):
+            Journal(path, PROJECT)
     Journal(path, PROJECT).close()
 
 
 def test_a_journal_is_locked_for_other_processes(tmp_path: Path) -> None:
     dataset = rb.read(write_dataset(tmp_path / "set", images=2))
     path = tmp_path / "journal.sqlite"
-    with rehearsal() as (service, project, _), Journal(path, project):
+    with rehearsal() as (service, project, _), Journal(path, project) as journal:
+        journal.start_call("CreateTag")
         arguments = [str(dataset.root), service.endpoint, service.key, project, str(path)]
         assert soak.run_child(arguments) is None
         assert not service.calls
@@ -45,7 +52,7 @@ def test_a_journal_of_another_project_is_refused(tmp_path: Path) -> None:
     Journal(tmp_path / "journal.sqlite", f" {PROJECT.upper()}").close()
 
 
-@pytest.mark.parametrize("version", ["2", "4"])
+@pytest.mark.parametrize("version", ["3", "5"])
 def test_a_journal_of_another_schema_is_refused(tmp_path: Path, version: str) -> None:
     path = tmp_path / "journal.sqlite"
     folder = write_dataset(tmp_path / "set", images=1)
@@ -137,8 +144,8 @@ VALUES = [
     ("images", "size", "'many'"),
     ("images", "digest", "'text'"),
     ("calls", "outcomes", "'text'"),
-    ("calls", "rows", "NULL"),
-    ("calls", "rows", "x'00'"),
+    ("calls", "regions", "NULL"),
+    ("calls", "regions", "x'00'"),
     ("calls", "outcomes", "x'0101'"),
     ("calls", "sent", "'now'"),
     ("upload", "value", "NULL"),
@@ -167,7 +174,7 @@ def test_tables_are_strict(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         for table, column, value in [
             ("images", "name", "'a'"),
-            ("calls", "rows", "'a'"),
+            ("calls", "regions", "'a'"),
             ("calls", "sent", "'now'"),
         ]:
             with pytest.raises(sqlite3.IntegrityError):
@@ -248,7 +255,8 @@ def test_the_uri_of_a_journal_has_no_host(path: PurePath, address: str) -> None:
 def test_a_journal_at_an_unusual_path(tmp_path: Path) -> None:
     (tmp_path / "a?b#c%20 ä").mkdir()
     path = tmp_path / "a?b#c%20 ä" / "journal.sqlite"
-    Journal(path, PROJECT).close()
+    with Journal(path, PROJECT) as journal:
+        journal.add_images({})
     with Journal(f"/{path}", PROJECT, read_only=True) as journal:
         assert journal.images() == {}
     with raises_mentioning(rb.JournalError, path):
@@ -257,9 +265,10 @@ def test_a_journal_at_an_unusual_path(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_a_journal_error(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.sqlite", PROJECT) as journal:
+        journal.add_images({})
         journal._db.execute("PRAGMA max_page_count = 8")
         with raises_mentioning(rb.JournalError, tmp_path / "journal.sqlite"):
-            journal.start_call("CreateImageRegions", np.arange(100_000))
+            journal.start_call("CreateImageRegions", np.arange(100_000, dtype=np.uint64))
         journal.finish_call(journal.start_call("CreateTag"))
         assert journal.seconds_since_unfinished_call() is None, (
             "the call that did not fit is rolled back"
@@ -276,7 +285,7 @@ def test_the_journal_does_not_contain_the_key(tmp_path: Path) -> None:
         assert secret.encode() not in path.read_bytes()
 
 
-def test_rows_and_outcomes_are_read_as_they_were_written(tmp_path: Path) -> None:
+def test_regions_and_outcomes_are_read_as_they_were_written(tmp_path: Path) -> None:
     images = {
         "a/ä.jpg": UploadedImage("1", FileFingerprint(3, 2**62, 4, 2**63 - 1, b"\0d")),
         "b.jpg": UploadedImage("2", FileFingerprint(0, 1, 1, 0, b"")),
@@ -284,16 +293,17 @@ def test_rows_and_outcomes_are_read_as_they_were_written(tmp_path: Path) -> None
     path = tmp_path / "journal.sqlite"
     with Journal(path, PROJECT) as journal:
         journal.add_images(images)
-        number = journal.start_call("CreateImageRegions", np.array([5, 7, 70_000]))
-        assert journal.start_call("CreateImageRegions", np.array([5, 7, 70_000]), number) == number
+        hashes = np.array([5, 7, 2**64 - 1], np.uint64)
+        number = journal.start_call("CreateImageRegions", hashes)
+        assert journal.start_call("CreateImageRegions", hashes, number) == number
         journal.finish_call(number, np.array([1, 2, 4], np.int8))
         journal.finish_call(journal.start_call("CreateTag"))
         assert journal.seconds_since_unfinished_call() is None
-        journal.start_call("CreateImageRegions", np.array([8]))
+        journal.start_call("CreateImageRegions", hashes[:1])
     with Journal(path, PROJECT) as journal:
         assert journal.images() == images
-        assert [(rows.tolist(), of.tolist()) for rows, of in journal.outcomes()] == [
-            ([5, 7, 70_000], [1, 2, 4])
+        assert [(sent.tolist(), of.tolist()) for sent, of in journal.outcomes()] == [
+            ([5, 7, 2**64 - 1], [1, 2, 4])
         ]
         age = journal.seconds_since_unfinished_call()
         assert age is not None

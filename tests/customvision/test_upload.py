@@ -200,7 +200,7 @@ def test_a_dry_run_reports_images_that_would_be_refused(tmp_path: Path) -> None:
 
 
 def test_strict_mode_fails_on_two_files_with_the_same_image(tmp_path: Path) -> None:
-    dataset = rb.read(write_dataset(tmp_path, images=3))
+    dataset = rb.read(write_dataset(tmp_path, images=16, boxes=3))
     with rehearsal() as (service, project, client):
         upload(dataset, client, project, strict=True)
     (tmp_path / "00002.png").write_bytes((tmp_path / "00001.png").read_bytes())

@@ -6,55 +6,23 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
 from contextlib import closing
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
-from customvision.rehearsal import SENDING, Clock, expected_counts, rehearsal, write_dataset
+from customvision.command_place import KEY, Place, started
+from customvision.rehearsal import SENDING, Clock, expected_counts, make_older, write_dataset
 from PIL import Image
 
-from helpers import Result, command, environment, id_of, mentions, write_coco, write_json
-from regionbatch.local import Fault, Settings
+from helpers import command, id_of, mentions, write_coco, write_json
+from regionbatch.local import Fault
 from regionbatch_cli.progress import ProgressBar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-    from regionbatch import TrainingClient
-    from regionbatch.local import LocalService
-
-KEY = "SECRET-0123456789abcdef"
-
-
-class Place:
-    """A service with a project, a dataset, and a working folder."""
-
-    def __init__(
-        self, folder: Path, service: LocalService, project: str, client: TrainingClient
-    ) -> None:
-        self.folder, self.service, self.project, self.client = folder, service, project, client
-        self.set = write_dataset(folder / "my.set", images=3)
-        self.to = ["--project-id", project, "--tier", "S0"]
-
-    def run(self, name: str, *arguments: str | Path) -> Result:
-        result = command(name, self.set, *self.to, *arguments)
-        assert KEY not in result.stdout + result.stderr
-        return result
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    monkeypatch.chdir(tmp_path)
-    with rehearsal(Settings(key=KEY)) as (service, project, client):
-        monkeypatch.setenv("VISION_TRAINING_ENDPOINT", f"{service.endpoint}/")
-        monkeypatch.setenv("VISION_TRAINING_KEY", KEY)
-        yield Place(tmp_path, service, project, client)
 
 
 def test_upload_upload_again_and_verify(place: Place) -> None:
@@ -156,9 +124,14 @@ def test_json_and_report(place: Place) -> None:
     assert shown["boxes"]["read"] == 60
     report = json.loads((place.folder / "report.json").read_text(encoding="utf-8"))
     assert report["upload"]["created"] == 60
-    assert report["counts"] == {}
+    assert report["counts"] == {"too_few_images": 3, "small_image": 3}
+    [tag, *_] = report["upload"]["plan"]["tags"]
+    assert (tag["name"], tag["images"], tag["boxes"]) == ("cat", 2, 20)
+    assert tag["finding"] == "too_few_images"
 
     place.client.delete_regions(place.project, [place.service.regions(place.project)[0].region_id])
+    [journal] = place.folder.glob("*.regionbatch.sqlite")
+    make_older(journal, seconds=100)  # right after an upload, missing regions are waited for
     proof = place.run("verify", "--json", "--report", place.folder / "proof.json")
     assert proof.status == 3
     assert proof.json["verification"]["missing"] == 1
@@ -272,7 +245,7 @@ def test_authentication_with_entra(place: Place, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_wrong_key_and_a_wrong_project(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    for project in ("../x", f"{place.project[:-1]} ", place.project.replace("-", "", 1)):
+    for project in (f"{place.project[:-1]} ", place.project.replace("-", "", 1)):
         result = command("upload", place.set, "--project-id", project)
         assert (result.status, mentions(result.stderr, "--project-id", project)) == (2, True)
     assert not place.service.calls
@@ -289,7 +262,8 @@ def test_a_wrong_key_and_a_wrong_project(place: Place, monkeypatch: pytest.Monke
 def test_a_journal_in_use(place: Place) -> None:
     from regionbatch.customvision.journal import Journal  # noqa: PLC0415 - only here
 
-    with Journal("one.sqlite", place.project):
+    with Journal("one.sqlite", place.project) as journal:
+        journal.start_call("CreateTag")
         result = place.run("upload", "--journal", "one.sqlite")
     assert (result.status, mentions(result.stderr, "one.sqlite")) == (1, True)
 
@@ -341,18 +315,6 @@ def test_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (result.status, result.stderr) == (0, "")
     assert result.json["verification"] == expected_counts(60)
     assert [path.name for path in tmp_path.iterdir()] == ["set"], "nothing is left"
-
-
-def started(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
-    line = [sys.executable, "-m", "regionbatch_cli", *arguments]
-    return subprocess.Popen(
-        line,
-        cwd=cwd,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C of another process")
@@ -417,32 +379,3 @@ def test_the_key_of_the_local_service(
     assert KEY not in result.stdout + result.stderr
     assert mentions(result.stderr, "--require-key", "REGIONBATCH_LOCAL_KEY") == (way == "option")
     assert command("serve", "--require-key", tmp_path / "nowhere").status == 2
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C of another process")
-def test_ctrl_c_says_how_to_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    folder = write_dataset(tmp_path / "set", images=20, boxes=250)
-    with rehearsal(Settings(latency=0.01)) as (service, project, _):
-        monkeypatch.setenv("VISION_TRAINING_KEY", service.key)
-        to = [
-            "upload",
-            str(folder),
-            "--create-tags",
-            "--endpoint",
-            service.endpoint,
-            "--project-id",
-            project,
-        ]
-        with started(*to, cwd=tmp_path) as run:
-            while not service.calls["CreateImageRegions"] and run.poll() is None:
-                time.sleep(0.01)  # until the first batch is on its way
-            run.send_signal(signal.SIGINT)
-            _, errors = run.communicate(timeout=30)
-        assert run.returncode == 130
-        [journal] = [path.name for path in tmp_path.glob(f"set-{project[:8]}-*.regionbatch.sqlite")]
-        *under_way, line = [line for line in errors.splitlines() if line]
-        assert mentions(line, journal)
-        assert len(under_way) <= 1, "calls that are waited for, if there are any"
-        sent = len(service.regions(project))
-        assert 0 < sent < 250 * 19

@@ -67,6 +67,7 @@ def test_more_images_than_the_tier_allows(tmp_path: Path, monkeypatch: pytest.Mo
         upload(dataset, client, project)
         result = upload(other, client, project)
         assert result.findings.counts()["project_full"] == 1
+        assert "project_full" in result.findings.doubtful(), "strict mode fails"
         assert result.findings.counts()["image_refused"] == 4
         assert (
             result.failed

@@ -74,7 +74,7 @@ def test_classes_that_differ_in_case_get_a_tag_each(tmp_path: Path) -> None:
 
 
 def test_similar_classes_are_reported_before_a_tag_is_created(tmp_path: Path) -> None:
-    folder = write_dataset(tmp_path, images=3, tags=("Cat", "cat"))
+    folder = write_dataset(tmp_path, images=16, boxes=2, tags=("Cat", "cat"))
     dataset = rb.read(folder)
     with rehearsal() as (service, project, client):
         with raises_mentioning(rb.StrictError, "similar_tags"):
@@ -87,7 +87,7 @@ def test_similar_classes_are_reported_before_a_tag_is_created(tmp_path: Path) ->
 def test_a_class_that_is_similar_to_a_tag_is_reported_before_the_first_write(
     tmp_path: Path,
 ) -> None:
-    dataset = rb.read(write_dataset(tmp_path, images=3, tags=("traffic light",)))
+    dataset = rb.read(write_dataset(tmp_path, images=16, tags=("traffic light",)))
     with rehearsal() as (service, project, client):
         client.create_tag(project, "Traffic  Light")
         before = service.calls.copy()
@@ -132,7 +132,7 @@ def test_no_tag_is_created_for_a_class_whose_images_are_refused(
         def create_images(to: str, images: Any) -> Any:
             rows = create(to, images)
             for row in rows:
-                if row.source_url == "1.png":
+                if (row.source_url or "").startswith("1-"):
                     row.status, row.image = "ErrorImageFormat", None
             return rows
 

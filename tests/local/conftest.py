@@ -6,6 +6,7 @@ import base64
 import http.client
 import io
 import json
+import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,20 @@ class Reply:
     @property
     def code(self) -> str:
         return str(self.json["code"])
+
+
+def as_base64(contents: bytes) -> str:
+    return base64.b64encode(contents).decode()
+
+
+class Clock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def __call__(self) -> float:
+        return self.time
 
 
 class Workspace:
@@ -98,15 +113,13 @@ class Workspace:
                 images.append(entry)
             else:
                 name, contents = entry
-                images.append({"name": name, "contents": base64.b64encode(contents).decode()})
+                images.append({"name": name, "contents": as_base64(contents)})
         return self.call("POST", "{p}/images/files", {"images": images, **batch})
 
     def new_images(self, *numbers: int) -> list[str]:
-        """Upload images, and return their IDs in the order of the numbers."""
-        reply = self.upload(*[(f"{number}.png", self.image_file(number)) for number in numbers])
-        rows = reply.json["images"]
-        ids = {row["sourceUrl"].strip('"'): row["image"]["id"] for row in rows}
-        return [ids[f"{number}.png"] for number in numbers]
+        """Upload images one by one, and return their IDs."""
+        replies = [self.upload((f"{number}.png", self.image_file(number))) for number in numbers]
+        return [reply.json["images"][0]["image"]["id"] for reply in replies]
 
     def region(
         self,
@@ -129,7 +142,7 @@ class Workspace:
 
     def regions(self, count: int, **ids: Any) -> list[Any]:
         """Return this many different entries."""
-        return [self.region(left=number / 1024, **ids) for number in range(count)]
+        return [self.region(left=number / 1000, **ids) for number in range(count)]
 
     def create(self, *entries: object) -> Reply:
         return self.call("POST", "{p}/images/regions", {"regions": entries})
@@ -152,12 +165,13 @@ def workspace() -> Iterator[Callable[..., Workspace]]:
             faults: Faults | None = None,
             database: Path | None = None,
             domain: DomainType = "ObjectDetection",
+            clock: Callable[[], float] = time.monotonic,
             **settings: Any,
         ) -> Workspace:
             faults = faults or Faults(rate=0)
             rate, faults.rate = faults.rate, 0
             service = stack.enter_context(
-                LocalService(Settings(**settings), faults=faults, database=database)
+                LocalService(Settings(**settings), faults=faults, database=database, clock=clock)
             )
             created = Workspace(service, version, domain)
             if not service.settings.dr_mode:

@@ -58,10 +58,14 @@ def description(version: str) -> dict[str, Any]:
     text = (SPEC / f"customvision-training-{version}.swagger.json").read_text(encoding="utf-8-sig")
     raw: dict[str, Any] = json.loads(text)
     del raw["x-ms-parameterized-host"]
-    # The one known gap of the description: the real service returns `"image": null` for an image
-    # that it refused.
-    image = raw["definitions"]["ImageCreateResult"]["properties"]["image"]
+    # The known gaps of the description: the real service returns `"image": null` for an image that
+    # it refused, `"tagName": null` for a region that it created, and dates without a time zone.
+    definitions = raw["definitions"]
+    image = definitions["ImageCreateResult"]["properties"]["image"]
     image |= {"x-nullable": True, "allOf": [{"$ref": image.pop("$ref")}]}
+    definitions["ImageRegionCreateResult"]["properties"]["tagName"]["x-nullable"] = True
+    for name in ("Image", "ImageTag", "ImageRegion", "ImageRegionCreateResult"):
+        del definitions[name]["properties"]["created"]["format"]
     return raw
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from regionbatch.local import Fault, Faults
+from regionbatch.local.faults import AFFECTED, LATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,7 +109,7 @@ def test_fewer_regions_confirmed_than_sent_without_an_error(
     reply = work.create(*work.regions(5))
     assert reply.status == 200
     assert len(reply.json["created"]) == 2
-    assert reply.json["duplicated"] is reply.json["exceeded"] is None
+    assert reply.json["duplicated"] == reply.json["exceeded"] == []
     assert len(work.stored()) == applied
 
 
@@ -124,7 +125,7 @@ def test_fewer_images_confirmed_than_sent(workspace: Start, fault: Fault, stored
 @pytest.mark.parametrize("fault", [Fault.UNCONFIRMED, Fault.SKIPPED])
 def test_a_single_entry_can_be_lost_too(workspace: Start, fault: Fault) -> None:
     work = faulty(workspace, fault)
-    assert work.create(work.region()).json["created"] is None
+    assert work.create(work.region()).json["created"] == []
 
 
 @pytest.mark.parametrize("header", [True, False])
@@ -162,11 +163,30 @@ def test_faults_depend_only_on_the_seed_and_match_the_rate() -> None:
     assert drawn(1) == drawn(1) != drawn(2)
     rate = 1 - drawn(1, burst=1).count(None) / 2_000
     assert 0.17 < rate < 0.23
-    assert set(drawn(1)) == {None, *Fault}
 
 
-def test_faults_of_batches_do_not_affect_other_operations() -> None:
-    assert not {Fault.UNCONFIRMED, Fault.SKIPPED} & set(drawn(1, "GetTags"))
+ANYWHERE = set(Fault) - LATE - {Fault.CONFLICT, *AFFECTED}
+"""The faults that affect every operation."""
+
+
+@pytest.mark.parametrize(
+    ("operation", "more"),
+    [
+        ("CreateImageRegions", {Fault.UNCONFIRMED, Fault.SKIPPED, *LATE}),
+        (
+            "CreateImagesFromFiles",
+            {Fault.UNCONFIRMED, Fault.SKIPPED, Fault.NAMELESS, Fault.RENAMED, *LATE},
+        ),
+        ("CreateTag", {Fault.CONFLICT_APPLIED, Fault.NOT_UNIQUE_APPLIED, *LATE}),
+        ("DeleteImageRegions", LATE),
+        ("GetTags", {Fault.CONFLICT}),
+        ("GetTaggedImages", {Fault.CONFLICT, Fault.SHIFTED}),
+    ],
+)
+def test_each_operation_meets_only_the_faults_that_affect_it(
+    operation: str, more: set[Fault]
+) -> None:
+    assert set(drawn(1, operation)) == {None, *ANYWHERE, *more}
     assert set(drawn(1, "GetTags", kinds=(Fault.SKIPPED,))) == {None}
 
 

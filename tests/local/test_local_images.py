@@ -41,8 +41,8 @@ def test_the_response_contains_each_image_in_random_order(workspace: Start) -> N
     assert (image["width"], image["height"], image["tags"], image["regions"]) == (
         32,
         24,
-        None,
-        None,
+        [],
+        [],
     )
 
 
@@ -117,7 +117,7 @@ def test_refused_images(workspace: Start) -> None:
 
 
 def test_the_image_of_a_failed_upload_can_be_left_out(workspace: Start) -> None:
-    work = workspace(nulls=False)
+    work = workspace(omit_nulls=True)
     (row,) = work.upload(("text", b"not an image")).json["images"]
     assert row == {"sourceUrl": "text", "status": "ErrorImageFormat"}
 

@@ -113,6 +113,31 @@ def test_pages_counts_and_deletion_of_images(work: Workspace) -> None:
         assert client.get_untagged_images(work.project) == []
 
 
+@pytest.mark.parametrize("version", ["v3.3", "v3.4-preview"])
+def test_metadata_of_images(workspace: Start, version: str) -> None:
+    work = workspace(version=version)
+    with client_of(work) as client:
+        batch = ImageFileCreateBatch(images=[entry_of(work, 10)], metadata={"name": "a/ä.png"})
+        [uploaded] = client.create_images_from_files(work.project, batch).images
+        assert uploaded.image.metadata == {"name": "a/ä.png"}
+        ids = [uploaded.image.id]
+        updated = client.update_image_metadata(work.project, ids, {"split": "train"})
+        assert updated.is_batch_successful
+        [image] = client.get_images_by_ids(work.project, image_ids=ids)
+        assert image.metadata == {"name": "a/ä.png", "split": "train"}
+        assert not client.get_images(work.project, filter="metadata=name eq 'x'")
+        assert client.get_image_count(work.project, filter="metadata=name eq 'a/ä.png'") == 1
+
+
+def test_the_library_reads_null_as_a_tag_name(workspace: Start) -> None:
+    work = workspace()
+    with client_of(work) as client:
+        regions = [region_of(work, 0, 0, 0.1, 1 / 3)]
+        [created] = client.create_image_regions(work.project, regions=regions).created
+        assert (created.tag_name, created.width, created.height) == (None, 0.1, 0.33333334)
+        assert created.created.year > 2000
+
+
 def test_the_library_reads_errors(workspace: Start) -> None:
     work = workspace()
     entry = region_of(work, 0, 0, 1, 1)

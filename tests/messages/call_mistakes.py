@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import io
 import os
-from dataclasses import dataclass
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 import regionbatch
 from helpers import batches_of, id_of
-from messages.dataset_mistakes import ROW
+from messages.causes import ROW
+from messages.odd_readers import Counting, Disordered, Foreign, Outside
 from regionbatch import plugins
 from regionbatch.batching import Batch, Entry
 from regionbatch.boxes import BoxMode
 from regionbatch.cleaning import clean
 from regionbatch.dataset import (
-    ImageReferences,
     Images,
     PlacedAnnotations,
-    RawAnnotations,
-    References,
 )
 from regionbatch.files import atomic_write
 from regionbatch.findings import FindingLog
@@ -33,88 +32,11 @@ from regionbatch.limits import get_tier
 from regionbatch.names.renames import normalise_renames, read_renames
 from regionbatch.names.table_files import LARGEST_TABLE
 from regionbatch.names.uuids import checked_project
-from regionbatch.options import ReadOptions
 from regionbatch.readers.coco.json_stream import ArrayStream
 from regionbatch.readers.coco.json_text import document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from regionbatch.files.tree import Tree
-
-
-class Counting:
-    """A reader that says it met a box more than it returns."""
-
-    title: ClassVar[str] = "counts wrong"
-    options: ClassVar[type[ReadOptions]] = ReadOptions
-
-    def detect(self, tree: Tree) -> str | None:
-        return tree.source
-
-    def references(self, _tree: Tree, _options: ReadOptions, _log: FindingLog) -> References:
-        return References({})
-
-    def read(
-        self, _tree: Tree, _files: Sequence[str], _options: ReadOptions, log: FindingLog
-    ) -> RawAnnotations:
-        log.read(boxes=1)
-        return without_boxes([])
-
-
-@dataclass(frozen=True, kw_only=True)
-class OddOptions(ReadOptions):
-    """An option without a default."""
-
-    needed: str
-
-
-class WithOddOptions(Counting):
-    """A reader with an option that has no default."""
-
-    options = OddOptions
-
-
-class Raising(Counting):
-    """A reader that lets out what it should not."""
-
-    def read(
-        self, _tree: Tree, _files: Sequence[str], _options: ReadOptions, _log: FindingLog
-    ) -> RawAnnotations:
-        raise KeyError("a")
-
-
-class Outside(Counting):
-    """A reader that refers to a file outside the dataset."""
-
-    def references(self, _tree: Tree, _options: ReadOptions, _log: FindingLog) -> References:
-        return References({"../a.txt": ""})
-
-
-class Foreign(Counting):
-    """A reader that returns the image of a file that it was not to read."""
-
-    def references(self, _tree: Tree, _options: ReadOptions, _log: FindingLog) -> References:
-        return References({"a.txt": ""}, one_image_each=True)
-
-    def read(
-        self, _tree: Tree, _files: Sequence[str], _options: ReadOptions, log: FindingLog
-    ) -> RawAnnotations:
-        log.read(images=1)
-        return without_boxes([log.file("b.txt")])
-
-
-class Disordered(Counting):
-    """A reader that returns the images of label files in another order than the files."""
-
-    def references(self, _tree: Tree, _options: ReadOptions, _log: FindingLog) -> References:
-        return References({"a.txt": "", "b.txt": ""}, one_image_each=True, declares_names=False)
-
-    def read(
-        self, _tree: Tree, files: Sequence[str], _options: ReadOptions, log: FindingLog
-    ) -> RawAnnotations:
-        log.read(images=len(files))
-        return without_boxes(log.add_files(files)[::-1].tolist())
+    from collections.abc import Callable
 
 
 def two_labels(reader: Counting) -> Callable[[Path], object]:
@@ -126,22 +48,6 @@ def two_labels(reader: Counting) -> Callable[[Path], object]:
         return regionbatch.read(folder, format=reader)
 
     return run
-
-
-def without_boxes(files: list[int]) -> RawAnnotations:
-    """An image for each of some files, by their codes, and no box."""
-    nothing, sizes = np.empty(0, np.int32), np.zeros(len(files), np.int32)
-    images = ImageReferences([""] * len(files), np.asarray(files, np.int32), sizes, sizes)
-    return RawAnnotations(
-        BoxMode.XYWH_REL,
-        np.empty((0, 4)),
-        nothing,
-        nothing,
-        images,
-        [],
-        nothing,
-        np.empty(0, np.int64),
-    )
 
 
 def cleaned(*paths: str) -> Callable[[Path], object]:
@@ -262,6 +168,24 @@ def swapped(function: str, *, before: bool, appears: str) -> Callable[[Path], ob
     return do
 
 
+def refused(owner: Any, function: str, do: Callable[[Path], object]) -> Callable[[Path], object]:
+    """Do something while the operating system refuses one of its functions."""
+
+    def run(folder: Path) -> object:
+        real = getattr(owner, function)
+
+        def refuse(path: Any, *more: Any, **options: Any) -> object:
+            if str(folder) in str(path):
+                raise PermissionError(13, "Permission denied")
+            return real(path, *more, **options)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(owner, function, refuse)
+            return do(folder)
+
+    return run
+
+
 def plugged(format: str, *values: str, options: str = "") -> Callable[[Path], object]:  # noqa: A002 - as in `read`
     def run(folder: Path) -> object:
         points = [EntryPoint(plugins.GROUP, format, value, value) for value in values]
@@ -292,6 +216,56 @@ def report_on(name: str) -> Callable[[Path], object]:
         regionbatch.write_report(folder / name, read)
 
     return do
+
+
+def page_on(name: str, result: Any = None, **options: Any) -> Callable[[Path], object]:
+    """Write an HTML report of a dataset to a path in its folder."""
+
+    def do(folder: Path) -> None:
+        read = dataset(folder)
+        (folder / "mine.html").write_text("<p>mine", encoding="utf-8")
+        regionbatch.write_html(read, folder / name, result, **options)
+
+    return do
+
+
+def without_pyarrow(folder: Path) -> object:
+    """Make a table where PyArrow is not installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "pyarrow", None)
+        return dataset(folder).to_arrow()
+
+
+def rows(**changed: Any) -> Callable[[Path], object]:
+    """Make a dataset of one row with other arguments."""
+    good: dict[str, Any] = {"image": ["a.jpg"], "tag": ["cat"], "box": [[0, 0, 1, 1]]}
+    return lambda _: regionbatch.Dataset.from_arrays(**good | {"mode": "XYWH_REL"} | changed)
+
+
+def table(**changed: Any) -> Callable[[Path], object]:
+    """Make a dataset of a table of one row with other columns."""
+
+    def run(_: Path) -> object:
+        import pyarrow as pa  # noqa: PLC0415 - an extra
+
+        good: dict[str, Any] = {"image": ["a.jpg"], "tag": ["cat"], "box": [[0, 0, 1, 1]]}
+        columns = {name: column for name, column in (good | changed).items() if column is not None}
+        return regionbatch.Dataset.from_arrow(pa.table(columns), mode="XYWH_REL")
+
+    return run
+
+
+def series(_: Path) -> object:
+    import pyarrow as pa  # noqa: PLC0415 - an extra
+
+    return regionbatch.Dataset.from_arrow(pa.chunked_array([[1]]), mode="XYWH_REL")
+
+
+def table_with_a_name_twice(_: Path) -> object:
+    import pyarrow as pa  # noqa: PLC0415 - an extra
+
+    columns = [pa.array(["a.jpg"])] * 2
+    return regionbatch.Dataset.from_arrow(pa.table(columns, ["tag", "tag"]), mode="XYWH_REL")
 
 
 CAT = {"cat": id_of("cat")}
@@ -363,26 +337,71 @@ CALL_MISTAKES: dict[str, Callable[[Path], object]] = {
     "an output that appears in a swap": swapped("_checked_files", before=True, appears="nothing"),
     "an output that changes in a swap": swapped("_checked_files", before=True, appears=".o.*.old"),
     "an output that looks like a file": written("o.xml"),
+    "an output without a name": lambda _: regionbatch.write([], ""),
+    "an output that cannot be flushed": refused(
+        atomic_write, "_sync_files", lambda folder: regionbatch.write([Batch(b"")], folder / "o")
+    ),
     "a report on a folder": report_on("."),
     "a report on labels": report_on("mine.json"),
     "a report inside a file": report_on("mine.json/r"),
+    "a report that cannot be opened": refused(atomic_write, "_hidden_name", report_on("r")),
+    "a dataset in a closed folder": refused(
+        os, "stat", lambda folder: regionbatch.read(folder / "set")
+    ),
+    "a page on a folder": page_on("."),
+    "a page that cannot be opened": refused(atomic_write, "_hidden_name", page_on("r.html")),
+    "a page on another page": page_on("mine.html"),
+    "a page inside a file": page_on("mine.html/r"),
+    "a page with fewer than no images": page_on("r.html", images=-1),
+    "a page of something else": page_on("r.html", result="uploaded"),
     "an empty name": lambda _: regionbatch.read(""),
     "a split of a loaded COCO": loaded({"images": []}, split="val"),
     "a loaded COCO as another format": loaded({"images": []}, format="voc"),
     "a loaded COCO of something else": loaded({"images": [], "annotations": {}}),
     "neither a path nor a loaded COCO": lambda _: regionbatch.read(None),  # type: ignore[arg-type]
+    "a table without PyArrow": without_pyarrow,
+    # Rows of a program
+    "a mode of boxes that is none": rows(mode="XYWH"),
+    "one tag for all rows": rows(tag="cat"),
+    "classes that are numbers": rows(tag=np.array([1])),
+    "boxes of five numbers": rows(box=np.zeros((1, 5))),
+    "columns of several lengths": rows(image=["a.jpg", "b.jpg"]),
+    "strict as text": rows(strict="no"),
+    "a progress that is a number": rows(progress=1),
+    "IDs of a number": lambda _: regionbatch.read_ids(5),  # type: ignore[arg-type]
+    "a dataset as payloads": lambda folder: regionbatch.write(
+        dataset(folder),  # type: ignore[arg-type]
+        folder / "out",
+    ),
+    # Filtering, renaming, joining, splitting
+    "a mask of numbers": lambda folder: dataset(folder).where([0, 1]),  # type: ignore[list-item]
+    "a short mask": lambda folder: dataset(folder).where([True] * 5),
+    "a class without a new name": lambda folder: dataset(folder).rename({"cat": ""}),
+    "no parts": lambda folder: dataset(folder).split_by(0),
+    "a column that does not exist": lambda folder: dataset(folder).split_by("colour"),
+    "no datasets": lambda _: regionbatch.concat([]),
+    "paths of datasets": lambda _: regionbatch.concat(["a"]),  # type: ignore[list-item]
     # Plugins
     "two readers of one name": plugged("csv", "a:A", "b:B"),
     "a reader that cannot be loaded": plugged("csv", "no_such_module:Reader"),
     "a reader that is none": plugged("csv", "json:JSONDecoder"),
     "a reader that counts wrong": lambda folder: regionbatch.read(folder, format=Counting()),
-    "a reader whose options are none": plugged("odd", f"{__name__}:WithOddOptions"),
+    "a reader whose options are none": plugged("odd", "messages.odd_readers:WithOddOptions"),
     "a reader whose options are declared otherwise": plugged(
-        "raising", f"{__name__}:Raising", options="regionbatch.options:CocoOptions"
+        "raising", "messages.odd_readers:Raising", options="regionbatch.options:CocoOptions"
     ),
-    "a reader that raises": plugged("raising", f"{__name__}:Raising"),
+    "a reader that raises": plugged("raising", "messages.odd_readers:Raising"),
     "two images of one name": cleaned("x/a.jpg", "y/a.jpg"),
     "a reader that refers to a file outside": two_labels(Outside()),
     "a reader that returns the image of another file": two_labels(Foreign()),
     "a reader that returns images in another order": two_labels(Disordered()),
 }
+
+if find_spec("pyarrow"):
+    CALL_MISTAKES |= {
+        "a table that is a number": lambda _: regionbatch.Dataset.from_arrow(5, mode="XYWH_REL"),  # type: ignore[arg-type]
+        "a series instead of a table": series,
+        "a table without a column": table(image=None),
+        "a table of rotated boxes": table(angle=[0.5]),
+        "a table with two columns of one name": table_with_a_name_twice,
+    }

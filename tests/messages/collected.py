@@ -12,7 +12,8 @@ import pytest
 import regionbatch
 from helpers import ROOT, fixture_cases
 from messages.call_mistakes import CALL_MISTAKES
-from messages.dataset_mistakes import DATASET_MISTAKES, read
+from messages.causes import read
+from messages.dataset_mistakes import DATASET_MISTAKES
 from regionbatch import plugins
 from regionbatch.findings import FindingLog
 from regionbatch_cli.main import commands
@@ -62,11 +63,12 @@ def messages_of_fixtures(format: str) -> Iterator[str]:  # noqa: A002 - the keyw
 
 def help_texts() -> dict[str, str]:
     """Return the help of every command, 80 columns wide."""
-    settings = {"terminal_width": 80, "max_content_width": 80}
-    context = click.Context(commands, info_name="regionbatch", **settings)  # type: ignore[arg-type]
+    # Click keeps the help option that it makes first, so it needs the settings of the command.
+    settings = {**commands.context_settings, "terminal_width": 80}
+    context = click.Context(commands, info_name="regionbatch", **settings)
     texts = {"regionbatch": commands.get_help(context)}
     for name, command in commands.commands.items():
-        with click.Context(command, parent=context, info_name=name, **settings) as inner:  # type: ignore[arg-type]
+        with click.Context(command, parent=context, info_name=name, **settings) as inner:
             texts[name] = command.get_help(inner)
     return texts
 

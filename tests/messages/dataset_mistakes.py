@@ -2,51 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import regionbatch
-from regionbatch.files.tree import MOST_LINES
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-Files = dict[str, str | bytes]
-IMAGES = '"images": [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 80}]'
-CATEGORIES = '"categories": [{"id": 1, "name": "cat"}]'
-RECORD = '{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 30, 40]}'
-COCO = f'{{{IMAGES}, {CATEGORIES}, "annotations": [{RECORD}]}}'
-VOC = "<annotation><size><width>9</width><height>9</height></size></annotation>"
-ROW = "0 0.5 0.5 0.25 0.25\n"
-YOLO: Files = {"labels/a.txt": ROW, "classes.txt": "cat\n"}
-
-
-class Cause(NamedTuple):
-    """A dataset with a mistake, and how it is read."""
-
-    files: Files
-    read: str = ""
-    """The path to read, relative to the dataset's folder."""
-    options: Mapping[str, Any] = {}
-    sparse: int = 0
-    """Length in bytes that the first file is extended to; it uses few bytes on disk."""
-
-
-def coco(annotations: str) -> Files:
-    """Return a COCO file whose annotations, and the rest of the file, are this text."""
-    return {"a.json": f"{{{IMAGES}, {CATEGORIES}, {annotations}"}
-
-
-def voc(*boxes: str) -> str:
-    """Return a VOC file with some boxes, each on its own line."""
-    edges = (
-        "<xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax>".format(*box.split())
-        for box in boxes
-    )
-    objects = [f"<object><name>cat</name><bndbox>{each}</bndbox></object>" for each in edges]
-    return "\n".join([VOC.removesuffix("</annotation>"), *objects, "</annotation>"])
-
+from messages.causes import (
+    COCO,
+    RECORD,
+    VOC,
+    YOLO,
+    Cause,
+    coco,
+    voc,
+)
+from messages.yolo_mistakes import YOLO_MISTAKES
 
 DATASET_MISTAKES: dict[str, Cause] = {
     "nothing there": Cause({}, "nowhere"),
@@ -282,165 +247,5 @@ DATASET_MISTAKES: dict[str, Cause] = {
         {"Annotations/a.xml": VOC, "ImageSets/Main/train.txt": "b"},
         options={"split": "train"},
     ),
-    # YOLO
-    "no data file": Cause(
-        {**YOLO, "a.yaml": "x: 1"},
-        "a.yaml",
-        {"format": "yolo"},
-    ),
-    "a file of no format": Cause(
-        {**YOLO, "a.yaml": "x: 1"},
-        "a.yaml",
-    ),
-    "no labels": Cause(
-        {"classes.txt": "cat"},
-        "",
-        {"format": "yolo"},
-    ),
-    "no such split of YOLO": Cause(
-        {**YOLO, "data.yaml": "train: labels\nnames: [cat]"},
-        options={"split": "test"},
-    ),
-    "pixels in YOLO": Cause(
-        {**YOLO, "labels/a.txt": "0 155 144 481 298\n"},
-    ),
-    "tracks in YOLO": Cause(
-        {**YOLO, "labels/a.txt": "0 0.5 0.5 0.2 0.2 0.91 2\n"},
-    ),
-    "kpt_shape of one of two datasets": Cause(
-        {
-            "a/b/c/d/data.yaml": "train: labels\nnames: [cat]\nkpt_shape: [1, 2]",
-            "a/b/c/d/labels/a.txt": "0 .5 .5 .2 .2 .5 .5\n",
-            "a/b/c/e/data.yaml": "train: labels\nnames: [cat]",
-            "a/b/c/e/labels/a.txt": "0 .5 .5 .2 .2\n",
-        },
-    ),
-    "KITTI in YOLO": Cause(
-        {
-            **YOLO,
-            "labels/a.txt": "Car 0.00 0 -1.58 587.01 173.33 614.12 200.12 "
-            "1.65 1.67 3.64 -0.65 1.71 46.70 -1.59\n",
-        },
-        options={"format": "yolo"},
-    ),
-    "keypoints of another length": Cause(
-        {
-            "labels/a.txt": "0 .5 .5 .2 .2 .5 .5 2\n",
-            "data.yaml": "train: labels\nnames: [cat]\nkpt_shape: [2, 2]",
-        },
-    ),
-    "keypoints without kpt_shape": Cause(
-        {**YOLO, "labels/a.txt": "0 .5 .5 .4 .4 .4 .4 .6 .6\n"},
-    ),
-    "rotations or not": Cause(
-        {**YOLO, "labels/a.txt": "0 .5 .5 .4 .1 1.5708\n"},
-    ),
-    "classes from 1": Cause(
-        {**YOLO, "classes.txt": "cat\ndog\n", "labels/a.txt": "2 .5 .5 .4 .1\n1 .5 .5 .2 .1\n"},
-    ),
-    "names that are none": Cause(
-        {**YOLO, "data.yaml": "names: {a: b}"},
-    ),
-    "names in a file that is not here": Cause(
-        {**YOLO, "data.yaml": "names: a.names"},
-    ),
-    "labels of other images": Cause(
-        {**YOLO, "images/b.jpg": ""},
-    ),
-    "one folder for two splits": Cause(
-        {**YOLO, "data.yaml": "train: x/labels\nval: y/labels\nnames: [cat]"},
-        options={"split": "val"},
-    ),
-    "no names": Cause({"labels/a.txt": ROW}),
-    "no names in one of two folders": Cause(
-        {"x/classes.txt": "cat", "x/a.txt": ROW, "y/b.txt": ROW},
-    ),
-    "names that disagree": Cause(
-        {**YOLO, "data.yaml": "names: [cow, dog]"},
-    ),
-    "names of which one list has more": Cause(
-        {**YOLO, "data.yaml": "names: [cat, dog]"},
-    ),
-    "notes without numbers": Cause(
-        {"labels/a.txt": ROW, "notes.json": '{"categories": [{"name": "cat"}]}'},
-    ),
-    "no such file of names": Cause(YOLO, options={"names": "nowhere.txt"}),
-    "a file without names": Cause(
-        {"empty.txt": "", **YOLO},
-        options={"names": "empty.txt"},
-    ),
-    "folders that are not here": Cause(
-        {"data.yaml": "train: x/y\nnames: [cat]"},
-    ),
-    "more lines than a list has": Cause(
-        {
-            **YOLO,
-            "data.yaml": "names: [cat]\ntrain: train.txt\n",
-            "train.txt": "\n" * (MOST_LINES + 1),
-        },
-    ),
-    "a description that is too large": Cause(
-        {**YOLO, "data.yaml": f"train: x\nnames: [cat]\n{'#' * 2**22}"},
-    ),
-    "a line break of old YAML": Cause(
-        {**YOLO, "data.yaml": "train: x\nnames: ['big\x85dog']"},
-    ),
-    "broken YAML": Cause(
-        {**YOLO, "data.yaml": "train: x\nnames: [cat"},
-    ),
-    "a backslash in double quotes": Cause(
-        {**YOLO, "data.yaml": 'path: "C:\\data"\nnames: [cat]'},
-    ),
-    "a TAB in a path": Cause(
-        {**YOLO, "data.yaml": 'train: "data\\train"\nnames: [cat]'},
-    ),
-    "a TAB in the path of a list of names": Cause({**YOLO, "data.yaml": 'names: "data\\t.names"'}),
-    "a mapping for a path": Cause(
-        {**YOLO, "data.yaml": "train: {images: x, labels: y}\nnames: [cat]"},
-    ),
-    "text to merge": Cause(
-        {**YOLO, "data.yaml": "<<: base.yaml\nnames: [cat]"},
-    ),
-    "a description of too many values": Cause(
-        {**YOLO, "data.yaml": "names:\n" + "- x\n" * 130_000},
-    ),
-    "a description of too many paths": Cause(
-        {**YOLO, "data.yaml": f"train: [{'x, ' * 1001}]\nnames: [cat]"},
-    ),
-    "too many class names": Cause(
-        {**YOLO, "classes.txt": "".join(f"{number}\n" for number in range(100_001))},
-    ),
-    "a list of too many lines": Cause(
-        {**YOLO, "classes.txt": "\n" * 1_000_001},
-    ),
-    "a sign that YAML does not have": Cause(
-        {**YOLO, "data.yaml": "train: labels\nnames: [cat\x01]"},
-    ),
-    "names twice": Cause(
-        {**YOLO, "data.yaml": "train: labels\nnames: [cat]\nnc: 1\nnames: [dog]"},
-    ),
-    "a number twice": Cause(
-        {**YOLO, "data.yaml": "names:\n  0: cat\n  1: dog\n  '0': cow\n"},
-    ),
-    "names that are text": Cause({**YOLO, "data.yaml": "names: cat dog"}),
-    "a huge data.yaml": Cause(
-        {"data.yaml": "", **YOLO},
-        sparse=2**26 + 1,
-    ),
-    "a huge list of names": Cause({"classes.txt": "", "labels/a.txt": ROW}, sparse=2**26 + 1),
+    **YOLO_MISTAKES,
 }
-
-
-def read(cause: Cause, folder: Path) -> None:
-    """Write the dataset of a cause to a folder and read it."""
-    folder = folder / "set"
-    folder.mkdir()
-    for name, text in cause.files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-    if cause.sparse:
-        os.truncate(folder / next(iter(cause.files)), cause.sparse)
-    options = dict(cause.options)
-    if "names" in options:
-        options["names"] = folder / options["names"]
-    regionbatch.read(folder / cause.read, **options)

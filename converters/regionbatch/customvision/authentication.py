@@ -22,13 +22,37 @@ if TYPE_CHECKING:
     )
 
 SCOPE = "https://cognitiveservices.azure.com/.default"
+_PORTALS = ("customvision.ai", "portal.azure.com", "portal.azure.us", "portal.azure.cn")
+"""Hosts of web pages for people, whose addresses are mistaken for endpoints."""
+_REGIONS = (
+    ".api.cognitive.microsoft.com",
+    ".api.cognitive.microsoft.us",
+    ".api.cognitive.azure.cn",
+)
+"""Ends of the host names of endpoints that all resources of a region share."""
+_RESOURCES = (
+    *_REGIONS,
+    ".cognitiveservices.azure.com",
+    ".cognitiveservices.azure.us",
+    ".cognitiveservices.azure.cn",
+)
+"""Ends of the host names of endpoints in Azure. None of them has a path before the API's."""
+_WHERE = (
+    "the page Keys and Endpoint of the training resource, "
+    "such as https://NAME.cognitiveservices.azure.com/"
+)
+_API_PATH = re.compile(r"/customvision(?:/|$)", re.IGNORECASE)
 
 
 def normalise_endpoint(endpoint: str) -> str:
     """Return an endpoint without the path of the API and without a trailing slash.
 
     Raises:
-        OptionError: The endpoint is not an address, or http would send the key unencrypted.
+        OptionError: The endpoint is not an address, or that of a portal, or http would send the
+            key unencrypted.
+
+    >>> normalise_endpoint("HTTPS://Name.CognitiveServices.Azure.com/CustomVision/v3.3/Training/")
+    'https://name.cognitiveservices.azure.com'
     """
     text = endpoint.strip()
     try:
@@ -39,6 +63,13 @@ def normalise_endpoint(endpoint: str) -> str:
         raise _not_an_address(text) from None
     if not host or parts.scheme not in ("http", "https") or parts.username is not None:
         raise _not_an_address(text)
+    if host.endswith(tuple(f".{portal}" for portal in _PORTALS)) or host in _PORTALS:
+        raise OptionError(
+            f"endpoint: the address of a web page, not an endpoint: '{host}'. "
+            f"Copy the training endpoint from {_WHERE}.",
+            option="endpoint",
+            value=host,
+        )
     if parts.scheme == "http" and not is_loopback(host):
         raise OptionError(
             f"endpoint: http would send the key unencrypted: '{host}'. Use https.",
@@ -48,15 +79,15 @@ def normalise_endpoint(endpoint: str) -> str:
     address = f"[{host}]" if ":" in host else host
     if port:
         address += f":{port}"
-    prefix = re.split(r"/customvision(?:/|$)", parts.path, maxsplit=1)[0].rstrip("/")
+    is_resource = host.endswith(_RESOURCES)
+    prefix = "" if is_resource else _API_PATH.split(parts.path, maxsplit=1)[0].rstrip("/")
     return f"{parts.scheme}://{address}{prefix}"
 
 
 def _not_an_address(text: str) -> OptionError:
     shown = text.rpartition("@")[2][:80]  # without a user name and password
     return OptionError(
-        f"endpoint: not an address: '{shown}'. "
-        "Copy it from the resource, e.g. https://NAME.cognitiveservices.azure.com/.",
+        f"endpoint: not an address: '{shown}'. Copy it from {_WHERE}.",
         option="endpoint",
         value=shown,
     )
@@ -86,6 +117,13 @@ def authentication_policy(
         if not endpoint.startswith("https:"):
             raise OptionError(
                 f"endpoint: a token is only sent over https: '{endpoint}'. Use https, or a key.",
+                option="endpoint",
+                value=endpoint,
+            )
+        if endpoint.endswith(_REGIONS):
+            raise OptionError(
+                f"endpoint: a token needs the endpoint of the resource, not of its region: "
+                f"'{endpoint}'. Use https://NAME.cognitiveservices.azure.com/, or a key.",
                 option="endpoint",
                 value=endpoint,
             )

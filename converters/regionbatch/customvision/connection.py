@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import re
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
+import requests
 from azure.core import PipelineClient
 from azure.core.exceptions import AzureError, ClientAuthenticationError, ServiceRequestError
 from azure.core.pipeline.policies import (
@@ -16,9 +18,11 @@ from azure.core.pipeline.policies import (
     RequestIdPolicy,
     UserAgentPolicy,
 )
+from azure.core.pipeline.transport import HttpTransport
 from azure.core.rest import HttpRequest
 
 from regionbatch import __version__
+from regionbatch.argument_checks import check_type
 from regionbatch.customvision.authentication import (
     authentication_policy,
     is_loopback,
@@ -36,8 +40,22 @@ T = TypeVar("T")
 CONNECT_SECONDS = 15.0
 _VERSIONS = ("3.2", "3.3")
 _LONGEST_SHOWN = 300
+_SHORTEST_SECRET = 8
+"""Characters of the shortest key that is removed from messages: a shorter one is not a key of Azure
+(which have 32 or 84), but may be a part of many words."""
 # azure-core also logs what it raises as a warning, which Python prints if there is no handler.
 logging.getLogger("azure").addHandler(logging.NullHandler())
+
+
+def _as_debug(record: logging.LogRecord) -> bool:
+    """Log single calls at the level DEBUG: azure-core has four lines of INFO for each."""
+    record.levelno = logging.DEBUG
+    record.levelname = logging.getLevelName(logging.DEBUG)
+    return _http_log.isEnabledFor(logging.DEBUG)
+
+
+_http_log = logging.getLogger("regionbatch.http")
+_http_log.addFilter(_as_debug)
 
 
 class ServiceConnection:
@@ -50,8 +68,11 @@ class ServiceConnection:
         credential: TokenCredential | None,
         version: str,
         timeout: float,
+        transport: HttpTransport[HttpRequest, HttpResponse] | None = None,
+        session: requests.Session | None = None,
     ) -> None:
         """Check the arguments, which are those of `TrainingClient`. The first call connects."""
+        _check_types(endpoint, key, credential, version, timeout, transport, session)
         self.endpoint = normalise_endpoint(endpoint)
         if not re.fullmatch(r"\d\.\d(-preview)?", version):
             raise OptionError(
@@ -61,21 +82,26 @@ class ServiceConnection:
                 choices=_VERSIONS,
             )
         self._root = f"{self.endpoint}/customvision/v{version}/training"
-        self._secret = key.strip()
+        key = key.strip()
+        self._secrets = _spellings(key)
+        self._has_key = credential is None
         # Calls to this machine must not go through a proxy that the environment names.
         is_local = is_loopback(urlsplit(self.endpoint).hostname or "")
+        own_session = session or limited_session(trust_env=not is_local)
         self._client: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(
             self.endpoint,
             policies=[
                 RequestIdPolicy(),
                 HeadersPolicy({"Accept": "application/json", "Accept-Encoding": "gzip"}),
                 UserAgentPolicy(base_user_agent=f"regionbatch/{__version__}"),
-                authentication_policy(self._secret, credential, self.endpoint),
-                HttpLoggingPolicy(),  # logs the values of harmless headers only
+                authentication_policy(key, credential, self.endpoint),
+                HttpLoggingPolicy(_http_log),  # logs the values of harmless headers only
             ],
             connection_timeout=min(CONNECT_SECONDS, timeout),
             read_timeout=timeout,
-            session=limited_session(trust_env=not is_local),
+            transport=transport,
+            session=own_session,
+            session_owner=session is None,
         )
 
     def close(self) -> None:
@@ -100,7 +126,9 @@ class ServiceConnection:
         request = HttpRequest(method, url, headers=headers, content=body)
         response, content = self._send(operation, request)
         if not 200 <= response.status_code < 300:
-            raise refusal(operation, self.endpoint, response, content, self.clean)
+            raise refusal(
+                operation, self.endpoint, response, content, self.clean, has_key=self._has_key
+            )
         try:
             return msgspec.json.decode(content or b"null", type=result_type)
         except NOT_JSON as error:
@@ -133,9 +161,59 @@ class ServiceConnection:
     def clean(self, text: object) -> str:
         """Return a text from the service or a library on one line, without the key."""
         line = " ".join(str(text).split())
-        if self._secret:
-            line = line.replace(self._secret, "***")
+        for secret in self._secrets:
+            line = line.replace(secret, "***")
         return line[:_LONGEST_SHOWN]
+
+
+def _spellings(key: str) -> list[str]:
+    """Return a key as it may be part of a message: as it is, in a URL, and in base64."""
+    if len(key) < _SHORTEST_SECRET:
+        return []
+    in_base64 = base64.b64encode(key.encode()).decode().rstrip("=")
+    return list(dict.fromkeys([key, quote(key), quote(key, safe=""), in_base64]))
+
+
+def _check_types(
+    endpoint: object,
+    key: object,
+    credential: object,
+    version: object,
+    timeout: object,
+    transport: object,
+    session: object,
+) -> None:
+    """Check the types of the arguments of `TrainingClient`.
+
+    Raises:
+        OptionError: One has another type. The key is never shown.
+    """
+    check_type("endpoint", endpoint, str, "Copy it from the resource.")
+    check_type("version", version, str, "Use 3.2 or 3.3 as text.")
+    if not isinstance(key, str):
+        raise OptionError("key: not text. Pass the training key as a str.", option="key")
+    if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not timeout > 0:
+        raise OptionError(
+            f"timeout: not a number of seconds: '{timeout}'. Pass, for example, 120.",
+            option="timeout",
+            value=timeout,
+        )
+    if credential is not None and not hasattr(credential, "get_token"):
+        raise OptionError(
+            f"credential: not a credential: '{type(credential).__name__}'. "
+            "Pass one of azure-identity, such as `DefaultAzureCredential()`.",
+            option="credential",
+            value=type(credential).__name__,
+        )
+    if transport is not None and session is not None:
+        raise OptionError(
+            "session: both a transport and a session were given. Use only one of them.",
+            option="session",
+        )
+    if transport is not None:
+        check_type("transport", transport, HttpTransport, "Pass a transport of azure-core.")
+    if session is not None:
+        check_type("session", session, requests.Session, "Pass a `requests.Session`.")
 
 
 def _root_cause(error: BaseException) -> BaseException:

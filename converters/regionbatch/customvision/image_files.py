@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from regionbatch.customvision.journal import FileFingerprint
+from regionbatch.customvision.fingerprints import FileFingerprint
 from regionbatch.customvision.shrink import FILE_BYTES, PIXELS, too_many_pixels
 from regionbatch.files.image_headers import image_size
 from regionbatch.limits import BODY_BYTES, IMAGE_ASPECT, IMAGE_BYTES, IMAGE_SIDE, IMAGES_PER_BATCH
@@ -18,7 +18,7 @@ from regionbatch.limits import BODY_BYTES, IMAGE_ASPECT, IMAGE_BYTES, IMAGE_SIDE
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
 
-    from regionbatch.customvision.journal import UploadedImage
+    from regionbatch.customvision.fingerprints import UploadedImage
     from regionbatch.dataset import Images
     from regionbatch.findings import FindingLog
 

@@ -6,181 +6,177 @@ the project has.
 
 from __future__ import annotations
 
-from functools import partial
-from http import HTTPStatus
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
+from regionbatch.customvision.delivery import Delivery, deliver
+from regionbatch.customvision.fingerprints import UploadedImage
 from regionbatch.customvision.image_files import Refusal, digest_of
-from regionbatch.customvision.journal import UploadedImage
-from regionbatch.customvision.rate_limiter import MAX_TRIES, TRIES_BEFORE_SPLIT, run_bounded
-from regionbatch.customvision.regions import ends_run
+from regionbatch.customvision.rate_limiter import MAX_FIRST_TRIES, run_bounded
 from regionbatch.customvision.service_types import ImageUpload
 from regionbatch.customvision.shrink import shrink_image
-from regionbatch.errors import ServiceError, TransportError
+from regionbatch.customvision.stored_names import metadata_of
+from regionbatch.errors import LimitError, ServiceError
+from regionbatch.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from regionbatch.customvision.image_files import ImagesToUpload
-    from regionbatch.customvision.journal import Journal
     from regionbatch.customvision.service_types import ImageUploadResult
-    from regionbatch.customvision.session import ProjectSession
+    from regionbatch.customvision.session import JournaledCall, ProjectSession
     from regionbatch.dataset import Images
     from regionbatch.findings import Progress
 
 IN_FLIGHT = 2
 """Number of calls at a time; each has a body of up to 30 MB."""
-_CREATE = "CreateImagesFromFiles"
+MAX_FAILED_BATCHES = 3
+"""Number of batches in a row without an uploaded image after which the run ends."""
+MAX_RESENDS = 5
+"""How often images are uploaded again that the service could not store: within half a minute."""
 _TRANSIENT = ("ErrorStorage", "ErrorUnknown")
+_OF_THE_FILE = (
+    "ErrorSource",
+    "ErrorImageFormat",
+    "ErrorImageSize",
+    "ErrorImageDimensions",
+)
+"""Refusals that say nothing about other images."""
+_NAMELESS = "Nameless"
 _UNCONFIRMED = Refusal("Unconfirmed", "sent, but not named in the response")
+_NAME = re.compile(r"(?<![0-9a-z])(\d+)-([0-9a-f]{16})(?![0-9a-z])", re.IGNORECASE)
 
 
-class ImageUploader:
-    """Uploads the images of a dataset to one project."""
+class ImageDelivery(Delivery["Sequence[int]"]):
+    """Uploads batches of images, which are numbers in the dataset; notes the ID of each."""
+
+    operation = "CreateImagesFromFiles"
+    can_look_up = False
 
     def __init__(
-        self, session: ProjectSession, images: Images, to_upload: ImagesToUpload, journal: Journal
+        self,
+        session: ProjectSession,
+        images: Images,
+        to_upload: ImagesToUpload,
+        *,
+        store_names: bool,
     ) -> None:
         """Start with nothing uploaded."""
-        self._session = session
-        self._images = images
-        self._to_upload = to_upload
-        self._journal = journal
         self.ids: dict[int, str] = {}
         """The ID of each image that the project has, by number."""
         self.refused: dict[int, Refusal] = {}
         """Images that were refused."""
         self.already_stored: set[int] = set()
         """Images that the project had before."""
+        self.is_nameless = False
+        """Whether the responses do not contain the names of the images."""
+        self._session = session
+        self._images = images
+        self._to_upload = to_upload
+        self._store_names = store_names
+        self._last_refusal = _UNCONFIRMED
 
-    def upload(self, progress: Progress | None = None) -> None:
-        """Upload all images; afterwards, each has an ID or was refused.
+    def send(self, items: Sequence[int], call: JournaledCall) -> Sequence[int]:
+        """Upload a batch; return the images that have neither an ID nor a refusal."""
+        uploads = self._uploads(items)
+        if uploads:
+            session = self._session
+            options = {"metadata": self._metadata(items[0])} if self._store_names else {}
 
-        Raises:
-            ServiceError: The run cannot continue, e.g. without access.
-        """
-        done = 0
+            def make() -> list[ImageUploadResult]:
+                call.start()
+                return session.client.create_images(session.project_id, uploads, **options)
 
-        def batch_done(batch: Sequence[int]) -> None:
-            nonlocal done
-            done += len(batch)
-            if progress:
-                progress("uploading images", done, self._to_upload.count)
+            self._apply(items, session.rate_limiter.call(self.operation, make, repeat=False))
+        return [row for row in items if row not in self.ids and row not in self.refused]
 
-        run_bounded(
-            self._upload_batch,
-            self._to_upload.batches,
-            max_workers=IN_FLIGHT,
-            rate_limiter=self._session.rate_limiter,
-            done=batch_done,
+    def fail(self, items: Sequence[int], error: ServiceError) -> None:
+        """Refuse images."""
+        refusal = self._last_refusal
+        if error.code != _UNCONFIRMED.code:
+            refusal = Refusal(error.code or str(error.status), error.service_message or str(error))
+        self.refused.update(dict.fromkeys(items, refusal))
+
+    def parts_of(self, items: Sequence[int]) -> list[Sequence[int]]:
+        """Return the parts in which a batch is uploaded instead: single images if need be."""
+        return [[row] for row in items] if self.is_nameless else super().parts_of(items)
+
+    def max_resends(self) -> int:
+        """Return how often images are uploaded again: seldom before one was accepted."""
+        return MAX_RESENDS if self.ids else MAX_FIRST_TRIES - 1
+
+    def record(self, ids: Mapping[int, str]) -> None:
+        """Note the IDs of images, also in the journal."""
+        names = self._images.names
+        fingerprints = self._to_upload.fingerprints
+        self._session.journal.add_images(
+            {names[row]: UploadedImage(id_, fingerprints[row]) for row, id_ in ids.items()}
         )
-        self._assign_duplicates()
+        self.ids.update(ids)
 
-    def _assign_duplicates(self) -> None:
-        """Give images with equal files the ID, or the refusal, of the one that was uploaded."""
-        duplicate_of = self._to_upload.duplicate_of
-        ids: dict[int, str] = {}
-        for row, original in duplicate_of.items():
-            if original in self.ids:
-                ids[row] = self.ids[original]
-            elif original in self.refused:
-                self.refused[row] = self.refused[original]
-        self._record(ids)
+    def _metadata(self, row: int) -> dict[str, str]:
+        digest = self._to_upload.fingerprints[row].digest
+        return metadata_of(self._images.names[row], digest)
 
-    def _upload_batch(self, rows: Sequence[int]) -> None:
-        """Upload one batch; afterwards, each of its images has an ID or was refused."""
-        limiter = self._session.rate_limiter
-        refusal = _UNCONFIRMED
-        for tries in range(1, MAX_TRIES + 1):
-            problem: ServiceError
-            try:
-                results = limiter.call(_CREATE, partial(self._create, rows), repeat=False)
-            except ServiceError as error:
-                if self._should_give_up(error, tries):
-                    raise
-                if _should_split(error, rows, tries):
-                    self._split(rows, error)
-                    return
-                problem = error
-            else:
-                refusal = self._apply(rows, results) or refusal
-                rows = self._without_result(rows)
-                if not rows:
-                    return
-                problem = _unconfirmed(len(rows), refusal)
-            limiter.wait_out(problem, limiter.delay(tries))
-        self.refused.update(dict.fromkeys(rows, refusal))
-
-    def _should_give_up(self, error: ServiceError, tries: int) -> bool:
-        """Return whether no further call can succeed."""
-        never_responds = tries == MAX_TRIES and not error.status
-        is_hopeless = self._session.rate_limiter.is_hopeless(_CREATE)
-        return ends_run(error) or is_hopeless or never_responds
-
-    def _create(self, rows: Sequence[int]) -> list[ImageUploadResult]:
+    def _uploads(self, rows: Sequence[int]) -> list[ImageUpload]:
         uploads: list[ImageUpload] = []
         for row in rows:
             contents = self._contents(row)
             if contents is not None:
                 uploads.append(ImageUpload(name=self._name(row), contents=contents))
-        if not uploads:
-            return []
-        call = self._journal.start_call(_CREATE)
-        results = self._session.client.create_images(self._session.project_id, uploads)
-        self._journal.finish_call(call)
-        return results
+        return uploads
 
-    def _split(self, rows: Sequence[int], error: ServiceError) -> None:
-        """Upload the halves of a refused batch, until the images that cause it are found."""
-        if len(rows) == 1:
-            code = error.code or str(error.status)
-            self.refused[rows[0]] = Refusal(code, error.service_message)
-            return
-        middle = len(rows) // 2
-        self._upload_batch(rows[:middle])
-        self._upload_batch(rows[middle:])
+    def _apply(self, rows: Sequence[int], results: Sequence[ImageUploadResult]) -> None:
+        """Note the ID or refusal of each image.
 
-    def _apply(self, rows: Sequence[int], results: Sequence[ImageUploadResult]) -> Refusal | None:
-        """Note the ID or refusal of each image; return the last failure that may be temporary."""
-        row_by_name = {self._name(row): row for row in rows}
+        Raises:
+            ServiceError: The results do not contain the names of the images.
+        """
         ids: dict[int, str] = {}
-        temporary: Refusal | None = None
+        nameless = 0
         for result in results:
-            row = row_by_name.get(result.source_url)
-            if len(rows) == len(results) == 1:
-                row = rows[0]  # the only one, even if the service changed its name
+            # The only one, even if the service changed its name.
+            is_only = len(rows) == len(results) == 1
+            row = rows[0] if is_only else self._row_of(result.source_url, rows)
             if row is None:
-                continue
-            if result.image is not None:
+                nameless += result.image is not None
+            elif result.image is not None:
                 ids[row] = result.image.id.lower()
                 if result.status == "OKDuplicate":
                     self.already_stored.add(row)
             elif result.status in _TRANSIENT:
-                temporary = Refusal(result.status, "the service could not store the image")
+                message = "the service could not store the image"
+                self._last_refusal = Refusal(result.status, message)
             elif not result.status.startswith("OK"):
                 self.refused[row] = Refusal(result.status, "the service refused the image")
-        self._record(ids)
-        return temporary
+        self.record(ids)
+        if nameless and not ids and len(rows) > 1:
+            self.is_nameless = True
+            raise ServiceError(
+                f"{self.operation}: the response does not contain the names of "
+                f"{counted(nameless, 'image')}. Upload them one by one.",
+                code=_NAMELESS,
+            )
 
-    def _without_result(self, rows: Sequence[int]) -> list[int]:
-        return [row for row in rows if row not in self.ids and row not in self.refused]
-
-    def _record(self, ids: Mapping[int, str]) -> None:
-        """Note the IDs of images, also in the journal."""
-        names = self._images.names
-        fingerprints = self._to_upload.fingerprints
-        self._journal.add_images(
-            {names[row]: UploadedImage(id_, fingerprints[row]) for row, id_ in ids.items()}
-        )
-        self.ids.update(ids)
+    def _row_of(self, source_url: str | None, rows: Sequence[int]) -> int | None:
+        """Return the image with the name in a result, even if the name is part of a URL."""
+        for found in _NAME.finditer(unquote(source_url or "")):
+            row = int(found[1])
+            if row in rows and found[2].lower() == self._token(row):
+                return row
+        return None
 
     def _name(self, row: int) -> str:
-        """Return a unique name that no server has a reason to change."""
-        if row in self._to_upload.shrink:
-            return f"{row}.jpg"
+        """Return a unique name, which is recognised even if the service changes it."""
         extension = Path(self._images.paths[row]).suffix.lower()
-        return f"{row}{extension}" if extension.isascii() else str(row)
+        if row in self._to_upload.shrink:
+            extension = ".jpg"
+        return f"{row}-{self._token(row)}{extension if extension.isascii() else ''}"
+
+    def _token(self, row: int) -> str:
+        return self._to_upload.fingerprints[row].digest[:8].hex()
 
     def _contents(self, row: int) -> bytes | None:
         """Return the bytes to upload for an image; None: it cannot be uploaded and is refused."""
@@ -198,17 +194,94 @@ class ImageUploader:
         return None
 
 
-def _should_split(error: ServiceError, rows: Sequence[int], tries: int) -> bool:
-    """Return whether to upload the halves of a batch instead of trying it again."""
-    if tries == MAX_TRIES or not isinstance(error, TransportError):
-        return True
-    # Sending the batch took too long, or one of its images breaks the service.
-    takes_too_long = error.status == HTTPStatus.REQUEST_TIMEOUT
-    is_server_error = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    keeps_failing = is_server_error and tries >= TRIES_BEFORE_SPLIT
-    return len(rows) > 1 and (takes_too_long or keeps_failing)
+class ImageUploader:
+    """Uploads the images of a dataset to one project."""
 
+    def __init__(
+        self,
+        session: ProjectSession,
+        images: Images,
+        to_upload: ImagesToUpload,
+        *,
+        store_names: bool = False,
+    ) -> None:
+        """Start with nothing uploaded.
 
-def _unconfirmed(count: int, refusal: Refusal) -> ServiceError:
-    images = "1 image is" if count == 1 else f"{count} images are"
-    return ServiceError(f"{_CREATE}: {images} not confirmed: '{refusal.code}'. Run it again.")
+        Args:
+            session: The project.
+            images: The images of the dataset.
+            to_upload: The images to upload.
+            store_names: Store the name of each image in its metadata, one image in a call.
+        """
+        self.delivery = ImageDelivery(session, images, to_upload, store_names=store_names)
+        self._session = session
+        self._to_upload = to_upload
+        self._store_names = store_names
+        self._failed_batches = 0
+
+    def upload(self, progress: Progress | None = None) -> None:
+        """Upload all images; afterwards, each has an ID or was refused.
+
+        Raises:
+            ServiceError: The run cannot continue, e.g. without access, or because no image of
+                several batches was accepted.
+        """
+        done = 0
+
+        def batch_done(batch: Sequence[int]) -> None:
+            nonlocal done
+            done += len(batch)
+            if progress:
+                progress("uploading images", done, self._to_upload.count)
+            self._check_batch(batch)
+
+        run_bounded(
+            self._upload_batch,
+            self._to_upload.batches,
+            max_workers=IN_FLIGHT,
+            rate_limiter=self._session.rate_limiter,
+            done=batch_done,
+        )
+        self._assign_duplicates()
+
+    def _upload_batch(self, rows: Sequence[int]) -> None:
+        one_by_one = self._store_names or self.delivery.is_nameless
+        parts = [[row] for row in rows] if one_by_one else [rows]
+        for part in parts:
+            deliver(self._session, self.delivery, part)
+
+    def _check_batch(self, rows: Sequence[int]) -> None:
+        """End the run if it is hopeless: several batches in a row without an uploaded image.
+
+        Raises:
+            ServiceError: The run is hopeless.
+        """
+        delivery = self.delivery
+        if any(row in delivery.ids for row in rows):
+            self._failed_batches = 0
+            return
+        refusals = {delivery.refused[row] for row in rows if row in delivery.refused}
+        if delivery.ids and all(refusal.code in _OF_THE_FILE for refusal in refusals):
+            return
+        self._failed_batches += 1
+        if self._failed_batches < MAX_FAILED_BATCHES:
+            return
+        refusal = min(refusals)
+        kind = LimitError if "Limit" in refusal.code else ServiceError
+        raise kind(
+            f"{delivery.operation}: no image of {self._failed_batches} batches in a row was "
+            f"accepted: '{refusal.code}: {refusal.message}'. Correct the cause, then run it again.",
+            code=refusal.code,
+            service_message=refusal.message,
+        )
+
+    def _assign_duplicates(self) -> None:
+        """Give images with equal files the ID, or the refusal, of the one that was uploaded."""
+        delivery = self.delivery
+        ids: dict[int, str] = {}
+        for row, original in self._to_upload.duplicate_of.items():
+            if original in delivery.ids:
+                ids[row] = delivery.ids[original]
+            elif original in delivery.refused:
+                delivery.refused[row] = delivery.refused[original]
+        delivery.record(ids)

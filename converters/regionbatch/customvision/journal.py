@@ -6,20 +6,32 @@ numbers, and no key. One run uses it at a time; the lock is SQLite's own and end
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regionbatch.errors import JournalError
+from regionbatch.customvision.fingerprints import (
+    HASH_BYTES,
+    FileFingerprint,
+    UploadedImage,
+    name_as_bytes,
+)
+from regionbatch.customvision.journal_file import (
+    OTHER_FILE,
+    OTHER_PROBLEM,
+    PROBLEMS,
+    address_of,
+    journal_error,
+    raise_if_no_folder,
+)
 from regionbatch.names.uuids import as_uuid
-from regionbatch.sqlite_files import JOURNAL, STRICT, is_empty, is_foreign, sqlite_uri
+from regionbatch.sqlite_files import JOURNAL, STRICT, is_empty, is_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,9 +40,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from regionbatch.dataset import Dataset
+    from regionbatch.errors import JournalError
 
-FORMAT = 3
+
+FORMAT = 4
 _TABLES = f"""
 CREATE TABLE IF NOT EXISTS upload (key TEXT PRIMARY KEY, value TEXT NOT NULL) {STRICT};
 CREATE TABLE IF NOT EXISTS images (
@@ -39,63 +52,22 @@ CREATE TABLE IF NOT EXISTS images (
     PRIMARY KEY (name, id)) {STRICT};
 CREATE TABLE IF NOT EXISTS calls (
     number INTEGER PRIMARY KEY, operation TEXT NOT NULL, sent REAL NOT NULL, done REAL,
-    rows BLOB, outcomes BLOB) {STRICT};
+    regions BLOB, outcomes BLOB) {STRICT};
 """
 # An image is `former` once another image file replaced it: its regions are still in the project.
-# `rows` are the numbers of regions in the dataset (int32), `outcomes` what became of each (int8, a
-# `regions.RegionOutcome`).
+# `regions` are the hashes of regions (uint64, `region_hashes`), `outcomes` what became of each
+# (int8, a `regions.RegionOutcome`).
 
-_ROW_BYTES = np.dtype(np.int32).itemsize
-_OTHER_FILE = "Name another file with `journal`."
-
-
-class FileFingerprint(NamedTuple):
-    """Size, times, inode and digest of a file, to find out whether it has changed."""
-
-    size: int
-    """In bytes."""
-    modified_ns: int
-    """Time of the last change of the content, in nanoseconds. Any program can set it."""
-    changed_ns: int
-    """Time of the last change of content or metadata, in nanoseconds. No program can set it."""
-    inode: int
-    """Number of the file on its disk. A file that is moved here has another number."""
-    digest: bytes
-    """SHA-256 of the content."""
-
-
-class UploadedImage(NamedTuple):
-    """An image that was uploaded: its ID, and the file as it was then."""
-
-    id: str
-    file: FileFingerprint
-
-
-def fingerprint_dataset(dataset: Dataset, rename: Mapping[str, str] | None) -> str:
-    """Return a digest of a dataset's image names, classes and boxes, and of the class mapping.
-
-    Image files are not part of it: the journal has a fingerprint of each uploaded file.
-    """
-    digest = hashlib.sha256()
-    renames = map(str, sorted((rename or {}).items()))
-    for text in (*dataset.images.names, "", *dataset.tags, "", *renames):
-        digest.update(_as_blob(text) + b"\0")
-    regions = dataset.regions
-    for column in (regions.image, regions.tag, regions.box):
-        digest.update(np.ascontiguousarray(column).tobytes())
-    return digest.hexdigest()
-
-
-def _as_blob(name: str) -> bytes:
-    """Return a name as bytes: a file name may be text that SQLite refuses."""
-    return name.encode(errors="surrogatepass")
+_OPEN_TIMEOUT = 1.0
+"""Seconds to wait for another run that opens the same file, so that exactly one gets it."""
 
 
 class Journal:
     """The journal of the uploads to one project; a context manager. Any thread may write to it.
 
     Args:
-        path: The file, created if it does not exist; None: in memory, for this run only.
+        path: The file, created at the first write if it does not exist; None: in memory, for this
+            run only.
         project_id: The project that is uploaded to.
         read_only: Write nothing. The file may be on a disk that cannot be written to, and one
             that does not exist is an empty journal.
@@ -111,21 +83,50 @@ class Journal:
         """Open the file and lock it, unless it is only read."""
         self.path = path
         self._lock = threading.Lock()
-        address = _address(path, read_only=read_only)
+        self._creation_lock = threading.Lock()
+        self._project = as_uuid(project_id) or project_id.strip().lower()
+        is_new = path is not None and not read_only and not os.path.lexists(path)
+        if is_new and path is not None:
+            raise_if_no_folder(path)
+        self._is_to_be_created = is_new
+        self._connect(None if is_new else path, read_only=read_only)
+
+    def _connect(self, path: str | PathLike[str] | None, *, read_only: bool) -> None:
+        """Open a file, or a database in memory."""
+        address = address_of(path, read_only=read_only)
         is_uri = address.startswith("file:")
         with self._translated_errors():
             empty = path is None or is_empty(Path(path))
             self._db = sqlite3.connect(
-                address, uri=is_uri, timeout=0, isolation_level=None, check_same_thread=False
+                address,
+                uri=is_uri,
+                timeout=_OPEN_TIMEOUT,
+                isolation_level=None,
+                check_same_thread=False,
             )
         try:
             with self._translated_errors():
                 self._open(write=not is_uri, empty=empty)
-            project = as_uuid(project_id) or project_id.strip().lower()
-            self._check_format_and_project(project, write=not read_only)
+            self._check_format_and_project(self._project, write=not read_only)
         except BaseException:
             self._db.close()
             raise
+
+    def _create(self) -> None:
+        """Create the file, which did not exist when the journal was opened."""
+        if not self._is_to_be_created or self.path is None:
+            return
+        with self._translated_errors():
+            try:
+                Path(self.path).open("xb").close()
+            except FileExistsError:
+                raise self._error(
+                    "another run created this journal meanwhile",
+                    "Wait for it to finish, then run it again.",
+                ) from None
+        self._is_to_be_created = False
+        self._db.close()
+        self._connect(self.path, read_only=False)
 
     def _open(self, *, write: bool, empty: bool) -> None:
         """Lock the file, and check that it is empty or a whole journal before writing to it."""
@@ -133,7 +134,7 @@ class Journal:
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("BEGIN IMMEDIATE")  # if two runs start together, one gets it
         if is_foreign(self._db, JOURNAL, empty=empty):
-            raise self._error("not a journal, but another kind of database", _OTHER_FILE)
+            raise self._error("not a journal, but another kind of database", OTHER_FILE)
         [(result,)] = self._db.execute("PRAGMA integrity_check(1)").fetchall()
         if result != "ok":
             raise self._damaged(result)
@@ -156,7 +157,7 @@ class Journal:
                     value=found,
                 )
         if write:
-            with self._transaction():
+            with self._lock, self._committed():
                 self._db.executemany("INSERT OR REPLACE INTO upload VALUES (?, ?)", needed.items())
 
     def close(self) -> None:
@@ -190,7 +191,7 @@ class Journal:
 
     def add_images(self, images: Mapping[str, UploadedImage]) -> None:
         """Record uploaded images. They replace earlier images of the same names."""
-        rows = [(_as_blob(name), image.id, *image.file) for name, image in images.items()]
+        rows = [(name_as_bytes(name), image.id, *image.file) for name, image in images.items()]
         with self._transaction():
             self._db.executemany(
                 "UPDATE images SET former = 1 WHERE name = ?", [row[:1] for row in rows]
@@ -200,22 +201,23 @@ class Journal:
             )
 
     def start_call(
-        self, operation: str, rows: NDArray[np.int64] | None = None, number: int | None = None
+        self, operation: str, regions: NDArray[np.uint64] | None = None, number: int | None = None
     ) -> int:
         """Record that a call is about to be made.
 
         Args:
             operation: The name of the call.
-            rows: The numbers (in the dataset) of the regions that are sent.
+            regions: The hashes of the regions that are sent.
             number: The number of the call if it is repeated.
 
         Returns:
             The number of the call.
         """
-        blob = None if rows is None else rows.astype(np.int32).tobytes()
+        blob = None if regions is None else regions.astype(np.uint64).tobytes()
         with self._transaction():
             made = self._db.execute(
-                "INSERT OR REPLACE INTO calls (number, operation, sent, rows) VALUES (?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO calls (number, operation, sent, regions) "
+                "VALUES (?, ?, ?, ?)",
                 (number, operation, time.time(), blob),
             )
         return made.lastrowid or 0
@@ -229,14 +231,14 @@ class Journal:
                 (time.time(), blob, number),
             )
 
-    def outcomes(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int8]]]:
-        """Yield the region numbers and outcomes of each finished call, oldest first."""
-        query = "SELECT rows, outcomes FROM calls WHERE outcomes IS NOT NULL ORDER BY number"
-        for rows, outcomes in self._query(query, types=(bytes, bytes)):
-            if len(rows) != _ROW_BYTES * len(outcomes):
-                count = len(rows) / _ROW_BYTES
+    def outcomes(self) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int8]]]:
+        """Yield the region hashes and outcomes of each finished call, oldest first."""
+        query = "SELECT regions, outcomes FROM calls WHERE outcomes IS NOT NULL ORDER BY number"
+        for hashes, outcomes in self._query(query, types=(bytes, bytes)):
+            if len(hashes) != HASH_BYTES * len(outcomes):
+                count = len(hashes) / HASH_BYTES
                 raise self._damaged(f"{len(outcomes)} outcomes of {count:g} regions")
-            yield np.frombuffer(rows, np.int32), np.frombuffer(outcomes, np.int8)
+            yield np.frombuffer(hashes, np.uint64), np.frombuffer(outcomes, np.int8)
 
     def seconds_since_unfinished_call(self) -> float | None:
         """Return the age of the last call that has no result; None: all calls have one."""
@@ -245,6 +247,14 @@ class Journal:
         )
         return max(0.0, time.time() - rows[0][0]) if rows else None
 
+    def seconds_since_last_call(self) -> float:
+        """Return the age of the last call; infinite if there was none."""
+        rows = self._query(
+            "SELECT done FROM calls WHERE done IS NOT NULL ORDER BY done DESC LIMIT 1",
+            types=(float,),
+        )
+        return max(0.0, time.time() - rows[0][0]) if rows else float("inf")
+
     def belongs_to(self, dataset_fingerprint: str) -> bool:
         """Return whether the journal was created for this dataset. An unused one belongs to any."""
         return self._recorded("dataset") in (None, dataset_fingerprint)
@@ -252,9 +262,7 @@ class Journal:
     def start_run(self, dataset_fingerprint: str, images: Mapping[str, str]) -> None:
         """Record the dataset that is uploaded from now on.
 
-        The unfinished calls of a killed run are closed: the project shows what they did. For
-        another dataset than before, the region numbers of earlier calls are meaningless and are
-        dropped.
+        The unfinished calls of a killed run are closed: the project shows what they did.
 
         Args:
             dataset_fingerprint: See `fingerprint_dataset`.
@@ -264,9 +272,8 @@ class Journal:
         with self._transaction():
             self._db.execute("UPDATE calls SET done = sent WHERE done IS NULL")
             if not is_same:
-                self._db.execute("UPDATE calls SET rows = NULL, outcomes = NULL")
                 self._db.execute("UPDATE images SET former = 1")
-                known = [(_as_blob(name), id_) for name, id_ in images.items()]
+                known = [(name_as_bytes(name), id_) for name, id_ in images.items()]
                 self._db.executemany(
                     "UPDATE images SET former = 0 WHERE name = ? AND id = ?", known
                 )
@@ -296,14 +303,22 @@ class Journal:
             raise self._damaged(f"{blob!r:.80}") from error
 
     def _damaged(self, value: str) -> JournalError:
-        return self._error(f"the journal is damaged: '{value}'", _OTHER_FILE, value=value)
+        return self._error(f"the journal is damaged: '{value}'", OTHER_FILE, value=value)
 
     def _error(self, problem: str, advice: str, value: object = None) -> JournalError:
-        return _journal_error(self.path, problem, advice, value)
+        return journal_error(self.path, problem, advice, value)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._lock, self._translated_errors():
+        """Write; create the file before the first write."""
+        with self._creation_lock:
+            self._create()
+        with self._lock, self._committed():
+            yield
+
+    @contextmanager
+    def _committed(self) -> Iterator[None]:
+        with self._translated_errors():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -319,65 +334,8 @@ class Journal:
         try:
             yield
         except OSError as error:
-            raise self._error(
-                f"cannot read the journal: '{error.strerror}'", _OTHER_FILE
-            ) from error
+            raise self._error(f"cannot read the journal: '{error.strerror}'", OTHER_FILE) from error
         except sqlite3.Error as error:
             primary_code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            problem, advice = _PROBLEMS.get(primary_code, _OTHER_PROBLEM)
+            problem, advice = PROBLEMS.get(primary_code, OTHER_PROBLEM)
             raise self._error(f"{problem}: '{error}'", advice) from error
-
-
-def _journal_error(
-    path: str | PathLike[str] | None, problem: str, advice: str, value: object = None
-) -> JournalError:
-    return JournalError(
-        f"{path}: {problem}. {advice}", place=str(path), option="journal", value=value
-    )
-
-
-def missing_journal(path: str | PathLike[str]) -> JournalError:
-    """Return the error for a journal that is read but does not exist."""
-    return _journal_error(path, "no such journal", "Check the path, or leave out `journal`.")
-
-
-def _address(path: str | PathLike[str] | None, *, read_only: bool) -> str:
-    """Return what SQLite opens: a path to write to, or a URI that leaves nothing next to the file.
-
-    A run that is under way, or was killed, leaves a log next to the file, which must be read too.
-    Without one, the file is complete and can be opened as immutable.
-
-    Raises:
-        JournalError: The file cannot be written to, but must be.
-    """
-    if path is None:
-        return ":memory:"
-    file = Path(path)
-    if read_only:
-        if not (file.is_file() and file.stat().st_size):
-            return ":memory:"
-        log = Path(f"{path}-wal")
-        is_complete = not (log.exists() and log.stat().st_size)
-        mode = "?mode=ro&immutable=1" if is_complete else "?mode=ro"
-        return sqlite_uri(file.absolute()) + mode
-    if file.exists() and not os.access(path, os.W_OK):  # SQLite would only say "disk I/O error"
-        raise _journal_error(path, f"{_CANNOT_WRITE}: the file is read-only", _WRITABLE_FOLDER)
-    return str(file.absolute())
-
-
-_CANNOT_WRITE = "cannot write the journal"
-_WRITABLE_FOLDER = "Name another file with `journal`, in a folder that can be written to."
-_IN_USE = ("another run uses this journal", "Wait for it to finish.")
-_NOT_A_JOURNAL = ("not a journal, or a damaged one", _OTHER_FILE)
-_OTHER_PROBLEM = ("cannot use the journal", _OTHER_FILE)
-_PROBLEMS = {
-    sqlite3.SQLITE_BUSY: _IN_USE,
-    sqlite3.SQLITE_LOCKED: _IN_USE,
-    sqlite3.SQLITE_NOTADB: _NOT_A_JOURNAL,
-    sqlite3.SQLITE_CORRUPT: _NOT_A_JOURNAL,
-    sqlite3.SQLITE_FULL: (_CANNOT_WRITE, "Free disk space, then run it again."),
-    sqlite3.SQLITE_IOERR: (_CANNOT_WRITE, "Free disk space or repair the disk, then run it again."),
-    sqlite3.SQLITE_READONLY: (_CANNOT_WRITE, _WRITABLE_FOLDER),
-    sqlite3.SQLITE_CANTOPEN: ("cannot open the journal", _WRITABLE_FOLDER),
-}
-"""The problem and what to do, by SQLite's primary error codes."""

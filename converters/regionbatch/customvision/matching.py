@@ -23,6 +23,19 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-6
 """Largest difference of a coordinate that counts as rounding (as observed on the service)."""
+NEAR = 1e-3
+"""Largest difference of a coordinate of a region that was sent, if the service stores fewer digits.
+
+Only regions that are known to be in the project are matched with it.
+"""
+_ROUNDING = {5: 1.01e-5, 4: 1.001e-4, 3: 0.9999e-3}
+"""Largest difference of a coordinate that is stored with some number of digits.
+
+A truncated number differs by up to one unit of its last digit. Of 3 digits, one unit is excluded:
+it is a pixel of an image that is 1000 pixels wide.
+"""
+MAX_NEAR_OVERLAP_DISTANCE = 0.05
+"""Largest 1 - IoU of a stored region that is nearly equal to one of the dataset."""
 _BLOCK = 2**16
 """Number of regions that are compared at a time, approximately."""
 
@@ -40,11 +53,37 @@ def match_regions(wanted: RegionColumns, stored: RegionColumns) -> Rows:
         (n,), the row in `stored` of each region; -1: none. No row is used twice.
     """
     found = _match_equal(wanted, stored)
-    left = np.flatnonzero((found < 0) & (wanted.image >= 0) & (wanted.tag >= 0))
+    return match_more(found, wanted, stored, max_difference, TOLERANCE)
+
+
+def match_more(
+    found: Rows,
+    wanted: RegionColumns,
+    stored: RegionColumns,
+    distance: Callable[[Boxes, Boxes], Boxes],
+    max_distance: float,
+    may_match: NDArray[np.bool_] | None = None,
+) -> Rows:
+    """Match regions that have no stored one yet with the nearest.
+
+    Args:
+        found: (n,), the result of `match_regions`.
+        wanted: n regions.
+        stored: The regions of the project.
+        distance: See `nearest_pairs`.
+        max_distance: See `nearest_pairs`.
+        may_match: (n,), the regions to match. [default: all]
+
+    Returns:
+        (n,), as `match_regions` returns it.
+    """
+    is_left = (found < 0) & (wanted.image >= 0) & (wanted.tag >= 0)
+    left = np.flatnonzero(is_left if may_match is None else is_left & may_match)
     if not len(left):
         return found
+    found = found.copy()
     free = unmatched(found, len(stored.image))
-    for row, other in nearest_pairs(wanted, left, stored, free, _max_difference, TOLERANCE):
+    for row, other in nearest_pairs(wanted, left, stored, free, distance, max_distance):
         found[row] = other
     return found
 
@@ -161,10 +200,28 @@ def _sorted_hashes(keys: NDArray[np.uint64]) -> tuple[Rows, NDArray[np.uint64]]:
     return order, hashes[order]
 
 
-def _max_difference(first: Boxes, second: Boxes) -> Boxes:
+def max_difference(first: Boxes, second: Boxes) -> Boxes:
     """Return the largest difference of a coordinate for each of m with each of n boxes, (m, n)."""
     difference: Boxes = np.abs(first[:, None] - second[None]).max(axis=2)
     return difference
+
+
+def rounding_distance(first: Boxes, second: Boxes) -> Boxes:
+    """Return the largest difference of a coordinate, as a part of what rounding explains.
+
+    Args:
+        first: m boxes.
+        second: n boxes that are stored.
+
+    Returns:
+        (m, n): at most 1 if a service that stores the digits of the second box rounded the first.
+    """
+    rounding = np.full(len(second), TOLERANCE)
+    for digits, largest in _ROUNDING.items():
+        has_digits = (np.abs(second.round(digits) - second) < TOLERANCE / 10).all(axis=1)
+        rounding[has_digits] = largest
+    distance: Boxes = max_difference(first, second) / rounding
+    return distance
 
 
 def overlap_distance(first: Boxes, second: Boxes) -> Boxes:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from regionbatch.batching import batches
+from regionbatch.customvision.differences import DifferenceReport, report_outdated
+from regionbatch.customvision.fingerprints import region_hashes
 from regionbatch.customvision.image_files import report_refused_images
-from regionbatch.customvision.matching import match_regions
 from regionbatch.customvision.plan_images import plan_images, raise_if_unresolved
+from regionbatch.customvision.plan_regions import (
+    plan_regions,
+    recorded_outcomes,
+    with_unlisted_regions,
+)
 from regionbatch.customvision.plan_tags import plan_tags
-from regionbatch.customvision.regions import RegionOutcome
-from regionbatch.customvision.snapshot import read_project, refresh_images
+from regionbatch.customvision.plan_training import plan_training
+from regionbatch.customvision.prune import plan_pruning, without_regions
+from regionbatch.customvision.regions import STORED
+from regionbatch.customvision.snapshot import pages_of, read_project
 from regionbatch.errors import AccessError, LimitError, ServiceError
-from regionbatch.limits import IMAGES_PER_PAGE, REGIONS_PER_BATCH, REGIONS_PER_IMAGE, TIERS
+from regionbatch.limits import REGIONS_PER_BATCH, REGIONS_PER_IMAGE, TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,19 +32,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from regionbatch.batching import Batches
-    from regionbatch.customvision.image_files import Refusal
-    from regionbatch.customvision.journal import Journal
     from regionbatch.customvision.plan_images import ImagePlan
+    from regionbatch.customvision.plan_regions import RegionPlan
     from regionbatch.customvision.plan_tags import TagPlan
+    from regionbatch.customvision.prune import OutdatedRegion
     from regionbatch.customvision.session import ProjectSession
     from regionbatch.customvision.snapshot import ProjectSnapshot
     from regionbatch.dataset import Dataset
     from regionbatch.findings import FindingLog, Findings
     from regionbatch.names.tables import Ids
+    from regionbatch.training_limits import TagTable
 
     Mask = NDArray[np.bool_]
 
 _OBJECT_DETECTION = "ObjectDetection"
+_BUSY = {
+    "Importing": "Wait until the import has ended, then run it again.",
+    "Failed": "Its import failed: import it again, or create another project.",
+}
+"""What to do about a project that cannot be used, by its status."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +63,15 @@ class UploadOptions:
     skip_unresolved: bool = False
     shrink: bool = False
     tier: str = "S0"
+    existing: str | None = None
+    prune: bool = False
+    prune_limit: str = "10%"
+    store_names: bool = False
+
+    @property
+    def existing_or_replaced(self) -> str | None:
+        """What to do with nearly equal regions; pruning replaces them."""
+        return self.existing or ("add" if self.prune else None)
 
     def make_batches(
         self, dataset: Dataset, tag_ids: Mapping[str, str], image_ids: Mapping[str, str]
@@ -73,24 +96,49 @@ class Plan:
     """Pricing tier whose limits and call rate apply."""
     new_tags: Sequence[str]
     """Names of the tags to create."""
-    regions: int
-    """Number of regions to send."""
-    already: int
-    """Number of regions that the project has already."""
-    calls: Mapping[str, int]
+    tags: TagTable = field(repr=False)
+    """Images and boxes of each tag of the project after the upload."""
+    calls: Counter[str]
     """Number of calls of the whole run by operation, including planning and verifying."""
-    minutes: float
-    """Duration at the call rate of the tier, if the network is fast enough."""
     findings: Findings
-    """Findings about images and the tier."""
+    """Findings about images, the tier, and what the project lacks for training."""
     batches: Batches
     """All regions. Tags and images that are not in the project yet have placeholder IDs."""
-    tag_ids: Mapping[str, str]
+    tag_ids: Mapping[str, str] = field(repr=False)
     """Tag IDs by name; placeholders for tags to create."""
-    images: ImagePlan
+    images: ImagePlan = field(repr=False)
     """Images that the project has, and images to upload."""
-    snapshot: ProjectSnapshot
+    snapshot: ProjectSnapshot = field(repr=False)
     """What the project contains."""
+    region_plan: RegionPlan = field(repr=False)
+    """What happens to each region."""
+    outdated: Sequence[OutdatedRegion] = field(repr=False)
+    """Regions to delete from the project."""
+
+    @property
+    def regions(self) -> int:
+        """Number of regions to send."""
+        return int(np.count_nonzero(self.region_plan.is_sent))
+
+    @property
+    def already(self) -> int:
+        """Number of regions that the project has already."""
+        return int(np.count_nonzero(self.region_plan.is_stored))
+
+    @property
+    def minutes(self) -> float:
+        """Duration at the call rate of the tier, if the network is fast enough."""
+        return self.calls.total() / TIERS[self.tier].calls_per_second / 60
+
+    @property
+    def near(self) -> int:
+        """Number of regions of which the project has a nearly equal one."""
+        return int(np.count_nonzero(self.region_plan.is_near))
+
+    @property
+    def prune(self) -> int:
+        """Number of regions to delete from the project."""
+        return len(self.outdated)
 
     @property
     def new_images(self) -> int:
@@ -108,61 +156,70 @@ class Plan:
             "project": self.project,
             "tier": self.tier,
             "new_tags": list(self.new_tags),
+            "tags": self.tags.summary(),
             "known_images": len(self.images.known),
             "new_images": self.new_images,
             "regions": self.regions,
             "already": self.already,
+            "near": self.near,
+            "prune": self.prune,
             "calls": dict(self.calls),
             "minutes": round(self.minutes, 2),
         }
 
 
-class _RegionMasks(NamedTuple):
-    """Which of the planned regions are in the project, and which will be sent; (n,) each."""
-
-    is_stored: Mask
-    is_sent: Mask
-
-
-def make_plan(
+def make_plan(  # longer than 40 lines: one step after the other
     dataset: Dataset,
     session: ProjectSession,
-    journal: Journal,
     log: FindingLog,
     options: UploadOptions,
+    *,
     same_dataset: bool,
 ) -> Plan:
     """Read the project and the image files, and work out what to do. Writes nothing."""
     project = _check_project(session)
-    tags = plan_tags(dataset, session, options)
+    recorded = recorded_outcomes(region_hashes(dataset), session.journal)
+    tags = plan_tags(dataset, session, options, np.isin(recorded, STORED))
     snapshot = read_project(session, progress=log.progress)
-    images = plan_images(
-        dataset.images, session, journal, log, options, snapshot, same_dataset=same_dataset
-    )
+    images = plan_images(dataset.images, session, log, options, snapshot, same_dataset=same_dataset)
     if not options.skip_unresolved:
         raise_if_unresolved(dataset, images.ids)
     planned = options.make_batches(dataset, tags.ids, images.ids)
     report_refused_images(dataset.images, images.refused, log)
-    snapshot = _with_unlisted_regions(planned, images.snapshot, journal, session)
-    masks = _region_masks(planned, snapshot, images.refused)
-    new_tags = _used_tags(tags, planned, masks.is_sent)
-    tag_count = len(tags.ids) - len(tags.missing) + len(new_tags)
-    _check_limits(options.tier, tag_count, images, snapshot, log)
-    _report_full_images(planned, snapshot, masks.is_sent, dataset.images.names, log)
-    calls = session.calls + _calls_to_make(planned, snapshot, masks, images, new_tags)
+    recorded = recorded[planned.rows]
+    snapshot = with_unlisted_regions(
+        planned, images.snapshot, recorded, session, session.journal.seconds_since_last_call()
+    )
+    existing = options.existing_or_replaced
+    regions = plan_regions(planned, snapshot, images.refused, recorded, existing)
+    outdated = plan_pruning(
+        dataset, planned, snapshot, regions, images.names_by_id, tags.ids, session, options
+    )
+    new_tags = _used_tags(tags, planned, regions.is_sent)
+    _check_limits(options.tier, tags.count_after(new_tags), images, snapshot, log)
+    _report_full_images(planned, snapshot, regions.is_sent, dataset.images.names, log)
+    tag_names = tags.names_by_id()
+    report = DifferenceReport(dataset, planned, snapshot, log)
+    report.add_nearly_equal("region_kept", regions.kept())
+    report_outdated(outdated, images.names_by_id, tag_names, log)
+    snapshot_after = without_regions(snapshot, outdated)
+    tags_after = plan_training(
+        dataset, planned, regions.is_sent, snapshot_after, tags, new_tags, options.rename, log
+    )
+    calls = _calls_to_make(planned, snapshot, regions, images, new_tags, outdated)
     return Plan(
         project=project,
         tier=options.tier,
         new_tags=new_tags,
-        regions=int(np.count_nonzero(masks.is_sent)),
-        already=int(np.count_nonzero(masks.is_stored)),
-        calls=calls,
-        minutes=calls.total() / TIERS[options.tier].calls_per_second / 60,
+        tags=tags_after,
+        calls=session.calls + calls,
         findings=log.findings(),
         batches=planned,
         tag_ids=tags.ids,
         images=images,
         snapshot=snapshot,
+        region_plan=regions,
+        outdated=outdated,
     )
 
 
@@ -185,33 +242,13 @@ def _check_project(session: ProjectSession) -> str:
             "Create a project for object detection.",
             place=place,
         )
+    if project.status in _BUSY:
+        raise ServiceError(
+            f"{place}: not ready: '{project.status}'. {_BUSY[project.status]}",
+            place=place,
+            value=project.status,
+        )
     return project.name
-
-
-def _with_unlisted_regions(
-    planned: Batches, snapshot: ProjectSnapshot, journal: Journal, session: ProjectSession
-) -> ProjectSnapshot:
-    """Read images again if they lack a region that an earlier run created.
-
-    The listing may be out of date.
-    """
-    created = [np.zeros(0, np.int32)]
-    for rows, outcomes in journal.outcomes():
-        is_created = np.isin(outcomes, (RegionOutcome.CREATED, RegionOutcome.DUPLICATED))
-        created.append(rows[is_created])
-    wanted = snapshot.project_columns(planned)
-    was_created = np.isin(planned.rows, np.concatenate(created))
-    is_missing = match_regions(wanted, snapshot.regions) < 0
-    unlisted = np.flatnonzero(was_created & (wanted.image >= 0) & is_missing)
-    return refresh_images(session, snapshot, planned.take(unlisted))
-
-
-def _region_masks(
-    planned: Batches, snapshot: ProjectSnapshot, refused: Mapping[int, Refusal]
-) -> _RegionMasks:
-    is_stored = match_regions(snapshot.project_columns(planned), snapshot.regions) >= 0
-    is_refused = np.isin(planned.regions.image, [*refused])
-    return _RegionMasks(is_stored, ~is_refused & ~is_stored)
 
 
 def _used_tags(tags: TagPlan, planned: Batches, is_sent: Mask) -> list[str]:
@@ -279,25 +316,26 @@ def _count_by_id(codes: NDArray[np.int32], ids: Sequence[str]) -> Counter[str]:
 def _calls_to_make(
     planned: Batches,
     snapshot: ProjectSnapshot,
-    masks: _RegionMasks,
+    regions: RegionPlan,
     images: ImagePlan,
     new_tags: Sequence[str],
+    outdated: Sequence[OutdatedRegion],
 ) -> Counter[str]:
     """Return the calls that are left to make, by operation."""
-    region_count = int(np.count_nonzero(masks.is_sent))
+    region_count = int(np.count_nonzero(regions.is_sent))
     return Counter(
         CreateTag=len(new_tags),
-        CreateImagesFromFiles=len(images.to_upload.batches),
+        CreateImagesFromFiles=images.upload_calls,
         CreateImageRegions=-(-region_count // REGIONS_PER_BATCH),
-        GetTaggedImages=_verification_pages(planned, snapshot, masks),
+        DeleteImageRegions=-(-len(outdated) // REGIONS_PER_BATCH),
+        GetTaggedImages=_verification_pages(planned, snapshot, regions),
     )
 
 
-def _verification_pages(planned: Batches, snapshot: ProjectSnapshot, masks: _RegionMasks) -> int:
-    """Return how many calls read the project at the end: one per page, and an empty one."""
+def _verification_pages(planned: Batches, snapshot: ProjectSnapshot, regions: RegionPlan) -> int:
+    """Return how many calls read the project at the end."""
     with_regions = {*np.unique(snapshot.regions.image).tolist()}
-    codes = np.unique(planned.regions.image[masks.is_sent | masks.is_stored]).tolist()
+    codes = np.unique(planned.regions.image[regions.is_sent | regions.is_stored]).tolist()
     images = {planned.image_ids[code] for code in codes}
     already_listed = sum(snapshot.images.get(id_, -1) in with_regions for id_ in images)
-    count = len(with_regions) + len(images) - already_listed
-    return -(-count // IMAGES_PER_PAGE) + 1
+    return pages_of(len(with_regions) + len(images) - already_listed)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regionbatch.customvision.image_files import Refusal, find_uploaded, inspect_images
-from regionbatch.customvision.snapshot import read_images
+from regionbatch.customvision.snapshot import await_images, read_images
+from regionbatch.customvision.stored_names import find_by_stored_name
 from regionbatch.errors import ResolveError
 from regionbatch.names.resolve import resolve
 from regionbatch.names.tables import table_of
@@ -17,8 +18,9 @@ from regionbatch.wording import counted
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from regionbatch.customvision.fingerprints import UploadedImage
     from regionbatch.customvision.image_files import ImagesToUpload
-    from regionbatch.customvision.journal import Journal, UploadedImage
+    from regionbatch.customvision.journal import Journal
     from regionbatch.customvision.plan import UploadOptions
     from regionbatch.customvision.session import ProjectSession
     from regionbatch.customvision.snapshot import ProjectSnapshot
@@ -45,12 +47,20 @@ class ImagePlan:
     """Images that no region can be sent to, by number."""
     snapshot: ProjectSnapshot
     """What the project contains, including known images that the listing lacked."""
+    names_by_id: Mapping[str, str]
+    """Names by ID of the dataset's images in the project, including those that were replaced."""
+    stores_names: bool
+    """Whether the name of each image is stored in its metadata."""
+
+    @property
+    def upload_calls(self) -> int:
+        """The number of calls that upload images."""
+        return self.to_upload.count if self.stores_names else len(self.to_upload.batches)
 
 
 def plan_images(
     images: Images,
     session: ProjectSession,
-    journal: Journal,
     log: FindingLog,
     options: UploadOptions,
     snapshot: ProjectSnapshot,
@@ -59,11 +69,13 @@ def plan_images(
 ) -> ImagePlan:
     """Find the ID of each image, or inspect its file in order to upload it."""
     names = images.names
+    journal = session.journal
     given = given_image_ids(images, options.image_ids, log)
     recorded = journal.images()
     uploaded, _ = find_uploaded(images, recorded, given, log, same_dataset=same_dataset)
+    uploaded |= find_by_stored_name(images, snapshot.names, {**uploaded, **given})
     ids = {**uploaded, **given}
-    snapshot = _look_up_unlisted(session, snapshot, ids)
+    snapshot = _look_up_unlisted(session, snapshot, ids, given)
     deleted = [row for row, id_ in ids.items() if id_ not in snapshot.images]
     _raise_if_all_unknown(given, deleted)
     # Images that an earlier run uploaded and somebody has deleted since can be uploaded again.
@@ -81,7 +93,21 @@ def plan_images(
         to_upload=to_upload,
         refused={**not_found, **to_upload.refused},
         snapshot=snapshot,
+        names_by_id=_names_by_id(names, known, journal),
+        stores_names=options.store_names,
     )
+
+
+def _names_by_id(
+    names: Sequence[str], known: Mapping[int, str], journal: Journal
+) -> dict[str, str]:
+    """Return names by ID of images, and of the images that newer files replaced.
+
+    Images of the journal that the dataset no longer has are left out.
+    """
+    current = {*names}
+    former = {id_: name for id_, name in journal.names_by_id().items() if name in current}
+    return {**former, **{id_: names[row] for row, id_ in known.items()}}
 
 
 def _by_name(ids: Mapping[int, str], names: Sequence[str]) -> dict[str, str]:
@@ -106,11 +132,26 @@ def given_image_ids(images: Images, image_ids: Ids | None, log: FindingLog) -> d
 
 
 def _look_up_unlisted(
-    session: ProjectSession, snapshot: ProjectSnapshot, ids: Mapping[int, str]
+    session: ProjectSession,
+    snapshot: ProjectSnapshot,
+    ids: Mapping[int, str],
+    given: Mapping[int, str],
 ) -> ProjectSnapshot:
-    """Look up IDs that no listing has, before treating them as deleted."""
+    """Look up IDs that no listing has, before treating them as deleted.
+
+    Images that an earlier run uploaded a moment ago are looked up for up to a minute.
+    """
     unlisted = dict.fromkeys(id_ for id_ in ids.values() if id_ not in snapshot.images)
-    return snapshot.updated_with(read_images(session, list(unlisted)))
+    snapshot = snapshot.updated_with(read_images(session, list(unlisted)))
+    recorded = {id_ for row, id_ in ids.items() if row not in given}
+
+    def outdated(snapshot: ProjectSnapshot) -> list[str]:
+        return sorted(recorded - snapshot.images.keys())
+
+    elapsed = session.journal.seconds_since_last_call()
+    if elapsed >= session.rate_limiter.settle_seconds:
+        return snapshot
+    return await_images(session, snapshot, outdated, elapsed=elapsed)
 
 
 def _raise_if_all_unknown(given: Mapping[int, str], deleted: Sequence[int]) -> None:

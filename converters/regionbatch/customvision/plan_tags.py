@@ -16,10 +16,14 @@ from regionbatch.wording import counted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from regionbatch.customvision.plan import UploadOptions
     from regionbatch.customvision.service_types import ServiceTag
     from regionbatch.customvision.session import ProjectSession
     from regionbatch.dataset import Dataset
+
+    Mask = NDArray[np.bool_]
 
 REGULAR = "Regular"
 """The only type of tags that takes regions."""
@@ -34,16 +38,45 @@ class TagPlan(NamedTuple):
     missing: Sequence[str]
     """Names of tags that classes with boxes need and the project does not have."""
 
+    def names_by_id(self) -> dict[str, str]:
+        """Return the names of all tags by ID."""
+        return {id_: name for name, id_ in self.ids.items()}
 
-def plan_tags(dataset: Dataset, session: ProjectSession, options: UploadOptions) -> TagPlan:
+    def count_after(self, new_tags: Sequence[str]) -> int:
+        """Return how many tags the project has after some of the missing ones are created."""
+        return len(self.ids) - len(self.missing) + len(new_tags)
+
+
+def plan_tags(
+    dataset: Dataset, session: ProjectSession, options: UploadOptions, was_stored: Mask
+) -> TagPlan:
     """Find the tag of each class with boxes.
+
+    Tags that an earlier run used a moment ago are looked up for up to a minute.
+
+    Args:
+        dataset: The dataset.
+        session: The project.
+        options: The options of the upload.
+        was_stored: (n,), which regions of the dataset an earlier run stored.
 
     Raises:
         ResolveError: A tag is missing and may not be created, or cannot have regions.
     """
-    tags = session.tags()
-    ids = regular_tag_ids(tags)
     rename = options.rename or {}
+    used = np.unique(dataset.regions.tag[was_stored]).tolist()
+    tags = session.tags()
+    for wait in session.rate_limiter.settle_waits(
+        elapsed=session.journal.seconds_since_last_call()
+    ):
+        found = _resolve(dataset, used, regular_tag_ids(tags), rename)
+        lacking = sum(not found[code] for code in used)
+        if not lacking:
+            break
+        reason = f"{counted(lacking, 'tag')} not up to date yet; reading again in {wait:.0f} s"
+        session.rate_limiter.wait(reason, wait)
+        tags = session.tags()
+    ids = regular_tag_ids(tags)
     missing = _missing_tags(dataset, ids, rename)
     _raise_if_not_regular(tags, missing)
     if missing and not options.create_tags:
@@ -59,8 +92,13 @@ def plan_tags(dataset: Dataset, session: ProjectSession, options: UploadOptions)
                 option="rename",
                 value=name,
             )
-    placeholders = {name: str(uuid.uuid5(uuid.NAMESPACE_OID, name)) for name in missing}
+    placeholders = {name: placeholder_id(name) for name in missing}
     return TagPlan({**ids, **placeholders}, list(missing))
+
+
+def placeholder_id(name: str) -> str:
+    """Return what stands for the ID of a tag until it is created."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, name))
 
 
 def regular_tag_ids(tags: Iterable[ServiceTag]) -> dict[str, str]:
@@ -74,13 +112,20 @@ def _missing_tags(
     """Return the number of boxes by missing tag."""
     counts = np.bincount(dataset.regions.tag, minlength=len(dataset.tags))
     used = np.flatnonzero(counts).tolist()
-    found = resolve("tag", dataset.tags, used, ids, FindingLog(), rename=rename, skip=True)
+    found = _resolve(dataset, used, ids, rename)
     missing: Counter[str] = Counter()
     for code in used:
         if not found[code]:
             name = dataset.tags[code]
             missing[rename.get(name, name)] += int(counts[code])
     return missing
+
+
+def _resolve(
+    dataset: Dataset, codes: Sequence[int], ids: Mapping[str, str], rename: Mapping[str, str]
+) -> list[str | None]:
+    """Return the tag ID of some classes, by code."""
+    return resolve("tag", dataset.tags, codes, ids, FindingLog(), rename=rename, skip=True)
 
 
 def _raise_if_not_regular(tags: Iterable[ServiceTag], missing: Mapping[str, int]) -> None:

@@ -8,6 +8,7 @@ policy of azure-core and stamina each decide for a single call.
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -19,8 +20,11 @@ from regionbatch.errors import LimitError, RegionBatchError, TransportError
 from regionbatch.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
+    from regionbatch.errors import ServiceError
+
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 Item = TypeVar("Item")
 
@@ -28,8 +32,8 @@ MAX_TRIES = 12
 """How often a call that may be repeated is made before its failure is raised."""
 MAX_FIRST_TRIES = 4
 """Used until the service first responds: a wrong address is more likely than an outage."""
-MAX_THROTTLED_TRIES = 100
-"""How often a call waits after a 429 before the 429 is raised."""
+MAX_THROTTLED = 900.0
+"""Seconds that a call waits because of 429 before the 429 is raised."""
 TRIES_BEFORE_SPLIT = 4
 """Tries after which a batch is halved if all failed with a 5xx: one entry may be the cause."""
 MAX_CONSECUTIVE_FAILURES = 50
@@ -42,6 +46,8 @@ FIRST_DELAY = 0.5
 """Retry delay after the first failure, in seconds; doubled each time, with a jitter of half."""
 MAX_DELAY = 30.0
 """Longest retry delay in seconds, before jitter."""
+_SETTLE_STEPS = (1, 2, 4, 5)
+"""Waits before each look-up of what a call did, as multiples of the look-up delay."""
 _SLICE = 0.5
 """Seconds of a single wait, after which a stop is noticed."""
 
@@ -55,8 +61,8 @@ class RateLimiter:
 
     Args:
         calls_per_second: The rate of the tier.
-        lookup_delay: Seconds to wait after a call without a clear result before looking up what it
-            did. By then the service has finished it.
+        lookup_delay: Seconds to wait before looking up what a call did that had no clear response.
+            Further look-ups follow after growing waits, up to 12 times as long in all.
         now: The clock, in seconds.
         sleep: Waits for a number of seconds.
         seed: The seed of the jitter.
@@ -88,6 +94,32 @@ class RateLimiter:
         self._reported_until = now()
         self._has_responded = False
         self._is_stopped = False
+        self._calls_in_flight = 0
+
+    @property
+    def calls_in_flight(self) -> int:
+        """Number of calls that wait for a response."""
+        return self._calls_in_flight
+
+    @property
+    def settle_seconds(self) -> float:
+        """Seconds after which reading the project shows what a call did."""
+        return self.lookup_delay * sum(_SETTLE_STEPS)
+
+    def settle_waits(self, *, elapsed: float = 0.0, at_least: float = 0.0) -> Iterator[float]:
+        """Yield the seconds to wait before each look-up of what a call did.
+
+        Args:
+            elapsed: Seconds since the call.
+            at_least: The shortest first wait, which the service asks for.
+        """
+        at = 0.0
+        for step in _SETTLE_STEPS:
+            at += step * self.lookup_delay
+            if at > elapsed:
+                yield max(at - elapsed, min(at_least, MAX_WAIT))
+                elapsed = at
+                at_least = 0.0
 
     def call(self, operation: str, make: Callable[[], T], *, repeat: bool) -> T:
         """Make a call when the rate allows it, and wait and repeat it after a 429.
@@ -102,18 +134,21 @@ class RateLimiter:
             StoppedError: The run was stopped.
         """
         throttled = 0
+        throttled_since = 0.0
         failed = 0
         while True:
             self._wait_for_slot(operation)
+            called_at = self.now()
             try:
-                result = make()
+                result = self._make(make)
             except LimitError as error:
                 throttled += 1
-                if not _may_wait(error) or throttled > MAX_THROTTLED_TRIES:
+                throttled_since = throttled_since or self.now()
+                if not _may_wait(error) or self.now() - throttled_since > MAX_THROTTLED:
                     raise
                 self._note_response(error)
                 seconds = max(error.retry_after, self.delay(throttled))
-                self._report_wait(error, seconds)
+                self._report_wait(_retrying(error, seconds), seconds)
                 self._pause(seconds)
             except TransportError as error:
                 failed += 1
@@ -121,11 +156,23 @@ class RateLimiter:
                 self._note_response(error)
                 if not repeat or failed >= self._max_tries():
                     raise
-                self.wait_out(error, self.retry_delay(error, failed))
+                seconds = self.retry_delay(error, failed)
+                self._report_wait(_retrying(error, seconds), seconds, spent=self.now() - called_at)
+                self.sleep(seconds)
             else:
                 self._consecutive_failures[operation] = 0
                 self._has_responded = True
                 return result
+
+    def _make(self, make: Callable[[], T]) -> T:
+        """Make a call, and count it as in flight meanwhile."""
+        with self._lock:
+            self._calls_in_flight += 1
+        try:
+            return make()
+        finally:
+            with self._lock:
+                self._calls_in_flight -= 1
 
     def is_hopeless(self, operation: str) -> bool:
         """Return whether an operation failed so often in a row that the run should give up."""
@@ -137,13 +184,17 @@ class RateLimiter:
         with self._lock:
             return longest * self._random.uniform(0.5, 1.5)
 
-    def retry_delay(self, error: TransportError, tries: int) -> float:
+    def retry_delay(self, error: ServiceError, tries: int) -> float:
         """Return the seconds to wait after a number of errors: more if the service asks for it."""
         return max(self.delay(tries), min(error.retry_after, MAX_WAIT))
 
     def wait_out(self, error: RegionBatchError, seconds: float) -> None:
         """Wait because of an error, and report it if the wait is long."""
-        self._report_wait(error, seconds)
+        self.wait(_retrying(error, seconds), seconds)
+
+    def wait(self, reason: str, seconds: float) -> None:
+        """Wait, and report the reason if the wait is long."""
+        self._report_wait(reason, seconds)
         self.sleep(seconds)
 
     def sleep(self, seconds: float) -> None:
@@ -181,13 +232,20 @@ class RateLimiter:
                     self.calls[operation] += 1
                     return
 
-    def _report_wait(self, error: RegionBatchError, seconds: float) -> None:
-        """Report why the run waits, once for threads that wait at the same time."""
+    def _report_wait(self, reason: str, seconds: float, *, spent: float = 0.0) -> None:
+        """Report why the run waits, once for threads that wait at the same time.
+
+        Args:
+            reason: Why the run waits.
+            seconds: How long it is going to wait.
+            spent: How long it has waited for a response already.
+        """
+        _log.info("%s", reason)
         with self._lock:
-            if seconds <= SILENT_WAIT or self.now() < self._reported_until:
+            if seconds + spent <= SILENT_WAIT or self.now() < self._reported_until:
                 return
             self._reported_until = self.now() + seconds
-        self.notice(f"{_without_advice(error)}; retrying in {seconds:.0f} s")
+        self.notice(reason)
 
     def _pause(self, seconds: float) -> None:
         """Start no call for some seconds: the limit is that of the resource, not of a thread."""
@@ -205,10 +263,11 @@ def _may_wait(error: LimitError) -> bool:
     return error.status == 429 and error.retry_after <= MAX_WAIT
 
 
-def _without_advice(error: RegionBatchError) -> str:
-    """Return a message without its last sentence, which says what to do."""
+def _retrying(error: RegionBatchError, seconds: float) -> str:
+    """Return why a call is made again: the message without its last sentence, the advice."""
     message = str(error)
-    return message.rpartition(". ")[0] or message
+    problem = message.rpartition(". ")[0] or message
+    return f"{problem}; retrying in {max(seconds, 1.0):.0f} s"
 
 
 def run_bounded(
@@ -235,7 +294,7 @@ def run_bounded(
         workers.collect(0)
     except BaseException as error:
         rate_limiter.stop()
-        if isinstance(error, KeyboardInterrupt) and (count := workers.count_running()):
+        if isinstance(error, KeyboardInterrupt) and (count := rate_limiter.calls_in_flight):
             rate_limiter.notice(f"stopping: waiting for {counted(count, 'call')} to finish")
         workers.cancel()
         raise
@@ -267,9 +326,6 @@ class _Workers(Generic[Item]):
                 item = self._waiting.pop(future)
                 future.result()
                 self._done(item)
-
-    def count_running(self) -> int:
-        return sum(future.running() for future in self._waiting)
 
     def cancel(self) -> None:
         """Drop the items that no thread has started, and wait for the others."""

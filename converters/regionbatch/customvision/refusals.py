@@ -23,6 +23,28 @@ NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _RETRY_AFTER = re.compile(r"retry after (\d+) second", re.IGNORECASE)
 _RETRY_STATUSES = (429, 503)
+_ACCESS_STATUSES = (401, 403)
+_KEY = (
+    "Copy the training key again, and the endpoint, from the training resource: keys of a "
+    "prediction resource do not work, and a regenerated key replaces the earlier one."
+)
+_SIGN_IN = "Check that the endpoint has the name of the resource, and that you are signed in."
+_NETWORK = (
+    "Check the firewall of the resource: its network rules must allow the address of this machine."
+)
+_ROLE = "Check that the account has the role Cognitive Services Custom Vision Labeler or higher."
+_REASONS: tuple[tuple[tuple[str, ...], type[ServiceError], str], ...] = (
+    (("quota",), LimitError, "Wait until the quota is renewed, or use another tier."),
+    (("drmode",), AccessError, "Wait until the disaster recovery of the resource has ended."),
+    (
+        ("authenticationtypedisabled", "key based authentication", "key-based authentication"),
+        AccessError,
+        "The resource accepts no keys. Sign in with a `credential` instead.",
+    ),
+    (("firewall", "network", "public access", "private endpoint"), AccessError, _NETWORK),
+    (("principal", "permission", "capability", "data action"), AccessError, _ROLE),
+)
+"""What to do if code or message contain certain words, in lower case; the first match counts."""
 
 
 def refusal(
@@ -31,6 +53,8 @@ def refusal(
     response: HttpResponse,
     content: bytes,
     clean: Callable[[object], str],
+    *,
+    has_key: bool,
 ) -> ServiceError:
     """Return the error for a response.
 
@@ -40,19 +64,18 @@ def refusal(
         response: The response, for its status line and headers.
         content: The unpacked body.
         clean: Makes a text fit for a message: one line, without the key.
+        has_key: Whether the call was authenticated with a key, not with a token.
     """
     status = response.status_code
     error = _error_message(content)
     code = clean(error.code or "")
     service_message = clean(error.message or response.reason or "")
-    description = str(status)
-    if code != description:  # the gateway uses the status as code
-        description = f"{status} {code}".rstrip()
-    if service_message:
-        description += f" ({service_message})"
+    description = _description(status, code, service_message)
     if 300 <= status < 400 and (location := response.headers.get("Location", "")):
         description += f" to {clean(location)}"
     kind, advice = _kind(status, code)
+    if status in _ACCESS_STATUSES:
+        kind, advice = _denial(status, f"{code} {service_message}".lower(), has_key=has_key)
     wait = 0.0
     if status in _RETRY_STATUSES:
         wait = _seconds_to_wait(response.headers.get("Retry-After", ""), service_message)
@@ -73,15 +96,40 @@ def _error_message(content: bytes) -> ErrorMessage:
     return outer.error or outer
 
 
+def _description(status: int, code: str, message: str) -> str:
+    """Return status, code and message, without what is said twice."""
+    # The gateway uses the status as the code, and some proxies start the message with it.
+    code = code.removeprefix(str(status)).strip()
+    message = message.removeprefix(str(status)).strip()
+    description = f"{status} {code}".rstrip()
+    return description if message in ("", code) else f"{description} ({message})"
+
+
+def _denial(status: int, reason: str, *, has_key: bool) -> tuple[type[ServiceError], str]:
+    """Return the error class of a denied access, and what to do about it.
+
+    Args:
+        status: 401 or 403.
+        reason: Code and message of the service, in lower case.
+        has_key: Whether the call was authenticated with a key.
+    """
+    for words, kind, advice in _REASONS:
+        if any(word in reason for word in words):
+            return kind, advice
+    if status == HTTPStatus.FORBIDDEN:
+        return AccessError, f"{_NETWORK} {_ROLE}"
+    return AccessError, _KEY if has_key else f"{_SIGN_IN} {_ROLE}"
+
+
 def _kind(status: int, code: str) -> tuple[type[ServiceError], str]:
     """Return the error class of a status, and what to do about it in one sentence."""
-    if status in (401, 403):
-        return AccessError, "Check the key, its endpoint, and the role of the account."
     if status == 429:
         return LimitError, "Wait, or set `tier` to the tier of the resource."
     if status < 400:
         return TransportError, "Check the endpoint: another service responds there."
-    if status >= 500 or status == 408:
+    if status == HTTPStatus.CONFLICT:
+        return TransportError, "Another change of the project is under way. Run it again."
+    if status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT:
         return TransportError, "Run it again; nothing is uploaded twice."
     if "Exceed" in code or "Limit" in code:
         return LimitError, "Check the limits of the pricing tier."

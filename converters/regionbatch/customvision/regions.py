@@ -1,48 +1,54 @@
-"""Send regions in full batches, several at a time, until each has an outcome.
-
-CreateImageRegions has no idempotency key, so it is not safe to repeat it. After a failure, the
-images are therefore read before anything is sent again: regions that they have count as created,
-and only the missing regions are sent.
-"""
+"""Send regions in full batches, several at a time, until each has an outcome."""
 
 from __future__ import annotations
 
+import logging
 import threading
 from contextlib import nullcontext
 from enum import IntEnum
-from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regionbatch.customvision.matching import match_regions
-from regionbatch.customvision.rate_limiter import MAX_TRIES, TRIES_BEFORE_SPLIT, run_bounded
-from regionbatch.customvision.snapshot import ProjectSnapshot, as_columns, read_images
-from regionbatch.errors import AccessError, ServiceError, TransportError
+from regionbatch.customvision.delivery import Delivery, deliver
+from regionbatch.customvision.matching import (
+    NEAR,
+    match_more,
+    match_regions,
+    max_difference,
+    unmatched,
+)
+from regionbatch.customvision.rate_limiter import run_bounded
+from regionbatch.customvision.snapshot import (
+    NO_IMAGE,
+    ProjectSnapshot,
+    as_columns,
+    read_images,
+)
+from regionbatch.errors import ServiceError
 from regionbatch.limits import REGIONS_PER_BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
     from regionbatch.batching import Batches
-    from regionbatch.customvision.journal import Journal
     from regionbatch.customvision.service_types import CreateRegionsResult, ServiceRegion
-    from regionbatch.customvision.session import ProjectSession
+    from regionbatch.customvision.session import JournaledCall, ProjectSession
+    from regionbatch.customvision.snapshot import RegionColumns
     from regionbatch.findings import Progress
 
     Rows = NDArray[np.int64]
+    Mask = NDArray[np.bool_]
 
 
+_log = logging.getLogger(__name__)
 _CREATE = "CreateImageRegions"
 _DECISIVE_BATCHES = 3
-"""Number of first batches that end the run if all of their regions are refused with one code."""
-_UNCONFIRMED = ServiceError(
-    "regions: sent, but neither confirmed nor found in the project. Run it again.",
-    code="Unconfirmed",
-    service_message="sent, but neither confirmed nor found in the project",
-)
+"""Batches in a row after which no more are sent if all their regions are refused with one code."""
+_NOT_SENT = ServiceError("regions: not sent. Run it again.", code="Unconfirmed")
 
 
 class RegionOutcome(IntEnum):
@@ -56,6 +62,12 @@ class RegionOutcome(IntEnum):
     EXCEEDED = 3
     """The image already has the maximum number of regions."""
     FAILED = 4
+    KEPT = 5
+    """Not sent, because the image has a nearly equal region."""
+
+
+STORED = (RegionOutcome.CREATED, RegionOutcome.DUPLICATED, RegionOutcome.KEPT)
+"""The outcomes of regions that the project has."""
 
 
 class OutcomeTable:
@@ -89,46 +101,210 @@ class OutcomeTable:
         """Return how many regions have an outcome."""
         return int(np.count_nonzero(self.outcome == outcome))
 
-
-class _Attempt(NamedTuple):
-    """The result of sending a batch once."""
-
-    left: Rows
-    """Regions that have no outcome yet."""
-    problem: ServiceError
-    """Why they have none."""
-    is_refused: bool
-    """Whether the service refused the batch, so that sending it again is useless."""
+    def is_stored(self) -> Mask:
+        """Return which regions the service confirmed, (n,)."""
+        return np.isin(self.outcome, STORED)
 
 
-class RegionSender:
-    """Sends regions to one project."""
+class RegionDelivery(Delivery["Rows"]):
+    """Sends batches of regions; notes the outcome of each."""
+
+    operation = "CreateImageRegions"
 
     def __init__(
-        self, session: ProjectSession, batches: Batches, outcomes: OutcomeTable, journal: Journal
+        self,
+        session: ProjectSession,
+        batches: Batches,
+        outcomes: OutcomeTable,
+        hashes: NDArray[np.uint64],
+        planned: ProjectSnapshot,
+        is_new: Mask,
     ) -> None:
-        """Keep the parts. `outcomes` has a row for each region of `batches`."""
+        """Keep the parts.
+
+        Args:
+            session: The project.
+            batches: n regions.
+            outcomes: A row for each region.
+            hashes: (n,), the hash of each region for the journal.
+            planned: What the project contained before anything was sent.
+            is_new: (n,), whether this run created the image or the tag of a region.
+        """
         self._session = session
         self._batches = batches
         self._outcomes = outcomes
-        self._journal = journal
-        self._last_refusal = _UNCONFIRMED
-        self._has_stored_any = False
-        self._skips_rest = False
-        self._first_batches: list[Rows] = []
+        self._hashes = hashes
+        self._planned = planned
+        self._is_new = is_new
+        self._created_at = session.rate_limiter.now()
         self._split_lock = threading.RLock()
+        self.last_refusal = _NOT_SENT
+        self.unclear_rows: list[Rows] = []
+        """Regions of calls that had no clear response."""
+        self.skips_rest = False
+        """Whether no more regions are sent."""
+        self.has_stored_any = False
+        self._stored_last = False
+
+    def journaled_call(self, session: ProjectSession, items: Rows) -> JournaledCall:
+        """Return the entry of a call, with the hashes of its regions."""
+        return session.journaled_call(self.operation, self._hashes[items])
+
+    def send(self, items: Rows, call: JournaledCall) -> Rows:
+        """Send a batch; return the regions that the response leaves out."""
+        session = self._session
+        batch = self._batches.take(items)[0]
+
+        def make() -> CreateRegionsResult:
+            call.start()
+            return session.client.create_regions(session.project_id, batch)
+
+        result = session.rate_limiter.call(self.operation, make, repeat=False)
+        named = (
+            (RegionOutcome.CREATED, result.created),
+            (RegionOutcome.DUPLICATED, result.duplicated),
+            (RegionOutcome.EXCEEDED, result.exceeded),
+        )
+        left = items
+        for outcome, regions in named:
+            left = self._note_equal(left, regions or [], outcome)
+        # A service that stores fewer digits returns other numbers than were sent.
+        for outcome, regions in named:
+            left = self._note_near(left, items, regions or [], outcome)
+        return left
+
+    def look_up(self, items: Rows, *, is_refused: bool) -> Rows:
+        """Give an outcome to the regions that their images have; return the other regions."""
+        if not is_refused:
+            self.unclear_rows.append(items)
+        codes = np.unique(self._batches.regions.image[items]).tolist()
+        stored = read_images(self._session, [self._batches.image_ids[code] for code in codes])
+        # A refused batch created nothing, so what its images have was there before.
+        outcome = RegionOutcome.DUPLICATED if is_refused else RegionOutcome.CREATED
+        return self._note(items, self._stored_rows(items, codes, stored), outcome)
+
+    def finish(self, call: JournaledCall, items: Rows) -> None:
+        """Record the outcomes of a call."""
+        call.finish(self._outcomes.outcome[items])
+
+    def fail(self, items: Rows, error: ServiceError, *, prefix: str = "") -> None:
+        """Mark regions as failed."""
+        self.last_refusal = error
+        self._stored_last = False
+        code = error.code or str(error.status or "NoAnswer")
+        self._outcomes.fail(items, code, prefix + (error.service_message or str(error)))
+
+    def skip(self, items: Rows) -> None:
+        """Mark regions as failed that are not sent, because others were refused."""
+        self.fail(items, self.last_refusal, prefix="not sent after others failed: ")
+
+    def parts_of(self, items: Rows) -> list[Rows]:
+        """Return the halves of a batch, unless no more is sent."""
+        if self.skips_rest:
+            self.skip(items)
+            return []
+        return super().parts_of(items)
+
+    def has_new_ids(self, items: Rows) -> bool:
+        """Return whether images or tags of regions were created a short time ago."""
+        limiter = self._session.rate_limiter
+        is_recent = limiter.now() - self._created_at < limiter.settle_seconds
+        return is_recent and bool(self._is_new[items].any())
+
+    def splitting(self) -> AbstractContextManager[object]:
+        """Return a lock until a region is stored.
+
+        If all regions are refused, halving one batch at a time takes the fewest calls to find out.
+        """
+        return nullcontext() if self._stored_last else self._split_lock
+
+    def _note(self, rows: Rows, is_stored: Mask, outcome: RegionOutcome) -> Rows:
+        self._outcomes.outcome[rows[is_stored]] = outcome
+        if is_stored.any():
+            self.has_stored_any = self._stored_last = True
+        return rows[~is_stored]
+
+    def _note_equal(
+        self, rows: Rows, regions: Sequence[ServiceRegion], outcome: RegionOutcome
+    ) -> Rows:
+        if not (regions and len(rows)):
+            return rows
+        stored = _as_snapshot(regions)
+        wanted = stored.project_columns(self._batches.take(rows))
+        return self._note(rows, match_regions(wanted, stored.regions) >= 0, outcome)
+
+    def _note_near(
+        self, rows: Rows, sent: Rows, regions: Sequence[ServiceRegion], outcome: RegionOutcome
+    ) -> Rows:
+        """Note regions that a response names with slightly different coordinates."""
+        if not (regions and len(rows)):
+            return rows
+        stored = _as_snapshot(regions)
+        wanted = stored.project_columns(self._batches.take(sent))
+        found = match_regions(wanted, stored.regions)
+        found = match_more(found, wanted, stored.regions, max_difference, NEAR, np.isin(sent, rows))
+        return self._note(rows, found[np.isin(sent, rows)] >= 0, outcome)
+
+    def _stored_rows(self, rows: Rows, codes: Sequence[int], stored: ProjectSnapshot) -> Mask:
+        """Return which of some regions their images have.
+
+        Args:
+            rows: The regions.
+            codes: Their images.
+            stored: What the project has on these images.
+        """
+        on_images = np.flatnonzero(np.isin(self._batches.regions.image, codes))
+        wanted = stored.project_columns(self._batches.take(on_images))
+        found = match_regions(wanted, stored.regions)
+        is_asked = np.isin(on_images, rows)
+        if (found[is_asked] < 0).any() and len(unmatched(found, len(stored.regions.image))):
+            found = self._match_near(found, on_images, wanted, stored, is_asked)
+        return found[is_asked] >= 0
+
+    def _match_near(
+        self,
+        found: Rows,
+        on_images: Rows,
+        wanted: RegionColumns,
+        stored: ProjectSnapshot,
+        is_asked: Mask,
+    ) -> Rows:
+        """Match regions with stored ones that have fewer digits and are new since the plan."""
+        was_there = match_regions(stored.regions, self._planned.regions_on_images_of(stored)) >= 0
+        image = np.where(was_there, NO_IMAGE, stored.regions.image)
+        new = stored.regions._replace(image=image)
+        may_match = is_asked | self._outcomes.is_stored()[on_images]
+        return match_more(found, wanted, new, max_difference, NEAR, may_match)
+
+
+class RegionSender:
+    """Sends the regions of a run, several batches at a time."""
+
+    def __init__(self, session: ProjectSession, delivery: RegionDelivery) -> None:
+        """Keep the parts."""
+        self._session = session
+        self._delivery = delivery
+        self._latest_batches: list[Rows] = []
 
     def send(
-        self, rows: Rows, *, max_in_flight: int, give_up: bool, progress: Progress | None = None
+        self,
+        rows: Rows,
+        outcomes: OutcomeTable,
+        *,
+        max_in_flight: int,
+        give_up: bool,
+        progress: Progress | None = None,
     ) -> None:
         """Send regions; afterwards, each has an outcome.
 
-        If the first batches are all refused for the same reason, no more are sent.
+        If several batches in a row are refused for the same reason, no more are sent.
 
         Args:
             rows: The regions, by their number in the batches.
+            outcomes: The outcomes of all regions.
             max_in_flight: Number of batches that are sent at a time.
-            give_up: Whether to raise an error in this case, instead of marking the rest as failed.
+            give_up: Whether to raise an error if this happens before any region is stored, instead
+                of marking the rest as failed.
             progress: Called after each batch.
 
         Raises:
@@ -141,140 +317,39 @@ class RegionSender:
         def batch_done(batch: Rows) -> None:
             nonlocal sent
             sent += len(batch)
+            _log.debug("sent %d of %d regions", sent, len(rows))
             if progress:
                 progress("sending regions", sent, len(rows))
-            self._check_first_batches(batch, decisive, give_up=give_up)
+            self._latest_batches = [*self._latest_batches, batch][-decisive:]
+            if len(self._latest_batches) == decisive > 1:
+                self._check_latest_batches(outcomes, give_up=give_up)
 
-        batches = (rows[start : start + REGIONS_PER_BATCH] for start in starts)
         run_bounded(
             self._send_or_skip,
-            batches,
+            (rows[start : start + REGIONS_PER_BATCH] for start in starts),
             max_workers=max_in_flight,
             rate_limiter=self._session.rate_limiter,
             done=batch_done,
         )
 
-    def _check_first_batches(self, batch: Rows, decisive: int, *, give_up: bool) -> None:
-        """After a decisive number of batches, stop if the service refuses all regions."""
-        if len(self._first_batches) == decisive:
+    def _check_latest_batches(self, outcomes: OutcomeTable, *, give_up: bool) -> None:
+        """Stop if all regions of the latest batches failed with one code."""
+        rows = np.concatenate(self._latest_batches)
+        if (outcomes.outcome[rows] != RegionOutcome.FAILED).any():
             return
-        self._first_batches.append(batch)
-        if len(self._first_batches) == decisive > 1 and self._is_refusing_all():
-            if give_up:
-                raise self._last_refusal
-            self._skips_rest = True
+        reasons = np.unique(outcomes.reason[rows]).tolist()
+        codes = {outcomes.reasons[reason][0] for reason in reasons}
+        if len(codes) > 1:
+            return
+        if give_up and not self._delivery.has_stored_any:
+            raise self._delivery.last_refusal
+        self._delivery.skips_rest = True
 
     def _send_or_skip(self, rows: Rows) -> None:
-        if self._skips_rest:
-            self._fail(rows, self._last_refusal, prefix="not sent after others failed: ")
+        if self._delivery.skips_rest:
+            self._delivery.skip(rows)
         else:
-            self._send_batch(rows)
-
-    def _is_refusing_all(self) -> bool:
-        """Return whether nothing was stored so far, and the first batches failed with one code."""
-        if self._has_stored_any:
-            return False
-        rows = np.concatenate(self._first_batches)
-        reasons = np.unique(self._outcomes.reason[rows]).tolist()
-        codes = {self._outcomes.reasons[reason][0] for reason in reasons}
-        return len(codes) == 1
-
-    def _send_batch(self, rows: Rows) -> None:
-        """Send one batch until each of its regions has an outcome."""
-        problem = _UNCONFIRMED
-        tries = 0  # since a region got an outcome
-        while len(rows):
-            is_server_error = problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-            if tries == TRIES_BEFORE_SPLIT and len(rows) > 1 and is_server_error:
-                self._split(rows, problem)
-                return
-            if tries == MAX_TRIES:
-                self._fail(rows, problem)
-                return
-            left, problem, is_refused = self._attempt(rows, tries + 1)
-            has_progress = len(left) < len(rows)
-            if is_refused and not has_progress:
-                self._split(rows, problem)
-                return
-            tries = 0 if has_progress else tries + 1
-            rows = left
-
-    def _attempt(self, rows: Rows, tries: int) -> _Attempt:
-        """Send a batch once, and look up the regions that the response does not confirm."""
-        limiter = self._session.rate_limiter
-        call = _JournaledCall(self._journal, self._batches.rows[rows])
-        left = rows
-        problem = _UNCONFIRMED
-        is_refused = False
-        try:
-            left = self._apply(rows, self._create(rows, call))
-        except TransportError as error:
-            if limiter.is_hopeless(_CREATE):
-                raise
-            problem = error
-            wait = limiter.lookup_delay + limiter.retry_delay(error, tries)
-            limiter.wait_out(error, wait)
-        except ServiceError as error:
-            if ends_run(error):
-                call.finish()
-                raise
-            problem = error
-            is_refused = True
-        if len(left):
-            # A refused batch created nothing, so what its images have was there before.
-            found = RegionOutcome.DUPLICATED if is_refused else RegionOutcome.CREATED
-            left = self._look_up(left, found)
-        call.finish(self._outcomes.outcome[rows])
-        return _Attempt(left, problem, is_refused)
-
-    def _create(self, rows: Rows, call: _JournaledCall) -> CreateRegionsResult:
-        batch = self._batches.take(rows)[0]
-
-        def make() -> CreateRegionsResult:
-            call.start()
-            return self._session.client.create_regions(self._session.project_id, batch)
-
-        return self._session.rate_limiter.call(_CREATE, make, repeat=False)
-
-    def _split(self, rows: Rows, error: ServiceError) -> None:
-        """Send the halves of a refused batch, until the regions that cause it are found."""
-        if len(rows) == 1:
-            self._fail(rows, error)
-            return
-        # Until a region is stored, only one batch is split at a time: if all regions are refused,
-        # this takes the fewest calls to find out.
-        with nullcontext() if self._has_stored_any else self._split_lock:
-            for half in np.array_split(rows, 2):
-                self._send_batch(half)
-
-    def _fail(self, rows: Rows, error: ServiceError, *, prefix: str = "") -> None:
-        self._last_refusal = error
-        code = error.code or str(error.status or "NoAnswer")
-        self._outcomes.fail(rows, code, prefix + (error.service_message or str(error)))
-
-    def _apply(self, rows: Rows, result: CreateRegionsResult) -> Rows:
-        """Note the outcomes of a response; return the regions that it does not name."""
-        for outcome, regions in (
-            (RegionOutcome.CREATED, result.created),
-            (RegionOutcome.DUPLICATED, result.duplicated),
-            (RegionOutcome.EXCEEDED, result.exceeded),
-        ):
-            if regions and len(rows):
-                rows = self._note(rows, _as_snapshot(regions), outcome)
-        return rows
-
-    def _look_up(self, rows: Rows, outcome: RegionOutcome) -> Rows:
-        """Give an outcome to the regions that their images have; return the other regions."""
-        codes = np.unique(self._batches.regions.image[rows]).tolist()
-        ids = [self._batches.image_ids[code] for code in codes]
-        return self._note(rows, read_images(self._session, ids), outcome)
-
-    def _note(self, rows: Rows, stored: ProjectSnapshot, outcome: RegionOutcome) -> Rows:
-        wanted = stored.project_columns(self._batches.take(rows))
-        is_stored = match_regions(wanted, stored.regions) >= 0
-        self._outcomes.outcome[rows[is_stored]] = outcome
-        self._has_stored_any = self._has_stored_any or bool(is_stored.any())
-        return rows[~is_stored]
+            deliver(self._session, self._delivery, rows)
 
 
 def _as_snapshot(regions: Sequence[ServiceRegion]) -> ProjectSnapshot:
@@ -282,25 +357,3 @@ def _as_snapshot(regions: Sequence[ServiceRegion]) -> ProjectSnapshot:
     tags: dict[str, int] = {}
     codes = [images.setdefault(region.image_id.lower(), len(images)) for region in regions]
     return ProjectSnapshot(images, tags, as_columns(regions, codes, tags))
-
-
-class _JournaledCall:
-    """A call in the journal. If it is repeated after a 429, it keeps its number."""
-
-    def __init__(self, journal: Journal, rows: Rows) -> None:
-        self._journal = journal
-        self._rows = rows
-        self._number: int | None = None
-
-    def start(self) -> None:
-        self._number = self._journal.start_call(_CREATE, self._rows, self._number)
-
-    def finish(self, outcomes: NDArray[np.int8] | None = None) -> None:
-        if self._number is not None:
-            self._journal.finish_call(self._number, outcomes)
-
-
-def ends_run(error: ServiceError) -> bool:
-    """Return whether an error concerns all calls, so that no other batch can succeed."""
-    is_throttled = error.status == HTTPStatus.TOO_MANY_REQUESTS
-    return isinstance(error, AccessError) or is_throttled or error.code == "NotFoundProject"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class _Message(msgspec.Struct, rename="camel", kw_only=True, gc=False):
@@ -21,6 +21,7 @@ class ServiceDomain(_Message):
     """A kind of model. Its type says whether a project of this domain has regions."""
 
     id: str
+    name: str = ""
     type: str = ""
 
 
@@ -38,6 +39,8 @@ class ServiceProject(_Message):
     settings: ServiceProjectSettings | None = None
     dr_mode_enabled: bool | None = None
     """Whether the project is read-only because its resource is in disaster recovery."""
+    status: str | None = None
+    """`Succeeded`; `Importing` or `Failed` after an import."""
 
 
 class ServiceTag(_Message):
@@ -47,6 +50,7 @@ class ServiceTag(_Message):
     name: str
     type: str = "Regular"
     """`Regular` is the only type that takes regions."""
+    image_count: int = 0
 
 
 class ServiceRegion(_Message):
@@ -63,10 +67,12 @@ class ServiceRegion(_Message):
 
 
 class ServiceImage(_Message):
-    """An image of a project. The service keeps no image names."""
+    """An image of a project. The service keeps no image names, except in the metadata."""
 
     id: str
     regions: list[ServiceRegion] | None = None
+    metadata: dict[str, str] | None = None
+    """Texts by key that were given when the image was uploaded; since version 3.3."""
 
 
 class ImageUpload(_Message):
@@ -80,8 +86,8 @@ class ImageUpload(_Message):
 class ImageUploadResult(_Message):
     """The result of uploading one image."""
 
-    source_url: str = ""
-    """The name that the image was uploaded with."""
+    source_url: str | None = None
+    """The name that the image was uploaded with, or what the service made of it."""
     status: str = ""
     image: ServiceImage | None = None
 
@@ -98,6 +104,8 @@ class ImageUploadBatch(_Message):
     """The body of CreateImagesFromFiles."""
 
     images: Sequence[ImageUpload]
+    metadata: Mapping[str, str] | msgspec.UnsetType = msgspec.UNSET
+    """Texts by key, for all images of the batch; since version 3.3."""
 
 
 class ImageUploadResults(_Message):

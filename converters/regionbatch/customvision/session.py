@@ -1,13 +1,19 @@
-"""The calls that read one project, at the rate of the tier and repeated after a failure."""
+"""One project: the client, the rate limiter and the journal that all calls of a run share."""
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from typing import TYPE_CHECKING
+
+from regionbatch.customvision.journal import Journal
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from regionbatch.customvision.client import TrainingClient
     from regionbatch.customvision.rate_limiter import RateLimiter
@@ -20,21 +26,54 @@ if TYPE_CHECKING:
 
 
 class ProjectSession:
-    """A client and a rate limiter for the calls to one project.
+    """A client, a rate limiter and a journal for the calls to one project.
 
-    Calls that write have no method here: what to do after a failure is up to the caller.
+    Calls that write have no method here: `deliver` decides what to do after a failure.
     """
 
-    def __init__(self, client: TrainingClient, project_id: str, rate_limiter: RateLimiter) -> None:
-        """Keep the parts; no call is made."""
+    def __init__(
+        self,
+        client: TrainingClient,
+        project_id: str,
+        rate_limiter: RateLimiter,
+        journal: Journal | None = None,
+    ) -> None:
+        """Keep the parts; no call is made.
+
+        Args:
+            client: The training resource.
+            project_id: The ID of the project.
+            rate_limiter: Decides when calls are made.
+            journal: Where calls that write are recorded. [default: nowhere]
+        """
         self.client = client
         self.project_id = project_id
         self.rate_limiter = rate_limiter
+        self.journal = journal or Journal(None, project_id)
+        self.unclear_calls = 0
+        """Number of calls that write and had no clear response."""
+        self._lock = threading.Lock()
 
     @property
     def calls(self) -> Counter[str]:
         """Calls made so far, by operation."""
         return self.rate_limiter.calls
+
+    def count_unclear_call(self) -> None:
+        """Count a call that writes and had no clear response."""
+        with self._lock:
+            self.unclear_calls += 1
+
+    def journaled_call(
+        self, operation: str, regions: NDArray[np.uint64] | None = None
+    ) -> JournaledCall:
+        """Return the entry of a call in the journal, which is not written yet.
+
+        Args:
+            operation: The name of the call.
+            regions: The hashes of the regions that are sent.
+        """
+        return JournaledCall(self.journal, operation, regions)
 
     def project(self) -> ServiceProject:
         """Return the project."""
@@ -64,3 +103,25 @@ class ProjectSession:
         """Return images by their IDs."""
         make = partial(self.client.images_by_id, self.project_id, ids)
         return self.rate_limiter.call("GetImagesByIds", make, repeat=True)
+
+
+class JournaledCall:
+    """The entry of a call in the journal. A call that is repeated after a 429 keeps its entry."""
+
+    def __init__(
+        self, journal: Journal, operation: str, regions: NDArray[np.uint64] | None
+    ) -> None:
+        """Keep the parts; nothing is written yet."""
+        self._journal = journal
+        self._operation = operation
+        self._regions = regions
+        self._number: int | None = None
+
+    def start(self) -> None:
+        """Record that the call is about to be made."""
+        self._number = self._journal.start_call(self._operation, self._regions, self._number)
+
+    def finish(self, outcomes: NDArray[np.int8] | None = None) -> None:
+        """Record the result: what became of each region."""
+        if self._number is not None:
+            self._journal.finish_call(self._number, outcomes)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import threading
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -57,7 +57,30 @@ def shrink_image(content: bytes) -> bytes:
         raise OSError(str(error) or type(error).__name__) from error
 
 
-def _encode(content: bytes) -> bytes:
+class DecodedImage(NamedTuple):
+    """An image as it is stored, with 8 bits per channel."""
+
+    image: Image.Image
+    size: tuple[int, int]
+    """Width and height of the file's image; `image` may be smaller."""
+    orientation: int
+    """How EXIF asks for it to be turned, 1 to 8; 0: it does not say."""
+
+
+def decode(content: bytes, smallest_side: int | None = None) -> DecodedImage:
+    """Decode an image file, as stored: a rotation that EXIF asks for is not applied.
+
+    The metadata of the file is left out.
+
+    Args:
+        content: The file.
+        smallest_side: If given, a JPEG may be decoded at a fraction of its size, with sides of at
+            least this many pixels. That is several times as fast.
+
+    Raises:
+        OSError: It has too many pixels, or a range of values that is unknown.
+        Exception: A hostile image may break the library in any way.
+    """
     from PIL import Image  # noqa: PLC0415 - an extra
 
     Image.init()
@@ -67,17 +90,30 @@ def _encode(content: bytes) -> bytes:
         if width * height > PIXELS:
             raise OSError(too_many_pixels(width, height))
         orientation = opened.getexif().get(_ORIENTATION)
+        if smallest_side is not None:
+            opened.draft("RGB", (smallest_side, smallest_side))
         opened.load()
         image = _as_eight_bits(opened)
         if image.mode != "RGB":
             image = image.convert("RGB")
         if opened.getexif().get(_ORIENTATION) != orientation:
             image = _as_stored(image, int(orientation or 1))
-        # Of the metadata only the orientation is kept; the rest may be broken or too long.
-        exif = Image.Exif()
-        if isinstance(orientation, int) and 1 <= orientation <= 8:
-            exif[_ORIENTATION] = orientation
-        return _smaller_jpeg(image, exif)
+        if not (isinstance(orientation, int) and 1 <= orientation <= 8):
+            orientation = 0
+        # Pillow would write the comment of a file into every JPEG that is made of it.
+        image.info = {}
+        return DecodedImage(image, (width, height), orientation)
+
+
+def _encode(content: bytes) -> bytes:
+    from PIL import Image  # noqa: PLC0415 - an extra
+
+    decoded = decode(content)
+    # Of the metadata only the orientation is kept; the rest may be broken or too long.
+    exif = Image.Exif()
+    if decoded.orientation:
+        exif[_ORIENTATION] = decoded.orientation
+    return _smaller_jpeg(decoded.image, exif)
 
 
 def _smaller_jpeg(image: Image.Image, exif: Image.Exif) -> bytes:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from regionbatch.customvision.stored_names import StoredName
 from regionbatch.errors import ServiceError, TransportError
-from regionbatch.limits import IMAGES_PER_BATCH
+from regionbatch.limits import IMAGES_PER_BATCH, IMAGES_PER_PAGE
+from regionbatch.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
     Codes = NDArray[np.int32]
     Boxes = NDArray[np.float64]
 
+NO_IMAGE = np.int32(-2)
+"""The code of an image that no region of a dataset is on."""
+_MAX_READS = 3
+"""How often a listing is read whose rows move while it is read."""
+_MAX_REPEATED_PAGES = 8
+"""Pages in a row without a new image after which a listing counts as endless."""
 _UNKNOWN_IMAGE_STATUSES = (400, 404)
 """The statuses that a service may use if it does not know an image ID."""
 
@@ -51,12 +59,27 @@ class ProjectSnapshot:
     tags: dict[str, int]
     """Codes by tag ID."""
     regions: RegionColumns
+    names: dict[str, StoredName] = field(default_factory=dict)
+    """Names by image ID, for images whose metadata has one."""
 
     def project_columns(self, batches: Batches) -> RegionColumns:
         """Return the regions of batches with the codes of the project."""
         regions = batches.regions
         image = _translate(regions.image, batches.image_ids, self.images)
         tag = _translate(regions.tag, batches.tag_ids, self.tags)
+        return RegionColumns(image, tag, regions.box)
+
+    def image_ids_at(self, rows: NDArray[np.int64]) -> list[str]:
+        """Return the IDs of the images that some of its regions are on."""
+        ids = [*self.images]
+        return [ids[code] for code in np.unique(self.regions.image[rows]).tolist()]
+
+    def regions_on_images_of(self, other: ProjectSnapshot) -> RegionColumns:
+        """Return the regions on the images of another snapshot, with the codes of that one."""
+        codes = [self.images[id_] for id_ in other.images if id_ in self.images]
+        regions = self.regions.take(np.flatnonzero(np.isin(self.regions.image, codes)))
+        image = _translate(regions.image, [*self.images], other.images)
+        tag = _translate(regions.tag, [*self.tags], other.tags)
         return RegionColumns(image, tag, regions.box)
 
     def updated_with(self, newer: ProjectSnapshot) -> ProjectSnapshot:
@@ -74,7 +97,7 @@ class ProjectSnapshot:
             np.concatenate([kept.tag, new_tag_codes[added.tag]]),
             np.concatenate([kept.box, added.box]),
         )
-        return ProjectSnapshot(images, tags, regions)
+        return ProjectSnapshot(images, tags, regions, {**self.names, **newer.names})
 
 
 def _translate(codes: Codes, ids: Sequence[str], known: Mapping[str, int]) -> Codes:
@@ -92,10 +115,14 @@ def _add_ids(codes: dict[str, int], ids: Iterable[str]) -> Codes:
 class SnapshotBuilder:
     """Collects images, page by page, into columns."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_region_ids: bool = False) -> None:
         """Start empty."""
+        self.region_ids: list[str] = []
+        """The ID of each region of the snapshot, if they are kept."""
+        self._keeps_region_ids = keep_region_ids
         self._images: dict[str, int] = {}
         self._tags: dict[str, int] = {}
+        self._names: dict[str, StoredName] = {}
         no_codes = np.zeros(0, np.int32)
         self._parts = [RegionColumns(no_codes, no_codes, np.zeros((0, 4)))]
 
@@ -107,16 +134,26 @@ class SnapshotBuilder:
         for image in images:
             code = len(self._images)
             is_new = self._images.setdefault(image.id.lower(), code) == code
+            if name := StoredName.of(image.metadata):
+                self._names[image.id.lower()] = name
             if is_new and image.regions:
                 image_codes += [code] * len(image.regions)
                 regions += image.regions
         self._parts.append(as_columns(regions, image_codes, self._tags))
+        if self._keeps_region_ids:
+            self.region_ids += [region.region_id for region in regions]
         return len(self._images) > count_before
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self._images)
 
     def snapshot(self) -> ProjectSnapshot:
         """Return what was collected."""
         image, tag, box = map(np.concatenate, zip(*self._parts, strict=True))
-        return ProjectSnapshot(self._images, self._tags, RegionColumns(image, tag, box))
+        return ProjectSnapshot(
+            self._images, self._tags, RegionColumns(image, tag, box), self._names
+        )
 
 
 def as_columns(
@@ -156,38 +193,123 @@ def read_project(
     ]
     if untagged:
         listings.append(("GetUntaggedImages", session.untagged_images))
-    builder = SnapshotBuilder()
-    count = 0
-    for operation, listing in listings:
+    earlier: set[str] = set()
+    for _ in range(_MAX_READS):
+        reader = _ListingReader(progress)
+        for operation, listing in listings:
+            reader.read(operation, listing)
+        snapshot = reader.builder.snapshot()
+        if not reader.has_moved_rows:
+            return snapshot
+        earlier |= snapshot.images.keys()
+    # Somebody keeps changing the project: images that the last listing lacks are read by ID.
+    return snapshot.updated_with(read_images(session, sorted(earlier - snapshot.images.keys())))
+
+
+class _ListingReader:
+    """Reads listings page by page, and notices rows that move meanwhile.
+
+    When somebody tags, untags or deletes an image, the rows after it move by one: a page then
+    repeats a row, or skips one. So each page starts with the last row of the page before it.
+    """
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.builder = SnapshotBuilder()
+        self.has_moved_rows = False
+        self._progress = progress
+        self._count = 0
+
+    def read(self, operation: str, listing: Callable[[int], list[ServiceImage]]) -> None:
+        """Read a listing.
+
+        Raises:
+            TransportError: It does not end.
+        """
         skip = 0
+        last = ""
+        repeated_pages = 0
         # A short page may only mean that the service returns fewer, so read until an empty one.
         while page := listing(skip):
-            if not builder.add(page):
+            rows = page[1:] if page[0].id == last else page
+            self.has_moved_rows = self.has_moved_rows or (bool(last) and len(rows) == len(page))
+            if not rows:
+                return
+            repeated_pages = 0 if self.builder.add(rows) else repeated_pages + 1
+            if repeated_pages == _MAX_REPEATED_PAGES:
                 raise TransportError(
-                    f"{operation}: the listing repeats itself after {skip} images. Run it again."
+                    f"{operation}: the listing repeats itself after "
+                    f"{counted(len(self.builder), 'image')}. Run it again."
                 )
+            self._count += len(rows)
+            if self._progress:
+                self._progress("reading the project", self._count, 0)
             skip += len(page)
-            count += len(page)
-            if progress:
-                progress("reading the project", count, 0)
-    return builder.snapshot()
+            last = ""
+            if len(page) > 1:
+                skip -= 1
+                last = page[-1].id
+        self.has_moved_rows = self.has_moved_rows or bool(last)
+
+
+def pages_of(image_count: int) -> int:
+    """Return how many calls read a listing: each page repeats a row, and the last has no other."""
+    if not image_count:
+        return 1
+    return 2 + max(0, -(-(image_count - IMAGES_PER_PAGE) // (IMAGES_PER_PAGE - 1)))
 
 
 def read_images(session: ProjectSession, ids: Sequence[str]) -> ProjectSnapshot:
     """Read some images with their regions, without those that the project does not have."""
-    builder = SnapshotBuilder()
+    return read_images_with_ids(session, ids)[0]
+
+
+def read_images_with_ids(
+    session: ProjectSession, ids: Sequence[str]
+) -> tuple[ProjectSnapshot, list[str]]:
+    """Return `read_images` and the ID of each of its regions."""
+    builder = SnapshotBuilder(keep_region_ids=True)
     for start in range(0, len(ids), IMAGES_PER_BATCH):
         builder.add(_images_by_id(session, ids[start : start + IMAGES_PER_BATCH]))
-    return builder.snapshot()
+    return builder.snapshot(), builder.region_ids
 
 
 def refresh_images(
     session: ProjectSession, snapshot: ProjectSnapshot, regions: Batches
 ) -> ProjectSnapshot:
     """Read the images of some regions again, by ID, because a listing may be out of date."""
+    return snapshot.updated_with(read_images(session, image_ids_of(regions)))
+
+
+def image_ids_of(regions: Batches) -> list[str]:
+    """Return the IDs of the images that regions are on."""
     codes = np.unique(regions.regions.image).tolist()
-    ids = [regions.image_ids[code] for code in codes]
-    return snapshot.updated_with(read_images(session, ids))
+    return [regions.image_ids[code] for code in codes]
+
+
+def await_images(
+    session: ProjectSession,
+    snapshot: ProjectSnapshot,
+    outdated: Callable[[ProjectSnapshot], Sequence[str]],
+    *,
+    elapsed: float = 0.0,
+) -> ProjectSnapshot:
+    """Read images again until they show what was written, for up to a minute.
+
+    Args:
+        session: The project.
+        snapshot: What the project contained when it was read.
+        outdated: Returns the IDs of the images that do not show yet what was written.
+        elapsed: Seconds since the last write.
+    """
+    limiter = session.rate_limiter
+    for wait in (0.0, *limiter.settle_waits(elapsed=elapsed)):
+        ids = outdated(snapshot)
+        if not ids:
+            break
+        images = counted(len(ids), "image")
+        limiter.wait(f"{images} not up to date yet; reading again in {wait:.0f} s", wait)
+        snapshot = snapshot.updated_with(read_images(session, ids))
+    return snapshot
 
 
 def _images_by_id(session: ProjectSession, ids: Sequence[str]) -> list[ServiceImage]:

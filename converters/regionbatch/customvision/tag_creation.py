@@ -3,64 +3,100 @@
 from __future__ import annotations
 
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from regionbatch.customvision.rate_limiter import MAX_TRIES
-from regionbatch.customvision.regions import ends_run
-from regionbatch.errors import ServiceError, TransportError
+from regionbatch.customvision.delivery import CallOutcome, Delivery, deliver
+from regionbatch.errors import ResolveError
 from regionbatch.names.tables import table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from regionbatch.customvision.journal import Journal
-    from regionbatch.customvision.session import ProjectSession
+    from regionbatch.customvision.service_types import ServiceTag
+    from regionbatch.customvision.session import JournaledCall, ProjectSession
+    from regionbatch.errors import ServiceError
 
-_CREATE = "CreateTag"
 
-
-def create_tags(
-    session: ProjectSession, journal: Journal, names: Mapping[str, str]
-) -> dict[str, str]:
+def create_tags(session: ProjectSession, names: Mapping[str, str]) -> dict[str, str]:
     """Create tags and return their IDs.
 
     Args:
         session: The project.
-        journal: Where the calls are recorded.
         names: The names of the tags, by placeholder ID.
 
     Returns:
         The ID of each tag, by placeholder ID.
+
+    Raises:
+        ServiceError: A tag cannot be created.
     """
-    created = {
-        placeholder: _create_tag(session, journal, name) for placeholder, name in names.items()
-    }
-    return dict(table_of(created, _CREATE))
+    delivery = _TagDelivery(session)
+    for name in names.values():
+        deliver(session, delivery, [name])
+    ids = {placeholder: delivery.ids[name] for placeholder, name in names.items()}
+    return dict(table_of(ids, delivery.operation))
 
 
-def _create_tag(session: ProjectSession, journal: Journal, name: str) -> str:
-    limiter = session.rate_limiter
-    make = partial(session.client.create_tag, session.project_id, name)
-    tries = 0
-    while True:
-        tries += 1
-        call = journal.start_call(_CREATE)
-        try:
-            id_ = limiter.call(_CREATE, make, repeat=False).id
-        except ServiceError as error:
-            if ends_run(error):
-                raise
-            may_repeat = isinstance(error, TransportError) and tries < MAX_TRIES
-            if isinstance(error, TransportError):
-                limiter.wait_out(error, limiter.lookup_delay + limiter.delay(tries))
-            id_ = _find_tag(session, name)
-            if not (id_ or may_repeat):
-                raise
-        journal.finish_call(call)
-        if id_:
-            return id_
+class _TagDelivery(Delivery[list[str]]):
+    """Creates tags, one in a call."""
+
+    operation = "CreateTag"
+
+    def __init__(self, session: ProjectSession) -> None:
+        self.ids: dict[str, str] = {}
+        """IDs by name of the tags that exist."""
+        self._session = session
+        self._taken = ""
+        """The last name that the service refused, perhaps because a tag has it."""
+
+    def send(self, items: list[str], call: JournaledCall) -> list[str]:
+        [name] = items
+        create = partial(self._session.client.create_tag, self._session.project_id, name)
+
+        def make() -> ServiceTag:
+            call.start()
+            return create()
+
+        self.ids[name] = self._session.rate_limiter.call(self.operation, make, repeat=False).id
+        return []
+
+    def look_up(self, items: list[str], *, is_refused: bool) -> list[str]:  # noqa: ARG002
+        [name] = items
+        ids = {tag.name: tag.id for tag in self._session.tags()}
+        if ids.get(name):
+            self.ids[name] = ids[name]
+            return []
+        if name == self._taken:
+            _raise_if_similar(name, ids)
+        return items
+
+    def outcome_of(self, error: ServiceError, items: list[str]) -> CallOutcome:
+        is_unique = "NotUnique" not in error.code
+        [name] = items
+        if not is_unique and name == self._taken:
+            return CallOutcome.REFUSED
+        if not is_unique or error.status == HTTPStatus.CONFLICT:
+            self._taken = name  # if it was created a moment ago, it may be listed late
+            return CallOutcome.UNCLEAR
+        return super().outcome_of(error, items)
+
+    def fail(self, items: list[str], error: ServiceError) -> None:  # noqa: ARG002
+        raise error
 
 
-def _find_tag(session: ProjectSession, name: str) -> str:
-    """Return the ID of a tag; empty: the project does not have it."""
-    return next((tag.id for tag in session.tags() if tag.name == name), "")
+def _raise_if_similar(name: str, others: Iterable[str]) -> None:
+    """Raise if a tag that was refused differs from another one in case only.
+
+    Raises:
+        ResolveError: The service takes both names for the same.
+    """
+    folded = name.casefold()
+    for other in others:
+        if other.casefold() == folded:
+            raise ResolveError(
+                f"tag '{name}': the project has a tag whose name differs in case only: "
+                f"'{other}'. Map the class to this tag with `rename`.",
+                option="rename",
+                value=name,
+            )

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from regionbatch.argument_checks import check_callables, check_flags, check_paths, check_type
 from regionbatch.batching import batches
-from regionbatch.customvision.differences import DifferenceReport, ImageNames
+from regionbatch.customvision.client import TrainingClient
+from regionbatch.customvision.differences import DifferenceReport, ImageNames, RegionDifferences
+from regionbatch.customvision.fingerprints import fingerprint_dataset, region_hashes
 from regionbatch.customvision.image_files import find_uploaded
 from regionbatch.customvision.image_recognition import recognise_images
-from regionbatch.customvision.journal import Journal, fingerprint_dataset, missing_journal
+from regionbatch.customvision.journal import Journal
+from regionbatch.customvision.journal_file import missing_journal
 from regionbatch.customvision.matching import (
     match_regions,
     nearest_pairs,
@@ -21,15 +25,19 @@ from regionbatch.customvision.matching import (
     unmatched,
 )
 from regionbatch.customvision.plan_images import given_image_ids
+from regionbatch.customvision.plan_regions import match_stored, recorded_outcomes
 from regionbatch.customvision.plan_tags import regular_tag_ids
+from regionbatch.customvision.projects import find_project
 from regionbatch.customvision.rate_limiter import RateLimiter
+from regionbatch.customvision.regions import STORED
 from regionbatch.customvision.session import ProjectSession
-from regionbatch.customvision.snapshot import read_project, refresh_images
+from regionbatch.customvision.snapshot import await_images, image_ids_of, read_images, read_project
+from regionbatch.customvision.stored_names import find_by_stored_name
+from regionbatch.dataset.dataset import check_dataset
 from regionbatch.findings import FindingLog
 from regionbatch.limits import get_tier
 from regionbatch.names.renames import normalise_renames
 from regionbatch.names.resolve import resolve
-from regionbatch.names.uuids import checked_project
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,13 +47,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from regionbatch.batching import Batches
-    from regionbatch.customvision.client import TrainingClient
     from regionbatch.customvision.service_types import ServiceTag
     from regionbatch.customvision.snapshot import ProjectSnapshot
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Findings, Progress
     from regionbatch.names.tables import Ids
 
+    Mask = NDArray[np.bool_]
+    Outcomes = NDArray[np.int8]
     Rows = NDArray[np.int64]
 
 MAX_MOVE = 0.5
@@ -68,7 +77,10 @@ class Verification:
     """
 
     matched: int
-    """Regions of the dataset that the project has, with coordinates within 1e-6."""
+    """Regions of the dataset that the project has, with coordinates within 1e-6.
+
+    Regions that an upload confirmed, or kept, may differ more: each has a finding then.
+    """
     missing: int
     """Regions of the dataset that the project does not have."""
     moved: int
@@ -87,6 +99,8 @@ class Verification:
 
     If two images or two classes share an ID, identical boxes are compared once.
     """
+    differences: RegionDifferences
+    """Which regions are missing, moved and extra, with the boxes that the project has."""
 
     @property
     def good(self) -> bool:
@@ -132,6 +146,7 @@ def verify(  # longer than 40 lines because of its docstring
     journal: str | PathLike[str] | None = None,
     rename: Mapping[str, str] | None = None,
     tier: str = "S0",
+    skip_unresolved: bool = False,
     progress: Progress | None = None,
     rate_limiter: RateLimiter | None = None,
 ) -> Verification:
@@ -143,11 +158,12 @@ def verify(  # longer than 40 lines because of its docstring
     Args:
         dataset: The dataset, as `regionbatch.read` returns it.
         client: The training resource.
-        project_id: The ID of the project, from its settings.
+        project_id: The ID of the project, from its settings, or its exact name.
         image_ids: Image IDs by name, or a file of them, as `regionbatch.batches` takes them.
         journal: The journal of the upload, which contains the IDs.
         rename: Tag names by class name, as given to `upload`.
         tier: Pricing tier whose call rate applies: F0 or S0.
+        skip_unresolved: Leave out regions whose class has no tag, or whose image is not found.
         progress: Called with the current step, how much is done, and how much there is (0 if
             that is unknown).
         rate_limiter: Decides when calls are made, instead of the tier's call rate.
@@ -159,7 +175,7 @@ def verify(  # longer than 40 lines because of its docstring
         ServiceError: The project cannot be read.
         ResolveError: A name has two IDs.
         JournalError: The journal does not exist, is in use, or belongs to another project.
-        OptionError: The tier is unknown, or the project ID is not a UUID.
+        OptionError: The tier or the project is unknown.
 
     Example:
         >>> from regionbatch.local import LocalService
@@ -172,25 +188,40 @@ def verify(  # longer than 40 lines because of its docstring
         >>> print(verification)
         12 verified, 0 missing, 0 moved, 0 extra
     """
+    check_dataset(dataset)
+    check_type("client", client, TrainingClient, "Pass a `TrainingClient`.")
+    check_flags(skip_unresolved=skip_unresolved)
+    check_callables(progress=progress)
+    check_paths(journal=journal)
     limits = get_tier(tier)
     rename = normalise_renames(rename)
-    project_id = checked_project(project_id)
-    session = ProjectSession(
-        client, project_id, rate_limiter or RateLimiter(limits.calls_per_second)
-    )
+    limiter = rate_limiter or RateLimiter(limits.calls_per_second)
+    project_id = find_project(client, project_id, limiter)
+    session = ProjectSession(client, project_id, limiter)
     log = FindingLog()
     recorded = _recorded_images(dataset, project_id, journal, image_ids, rename, log)
     tags = session.tags()
     tag_ids = _tag_ids(dataset, tags, rename)
     snapshot = read_project(session, untagged=False, progress=progress)
     known = dict(recorded.ids)
-    ids = {name: known.get(name) or str(uuid.uuid4()) for name in dataset.images.names}
-    wanted = batches(dataset, tag_ids=tag_ids, image_ids=ids, rename=rename)
+    names = dataset.images.names
+    rows = [row for row, name in enumerate(names) if name in known]
+    by_stored_name = find_by_stored_name(dataset.images, snapshot.names, rows)
+    known |= {names[row]: id_ for row, id_ in by_stored_name.items()}
+    ids = {name: known.get(name) or str(uuid.uuid4()) for name in names}
+    wanted = batches(dataset, tag_ids=tag_ids.all, image_ids=ids, rename=rename)
     if len(known) < len(ids):
         known |= recognise_images(dataset, wanted, snapshot, known, recorded.changed)
         ids.update(known)
-        wanted = batches(dataset, tag_ids=tag_ids, image_ids=ids, rename=rename)
-    snapshot = _refresh_incomplete_images(session, snapshot, wanted, known, dataset)
+        wanted = batches(dataset, tag_ids=tag_ids.all, image_ids=ids, rename=rename)
+    if skip_unresolved:
+        wanted = batches(
+            dataset, tag_ids=tag_ids.found, image_ids=known, rename=rename, skip_unresolved=True
+        )
+    known_outcomes = recorded.outcomes[wanted.rows]
+    snapshot = _refresh_incomplete_images(
+        session, snapshot, wanted, known, dataset, known_outcomes, recorded.age
+    )
     found = compare(
         wanted,
         snapshot,
@@ -198,6 +229,7 @@ def verify(  # longer than 40 lines because of its docstring
         ids,
         former=recorded.former,
         tag_names={tag.id.lower(): tag.name for tag in tags},
+        known=known_outcomes,
     )
     return replace(found, findings=wanted.findings + log.findings() + found.findings)
 
@@ -211,6 +243,10 @@ class _RecordedImages(NamedTuple):
     """IDs of images whose file has changed since they were uploaded."""
     former: Mapping[str, str]
     """Names by ID of all images in the journal, including those that were replaced."""
+    outcomes: Outcomes
+    """(n,), what became of each region of the dataset; see `RegionOutcome`."""
+    age: float
+    """Seconds since the last call of that upload."""
 
 
 def _recorded_images(
@@ -226,6 +262,8 @@ def _recorded_images(
     uploaded: dict[int, str] = {}
     changed: dict[int, str] = {}
     former: dict[str, str] = {}
+    outcomes = np.zeros(len(dataset.regions), np.int8)
+    age = float("inf")
     if journal is not None:
         if not Path(journal).exists():
             raise missing_journal(journal)
@@ -233,18 +271,24 @@ def _recorded_images(
             same_dataset = opened.belongs_to(fingerprint_dataset(dataset, rename))
             recorded = opened.images()
             former = opened.names_by_id()
+            outcomes = recorded_outcomes(region_hashes(dataset), opened)
+            age = opened.seconds_since_last_call()
         uploaded, changed = find_uploaded(images, recorded, given, log, same_dataset=same_dataset)
     ids = {images.names[row]: id_ for row, id_ in {**uploaded, **given}.items()}
-    return _RecordedImages(ids, {*changed.values()}, former)
+    return _RecordedImages(ids, {*changed.values()}, former, outcomes, age)
 
 
-def _tag_ids(
-    dataset: Dataset, tags: Sequence[ServiceTag], rename: Mapping[str, str]
-) -> dict[str, str]:
-    """Return tag IDs by name, found as an upload finds them.
+class _TagIds(NamedTuple):
+    """The tags of a dataset's classes, by tag name."""
 
-    A class without a tag gets an ID that the project cannot have.
-    """
+    found: Mapping[str, str]
+    """IDs of the tags that the project has."""
+    all: Mapping[str, str]
+    """The same, and for each class without a tag an ID that the project cannot have."""
+
+
+def _tag_ids(dataset: Dataset, tags: Sequence[ServiceTag], rename: Mapping[str, str]) -> _TagIds:
+    """Return tag IDs by name, found as an upload finds them."""
     used = np.unique(dataset.regions.tag).tolist()
     found = resolve(
         "tag",
@@ -255,11 +299,16 @@ def _tag_ids(
         rename=rename,
         skip=True,
     )
-    ids: dict[str, str] = {}
+    known: dict[str, str] = {}
+    missing: dict[str, str] = {}
     for code in used:
-        name = dataset.tags[code]
-        ids[rename.get(name, name)] = found[code] or str(uuid.uuid4())
-    return ids
+        name = rename.get(dataset.tags[code], dataset.tags[code])
+        id_ = found[code]
+        if id_:
+            known[name] = id_
+        else:
+            missing[name] = str(uuid.uuid4())
+    return _TagIds(known, {**known, **missing})
 
 
 def _refresh_incomplete_images(
@@ -268,12 +317,30 @@ def _refresh_incomplete_images(
     wanted: Batches,
     known: Mapping[str, str],
     dataset: Dataset,
+    outcomes: Outcomes,
+    age: float,
 ) -> ProjectSnapshot:
-    """Read known images again if they lack a region, because a listing may be out of date."""
+    """Read known images again that lack a region or have another one: a listing may be outdated.
+
+    Regions that were uploaded a moment ago are looked up for up to a minute.
+    """
     rows = [row for row, name in enumerate(dataset.images.names) if name in known]
     is_known = np.isin(wanted.regions.image, rows)
-    is_missing = match_regions(snapshot.project_columns(wanted), snapshot.regions) < 0
-    return refresh_images(session, snapshot, wanted.take(np.flatnonzero(is_missing & is_known)))
+    found = match_regions(snapshot.project_columns(wanted), snapshot.regions)
+    missing = wanted.take(np.flatnonzero((found < 0) & is_known))
+    others = snapshot.image_ids_at(unmatched(found, len(snapshot.regions.image)))
+    ids = {*image_ids_of(missing), *({*others} & {*known.values()})}
+    snapshot = snapshot.updated_with(read_images(session, sorted(ids)))
+    was_stored = is_known & np.isin(outcomes, STORED)  # not on an image that was replaced since
+
+    def outdated(snapshot: ProjectSnapshot) -> list[str]:
+        columns = snapshot.project_columns(wanted)
+        is_missing = match_stored(columns, snapshot.regions, outcomes) < 0
+        return image_ids_of(wanted.take(np.flatnonzero(is_missing & was_stored)))
+
+    if age >= session.rate_limiter.settle_seconds:
+        return snapshot
+    return await_images(session, snapshot, outdated, elapsed=age)
 
 
 def compare(
@@ -284,16 +351,25 @@ def compare(
     *,
     former: Mapping[str, str],
     tag_names: Mapping[str, str],
-    is_reported: NDArray[np.bool_] | None = None,
+    is_reported: Mask | None = None,
+    known: Outcomes,
 ) -> Verification:
     """Compare the regions of a dataset with those that a project has.
 
-    `former` and `tag_names` are names by ID: of images that earlier uploads of the dataset created,
-    and of the project's tags. Regions marked in `is_reported`, (n,), get no finding if missing.
+    Args:
+        wanted: n regions of the dataset.
+        stored: What the project contains.
+        dataset: The dataset.
+        image_ids: Image IDs by name.
+        former: Names by ID of images that earlier uploads of the dataset created.
+        tag_names: Names by ID of the project's tags.
+        is_reported: (n,), the regions that get no finding if they are missing.
+        known: (n,), what is known of each region; see `match_stored`.
     """
     images = ImageNames.of(stored, image_ids, former)
     columns = stored.project_columns(wanted)
-    found = match_regions(columns, stored.regions)
+    exact = match_regions(columns, stored.regions)
+    found = match_stored(columns, stored.regions, known)
     missing = np.flatnonzero(found < 0)
     free = unmatched(found, len(stored.regions.image))
     is_ours = np.isin(stored.regions.image[free], [*images.names])
@@ -302,6 +378,8 @@ def compare(
     missing = np.setdiff1d(missing, [*moved])
     extra = np.setdiff1d(extra, [*moved.values()])
     report = DifferenceReport(dataset, wanted, stored)
+    rounded = np.flatnonzero(found != exact).tolist()
+    report.add_nearly_equal("region_rounded", {row: int(found[row]) for row in rounded})
     report.add_missing(missing if is_reported is None else missing[~is_reported[missing]])
     report.add_moved(moved)
     report.add_extra(extra, images, tag_names)
@@ -313,4 +391,5 @@ def compare(
         elsewhere=int(np.count_nonzero(~is_ours)),
         batches=wanted,
         findings=report.log.findings(),
+        differences=RegionDifferences.of(stored, missing, moved, extra, images, tag_names),
     )

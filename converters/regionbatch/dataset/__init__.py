@@ -12,8 +12,10 @@ from regionbatch.dataset.annotations import (
     References,
     normalise_label,
 )
+from regionbatch.dataset.dataset import Dataset
 from regionbatch.dataset.images import ImageReferences, Images, split_names
-from regionbatch.dataset.regions import Dataset, Region, Regions
+from regionbatch.dataset.originals import Originals
+from regionbatch.dataset.regions import Region, Regions
 
 __all__ = [
     "MARKS",
@@ -21,6 +23,7 @@ __all__ = [
     "ImageReferences",
     "Images",
     "ListedImage",
+    "Originals",
     "PlacedAnnotations",
     "RawAnnotations",
     "References",

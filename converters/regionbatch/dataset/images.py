@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regionbatch.dataset.columns import freeze
+from regionbatch.dataset.columns import Reconstructed, freeze
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ _NO_SPLIT = np.zeros(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class ImageReferences:
+class ImageReferences(Reconstructed):
     """The images of annotations, as the files name them; a part of `RawAnnotations`.
 
     A reader only returns names. The core finds the image file of each (`association`).
@@ -68,7 +68,7 @@ class ImageReferences:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Images:
+class Images(Reconstructed):
     """The m images of a dataset, in the order in which they were read.
 
     Example:
@@ -108,6 +108,25 @@ class Images:
     def __repr__(self) -> str:
         """Return the type and the number of rows."""
         return f"Images({len(self)})"
+
+    def take(self, rows: NDArray[np.int64]) -> Images:
+        """Return the images of some row numbers.
+
+        Example:
+            >>> import numpy as np
+            >>> rb.read("fixtures/scene/coco").images.take(np.array([2, 0])).names
+            ['images/old square.jpg', 'images/market.jpg']
+        """
+        numbers = rows.tolist()
+        return Images(
+            [self.names[row] for row in numbers],
+            self.width[rows],
+            self.height[rows],
+            [self.paths[row] for row in numbers],
+            self.split[rows],
+            self.splits,
+            self.exact[rows],
+        )
 
     def split_names(self) -> list[str]:
         """Return the split of each image; empty if it has none.

@@ -1,4 +1,4 @@
-"""The dataset that is read, and the boxes that will be sent."""
+"""The boxes that will be sent."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from regionbatch.dataset.columns import freeze
+from regionbatch.dataset.columns import Reconstructed, by_column, freeze, take_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
-    from regionbatch.dataset.images import Images
-    from regionbatch.findings import Decision, Findings, Ledger, Place
+    from regionbatch.findings import Place
 
 
 class Region(NamedTuple):
@@ -47,7 +43,7 @@ class Region(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Regions:
+class Regions(Reconstructed):
     """The n boxes that will be sent, in the order in which they were read.
 
     Example:
@@ -66,18 +62,22 @@ class Regions:
     tag: NDArray[np.int32]
     """(n,), codes into `Dataset.tags`."""
     box: NDArray[np.float64]
-    """(n, 4), normalised left, top, width, height, as `boxes.quantise` returns them."""
+    """(n, 4), normalised left, top, width, height, as `boxes.quantise` returns them.
+
+    It is stored column by column, so that each of the four columns is contiguous.
+    """
     file: NDArray[np.int32]
     """(n,), codes into `Findings.files`."""
     where: NDArray[np.int64]
-    """(n,), the place in that file: a line number, or an annotation ID (see `place`)."""
+    """(n,), the place in that file: a line, an annotation ID, or a row (see `place`)."""
     adjusted: NDArray[np.int8]
     """(n,), the first code that adjusted each box, as its number in `codes.ADJUSTING`; 0: none."""
-    place: Place = "line"
-    """What `where` counts."""
+    place: Place | tuple[Place, ...] = "line"
+    """What `where` counts; if datasets were joined, what it counts in each file."""
 
     def __post_init__(self) -> None:
         """Check the shapes, and make the arrays read-only."""
+        object.__setattr__(self, "box", by_column(self.box))
         freeze(self, len(self.box), image=(), tag=(), box=(4,), file=(), where=(), adjusted=())
 
     def __len__(self) -> int:
@@ -87,6 +87,10 @@ class Regions:
     def __repr__(self) -> str:
         """Return the type and the number of rows."""
         return f"Regions({len(self)})"
+
+    def places(self, files: int) -> tuple[Place, ...]:
+        """Return what `where` counts in each of a number of files."""
+        return self.place if isinstance(self.place, tuple) else (self.place,) * files
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Regions:
         """Return the regions of some rows.
@@ -103,70 +107,9 @@ class Regions:
         return Regions(
             self.image[numbers],
             self.tag[numbers],
-            self.box.take(numbers, axis=0),  # seven times as fast as an index in square brackets
+            take_rows(self.box, numbers),
             self.file[numbers],
             self.where[numbers],
             self.adjusted[numbers],
             self.place,
         )
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Dataset:
-    """A dataset that was read: every box is kept, adjusted, or dropped with a reason and a place.
-
-    `regionbatch.read` returns it. Its length is the number of regions; iterating it yields them as
-    `Region` rows.
-
-    Example:
-        >>> dataset = rb.read("fixtures/scene/coco")
-        >>> dataset
-        Dataset(coco, ...scene..., 6 images, 4 tags, 12 read = 12 kept + 0 adjusted + 0 dropped)
-        >>> dataset.tags
-        ['person', 'traffic light', 'bicycle', 'café']
-        >>> len(dataset), dataset.ledger.read
-        (12, 12)
-        >>> dataset.findings.counts()
-        {}
-    """
-
-    format: str
-    """Name of the reader (`coco`)."""
-    root: Path
-    """The path that was read."""
-    images: Images
-    """The images, including those without a box."""
-    tags: Sequence[str]
-    """Distinct class names, without outer whitespace, in NFC, including those without a box."""
-    regions: Regions
-    """The boxes that will be sent."""
-    findings: Findings
-    """What was adjusted, dropped or is worth knowing, each with its place."""
-    ledger: Ledger
-    """The account of all boxes and images: read = kept + adjusted + dropped."""
-    decisions: Mapping[str, Decision]
-    """What was detected about the whole dataset, with the evidence, by the overriding option."""
-
-    def __len__(self) -> int:
-        """Return the number of regions."""
-        return len(self.regions)
-
-    def __repr__(self) -> str:
-        """Return a summary.
-
-        `Dataset(voc, bccd, 364 images, 3 tags, 4888 read = 4886 kept + 0 adjusted + 2 dropped)`.
-        """
-        counts = f"{len(self.images)} images, {len(self.tags)} tags, {self.ledger}"
-        return f"Dataset({self.format}, {self.root}, {counts})"
-
-    def __iter__(self) -> Iterator[Region]:
-        """Yield the regions as rows, in the order in which they were read.
-
-        Example:
-            >>> sorted({region.tag for region in rb.read("fixtures/scene/coco")})
-            ['bicycle', 'café', 'person', 'traffic light']
-        """
-        columns = self.regions
-        rows = zip(columns.image.tolist(), columns.tag.tolist(), columns.box.tolist(), strict=True)
-        for image, tag, box in rows:
-            yield Region(self.images.names[image], self.tags[tag], *box)

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from regionbatch.errors import OutputError
+from regionbatch.errors import OptionError, OutputError
 from regionbatch.files.paths import scheme_of
 from regionbatch.findings import escape_unprintable
 
@@ -50,18 +50,26 @@ class _Fingerprint(NamedTuple):
     mode: int
 
 
-def resolve_target(path: str | PathLike[str]) -> Path:
+def resolve_target(path: str | PathLike[str], option: str) -> Path:
     """Return the absolute path of an output, without links.
 
+    Args:
+        path: The path.
+        option: The keyword argument that it is from.
+
     Raises:
-        OutputError: The path is a URL, cannot be a path on this system, or is relative to a current
-            folder that no longer exists.
+        OptionError: The path is empty, a URL, or cannot be a path on this system.
+        OutputError: The current folder no longer exists, or a folder in the path is closed.
     """
     shown = escape_unprintable(os.fspath(path)[:80])
+    if not shown:
+        raise OptionError(f"{option}: empty path. Choose a name.", option=option, value=path)
     if scheme := scheme_of(path):
-        raise OutputError(
+        raise OptionError(
             f"{shown}: only local paths can be written, not '{scheme}'. Write a local file, then "
             "copy it there.",
+            place=shown,
+            option=option,
             value=path,
         )
     try:
@@ -69,10 +77,30 @@ def resolve_target(path: str | PathLike[str]) -> Path:
         real.exists()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise OutputError(
-            f"{shown}: cannot be used as a path: '{reason}'. Choose another one.", value=path
+        is_impossible = isinstance(error, ValueError) or error.errno == errno.ENAMETOOLONG
+        raise (OptionError if is_impossible else OutputError)(
+            f"{shown}: cannot be used as a path: '{reason}'. Choose another one.",
+            place=shown,
+            option=option,
+            value=path,
         ) from error
     return real
+
+
+def check_parent(path: Path) -> None:
+    """Check that a file or folder can be created at a path, with missing folders above it.
+
+    Raises:
+        OutputError: A file has the name of a folder in the path, or permission is missing.
+    """
+    above = next(parent for parent in path.parents if os.path.lexists(parent))
+    if not above.is_dir():
+        problem = f"'{above}' is a file, not a folder. Choose another path."
+    elif os.access(above, os.W_OK | os.X_OK):
+        return
+    else:
+        problem = f"no permission to write in the folder '{above}'. Choose another one."
+    raise OutputError(f"{path}: {problem}", place=str(path))
 
 
 def has_signature(path: Path, *signatures: bytes) -> bool:
@@ -98,18 +126,18 @@ def atomic_write(path: Path, is_ours: IsOurs | None) -> Iterator[IO[bytes]]:
     Raises:
         OutputError: Something else has the name when the file is written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     before = _fingerprint(path)
     part = _hidden_name(path, "part")
-    try:
-        with part.open("xb", 2**20) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        _take_name(part, path, before, is_ours)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with _parent_folders(path):
+        try:
+            with part.open("xb", 2**20) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            _take_name(part, path, before, is_ours)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
@@ -124,16 +152,30 @@ def atomic_folder(path: Path, is_ours: IsOurs | None) -> Iterator[Path]:
     Raises:
         OutputError: Something else has the name when the files are written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     before = _fingerprint(path)
     part = _hidden_name(path, "part")
-    part.mkdir()
+    with _parent_folders(path):
+        part.mkdir()
+        try:
+            yield part
+            _sync_files(part)
+            _take_name(part, path, before, is_ours)
+        except BaseException:
+            _remove_folder(part)
+            raise
+
+
+@contextmanager
+def _parent_folders(path: Path) -> Iterator[None]:
+    """Create the folders above a path; delete them again if nothing was written."""
+    missing = [parent for parent in path.parents if not os.path.lexists(parent)]
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        yield part
-        _sync_files(part)
-        _take_name(part, path, before, is_ours)
+        yield
     except BaseException:
-        _remove_folder(part)
+        for folder in missing:
+            with suppress(OSError):
+                folder.rmdir()
         raise
 
 

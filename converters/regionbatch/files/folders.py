@@ -6,12 +6,14 @@ import os
 import stat
 from itertools import chain
 from operator import methodcaller
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from regionbatch.files.paths import IMAGE_EXTENSIONS, joined
+from regionbatch.findings.text import as_text, quoted
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from os import PathLike
 
     EntryKind = Literal["file", "folder", "special file", "ignored"]
 
@@ -33,6 +35,31 @@ class Folder(NamedTuple):
     def empty(cls) -> Folder:
         """Return a folder with nothing in it."""
         return cls(frozenset(), frozenset(), {}, {})
+
+
+def closed_folder(path: str | PathLike[str]) -> str:
+    """Return the folder in a path that must not be opened; empty if there is none."""
+    absolute = Path(path).absolute()
+    for below in (*reversed(absolute.parents), absolute):
+        try:
+            os.stat(below)  # noqa: PTH116 - pathlib's raises where a name is too long
+        except PermissionError:
+            return str(below.parent)
+        except (OSError, ValueError):
+            return ""
+    return ""
+
+
+def absence_of(path: str | PathLike[str], kind: str) -> str:
+    """Return why an option cannot use a path that was not found, and what to do.
+
+    Args:
+        path: The path.
+        kind: What it should be: `file` or `folder`.
+    """
+    if folder := closed_folder(path):
+        return f"no permission to open the folder '{folder}'. Check its permissions."
+    return f"no such {kind}: {quoted(as_text(os.fspath(path)))}. Check the path."
 
 
 class FolderLister:

@@ -36,6 +36,9 @@ LABEL_WORDS = (
 MASK_FOLDERS = frozenset(("mask", "masks", "segmentationclass", "segmentationobject"))
 """Folders of masks, which are named like the images they belong to."""
 
+NAME_CHARACTER = r"[^./\\\s]"
+"""A file name has at least one of these characters; a name such as `./` names nothing."""
+
 MAX_DEPTH = 64
 """Maximum number of folders in a path of a dataset."""
 

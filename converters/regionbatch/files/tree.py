@@ -87,9 +87,9 @@ class Tree:
         return cls(root, file.relative_to(root).as_posix())
 
     @classmethod
-    def empty(cls) -> Tree:
+    def empty(cls, source: str) -> Tree:
         """Return a tree without files, for annotations that do not come from files."""
-        tree = cls(Path(), "COCO")
+        tree = cls(Path(), source)
         tree._is_empty = True
         tree._listed[""] = Folder.empty()
         return tree
@@ -197,7 +197,8 @@ class Tree:
             shown = "/".join(top.split("/")[:2])
             raise DatasetError(
                 f"{shown}: folders are nested more than {MAX_DEPTH} deep. "
-                "Choose a folder further down."
+                "Choose a folder further down.",
+                place=shown,
             )
         if listing is not None:
             yield top, listing
@@ -347,7 +348,7 @@ def read_lines(tree: Tree, path: str, log: FindingLog) -> list[str]:
     count = data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
     if count > MOST_LINES:  # counted before any line is made
         raise DatasetError(
-            f"{path}: more than {MOST_LINES} lines. Split the list, or shorten it.", place=path
+            f"{path}: more than {MOST_LINES:,} lines. Split the list, or shorten it.", place=path
         )
     if not data.strip():
         return []

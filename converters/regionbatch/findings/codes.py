@@ -8,7 +8,14 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from regionbatch.findings.code import Code
-from regionbatch.findings.tables import dropped_boxes, images, kept_boxes, tags_and_records, uploads
+from regionbatch.findings.tables import (
+    dropped_boxes,
+    images,
+    kept_boxes,
+    tags_and_records,
+    training,
+    uploads,
+)
 
 __all__ = ["ADJUSTING", "CODES", "Code"]
 
@@ -16,6 +23,7 @@ _ALL = (
     *dropped_boxes.CODES,
     *kept_boxes.CODES,
     *images.CODES,
+    *training.CODES,
     *uploads.CODES,
     *tags_and_records.CODES,
 )

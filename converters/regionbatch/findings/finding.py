@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from regionbatch import arrow
 from regionbatch.findings.codes import CODES
 from regionbatch.findings.text import (
     Place,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 
@@ -51,7 +53,10 @@ class Finding(NamedTuple):
     file: str
     """Path in the dataset, or the name of an image, class or option."""
     where: int
-    """Line number or COCO ID; negative: number of the record; 0: the whole file or image."""
+    """Line number, COCO ID or, from 0, row of a table; negative: number of the record.
+
+    A line of 0 is the whole file or image.
+    """
     value: str
     """The offending value as text, at most 80 characters; may be empty."""
 
@@ -77,6 +82,17 @@ class ValueTexts:
     def __getitem__(self, row: int) -> str:
         start = self._ends[row - 1] if row else 0
         return self._text[start : self._ends[row]].decode()
+
+
+class SameText:
+    """Values of findings that are all the same text."""
+
+    def __init__(self, value: object) -> None:
+        """Keep the text as it is shown."""
+        self._text = as_text(value)
+
+    def __getitem__(self, _row: int) -> str:
+        return self._text
 
 
 class ClippedBoxes:
@@ -112,7 +128,7 @@ class FindingGroup:
     """Names that `file` points into."""
     file: NDArray[np.int32] | array[int]
     where: NDArray[np.int64] | array[int]
-    value: ValueTexts | ClippedBoxes | NDArray[np.float64] | NDArray[np.int64] | None
+    value: ValueTexts | SameText | ClippedBoxes | NDArray[np.float64] | NDArray[np.int64] | None
     place: Place
     doubtful: bool = False
 
@@ -128,9 +144,10 @@ class FindingGroup:
         """Yield the findings, at most `most` of them."""
         count = len(self) if most is None else min(most, len(self))
         for row in range(count):
-            yield self._row(row)
+            yield self.row(row)
 
-    def _row(self, row: int) -> Finding:
+    def row(self, row: int) -> Finding:
+        """Return one of the findings."""
         code = CODES[self.code]
         file = self.table[self.file[row]]
         where = int(self.where[row])
@@ -159,17 +176,18 @@ class Findings:
             groups: Findings as columns.
             files: Paths in the dataset that the `file` codes of regions point into.
         """
-        self._groups = tuple(groups)
+        self.groups = tuple(groups)
+        """The findings as columns."""
         self.files = files
 
     def __iter__(self) -> Iterator[Finding]:
         """Yield all findings."""
-        for group in self._groups:
+        for group in self.groups:
             yield from group.rows(None)
 
     def __len__(self) -> int:
         """Return the number of findings."""
-        return sum(map(len, self._groups))
+        return sum(map(len, self.groups))
 
     def __repr__(self) -> str:
         """Return for example `Findings({'empty_box': 2})`."""
@@ -177,11 +195,11 @@ class Findings:
 
     def counts(self) -> dict[str, int]:
         """Return the number of findings of each code, in the order of the documentation."""
-        return _counts(self._groups)
+        return _counts(self.groups)
 
     def doubtful(self) -> dict[str, int]:
         """Return the number of findings of each code that make strict mode fail without a loss."""
-        return _counts(group for group in self._groups if group.fails_strict)
+        return _counts(group for group in self.groups if group.fails_strict)
 
     def first(self, code: str, most: int = 3) -> list[Finding]:
         """Return the first findings of one code.
@@ -191,18 +209,42 @@ class Findings:
             most: How many to return at most.
         """
         found: list[Finding] = []
-        for group in self._groups:
+        for group in self.groups:
             if group.code == code and len(found) < most:
                 found.extend(group.rows(most - len(found)))
         return found
 
     def without(self, code: str) -> Findings:
         """Return all findings except those of one code."""
-        return Findings([group for group in self._groups if group.code != code], self.files)
+        return Findings([group for group in self.groups if group.code != code], self.files)
+
+    def to_arrow(self) -> pa.Table:
+        """Return the findings as a PyArrow table with the columns of `Finding`.
+
+        Needs the extra `arrow`. Polars, pandas, DuckDB and PyArrow also take the findings
+        themselves.
+
+        Returns:
+            The table; `code`, `severity` and `file` are dictionaries.
+
+        Raises:
+            OptionError: PyArrow is not installed.
+
+        Example:
+            >>> dataset = rb.read("fixtures/yolo/over-the-edge/input")
+            >>> dataset.findings.to_arrow().column_names[:3]
+            ['code', 'severity', 'place']
+        """
+        types = {name: int if name == "where" else str for name in Finding._fields}
+        return arrow.table_of_rows(types, self, coded=("code", "severity", "file"))
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Return `to_arrow()` as a stream: the Arrow PyCapsule interface."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def __add__(self, other: Findings) -> Findings:
         """Return the findings of two steps, one after the other."""
-        return Findings([*self._groups, *other._groups], self.files)
+        return Findings([*self.groups, *other.groups], self.files)
 
 
 def _counts(groups: Iterable[FindingGroup]) -> dict[str, int]:

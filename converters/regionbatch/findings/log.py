@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from regionbatch.findings.codes import CODES
 from regionbatch.findings.decision import Decision
-from regionbatch.findings.finding import ClippedBoxes, FindingGroup, Findings, ValueTexts
+from regionbatch.findings.finding import (
+    ClippedBoxes,
+    FindingGroup,
+    Findings,
+    SameText,
+    ValueTexts,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -98,9 +104,9 @@ class FindingLog:
         code: str,
         file: int | NDArray[np.int32],
         where: int | Sequence[int] | NDArray[np.int64] = 0,
-        value: Iterable[object] | ClippedBoxes | None = None,
+        value: Iterable[object] | ClippedBoxes | SameText | None = None,
         *,
-        place: Place = "line",
+        place: Place | tuple[Place, ...] = "line",
         table: Sequence[str] | None = None,
         doubtful: bool = False,
     ) -> None:
@@ -112,11 +118,16 @@ class FindingLog:
                 `table` if one is given (image names, for example).
             where: Place in the file, or a column of places; see `place`.
             value: The offending values, one for each finding.
-            place: What `where` counts.
+            place: What `where` counts, or what it counts in each file.
             table: Names that `file` points into.
             doubtful: Whether strict mode fails on it, although nothing was dropped or adjusted.
         """
         table = self.files if table is None else table
+        if isinstance(place, tuple):
+            self._add_by_place(
+                code, np.asarray(file, np.int32), np.asarray(where), value, place, table
+            )
+            return
         kind = (code, id(table), place, doubtful)
         if isinstance(file, int) and isinstance(where, int):
             one_value = "" if value is None else next(iter(value))
@@ -124,21 +135,37 @@ class FindingLog:
         else:
             self._add_columns(kind, table, np.asarray(file, np.int32), where, value)
 
+    def _add_by_place(
+        self,
+        code: str,
+        file: NDArray[np.int32],
+        where: NDArray[np.int64],
+        value: Iterable[object] | ClippedBoxes | SameText | None,
+        places: tuple[Place, ...],
+        table: Sequence[str],
+    ) -> None:
+        """Add a group for each kind of place, as messages word it in its own way."""
+        values = [*value] if isinstance(value, Iterable) else None
+        for place in dict.fromkeys(places):
+            rows = np.flatnonzero(np.asarray([one == place for one in places])[file])
+            some = value if values is None else [values[row] for row in rows.tolist()]
+            self.add(code, file[rows], where[rows], some, place=place, table=table)
+
     def _add_columns(
         self,
         kind: _Kind,
         table: Sequence[str],
         file: NDArray[np.int32],
         where: int | Sequence[int] | NDArray[np.int64],
-        value: Iterable[object] | ClippedBoxes | None,
+        value: Iterable[object] | ClippedBoxes | SameText | None,
     ) -> None:
         """Add a group of its own: views of the given columns, which are not copied."""
         wheres = np.atleast_1d(np.asarray(where, np.int64))
         shape = np.broadcast_shapes(wheres.shape, file.shape)
         if not shape[0]:
             return
-        if value is None or isinstance(value, (np.ndarray, ClippedBoxes)):
-            values: ValueTexts | ClippedBoxes | NDArray[Any] | None = value
+        if value is None or isinstance(value, (np.ndarray, ClippedBoxes, SameText)):
+            values: ValueTexts | SameText | ClippedBoxes | NDArray[Any] | None = value
         else:
             values = ValueTexts(value)
         code, _, place, doubtful = kind

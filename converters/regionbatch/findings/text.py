@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 from unicodedata import category
 
-Place = Literal["line", "annotation", "image", "entry"]
-"""What a finding's `where` counts: lines from 1, or COCO IDs.
+Place = Literal["line", "annotation", "image", "entry", "row"]
+"""What a finding's `where` counts: lines from 1, COCO IDs, or rows of a table from 0.
 
 A negative number, from -1 on, is the record's own number: of an entry without an ID, or of an XML
 object that shares its line with others."""

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import contextlib
+import threading
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from regionbatch.local import fault_responses
 from regionbatch.local.calls import Call
 from regionbatch.local.contract import CustomVisionError
+from regionbatch.local.faults import LATE
 from regionbatch.local.operations import Operations
 from regionbatch.local.rules import RefusedError
 
@@ -68,6 +70,11 @@ OPERATIONS: dict[str, tuple[str, str, Operation]] = {
         f"{PROJECT}/images/untagged/count",
         Operations.get_untagged_image_count,
     ),
+    "UpdateImageMetadata": (
+        "POST",
+        f"{PROJECT}/images/metadata",
+        Operations.update_image_metadata,
+    ),
     "DeleteImages": ("DELETE", f"{PROJECT}/images", Operations.delete_images),
     "CreateImageRegions": ("POST", f"{PROJECT}/images/regions", Operations.create_image_regions),
     "DeleteImageRegions": ("DELETE", f"{PROJECT}/images/regions", Operations.delete_image_regions),
@@ -75,17 +82,38 @@ OPERATIONS: dict[str, tuple[str, str, Operation]] = {
 """Method, path and implementation of each operation, by its name in Microsoft's description."""
 
 NOT_IN_VERSION = {
-    "v3.2": {"GetImages", "GetImageCount"},
+    "v3.2": {"GetImages", "GetImageCount", "UpdateImageMetadata"},
     "v3.3": set[str](),
     "v3.4-preview": set[str](),
 }
 """The operations that each version of the API lacks."""
 
 
+LENGTH_REQUIRED = """\
+<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01//EN""http://www.w3.org/TR/html4/strict.dtd">
+<HTML><HEAD><TITLE>Length Required</TITLE>
+<META HTTP-EQUIV="Content-Type" Content="text/html; charset=us-ascii"></HEAD>
+<BODY><h2>Length Required</h2>
+<hr><p>HTTP Error 411. The request must be chunked or have a content length.</p>
+</BODY></HTML>
+"""
+"""The page of the web server in front of the service for a POST that is not complete."""
+
+
+class _LateWrite(NamedTuple):
+    """A write that is applied later."""
+
+    moment: float
+    operation: Operation
+    call: Call
+
+
 class Api:
     """The service without a server: `app` is the ASGI application."""
 
-    def __init__(self, store: Store, settings: Settings, faults: Faults) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, faults: Faults, clock: Callable[[], float]
+    ) -> None:
         """Connect the operations to the store; nothing listens yet."""
         self.settings = settings
         self.faults = faults
@@ -93,8 +121,11 @@ class Api:
         """Calls so far, by operation."""
         self._store = store
         self._operations = Operations(store, settings)
+        self._clock = clock
+        self._late_writes: list[_LateWrite] = []
+        self._late_lock = threading.Lock()
         self._allowed_calls = float(settings.rate or 0)
-        self._last_call = time.monotonic()
+        self._last_call = clock()
         # A web page whose host name resolves to this machine is refused (DNS rebinding).
         trusted_hosts = Middleware(
             TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS, www_redirect=False
@@ -122,6 +153,8 @@ class Api:
             self.calls[name] += 1
             await asyncio.sleep(self.settings.latency)
             try:
+                if _has_no_length(request):
+                    return HTMLResponse(LENGTH_REQUIRED, 411)
                 self._check_key(request)
                 self._check_rate()
                 return await self._respond(request, version, name, operation)
@@ -136,9 +169,6 @@ class Api:
         """Run an operation, with the fault that is drawn for it."""
         body = await self._body(request)
         fault = self.faults.draw(name)
-        replacement = fault_responses.replace_response(fault, self.faults)
-        if replacement is not None:
-            return replacement
         params = request.query_params
         call = Call(
             version=version,
@@ -148,15 +178,39 @@ class Api:
             content_type=request.headers.get("content-type", ""),
             fault=fault,
         )
+        if fault in LATE:
+            await asyncio.to_thread(self._schedule, operation, call)
+        replacement = fault_responses.replace_response(fault, self.faults)
+        if replacement is not None:
+            return replacement
         # In a thread, because other calls would wait while a large body is parsed.
         response = await asyncio.to_thread(self._run, operation, call)
         return await fault_responses.damage_response(fault, self.faults, response)
 
+    def _schedule(self, operation: Operation, call: Call) -> None:
+        with self._late_lock:
+            moment = self._clock() + self.faults.late
+            self._late_writes.append(_LateWrite(moment, operation, call))
+
+    def apply_late_writes(self) -> None:
+        """Apply the writes whose time has come. One that is refused by now changes nothing."""
+        with self._late_lock:
+            now = self._clock()
+            due = [write for write in self._late_writes if write.moment <= now]
+            self._late_writes = [write for write in self._late_writes if write.moment > now]
+            for moment, operation, call in due:
+                with contextlib.suppress(RefusedError), self._store.transaction(moment):
+                    operation(self._operations, call)
+
     def _run(self, operation: Operation, call: Call) -> Response:
+        self.apply_late_writes()
         try:
             with self._store.transaction():
                 result = operation(self._operations, call)
-            return _json_response(result.content, result.status)
+            content = result.content
+            if self.settings.omit_nulls:
+                content = _without_nulls(msgspec.to_builtins(content))
+            return _json_response(content, result.status)
         except RefusedError as refused:
             return self._error_response(refused)
 
@@ -174,7 +228,7 @@ class Api:
         rate = self.settings.rate
         if rate is None:
             return
-        moment = time.monotonic()
+        moment = self._clock()
         gained = (moment - self._last_call) * rate
         self._allowed_calls = min(rate, self._allowed_calls + gained)
         self._last_call = moment
@@ -198,6 +252,20 @@ class Api:
         if refused.status == 429 and self.settings.retry_after:
             response.headers["Retry-After"] = refused.message.split()[-2]
         return response
+
+
+def _has_no_length(request: Request) -> bool:
+    lengths = {"content-length", "transfer-encoding"}
+    return request.method == "POST" and lengths.isdisjoint(request.headers)
+
+
+def _without_nulls(content: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return the content without members that are null."""
+    if isinstance(content, list):
+        return [_without_nulls(row) for row in content]
+    if isinstance(content, dict):
+        return {key: _without_nulls(value) for key, value in content.items() if value is not None}
+    return content
 
 
 def _json_response(content: object, status: int) -> Response:

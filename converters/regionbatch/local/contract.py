@@ -2,7 +2,7 @@
 
 IDs are UUIDs, coordinates are normalised (0 to 1). Requests are checked when they are decoded
 (UUID, float, base64). Responses come from the service's own store, where IDs are text. Members that
-this service does not use (URLs of images, metadata) are optional: responses leave them out, and
+this service does not use (URLs of images) are optional: responses leave them out, and
 requests may contain them.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Literal
 from uuid import UUID  # noqa: TC003 - msgspec reads the annotations
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct, UnsetType
 
 DomainType = Literal["Classification", "ObjectDetection"]
 TagType = Literal["Regular", "Negative", "GeneralProduct"]
@@ -67,6 +67,7 @@ class ImageFileCreateBatch(Message, frozen=True, kw_only=True):
 
     images: list[ImageFileCreateEntry] | None = None
     tag_ids: list[UUID] | None = None
+    metadata: dict[str, str] | None = None
 
 
 # Responses.
@@ -100,7 +101,7 @@ class Project(Message, frozen=True, kw_only=True):
     created: str
     last_modified: str
     dr_mode_enabled: bool
-    status: Literal["Succeeded"] = "Succeeded"
+    status: str
 
 
 class Tag(Message, frozen=True, kw_only=True):
@@ -138,13 +139,24 @@ class Image(Message, frozen=True, kw_only=True):
     width: int
     height: int
     tags: list[ImageTag] | None
-    regions: list[ImageRegion] | None
+    regions: list[ImageRegion] | UnsetType | None
+    metadata: dict[str, str] | UnsetType | None
 
 
-class ImageRegionCreateResult(ImageRegion, frozen=True, kw_only=True):
-    """A region that was created."""
+class StoredRegion(ImageRegion, frozen=True, kw_only=True):
+    """A region with its image."""
 
     image_id: str
+
+
+class ImageRegionCreateResult(Box, frozen=True, kw_only=True):
+    """A region that was created. The real service does not name its tag."""
+
+    image_id: str
+    region_id: str
+    tag_id: str
+    tag_name: str | None
+    created: str
 
 
 class ImageRegionCreateSummary(Message, frozen=True, kw_only=True):
@@ -158,9 +170,9 @@ class ImageRegionCreateSummary(Message, frozen=True, kw_only=True):
 class ImageCreateResult(Message, frozen=True, kw_only=True):
     """The result for one image of an upload; `source_url` is its name in the request."""
 
-    source_url: str
+    source_url: str | None
     status: str
-    image: Image | UnsetType | None = UNSET
+    image: Image | None
 
 
 class ImageCreateSummary(Message, frozen=True, kw_only=True):
@@ -168,6 +180,21 @@ class ImageCreateSummary(Message, frozen=True, kw_only=True):
 
     is_batch_successful: bool
     images: list[ImageCreateResult]
+
+
+class ImageMetadataUpdateEntry(Message, frozen=True, kw_only=True):
+    """The result for one image of UpdateImageMetadata."""
+
+    image_id: str
+    status: str
+    metadata: dict[str, str] | None
+
+
+class ImageMetadataUpdateSummary(Message, frozen=True, kw_only=True):
+    """The response of UpdateImageMetadata, in no particular order."""
+
+    is_batch_successful: bool
+    images: list[ImageMetadataUpdateEntry]
 
 
 class CustomVisionError(Message, frozen=True, kw_only=True):

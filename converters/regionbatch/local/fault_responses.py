@@ -20,6 +20,24 @@ if TYPE_CHECKING:
 RESET_ON_CLOSE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 """SO_LINGER on, 0 seconds: closing the socket sends a reset."""
 
+ERROR_500 = (500, "ErrorUnknown", "An unexpected error has occurred")
+ERROR_503 = (503, "503", "The service is temporarily unavailable")
+CONFLICT = (409, "Conflict", "Another operation is in progress")
+ERRORS_BEFORE: dict[Fault | None, tuple[int, str, str]] = {
+    Fault.ERROR_500: ERROR_500,
+    Fault.ERROR_503: ERROR_503,
+    Fault.ERROR_504_LATE: (504, "504", "The service did not respond in time"),
+    Fault.CONFLICT: CONFLICT,
+}
+"""Status, code and message of the faults that are errors, before the operation runs."""
+ERRORS_AFTER: dict[Fault | None, tuple[int, str, str]] = {
+    Fault.ERROR_500_APPLIED: ERROR_500,
+    Fault.ERROR_503_APPLIED: ERROR_503,
+    Fault.CONFLICT_APPLIED: CONFLICT,
+    Fault.NOT_UNIQUE_APPLIED: (400, "BadRequestTagNameNotUnique", "The name is already in use"),
+}
+"""As above, after the operation has run."""
+
 
 def rate_limit_error(seconds: int) -> RefusedError:
     """Return the gateway's 429; the end of the message is that of the real service."""
@@ -36,13 +54,12 @@ def replace_response(fault: Fault | None, faults: Faults) -> Response | None:
     Raises:
         RefusedError: The fault is an error of the service.
     """
-    match fault:
-        case Fault.THROTTLED:
-            raise rate_limit_error(faults.retry_seconds)
-        case Fault.ERROR_500 | Fault.ERROR_503:
-            raise _server_error(fault)
-        case Fault.TIMEOUT:
-            return NoResponse(faults.hold)
+    if fault is Fault.THROTTLED:
+        raise rate_limit_error(faults.retry_seconds)
+    if fault in (Fault.TIMEOUT, Fault.TIMEOUT_LATE):
+        return NoResponse(faults.hold)
+    if fault in ERRORS_BEFORE:
+        raise _error(*ERRORS_BEFORE[fault])
     return None
 
 
@@ -55,9 +72,9 @@ async def damage_response(  # noqa: PLR0911 - one per fault
         RefusedError: The fault is an error of the service.
     """
     body = bytes(response.body)
+    if fault in ERRORS_AFTER:
+        raise _error(*ERRORS_AFTER[fault])
     match fault:
-        case Fault.ERROR_500_APPLIED | Fault.ERROR_503_APPLIED:
-            raise _server_error(fault)
         case Fault.TIMEOUT_APPLIED:
             return NoResponse(faults.hold)
         case Fault.LOST:
@@ -76,11 +93,9 @@ async def damage_response(  # noqa: PLR0911 - one per fault
     return response
 
 
-def _server_error(fault: Fault) -> RefusedError:
-    """Return a 500 from the service, or a 503 from the gateway in front of it."""
-    if fault in (Fault.ERROR_500, Fault.ERROR_500_APPLIED):
-        return RefusedError(500, "ErrorUnknown", "An unexpected error has occurred")
-    return RefusedError(503, "503", "The service is temporarily unavailable", gateway=True)
+def _error(status: int, code: str, message: str) -> RefusedError:
+    """Return an error. Only the gateway in front of the service has codes that are numbers."""
+    return RefusedError(status, code, message, gateway=code.isdecimal())
 
 
 class NoResponse(Response):

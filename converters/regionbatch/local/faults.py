@@ -36,12 +36,55 @@ class Fault(StrEnum):
     """Applied, but the response contains only every second entry of the batch."""
     SKIPPED = "skipped"
     """Only every second entry of the batch is applied and in the response, without an error."""
+    ERROR_504_LATE = "504-late"
+    """504 from the gateway; the write is applied some seconds later."""
+    TIMEOUT_LATE = "timeout-late"
+    """No response; the write is applied some seconds later."""
+    CONFLICT = "409"
+    """409 for a reading call."""
+    CONFLICT_APPLIED = "409-applied"
+    """The tag is created, but the response is 409."""
+    NOT_UNIQUE_APPLIED = "not-unique-applied"
+    """The tag is created, but the response says that its name is already in use."""
+    SHIFTED = "shifted"
+    """After a page of a listing, somebody tags an earlier image, or takes such a tag off again, so
+    that later pages repeat or skip an image."""
+    NAMELESS = "nameless"
+    """The response to an image upload has null as every `sourceUrl`."""
+    RENAMED = "renamed"
+    """The response to an image upload has another file name in every `sourceUrl`."""
 
 
 BATCHES = frozenset({"CreateImageRegions", "CreateImagesFromFiles"})
 """The operations that take a batch of entries."""
-ONLY_BATCHES = frozenset({Fault.UNCONFIRMED, Fault.SKIPPED})
-"""The faults that affect only batches."""
+LISTINGS = frozenset({"GetImages", "GetTaggedImages", "GetUntaggedImages"})
+"""The operations that return pages of images."""
+LATE = frozenset({Fault.ERROR_504_LATE, Fault.TIMEOUT_LATE})
+"""The faults after which the write is applied later."""
+
+
+UPLOADS = frozenset({"CreateImagesFromFiles"})
+NEW_TAGS = frozenset({"CreateTag"})
+AFFECTED = {
+    Fault.UNCONFIRMED: BATCHES,
+    Fault.SKIPPED: BATCHES,
+    Fault.CONFLICT_APPLIED: NEW_TAGS,
+    Fault.NOT_UNIQUE_APPLIED: NEW_TAGS,
+    Fault.SHIFTED: LISTINGS,
+    Fault.NAMELESS: UPLOADS,
+    Fault.RENAMED: UPLOADS,
+}
+"""The only operations that a fault affects. Most faults are not here and affect all."""
+
+
+def can_affect(fault: Fault, operation: str) -> bool:
+    """Return whether a fault makes a difference to an operation, named as by Microsoft."""
+    is_read = operation.startswith("Get")
+    if fault in LATE:
+        return not is_read
+    if fault is Fault.CONFLICT:
+        return is_read
+    return operation in AFFECTED.get(fault, {operation})
 
 
 @dataclass(kw_only=True)
@@ -58,6 +101,7 @@ class Faults:
         retry_seconds: The whole seconds that a 429 asks the caller to wait.
         hold: The longest time in seconds that a call without a response is held open.
         slow: The seconds that a slow response takes.
+        late: The seconds, on the clock of the service, until a late write is applied.
         injected: The number of faults so far, by kind.
 
     Example:
@@ -76,6 +120,7 @@ class Faults:
     retry_seconds: int = 1
     hold: float = 30.0
     slow: float = 0.5
+    late: float = 5.0
     injected: Counter[Fault] = field(default_factory=Counter, init=False)
 
     def __post_init__(self) -> None:
@@ -105,7 +150,7 @@ class Faults:
         if self._throttled_calls:
             self._throttled_calls -= 1
             return Fault.THROTTLED
-        kinds = [kind for kind in self.kinds if operation in BATCHES or kind not in ONLY_BATCHES]
+        kinds = [kind for kind in self.kinds if can_affect(kind, operation)]
         if not kinds or self._random.random() >= self.rate:
             return None
         fault = self._random.choice(kinds)

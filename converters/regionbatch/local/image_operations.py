@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
@@ -14,6 +17,7 @@ from regionbatch.local.calls import Result
 from regionbatch.local.faults import Fault
 from regionbatch.local.rules import RefusedError
 from regionbatch.local.shared_operations import DOMAINS, SharedOperations, every_second
+from regionbatch.local.store import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,9 +27,15 @@ if TYPE_CHECKING:
 
     from regionbatch.local.calls import Call
     from regionbatch.local.contract import ImageFileCreateEntry
-    from regionbatch.local.store import ProjectRow
+    from regionbatch.local.settings import SourceUrl
+    from regionbatch.local.store import ProjectRow, RegionKey, Store
 
 TAGGING = ("All", "Tagged", "Untagged")
+METADATA_FILTER = re.compile(r"metadata=(?P<key>\S+) eq '(?P<value>(?:[^']|'')*)'")
+SPELLING_OF_FAULT: dict[Fault | None, SourceUrl] = {
+    Fault.NAMELESS: "null",
+    Fault.RENAMED: "renamed",
+}
 
 
 class _Upload(NamedTuple):
@@ -44,6 +54,8 @@ class ImageOperations(SharedOperations):
         """Store images. Each has its own status; bytes that are already stored keep their ID."""
         project = self._writable_project_of(call)
         batch = _decode_batch(call)
+        metadata = batch.metadata if _has_metadata(call) else None
+        rules.check_metadata(metadata or {})
         common_tags = {str(tag) for tag in batch.tag_ids or ()}
         entries = batch.images or []
         _check_batch_size(entries, common_tags)
@@ -51,7 +63,7 @@ class ImageOperations(SharedOperations):
             entries = every_second(entries)
 
         tag_types = self.store.tag_types(project.id)
-        remaining = self.settings.limits.images - self.store.count_images(project.id, "All")
+        remaining = self.settings.limits.images - self.store.count_images(Selection(project.id))
         uploads = []
         for entry in entries:
             tags = common_tags | _tags_of(entry)
@@ -60,32 +72,38 @@ class ImageOperations(SharedOperations):
                 remaining -= 1
             uploads.append(_Upload(entry.name or "", status, image))
 
-        successful = all(upload.status == "OK" for upload in uploads)
+        new_images = [upload.image for upload in uploads if upload.image and upload.status == "OK"]
+        self.store.add_metadata(new_images, metadata or {})
+        successful = len(new_images) == len(uploads)
         confirmed = every_second(uploads) if call.fault is Fault.UNCONFIRMED else uploads
+        results = self._upload_results(call, project, confirmed)
         summary = contract.ImageCreateSummary(
-            is_batch_successful=successful, images=self._shuffled(self._upload_results(confirmed))
+            is_batch_successful=successful, images=self._shuffled(results)
         )
         return Result(summary, self._status(call, complete=successful))
 
-    def _upload_results(self, uploads: Sequence[_Upload]) -> list[contract.ImageCreateResult]:
-        stored = self._images({upload.image for upload in uploads if upload.image})
-        images = {image.id: image for image in stored}
-        results = []
-        for name, status, image_id in uploads:
-            image: contract.Image | msgspec.UnsetType | None = None
-            if image_id:
-                image = images[image_id]
-            elif not self.settings.nulls:
-                image = msgspec.UNSET
-            source_url = f'"{name}"' if self.settings.quoted_names else name
-            results.append(
-                contract.ImageCreateResult(source_url=source_url, status=status, image=image)
+    def _upload_results(
+        self, call: Call, project: ProjectRow, uploads: Sequence[_Upload]
+    ) -> list[contract.ImageCreateResult]:
+        ids = {upload.image for upload in uploads if upload.image}
+        images = {image.id: image for image in self._images(call, project, self.store, ids)}
+        return [
+            contract.ImageCreateResult(
+                source_url=self._source_url(call, upload.name),
+                status=upload.status,
+                image=images[upload.image] if upload.image else None,
             )
-        return results
+            for upload in uploads
+        ]
+
+    def _source_url(self, call: Call, name: str) -> str | None:
+        spelling = SPELLING_OF_FAULT.get(call.fault, self.settings.source_url)
+        url = source_url(name, spelling)
+        return f'"{url}"' if self.settings.quoted_names and url is not None else url
 
     def get_images(self, call: Call) -> Result:
         """Return a page of all images; since v3.3."""
-        return self._page(call, self._tagging_of(call))
+        return self._page(call, _tagging_of(call))
 
     def get_tagged_images(self, call: Call) -> Result:
         """Return a page of the images with tags, or with any of some tags."""
@@ -97,13 +115,14 @@ class ImageOperations(SharedOperations):
 
     def get_images_by_ids(self, call: Call) -> Result:
         """Return images by their IDs, without those that do not exist."""
-        project = self._project_of(call).id
-        known = self.store.known_images(project, call.ids("imageIds", rules.MAX_IMAGE_IDS))
-        return Result(self._shuffled(self._images(known)))
+        project = self._project_of(call)
+        asked = call.ids("imageIds", rules.MAX_IMAGE_IDS)
+        known = self.readable.known_images(project.id, asked)
+        return Result(self._shuffled(self._images(call, project, self.readable, known)))
 
     def get_image_count(self, call: Call) -> Result:
         """Count all images; since v3.3."""
-        return self._count(call, self._tagging_of(call))
+        return self._count(call, _tagging_of(call))
 
     def get_tagged_image_count(self, call: Call) -> Result:
         """Count the images with tags, or with any of some tags."""
@@ -125,34 +144,77 @@ class ImageOperations(SharedOperations):
         self.store.delete_images(project, None if all_images else images)
         return Result(None, 202 if all_images or call.flag("allIterations") else 204)
 
-    def _images(self, ids: Iterable[str]) -> list[contract.Image]:
-        """Return images, with tags and regions in random order; empty lists follow `nulls`."""
+    def update_image_metadata(self, call: Call) -> Result:
+        """Set members of the metadata of images; the others stay. Since v3.3."""
+        project = self._writable_project_of(call).id
+        ids = call.ids("imageIds", limits.IMAGES_PER_BATCH)
+        if not ids:
+            raise RefusedError(400, "BadRequestRequiredParamIsNull", "imageIds is missing")
+        refusal = RefusedError(400, "BadRequest", "The body must be a map of texts")
+        metadata = decode_body(call.body, call.content_type, dict[str, str], otherwise=refusal)
+        rules.check_metadata(metadata)
+        known = self.store.known_images(project, ids)
+        former = {image.id: image.metadata or {} for image in self.store.images(sorted(known))}
+        rows = [_update_metadata(image, former.get(image), metadata) for image in ids]
+        updated = [row.image_id for row in rows if row.status == "OK"]
+        self.store.add_metadata(updated, metadata)
+        complete = len(updated) == len(ids)
+        summary = contract.ImageMetadataUpdateSummary(
+            is_batch_successful=complete, images=self._shuffled(rows)
+        )
+        return Result(summary, self._status(call, complete=complete))
+
+    def _images(
+        self, call: Call, project: ProjectRow, store: Store, ids: Iterable[str]
+    ) -> list[contract.Image]:
+        """Return images as responses contain them."""
+        takes_regions = DOMAINS[project.domain].type == "ObjectDetection"
         images = []
-        for image in self.store.images(list(ids)):
-            tags = self._nullable(image.tags or [])
-            regions = self._nullable(image.regions or [])
-            images.append(msgspec.structs.replace(image, tags=tags, regions=regions))
+        for image in store.images(list(ids)):
+            regions: list[contract.ImageRegion] | msgspec.UnsetType | None = msgspec.UNSET
+            if takes_regions:
+                regions = self._nullable(self._region_order(image.regions or []))
+            metadata: dict[str, str] | msgspec.UnsetType | None = image.metadata
+            if not metadata or not _has_metadata(call):
+                metadata = msgspec.UNSET
+            tags = self._nullable(self._shuffled(image.tags or []))
+            images.append(
+                msgspec.structs.replace(image, tags=tags, regions=regions, metadata=metadata)
+            )
         return images
 
-    def _tagging_of(self, call: Call) -> str:
-        if call.query.get("$filter"):
-            raise RefusedError(
-                400, "BadRequestNotSupported", "This service stores no metadata to filter by"
-            )
-        return call.choice("taggingStatus", TAGGING, "All")
+    def _region_order(self, regions: Sequence[contract.ImageRegion]) -> list[contract.ImageRegion]:
+        return self._shuffled(regions) if self.settings.shuffled_regions else list(regions)
 
     def _page(self, call: Call, tagging: str) -> Result:
-        project = self._project_of(call).id
-        tags = call.ids("tagIds", rules.MAX_TAGS) if tagging != "Untagged" else []
+        project = self._project_of(call)
+        selection = self._selection(call, project, tagging, rules.MAX_TAGS)
         order = call.choice("orderBy", ("Newest", "Oldest"), "Newest")
         take = call.number("take", rules.DEFAULT_TAKE, limits.IMAGES_PER_PAGE)
+        take = min(take, self.settings.page_size)
         skip = call.number("skip", 0)
-        ids = self.store.page(project, tagging, tags, order=order, take=take, skip=skip)
-        return Result(self._images(ids))
+        ids = self.listed.page(selection, order=order, take=take, skip=skip)
+        if ids and call.fault is Fault.SHIFTED:
+            self.store.shift_images(project.id, order, ids[-1])
+        return Result(self._images(call, project, self.listed, ids))
 
     def _count(self, call: Call, tagging: str) -> Result:
-        tags = call.ids("tagIds") if tagging != "Untagged" else []
-        return Result(self.store.count_images(self._project_of(call).id, tagging, tags))
+        selection = self._selection(call, self._project_of(call), tagging, None)
+        return Result(self.listed.count_images(selection))
+
+    def _selection(
+        self, call: Call, project: ProjectRow, tagging: str, most_tags: int | None
+    ) -> Selection:
+        """Return which images a call is about.
+
+        Args:
+            call: The call.
+            project: Its project.
+            tagging: All, Tagged or Untagged.
+            most_tags: The most tags that the call takes. [default: no limit]
+        """
+        tags = call.ids("tagIds", most_tags) if tagging != "Untagged" else []
+        return Selection(project.id, tagging, tags, _metadata_filter(call))
 
     def _store_image(
         self,
@@ -190,8 +252,10 @@ class ImageOperations(SharedOperations):
             return status, None
         image = self.store.add_image(project.id, digest, width, height)
         self.store.tag_images({(image, tag) for tag in tags})
-        rows = zip(regions, boxes.tolist(), strict=True)
-        self.store.add_regions([(image, str(region.tag_id), *box) for region, box in rows])
+        rows = zip(regions, rules.shortest_decimals(boxes), strict=True)
+        keys: list[RegionKey] = [(image, str(row.tag_id), *box) for row, box in rows]  # type: ignore[misc]
+        digits = self.settings.stored_digits
+        self.store.add_regions([rules.rounded_key(key, digits) for key in keys])
         return "OK", image
 
     def _check_annotations(
@@ -212,6 +276,56 @@ class ImageOperations(SharedOperations):
         if len(boxes) > self.settings.limits.regions_per_image:
             return "ErrorRegionLimitExceed"
         return "OK"
+
+
+def _has_metadata(call: Call) -> bool:
+    return call.version != "v3.2"
+
+
+def _tagging_of(call: Call) -> str:
+    return call.choice("taggingStatus", TAGGING, "All")
+
+
+def _metadata_filter(call: Call) -> tuple[str, str] | None:
+    """Return the key and value in `$filter`; of its expressions, only one `eq` is supported."""
+    text = call.query.get("$filter", "")
+    if not text or not _has_metadata(call):
+        return None
+    match = METADATA_FILTER.fullmatch(text)
+    if match is None:
+        raise RefusedError(
+            400, "BadRequestNotSupported", "This service takes only metadata=KEY eq 'VALUE'"
+        )
+    return match["key"], match["value"].replace("''", "'")
+
+
+def _update_metadata(
+    image: str, former: dict[str, str] | None, metadata: dict[str, str]
+) -> contract.ImageMetadataUpdateEntry:
+    """Return the result for an image; `former` is None if it does not exist."""
+    if former is None:
+        status = "ErrorImageNotFound"
+    elif len(former | metadata) > rules.MAX_METADATA:
+        status = "ErrorLimitExceed"
+    else:
+        status = "OK"
+    return contract.ImageMetadataUpdateEntry(image_id=image, status=status, metadata=metadata)
+
+
+def source_url(name: str, spelling: SourceUrl) -> str | None:
+    """Return `sourceUrl` for an image with this name, as `Settings.source_url` says."""
+    match spelling:
+        case "null":
+            return None
+        case "encoded":
+            return quote(name, safe="")
+        case "prefixed":
+            return f"https://images.example/{name}"
+        case "renamed":
+            folder, slash, file_name = name.rpartition("/")
+            digest = hashlib.sha256(file_name.encode(errors="replace")).hexdigest()[:32]
+            return f"{folder}{slash}{digest}{PurePosixPath(file_name).suffix}"
+    return name
 
 
 def _decode_batch(call: Call) -> contract.ImageFileCreateBatch:

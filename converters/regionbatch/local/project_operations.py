@@ -64,11 +64,13 @@ class ProjectOperations(SharedOperations):
 
     def get_tags(self, call: Call) -> Result:
         """Return all tags of a project; there are no pages."""
-        return Result(self._shuffled(self.store.tags(self._project_of(call).id)))
+        return Result(self._shuffled(self.readable.tags(self._project_of(call).id)))
 
     def get_tag(self, call: Call) -> Result:
         """Return a tag."""
-        return Result(self._tag(self._project_of(call).id, call.path_id("tagId", "NotFoundTag")))
+        project = self._project_of(call).id
+        tag = call.path_id("tagId", "NotFoundTag")
+        return Result(_find_tag(self.readable.tags(project), tag))
 
     def create_tag(self, call: Call) -> Result:
         """Create a tag from the query; there is no body."""
@@ -80,7 +82,7 @@ class ProjectOperations(SharedOperations):
         kind = call.choice("type", kinds, "Regular", "BadRequestTagType")
         self._check_new_tag(self.store.tags(project), name, kind)
         tag = self.store.add_tag(project, name, call.query.get("description"), kind)
-        return Result(self._tag(project, tag))
+        return Result(_find_tag(self.store.tags(project), tag))
 
     def _check_new_tag(self, tags: list[contract.Tag], name: str, kind: str) -> None:
         if name in {tag.name for tag in tags}:
@@ -100,7 +102,7 @@ class ProjectOperations(SharedOperations):
     def delete_tag(self, call: Call) -> Result:
         """Delete a tag with its regions."""
         project = self._writable_project_of(call).id
-        tag = self._tag(project, call.path_id("tagId", "NotFoundTag"))
+        tag = _find_tag(self.store.tags(project), call.path_id("tagId", "NotFoundTag"))
         self.store.delete_tag(tag.id)
         return Result(None, 204)
 
@@ -117,10 +119,12 @@ class ProjectOperations(SharedOperations):
             created=row.created,
             last_modified=row.created,
             dr_mode_enabled=self.settings.dr_mode,
+            status=self.settings.project_status,
         )
 
-    def _tag(self, project: str, tag: str) -> contract.Tag:
-        found = next((row for row in self.store.tags(project) if row.id == tag), None)
-        if found is None:
-            raise RefusedError(404, "NotFoundTag", f"There is no tag {tag}")
-        return found
+
+def _find_tag(tags: list[contract.Tag], tag: str) -> contract.Tag:
+    found = next((row for row in tags if row.id == tag), None)
+    if found is None:
+        raise RefusedError(404, "NotFoundTag", f"There is no tag {tag}")
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from regionbatch import limits
@@ -30,8 +31,7 @@ class RegionOperations(SharedOperations):
         """Store regions: each is created, duplicated or exceeded. One invalid region fails all."""
         project = self._writable_project_of(call)
         entries = _decode_regions(call, project)
-        images = self.store.known_images(project.id, {str(entry.image_id) for entry in entries})
-        tags = set(self.store.tag_types(project.id))
+        images, tags = self._usable_ids(project, entries)
         self._check_ids(entries, images, tags)
         if call.fault is Fault.SKIPPED:
             entries = every_second(entries)
@@ -45,15 +45,31 @@ class RegionOperations(SharedOperations):
         if duplicated and self.settings.on_existing == "refuse":
             raise RefusedError(400, "BadRequestImageRegions", "Image regions exist already")
 
-        self.store.tag_images({(image, tag) for image, tag, *_ in new})
+        self.store.tag_images(dict.fromkeys((image, tag) for image, tag, *_ in new))
         created = self.store.add_regions(new)
         confirmed = every_second(created) if call.fault is Fault.UNCONFIRMED else created
         summary = contract.ImageRegionCreateSummary(
-            created=self._nullable(confirmed),
-            duplicated=self._nullable(duplicated),
-            exceeded=self._nullable(exceeded),
+            created=self._nullable(self._shuffled([*map(self._created, confirmed)])),
+            duplicated=self._nullable(self._shuffled(duplicated)),
+            exceeded=self._nullable(self._shuffled(exceeded)),
         )
         return Result(summary, self._status(call, complete=len(created) == len(entries)))
+
+    def _usable_ids(
+        self, project: ProjectRow, entries: Sequence[ImageRegionCreateEntry]
+    ) -> tuple[set[str], set[str]]:
+        """Return the IDs of the images of the entries, and of all tags, that are not too new."""
+        ids = {str(entry.image_id) for entry in entries}
+        images = self.store.known_images(project.id, ids)
+        tags = self.store.tag_types(project.id).keys()
+        usable_images = self.usable.known_images(project.id, ids)
+        return images & usable_images, tags & self.usable.tag_types(project.id).keys()
+
+    def _created(self, region: contract.StoredRegion) -> contract.ImageRegionCreateResult:
+        members = msgspec.structs.asdict(region)
+        if not self.settings.tag_names:
+            members["tag_name"] = None
+        return contract.ImageRegionCreateResult(**members)
 
     def _classify(
         self, entries: Sequence[ImageRegionCreateEntry], images: set[str]
@@ -66,7 +82,7 @@ class RegionOperations(SharedOperations):
         duplicated: list[ImageRegionCreateEntry] = []
         exceeded: list[ImageRegionCreateEntry] = []
         for entry in entries:
-            key = _key(entry)
+            key = rules.rounded_key(_key(entry), self.settings.stored_digits)
             image = key[0]
             if key in existing:
                 duplicated.append(entry)
@@ -127,13 +143,16 @@ def _decode_regions(call: Call, project: ProjectRow) -> list[ImageRegionCreateEn
             "BadRequestImageRegions",
             "Invalid image region: outside the image, or without size",
         )
-    entries = [_rounded(entry, box) for entry, box in zip(entries, boxes.tolist(), strict=True)]
+    entries = [
+        _with_box(entry, box)
+        for entry, box in zip(entries, rules.shortest_decimals(boxes), strict=True)
+    ]
     if len(set(map(_key, entries))) < len(entries):
         raise RefusedError(400, "BadRequestImageRegions", "Duplicate image regions")
     return entries
 
 
-def _rounded(entry: ImageRegionCreateEntry, box: Sequence[float]) -> ImageRegionCreateEntry:
+def _with_box(entry: ImageRegionCreateEntry, box: Sequence[float]) -> ImageRegionCreateEntry:
     left, top, width, height = box
     return contract.ImageRegionCreateEntry(
         image_id=entry.image_id, tag_id=entry.tag_id, left=left, top=top, width=width, height=height

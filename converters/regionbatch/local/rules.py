@@ -10,12 +10,13 @@ import imagesize  # type: ignore[import-untyped, unused-ignore]  # it has no typ
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from regionbatch.local.contract import Box
     from regionbatch.local.settings import Limits
+    from regionbatch.local.store import RegionKey
 
 # From Microsoft's description of the API, v3.2 and v3.3. Limits that callers need are in `limits`.
 MAX_TAGS = 20
@@ -24,6 +25,12 @@ MAX_IMAGE_IDS = 256
 """Image IDs in a call."""
 DEFAULT_TAKE = 50
 """Images on a page."""
+MAX_METADATA = 50
+"""Members of the metadata of an image."""
+MAX_METADATA_KEY = 256
+"""Characters of a key of metadata."""
+MAX_METADATA_VALUE = 512
+"""Characters of a value of metadata."""
 MAX_INT32 = 2**31 - 1
 
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF87a", b"GIF89a")
@@ -58,6 +65,21 @@ def float32_boxes(entries: Sequence[Box]) -> NDArray[np.float32]:
         return boxes.reshape(-1, 4).astype(np.float32)
 
 
+def shortest_decimals(boxes: NDArray[np.float32]) -> list[list[float]]:
+    """Return boxes as the service writes them: 0.1, not 0.10000000149011612."""
+    rows: list[list[float]] = boxes.astype(str).astype(np.float64).tolist()
+    return rows
+
+
+def rounded_key(key: RegionKey, digits: int | None) -> RegionKey:
+    """Return a region as it is stored: its coordinates rounded to so many decimals, if any."""
+    if digits is None:
+        return key
+    image, tag, *box = key
+    left, top, width, height = (round(number, digits) for number in box)
+    return image, tag, left, top, width, height
+
+
 def invalid_boxes(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return which boxes exceed the image or have no size: (n,).
 
@@ -68,6 +90,16 @@ def invalid_boxes(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
     size = boxes[:, 2:].astype(np.float64)
     is_inside = (start >= 0) & (size > 0) & (start + size <= 1)
     return ~(is_inside[:, 0] & is_inside[:, 1])
+
+
+def check_metadata(metadata: Mapping[str, str]) -> None:
+    """Refuse metadata with too many members, or with a key or a value that is too long."""
+    if len(metadata) > MAX_METADATA or any(len(key) > MAX_METADATA_KEY for key in metadata):
+        message = f"Metadata take {MAX_METADATA} keys of {MAX_METADATA_KEY} characters"
+        raise RefusedError(400, "BadRequestImageMetadataKey", message)
+    if any(len(value) > MAX_METADATA_VALUE for value in metadata.values()):
+        message = f"A value of metadata takes {MAX_METADATA_VALUE} characters"
+        raise RefusedError(400, "BadRequestImageMetadataValue", message)
 
 
 def check_image(contents: bytes | None, limits: Limits) -> tuple[str, int, int]:

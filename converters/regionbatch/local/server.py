@@ -6,6 +6,7 @@ import contextlib
 import socket
 import sqlite3
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from regionbatch.errors import OptionError
@@ -30,12 +31,12 @@ from regionbatch.local.store import Store
 if TYPE_CHECKING:
     import asyncio
     from collections import Counter
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
     from types import TracebackType
     from typing import Self
 
-    from regionbatch.local.contract import DomainType, ImageRegionCreateResult
+    from regionbatch.local.contract import DomainType, StoredRegion
 
 ANY_KEY = "local"
 """The key for callers if the service accepts any."""
@@ -69,6 +70,7 @@ class LocalService:
         faults: Faults | None = None,
         database: Path | None = None,
         port: int = 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Open the port and the database. The service responds after `start`.
 
@@ -77,13 +79,15 @@ class LocalService:
             faults: Which calls fail. [default: none]
             database: The SQLite file that keeps everything. [default: in memory]
             port: The port on 127.0.0.1. [default: 0, any free port]
+            clock: Returns the time in seconds, for the lags and the rate of `Settings` and for
+                late writes. A test that moves it never waits. [default: the real time]
 
         Raises:
             OptionError: The port is in use, or the database cannot be opened.
         """
         self.settings = settings or Settings()
         self.faults = faults or Faults(rate=0)
-        self._store = _open(database)
+        self._store = _open(database, clock, self.settings.lags)
         try:
             self._socket = _listen(port)
         except OptionError:
@@ -91,7 +95,7 @@ class LocalService:
             raise
         self.endpoint = f"http://{HOST}:{self._socket.getsockname()[1]}"
         self.key = self.settings.key or ANY_KEY
-        self._api = Api(self._store, self.settings, self.faults)
+        self._api = Api(self._store, self.settings, self.faults, clock)
         self._server = _Server(self._api)
         self._thread = threading.Thread(
             target=self._server.run, args=([self._socket],), name="regionbatch-local"
@@ -126,12 +130,13 @@ class LocalService:
             known = [row.id for row in self._store.projects() if row.name == name]
         return known[0] if known else self.create_project(name)
 
-    def regions(self, project: str) -> list[ImageRegionCreateResult]:
-        """Return all regions of a project as they are stored, without an API call.
+    def regions(self, project: str) -> list[StoredRegion]:
+        """Return all regions of a project as they are stored now, without an API call or a lag.
 
         Args:
             project: The ID of the project.
         """
+        self._api.apply_late_writes()
         with self._store.transaction():
             return self._store.regions(project)
 
@@ -170,6 +175,7 @@ class LocalService:
 def run_service(
     settings: Settings | None = None,
     *,
+    faults: Faults | None = None,
     database: Path | None = None,
     port: int = 0,
     ready: Callable[[LocalService], object] = lambda _service: None,
@@ -178,6 +184,7 @@ def run_service(
 
     Args:
         settings: How the service behaves. [default: `Settings()`]
+        faults: Which calls fail. [default: none]
         database: The SQLite file that keeps everything. [default: in memory]
         port: The port on 127.0.0.1. [default: 0, any free port]
         ready: Called once with the service, when it responds.
@@ -187,15 +194,15 @@ def run_service(
     """
     with (
         contextlib.suppress(KeyboardInterrupt),
-        LocalService(settings, database=database, port=port) as service,
+        LocalService(settings, faults=faults, database=database, port=port) as service,
     ):
         ready(service)
         service.wait()
 
 
-def _open(database: Path | None) -> Store:
+def _open(database: Path | None, clock: Callable[[], float], lags: Collection[float]) -> Store:
     try:
-        return Store(database)
+        return Store(database, clock=clock, lags=lags)
     except OSError as error:
         raise _database_error(database, "cannot be opened", error.strerror) from error
     except sqlite3.Error as error:

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from regionbatch import limits
+from regionbatch.limits import IMAGES_PER_PAGE
+
+SourceUrl = Literal["name", "null", "renamed", "encoded", "prefixed"]
+ProjectStatus = Literal["Succeeded", "Importing", "Failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +78,49 @@ class Settings:
     retry_after: bool = True
     """Whether a 429 has a Retry-After header. Its message always contains the seconds."""
 
-    nulls: bool = True
-    """Whether empty nullable lists, and the image of a failed upload, are null. Otherwise, the
-    lists are `[]`, and the image is left out."""
+    nulls: bool = False
+    """Whether empty nullable lists are null, as Microsoft's description allows. Otherwise they are
+    `[]`, as recorded."""
+
+    omit_nulls: bool = False
+    """Whether responses leave out the members that would be null."""
+
+    tag_names: bool = False
+    """Whether the regions in `created` have the name of their tag, as Microsoft's description
+    says. Otherwise it is null, as recorded."""
+
+    shuffled_regions: bool = False
+    """Whether the regions of an image are in random order. Otherwise the newest is first, as
+    recorded."""
 
     quoted_names: bool = False
     """Whether the response to an upload has quotes as part of each `sourceUrl`."""
+
+    source_url: SourceUrl = "name"
+    """What `sourceUrl` is in the response to an upload: the name in the request, null, the name
+    with another file name, percent-encoded, or with a URL before it."""
+
+    page_size: int = IMAGES_PER_PAGE
+    """The most images on a page, even if the caller asks for more."""
+
+    project_status: ProjectStatus = "Succeeded"
+    """The status of every project."""
+
+    listing_lag: float = 0.0
+    """The seconds until GetImages, GetTaggedImages, GetUntaggedImages and the counts show what
+    was created or deleted."""
+
+    read_lag: float = 0.0
+    """The seconds until any reading call shows what was created or deleted. Listings wait for the
+    longer of both lags."""
+
+    id_lag: float = 0.0
+    """The seconds until CreateImageRegions knows a new image or tag. Until then, its ID is
+    rejected as `unknown_ids` says."""
+
+    stored_digits: int | None = None
+    """The decimals to which coordinates are rounded when they are stored. Responses contain the
+    rounded ones. None: 32-bit floats are stored unchanged, as recorded."""
 
     dr_mode: bool = False
     """Whether projects are read-only (disaster recovery): every write gets 403."""
@@ -88,10 +129,22 @@ class Settings:
     """The minimum response time in seconds. Calls wait in parallel."""
 
     rate: int | None = None
-    """The most calls per second, from all callers; excess calls get 429. None: no limit."""
+    """The most calls per second of the service's clock, from all callers; excess calls get 429.
+    None: no limit."""
 
     key: str | None = None
     """The key that is required, as Training-Key or as bearer token. [default: any key]"""
 
     seed: int = 0
-    """The seed of the order of lists, which are shuffled because Microsoft promises no order."""
+    """The seed of the order of lists. Those whose order is neither promised nor recorded are
+    shuffled."""
+
+    @property
+    def lag_of_listings(self) -> float:
+        """The seconds until listings show what was created or deleted."""
+        return max(self.listing_lag, self.read_lag)
+
+    @property
+    def lags(self) -> set[float]:
+        """The seconds of all lags."""
+        return {self.read_lag, self.lag_of_listings, self.id_lag}

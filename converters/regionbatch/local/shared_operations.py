@@ -25,6 +25,12 @@ class SharedOperations:
     def __init__(self, store: Store, settings: Settings) -> None:
         """Seed the order of lists in responses."""
         self.store = store
+        self.readable = store.delayed(settings.read_lag)
+        """What calls that read can see."""
+        self.listed = store.delayed(settings.lag_of_listings)
+        """What listings and counts can see."""
+        self.usable = store.delayed(settings.id_lag)
+        """The images and tags that CreateImageRegions knows."""
         self.settings = settings
         self.order = random.Random(settings.seed)  # noqa: S311 - not a secret
 
@@ -57,14 +63,12 @@ class SharedOperations:
         return self.settings.partial_status or documented
 
     def _shuffled(self, rows: Sequence[T]) -> list[T]:
-        """Return a list in the random order that Microsoft's description allows."""
+        """Return a list in random order, as Microsoft's description allows."""
         return self.order.sample(rows, len(rows))
 
     def _nullable(self, rows: Sequence[T]) -> list[T] | None:
-        """Return a shuffled list; null if it is empty, as `Settings.nulls` says."""
-        if not rows and self.settings.nulls:
-            return None
-        return self._shuffled(rows)
+        """Return a list, or null if it is empty and `Settings.nulls` says so."""
+        return None if not rows and self.settings.nulls else list(rows)
 
 
 def every_second(rows: Sequence[T]) -> list[T]:

@@ -58,7 +58,7 @@ def resolve(
             reported at once.
     """
     rename = rename or {}
-    _check_renames(rename, names)
+    check_renames(rename, names)
     wanted = [rename.get(name, name) for name in names] if rename else names
     lookup = _Lookup(kind, names, wanted, table, splits, counts)
     used = list(used)
@@ -185,7 +185,7 @@ class _Lookup:
         return shown
 
 
-def _check_renames(rename: Mapping[str, str], names: Sequence[str]) -> None:
+def check_renames(rename: Mapping[str, str], names: Sequence[str]) -> None:
     """Raise an error if a name is not one of the dataset's."""
     if unknown := sorted({*rename} - {*names}):
         raise ResolveError(
@@ -221,9 +221,10 @@ def _check_unambiguous(
         first = first_of.setdefault(id_, code)
         both_listed = names[first] in table and names[code] in table
         if first != code and not both_listed:
+            one, other = (quoted_names([names[each]]) for each in (first, code))
             raise ResolveError(
-                f"image_ids: {quoted_names([names[first], names[code]])} would both get the ID "
-                f"'{id_}'. List the images by their paths, not by their names.",
+                f"image_ids: {one} and {other} would both get the ID '{id_}'. "
+                "List the images by their paths, not by their names.",
                 option="image_ids",
                 value=id_,
                 choices=(names[first], names[code]),

@@ -102,7 +102,8 @@ def parsed_json(
         content: object = load_json(text, pairs_hook)
     except (ValueError, RecursionError) as error:
         line = f":{error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        reason = getattr(error, "msg", error)
         raise ResolveError(
-            f"{path}{line}: not valid JSON: {error}. Use {expected}.", place=f"{path}{line}"
+            f"{path}{line}: not valid JSON ({reason}). Use {expected}.", place=f"{path}{line}"
         ) from error
     return content

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from regionbatch.argument_checks import check_paths
 from regionbatch.errors import OptionError, ResolveError
 from regionbatch.findings.text import escape_unprintable, quoted
 from regionbatch.names.table_files import csv_rows, decoded, is_csv, parsed_json, read_bytes
@@ -45,6 +46,7 @@ def read_ids(path: str | PathLike[str]) -> dict[str, str]:
     Raises:
         ResolveError: The file cannot be read or has another form, a name has two IDs, or an ID is
             not a UUID. `place` is the file.
+        OptionError: `path` is not a path.
 
     Example:
         >>> from pathlib import Path
@@ -52,6 +54,7 @@ def read_ids(path: str | PathLike[str]) -> dict[str, str]:
         >>> rb.read_ids("tags.csv")
         {'cat': '12345678-1234-5678-1234-56781234567a'}
     """
+    check_paths(path=path)
     path = Path(path)
     data = read_bytes(path)
     if (ids := _canonical_table(data)) is not None:

@@ -47,11 +47,12 @@ def checked_project(project_id: str) -> str:
     Raises:
         OptionError: It is not a UUID.
     """
-    found = as_uuid(project_id)
+    found = as_uuid(str(project_id))
     if found is None:
         raise OptionError(
-            f"project: not a project ID: {project_id!r:.60}. Copy it from the project's settings.",
-            option="project",
+            f"project_id: not a project ID: {project_id!r:.60}. "
+            "Copy it from the project's settings.",
+            option="project_id",
             value=project_id,
         )
     return found

@@ -12,6 +12,7 @@ from lxml import etree
 
 from regionbatch.errors import DatasetError
 from regionbatch.files.text import UnreadableError, as_utf8, report_guess
+from regionbatch.findings.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -195,7 +196,8 @@ def nothing_readable(source: str, log: FindingLog) -> DatasetError:
     failed = ("unreadable_file", "unsafe_xml")
     first = next(finding for finding in log.findings() if finding.code in failed)
     return DatasetError(
-        f"{source}: no XML file can be read. First problem: {first.place}: '{first.value}'. "
+        f"{source}: no XML file can be read. "
+        f"First problem: {first.place}: {quoted(first.value)}. "
         "Repair or replace the files.",
         place=first.place,
         value=first.value,

@@ -17,6 +17,7 @@ from regionbatch.dataset import References
 from regionbatch.errors import DatasetError
 from regionbatch.files.splits import require_splits, split_of_file
 from regionbatch.files.text import as_number, as_side
+from regionbatch.findings.text import quoted
 from regionbatch.options import ReadOptions
 from regionbatch.readers.builder import AnnotationBuilder
 from regionbatch.readers.units import require_pixels
@@ -137,7 +138,8 @@ def _report_superseded(kinds: Mapping[str, str], chosen: str, log: FindingLog) -
 def _nothing_readable(tree: Tree, files: Sequence[str], log: FindingLog) -> DatasetError:
     first = next(finding for finding in log.findings() if finding.code == "unreadable_file")
     return DatasetError(
-        f"{tree.source}: no file can be read. First problem: {first.place}: '{first.value}'. "
+        f"{tree.source}: no file can be read. "
+        f"First problem: {first.place}: {quoted(first.value)}. "
         "Repair or replace the files.",
         place=files[0],
         value=first.value,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -103,7 +104,8 @@ def decode_json(text: bytes) -> dict[str, Any]:
     try:
         content = load_json(text, _unambiguous)
     except (ValueError, RecursionError) as error:
-        raise UnreadableError(f"not JSON: {error}") from error
+        line = f" on line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise UnreadableError(f"not JSON: {getattr(error, 'msg', error)}{line}") from error
     if not isinstance(content, dict):
         raise UnreadableError("not a JSON object, or one with a duplicate key")
     assets = content.get("assets", {"": content})

@@ -213,10 +213,11 @@ CODES = (
         "dropped",
         "box",
         "left out on request",
-        "This is the effect of `drop`, `only` or `max_clip`.",
+        "This is the effect of `drop`, `only`, `max_clip` or a filter.",
         explanation=(
             "An option excludes the box: its mark is in `drop`, its class is not in `only`, or "
-            "more of it lies outside the image than `max_clip` allows."
+            "more of it lies outside the image than `max_clip` allows. Or a program filters or "
+            "splits the dataset, and gives the reason."
         ),
         example="a box with the mark 'crowd' and `drop=\"crowd\"` -> left out",
         remedy="Nothing to do. Change the option to keep the box.",

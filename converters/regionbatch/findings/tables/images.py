@@ -6,6 +6,20 @@ from regionbatch.findings.code import Code
 
 CODES = (
     Code(
+        "image_left_out",
+        "dropped",
+        "image",
+        "image left out on request",
+        "This is the effect of splitting the dataset.",
+        explanation=(
+            "A program splits the dataset into parts, and this image is not in this part. Its "
+            "boxes are left out too."
+        ),
+        example="dataset.split_by(2) -> each part leaves out the images of the other",
+        remedy="Nothing to do.",
+        is_intentional=True,
+    ),
+    Code(
         "unreadable_file",
         "dropped",
         "image",

@@ -81,8 +81,8 @@ CODES = (
         "marked",
         "noted",
         "box",
-        "marked in the dataset",
-        "The box is kept. Use `drop` to leave out boxes with this mark.",
+        "marked in the dataset, but kept",
+        "Use `drop` to leave out boxes with this mark.",
         explanation=(
             "The dataset marks the box as crowd, difficult, truncated or occluded. Custom Vision "
             "has no such marks; the box is kept like any other."

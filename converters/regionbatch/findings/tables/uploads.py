@@ -49,26 +49,70 @@ CODES = (
         "dropped",
         "box",
         "the region has other coordinates in the project",
-        "Correct the dataset, or delete the region in the project and upload again.",
+        "Correct the dataset, or upload it with `prune=True`, which replaces the region.",
         explanation=(
             "The project has a region with the same tag on the same image, but elsewhere. Probably "
             "somebody edited it in the portal, or the dataset changed."
         ),
         example="cat 0.1 0.2 0.3 0.4, in the project 0.2 0.2 0.3 0.4 -> reported",
-        remedy="Correct the dataset, or delete the region in the project and upload again.",
+        remedy=(
+            "If the dataset is right, upload it with `prune=True`, which replaces the region. If "
+            'the project has the same box with fewer digits, upload with `existing="skip"`.'
+        ),
     ),
     Code(
         "region_extra",
         "noted",
         "box",
         "the project has a region that the dataset does not have",
-        "Delete it in the project if it is wrong.",
+        "If it is wrong, delete it in the project, or upload with `prune=True`.",
         explanation=(
             "In the project, an image has a region that the dataset does not have: it is from an "
-            "earlier upload, or was drawn in the portal. An upload never deletes regions."
+            "earlier upload, or was drawn in the portal. Without `prune=True`, an upload deletes "
+            "nothing."
         ),
         example="a.jpg has one box in the dataset and two regions in the project -> noted",
-        remedy="Delete the region in the project if it is wrong.",
+        remedy="If it is wrong, delete it in the project, or upload with `prune=True`.",
+        is_warning=True,
+    ),
+    Code(
+        "region_rounded",
+        "noted",
+        "box",
+        "Custom Vision stores the region with fewer digits",
+        "It is in the project; the difference is much less than a pixel of most images.",
+        explanation=(
+            "The region was sent and confirmed, but the project returns slightly different "
+            "coordinates: at most 0.001 of the image's width or height."
+        ),
+        example="sent 0.123456, stored as 0.12346 -> counted as verified",
+        remedy="Nothing to do.",
+    ),
+    Code(
+        "region_kept",
+        "noted",
+        "box",
+        "the project has a nearly equal region, which is kept",
+        "The region of the dataset is not sent.",
+        explanation=(
+            'With `existing="skip"`, a region is not sent if the project has one with the same tag '
+            "on the same image and an IoU above 0.95, e.g. from an earlier script that rounded."
+        ),
+        example="cat 0.12345 … in the dataset, cat 0.1235 … in the project -> not sent",
+        remedy='Use `existing="add"` with `prune=True` to replace the regions of the project.',
+    ),
+    Code(
+        "region_pruned",
+        "noted",
+        "box",
+        "the dataset no longer has this region of the project",
+        "`prune=True` deletes it.",
+        explanation=(
+            "An image of the dataset has a region in the project that the dataset does not have: "
+            "the box was moved or deleted since the last upload."
+        ),
+        example="a box was deleted from a label file -> its region is deleted from the project",
+        remedy="If the region is right, add the box to the dataset, or upload without `prune`.",
         is_warning=True,
     ),
     Code(
@@ -84,19 +128,20 @@ CODES = (
         example="4,900 images in a project of tier F0 and 200 to upload, with a limit of 5,000",
         remedy="Delete images from the project, upload fewer, or use a higher tier.",
         is_warning=True,
+        fails_strict=True,
     ),
     Code(
         "dataset_changed",
         "noted",
         "dataset",
         "the dataset or class mapping changed since this journal was created",
-        "The project is compared again; regions no longer in the dataset are left in place.",
+        "The project is compared again. Only `prune=True` deletes what the dataset no longer has.",
         explanation=(
             "The journal is from an upload of another version of the dataset, or with other tag "
             "names. It is still used, but everything is compared with the project again."
         ),
         example="a box was corrected between two uploads -> the new region is added, the old stays",
-        remedy="Delete outdated regions in the project. Use a new journal for another dataset.",
+        remedy="Delete outdated regions with `prune=True`. Use a new journal for another dataset.",
         is_warning=True,
     ),
     Code(

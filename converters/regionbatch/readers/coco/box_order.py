@@ -83,7 +83,8 @@ class BoxOrder(NamedTuple):
         if self.certain > _TOLERATED * self.boxes:
             return ""
         what = "have swapped corners" if self.corners else "cross the image edge"
-        return f"{better} of {self.boxes} boxes {what}, but not in the other order"
+        other = "ltwh" if self.corners else "ltrb"
+        return f"{better} of {self.boxes} boxes {what}, but not as {other}"
 
     def must_compare(self, file_size: int) -> bool:
         """Return whether the polygons and areas of the file need to be compared with the boxes."""

@@ -192,7 +192,7 @@ class ArrayStream:
             key, at = self._key(start)
             keys += 1
             if keys > MAX_KEYS:
-                raise self._text.error(start, f"more than {MAX_KEYS} keys at the top level")
+                raise self._text.error(start, f"more than {MAX_KEYS:,} keys at the top level")
             if key in self._decoders and key in self.header:
                 raise self._duplicate(at, key)
             if key in self._decoders and text.byte(at) == b"[":
@@ -348,7 +348,7 @@ class ArrayStream:
         except ValueError as error:
             place = at + len(text.decode()[: getattr(error, "pos", 1)].encode()) - 1
             raise self._text.error(
-                place, f"invalid JSON ({getattr(error, 'msg', error)})"
+                place, f"not valid JSON ({getattr(error, 'msg', error)})"
             ) from error
 
     def _count_brackets(self, start: int, max_record_size: int) -> tuple[int, bool]:

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from regionbatch.files.paths import NAME_CHARACTER
 from regionbatch.files.text import as_number
 from regionbatch.readers.coco import segmentation
 from regionbatch.readers.coco.json_records import DuplicateKeyDict, LiteralFloat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-NAME_CHARACTER = r"[^./\\\s]"
-"""A file name has at least one of these characters; a name such as `./` names nothing."""
 
 _NUMBER_TYPES = frozenset({int, float})
 """Types that `float` converts as `as_number` does, in a third of the time."""

@@ -12,12 +12,12 @@ import numpy as np
 from msgspec.structs import astuple
 
 from regionbatch.errors import DatasetError
+from regionbatch.files.paths import NAME_CHARACTER
 from regionbatch.files.text import as_side
 from regionbatch.readers.coco import segmentation
 from regionbatch.readers.coco.json_stream import ArraySpec
 from regionbatch.readers.coco.json_text import CHUNK_SIZE
 from regionbatch.readers.coco.plain_values import (
-    NAME_CHARACTER,
     category_name,
     conflicting_values,
     declared_order,
@@ -219,7 +219,7 @@ class FileRecords:
         self._non_objects += sum(not isinstance(record, dict) for record in records)
         if self._non_objects > MAX_NON_OBJECTS:
             name = self._log.files[self._file]
-            what = f"more than {MAX_NON_OBJECTS} records are not JSON objects"
+            what = f"more than {MAX_NON_OBJECTS:,} records are not JSON objects"
             raise DatasetError(f"{name}: {what}. Export the file again as COCO.", place=name)
 
     def _add_boxes(self, boxes: _BoxColumns) -> None:

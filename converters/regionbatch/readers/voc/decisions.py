@@ -99,7 +99,7 @@ def decide_mode(
 
 def _origin_not_applicable(found: str) -> DatasetError:
     return DatasetError(
-        f"voc_origin: only corners in pixels can count from 1, but the boxes are {found}: '1'. "
+        f"voc_origin: '1' applies only to corners in pixels, but the boxes are {found}. "
         'Leave out `voc_origin`, or use `voc_boxes="pixels"` and `bbox_format="ltrb"`.',
         option="voc_origin",
         value="1",

@@ -168,7 +168,7 @@ class ClassListChooser:
         return AmbiguousDatasetError(
             f"{place}: {what}. Add a classes.txt, or choose one list for all label files with "
             "`names`.",
-            place=folder,
+            place=place,
             option="names",
         )
 

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from regionbatch.errors import AmbiguousDatasetError, DatasetError, OptionError
+from regionbatch.files.folders import absence_of
 from regionbatch.files.paths import folder_key, joined
 from regionbatch.files.small_json import load_json
 from regionbatch.files.text import UndecodableError, UnreadableError, report_guess
@@ -190,9 +191,7 @@ def read_given_list(given: Path, tree: Tree, log: FindingLog) -> tuple[ClassList
         if _is_other_file(given, in_dataset):
             reason += f"; the file in the current folder, not {in_dataset}, which differs"
     elif not os.path.isfile(in_dataset):  # noqa: PTH113
-        raise OptionError(
-            f"names: no such file: '{given}'. Check the path.", option="names", value=str(given)
-        )
+        raise OptionError(f"names: {absence_of(given, 'file')}", option="names", value=str(given))
     names = _read_names(path, log, tree.encoding)
     return ClassList(str(path), _within_limit(str(path), names)), reason
 
@@ -208,7 +207,7 @@ def _within_limit(file: str, names: list[str]) -> list[str]:
     """Return class names, or raise an error if there are more than `MAX_CLASSES`."""
     if len(names) > MAX_CLASSES:
         raise DatasetError(
-            f"{file}: more than {MAX_CLASSES} class names ({len(names)}). Shorten the list, or "
+            f"{file}: more than {MAX_CLASSES:,} class names ({len(names):,}). Shorten the list, or "
             "choose another one with `names`.",
             place=file,
             option="names",

@@ -85,7 +85,7 @@ def _check_track_ids(sixth: NDArray[np.float64], file: NDArray[np.int32], log: F
     if counts.max() > 1:
         at, number = pairs[np.argmax(counts)]
         where = log.files[int(at)]
-        evidence = f"sixth numbers look like track IDs, but '{number:.10g}' is twice in {where}"
+        evidence = f"sixth numbers look like track IDs, but '{number:.10g}' occurs twice in {where}"
     elif len(mixed):
         where = log.files[int(mixed[0])]
         evidence = f"sixth numbers look like confidences and track IDs, but {where} has both"

@@ -32,7 +32,7 @@ MAX_ROW_SIZE = 2**20
 """Longest row in bytes: a polygon of 50,000 points."""
 MAX_INVALID_ROWS = 10_000
 """Maximum invalid rows in one file. A file with more is some other kind of text: it is not read."""
-TOO_MANY_INVALID_ROWS = f"more than {MAX_INVALID_ROWS} invalid rows"
+TOO_MANY_INVALID_ROWS = f"more than {MAX_INVALID_ROWS:,} invalid rows"
 _BLOCK = 2**22
 """Bytes of label text that are parsed at a time."""
 _CHUNK = 2 * MAX_ROW_SIZE

@@ -240,7 +240,7 @@ def _split_of_source(
             option="split",
             value=split,
         )
-    evidence = f"{' and '.join(splits)} lead there"
+    evidence = f"{' and '.join(splits)} lead to it"
     log.decide("split", f"none for {path or '.'}", evidence, doubtful=True)
     return ""
 

@@ -252,7 +252,7 @@ def describe_value(value: object) -> str:
         return f"'{as_text(value)}'"
     if isinstance(value, dict):
         keys = ", ".join(map(str, islice(value, 5)))
-        return f"a mapping with the keys '{as_text(keys)}'"
+        return f"a mapping of '{as_text(keys)}'"
     if isinstance(value, list):
         for part in value:
             if not isinstance(part, str):

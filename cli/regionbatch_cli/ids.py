@@ -1,0 +1,146 @@
+"""`regionbatch ids`: write the IDs of a project as the tables that `convert` reads."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from regionbatch.wording import counted, quoted_names
+from regionbatch_cli.command_help import GENERAL, OUTPUT, GroupedCommand, option, verbose_option
+from regionbatch_cli.failures import LOST
+from regionbatch_cli.options import output_option, overwrite_option
+from regionbatch_cli.progress import progress_display, show_start
+from regionbatch_cli.service import (
+    SUFFIX,
+    ServiceOptions,
+    connection_options,
+    default_journal,
+    existing_journal,
+    journal_option,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from regionbatch.customvision.id_tables import IdTables
+
+_NO_NAMES = (
+    "Image names are unknown: Custom Vision stores none. Give the DATASET of the upload, or its "
+    "journal with --journal. If it was uploaded with --store-names, use --api-version 3.3."
+)
+
+
+@click.command(
+    cls=GroupedCommand,
+    options_metavar="--project-id ID -o DIR [OPTIONS]",
+    examples=(
+        "regionbatch ids mydata --project-id ID -o ids",
+        "regionbatch ids --project-id ID -o ids --journal mydata.sqlite",
+        "regionbatch convert mydata -o out --tag-ids ids/tags.json --image-ids ids/images.json",
+    ),
+)
+@click.argument("dataset", required=False, type=click.Path(exists=True))
+@connection_options
+@journal_option
+@output_option("DIR")
+@overwrite_option
+@option(OUTPUT, "--json", "as_json", is_flag=True, help="Print the tables as JSON.")
+@verbose_option
+@option(GENERAL, "-q", "--quiet", is_flag=True, help="Print only errors.")
+def ids(
+    service: ServiceOptions,
+    dataset: str | None,
+    journal: str | None,
+    output: str,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,  # noqa: ARG001 - read where an error is printed
+) -> int:
+    """Write the tag and image IDs of a project as files for convert.
+
+    tags.json has the ID of each tag by name. images.json has the ID of each image whose name is
+    known: from the journal of an upload (of DATASET, or --journal), or from names that the project
+    stores (--store-names, API version 3.3).
+    """
+    from regionbatch.customvision.id_tables import (  # noqa: PLC0415 - NumPy: only when there is work
+        check_id_files,
+        read_id_tables,
+        write_id_files,
+    )
+    from regionbatch.customvision.session import ProjectSession  # noqa: PLC0415
+
+    if output == "-":
+        raise click.UsageError("--output: the IDs are written to two files. Give a folder.")
+    check_id_files(output, overwrite=overwrite)
+    with progress_display(quiet=quiet) as progress, ExitStack() as stack:
+        client, project_id, rate_limiter = service.connect(progress)
+        stack.enter_context(client)
+        default = default_journal(dataset, {}, project_id) if dataset else None
+        journal_file = existing_journal(journal, default)
+        session = ProjectSession(client, project_id, rate_limiter)
+        show_start(progress, "reading the project")
+        tables = read_id_tables(session, journal_file, progress)
+    written = write_id_files(output, tables.tags, tables.images, overwrite=overwrite)
+    if as_json:
+        _print_json(tables, written)
+    elif not quiet:
+        _print(tables, written, default)
+    return LOST if tables.deleted or tables.ambiguous else 0
+
+
+def _print_json(tables: IdTables, written: Sequence[Path]) -> None:
+    from regionbatch_cli.printing import print_json  # noqa: PLC0415 - only here
+
+    content: dict[str, Any] = {
+        "tags": tables.tags,
+        "images": tables.images,
+        "unnamed": tables.unnamed,
+        "deleted": tables.deleted,
+        "ambiguous": tables.ambiguous,
+        "files": [str(path) for path in written],
+    }
+    print_json(content)
+
+
+def _print(tables: IdTables, written: Sequence[Path], default: Path | None) -> None:
+    """Print what was written, and which names or images are left out."""
+    from regionbatch_cli.printing import print_labelled, print_wrapped  # noqa: PLC0415 - only here
+
+    hanging = " " * 8
+    print_wrapped(f"tags:   {counted(len(tables.tags), 'tag')} in {written[0]}", hanging=hanging)
+    if tables.images is None:
+        print_wrapped("images: images.json was not written", hanging=hanging)
+        print_labelled("note", _NO_NAMES + _journals_like(default), severity="info")
+    else:
+        count = counted(len(tables.images), "image")
+        print_wrapped(f"images: {count} in {written[1]}", hanging=hanging)
+        if tables.unnamed:
+            others = counted(tables.unnamed, "other image")
+            text = f"the names of {others} in the project are unknown."
+            print_labelled("note", text, severity="info")
+    if tables.deleted:
+        images = counted(len(tables.deleted), "image")
+        text = f"{images} of the journal no longer in the project: {quoted_names(tables.deleted)}."
+        print_labelled("warning", text, severity="warning")
+    if tables.ambiguous:
+        names = counted(len(tables.ambiguous), "name")
+        text = f"{names} of several images left out: {quoted_names(tables.ambiguous)}."
+        print_labelled("warning", text, severity="warning")
+
+
+def _journals_like(default: Path | None) -> str:
+    """Return a sentence on the journals of parts of a dataset that has none for the whole of it."""
+    if default is None or default.exists():
+        return ""
+    start = default.name.removesuffix(SUFFIX).rpartition("-")[0]
+    others = [path.name for path in sorted(Path.cwd().iterdir()) if _is_journal(path.name, start)]
+    names = f" Journals of parts of the dataset: {quoted_names(others)}." if others else ""
+    return f" There is no journal '{default}'.{names}"
+
+
+def _is_journal(name: str, start: str) -> bool:
+    return name.startswith(f"{start}-") and name.endswith(SUFFIX)

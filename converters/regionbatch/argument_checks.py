@@ -1,0 +1,89 @@
+"""Check the types of arguments of public functions, so that mistakes have errors of the library."""
+
+from __future__ import annotations
+
+import os
+
+from regionbatch.errors import OptionError
+from regionbatch.findings.text import as_text, quoted
+
+
+def check_flags(**flags: object) -> None:
+    """Check arguments that are on or off, by their names.
+
+    Raises:
+        OptionError: One is neither True nor False.
+    """
+    for option, value in flags.items():
+        if type(value).__name__ not in ("bool", "bool_"):  # Python's or NumPy's
+            raise OptionError(
+                f"{option}: neither True nor False: {quoted(as_text(value))}. "
+                f"Use `{option}=True` or leave it out.",
+                option=option,
+                value=value,
+            )
+
+
+def check_callables(**callbacks: object) -> None:
+    """Check functions that are called back, by their names; None is no function.
+
+    Raises:
+        OptionError: One cannot be called.
+    """
+    for option, value in callbacks.items():
+        if value is not None and not callable(value):
+            raise OptionError(
+                f"{option}: not a function: {quoted(as_text(value))}. Pass a function or None.",
+                option=option,
+                value=value,
+            )
+
+
+def check_paths(**paths: object) -> None:
+    """Check paths of files, by their names; None is no file.
+
+    Raises:
+        OptionError: One is neither text nor a path.
+    """
+    for option, value in paths.items():
+        if not (value is None or isinstance(value, (str, os.PathLike))):
+            raise OptionError(
+                f"{option}: not a path: {quoted(as_text(value))}. Pass a str or a pathlib.Path.",
+                option=option,
+                value=value,
+            )
+
+
+def check_count(option: str, value: object) -> None:
+    """Check an argument that is a number of things.
+
+    Raises:
+        OptionError: It is not a whole number from 1.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise OptionError(
+            f"{option}: not a whole number from 1: {quoted(as_text(value))}. "
+            f"Use, for example, `{option}=2`.",
+            option=option,
+            value=value,
+        )
+
+
+def check_type(option: str, value: object, type_: type, advice: str) -> None:
+    """Check an argument that must be an object of a type.
+
+    Args:
+        option: Name of the argument.
+        value: Its value.
+        type_: The type.
+        advice: How to get such an object, as a sentence.
+
+    Raises:
+        OptionError: It is something else.
+    """
+    if not isinstance(value, type_):
+        raise OptionError(
+            f"{option}: not a {type_.__name__}: '{type(value).__name__}'. {advice}",
+            option=option,
+            value=value,
+        )

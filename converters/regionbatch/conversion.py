@@ -1,0 +1,112 @@
+"""Convert a dataset to payloads in one call, as the command does."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from regionbatch.argument_checks import check_flags
+from regionbatch.batching import batches
+from regionbatch.judging import raise_if_strict
+from regionbatch.output import check_target, write
+from regionbatch.reading import read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from os import PathLike
+    from typing import Unpack
+
+    from pycocotools.coco import COCO
+
+    from regionbatch.batching import Batches
+    from regionbatch.findings import Progress
+    from regionbatch.names.tables import Ids
+    from regionbatch.options import ReadKeywords
+    from regionbatch.output import BinaryFile, Payload
+    from regionbatch.plugins import Reader
+
+
+def convert(
+    source: str | PathLike[str] | COCO | Mapping[str, Any],
+    out: str | PathLike[str] | BinaryFile,
+    *,
+    tag_ids: Ids,
+    image_ids: Ids,
+    rename: Mapping[str, str] | None = None,
+    skip_unresolved: bool = False,
+    payload: Payload = "json",
+    overwrite: bool = False,
+    format: str | Reader | None = None,  # noqa: A002 - as in `read`
+    drop: str | Iterable[str] = (),
+    only: str | Iterable[str] | None = None,
+    max_clip: float | None = None,
+    strict: bool = False,
+    progress: Progress | None = None,
+    **options: Unpack[ReadKeywords],
+) -> Batches:
+    """Write a dataset as payloads: `read`, `batches` and `write` in one call.
+
+    It is the command `regionbatch convert`.
+
+    Args:
+        source: A dataset, as `regionbatch.read` takes it.
+        out: A folder, a `.jsonl` file or a binary file object, as `regionbatch.write` takes it.
+        tag_ids: Tag IDs by class name, or a file of them.
+        image_ids: Image IDs by image name, or a file of them.
+        rename: Names in `tag_ids`, by the class names of the dataset.
+        skip_unresolved: Drop regions without an ID instead of raising an error.
+        payload: `json` or `xml`.
+        overwrite: Replace the output of an earlier run.
+        format: Name of the format, or a reader. [default: detected]
+        drop: Marks of boxes to leave out.
+        only: Classes to keep. [default: all]
+        max_clip: Leave out boxes of which more than this fraction is outside their image.
+        strict: Raise an error, and write nothing, if a box is dropped or adjusted, or a decision is
+            doubtful.
+        progress: Called with the current step, how many items are done, and how many there are. An
+            exception that it raises cancels the run, and nothing is written.
+        **options: Options of the reader, as `regionbatch.read` takes them.
+
+    Returns:
+        The payloads that were written, with the ledger and all findings.
+
+    Raises:
+        DatasetError: The dataset cannot be read.
+        ResolveError: A name has several IDs or, unless `skip_unresolved`, none.
+        OutputError: The output exists, or cannot be written.
+        OptionError: An option cannot be used.
+        StrictError: See `strict`.
+
+    Example:
+        >>> batches = rb.convert(
+        ...     "fixtures/scene/voc",
+        ...     "converted.jsonl",
+        ...     tag_ids="fixtures/scene/tags.json",
+        ...     image_ids="fixtures/scene/images.json",
+        ... )
+        >>> len(batches), batches.ledger.kept
+        (1, 12)
+    """
+    check_flags(strict=strict, overwrite=overwrite)
+    if isinstance(out, (str, os.PathLike)):
+        check_target(out, overwrite=overwrite)  # before the work starts
+    dataset = read(
+        source,
+        format=format,
+        drop=drop,
+        only=only,
+        max_clip=max_clip,
+        progress=progress,
+        **options,
+    )
+    converted = batches(
+        dataset,
+        tag_ids=tag_ids,
+        image_ids=image_ids,
+        rename=rename,
+        skip_unresolved=skip_unresolved,
+    )
+    if strict:
+        raise_if_strict(converted.findings, dataset.root)
+    write(converted, out, payload=payload, overwrite=overwrite, progress=progress)
+    return converted

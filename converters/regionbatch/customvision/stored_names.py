@@ -1,0 +1,82 @@
+"""Names of images that an upload stored in their metadata, to find them without a journal.
+
+Version 3.3 of the API stores metadata. Besides the name of an image, an upload stores the digest of
+its file: another dataset may use the same name for another image.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from regionbatch.customvision.image_files import fingerprint_file
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from regionbatch.dataset import Images
+
+NAME_KEY = "name"
+"""The key of an image's metadata for the name that the image has in its dataset."""
+DIGEST_KEY = "sha256"
+"""The key for the digest of its file, in hexadecimal digits."""
+MAX_LENGTH = 512
+"""Longest text that the service stores, in characters."""
+
+
+class StoredName(NamedTuple):
+    """What an image's metadata says about its file."""
+
+    name: str
+    digest: str
+    """SHA-256 in hexadecimal digits; empty if it is unknown."""
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, str] | None) -> StoredName | None:
+        """Return the name in metadata; None: there is none."""
+        name = (metadata or {}).get(NAME_KEY)
+        return cls(name, (metadata or {}).get(DIGEST_KEY, "")) if name else None
+
+
+def metadata_of(name: str, digest: bytes) -> dict[str, str]:
+    """Return the metadata of an image. A name that the service cannot store is left out."""
+    metadata = {DIGEST_KEY: digest.hex()}
+    if len(name) <= MAX_LENGTH and _is_text(name):
+        metadata[NAME_KEY] = name
+    return metadata
+
+
+def find_by_stored_name(
+    images: Images, stored: Mapping[str, StoredName], known: Collection[int]
+) -> dict[int, str]:
+    """Return the IDs of images whose name and file the metadata of exactly one image has.
+
+    An image without a file is found by its name alone.
+
+    Args:
+        images: The images of the dataset.
+        stored: What the metadata of the project's images says, by ID.
+        known: Images, by number, whose ID is known already.
+    """
+    ids_of: dict[str, list[str]] = {}
+    for id_, (name, _) in stored.items():
+        ids_of.setdefault(name, []).append(id_)
+    found: dict[int, str] = {}
+    for row, name in enumerate(images.names):
+        if row in known or name not in ids_of:
+            continue
+        ids = ids_of[name]
+        if path := images.paths[row]:
+            digest = fingerprint_file(Path(path))[0].digest.hex()
+            ids = [id_ for id_ in ids if stored[id_].digest == digest]
+        if len(ids) == 1:
+            found[row] = ids[0]
+    return found
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
