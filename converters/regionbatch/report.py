@@ -13,9 +13,8 @@ from regionbatch.dataset.dataset import check_dataset
 from regionbatch.errors import OutputError
 from regionbatch.files.atomic_write import (
     atomic_write,
-    check_parent,
+    check_own_file,
     has_signature,
-    resolve_target,
 )
 
 if TYPE_CHECKING:
@@ -108,8 +107,7 @@ def write_report(
         12
     """
     check_dataset(dataset)
-    check_report(path)
-    path = resolve_target(path, "report")
+    path = check_report(path)
     if findings is None:
         findings = dataset.findings if batches is None else batches.findings
     content = summary(dataset, batches) | dict(more or {})
@@ -140,8 +138,10 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         yield file
 
 
-def check_report(path: str | PathLike[str]) -> None:
-    """Check whether a report can be written, before the work starts: it replaces only a report.
+def check_report(path: str | PathLike[str]) -> Path:
+    """Check before the work starts that a report can be written, and return its path.
+
+    It replaces only a report.
 
     Args:
         path: The file.
@@ -150,18 +150,12 @@ def check_report(path: str | PathLike[str]) -> None:
         OptionError: The path is empty or a URL.
         OutputError: A folder or another file has this path, or the folder above cannot be written.
     """
-    path = resolve_target(path, "report")
-    if not path.exists():
-        check_parent(path)
-    problem = ""
-    if path.is_dir():
-        problem = "is a folder, but a report is a file"
-    elif path.is_file() and not _is_report(path):
-        problem = "is another file, not a report, and is not replaced"
-    if problem:
-        raise OutputError(
-            f"{path}: {problem}. Choose another name.", place=str(path), option="report"
-        )
+    return check_own_file(path, "report", _may_be_written, "a report")
+
+
+def _may_be_written(path: Path) -> bool:
+    """Return whether a path is a report, or a pipe or device."""
+    return not path.is_file() or _is_report(path)
 
 
 def _is_report(path: Path) -> bool:

@@ -103,6 +103,36 @@ def check_parent(path: Path) -> None:
     raise OutputError(f"{path}: {problem}", place=str(path))
 
 
+def check_own_file(path: str | PathLike[str], option: str, is_ours: IsOurs, what: str) -> Path:
+    """Check before the work starts that a file can be written, and return its path.
+
+    It replaces only earlier output of the same kind.
+
+    Args:
+        path: The path.
+        option: The keyword argument that it is from.
+        is_ours: Returns whether a file is earlier output.
+        what: What the output is: `a report`.
+
+    Raises:
+        OptionError: The path is empty or a URL.
+        OutputError: A folder or another file has this path, or the folder above cannot be written.
+    """
+    target = resolve_target(path, option)
+    if not target.exists():
+        check_parent(target)
+    problem = ""
+    if target.is_dir():
+        problem = f"is a folder, but {what} is a file"
+    elif target.exists() and not is_ours(target):
+        problem = f"is another file, not {what}, and is not replaced"
+    if problem:
+        raise OutputError(
+            f"{target}: {problem}. Choose another name.", place=str(target), option=option
+        )
+    return target
+
+
 def has_signature(path: Path, *signatures: bytes) -> bool:
     """Return whether a file is empty or starts with a signature. Pipes are not opened."""
     try:

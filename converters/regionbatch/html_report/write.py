@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from regionbatch.argument_checks import check_callables
 from regionbatch.dataset.dataset import check_dataset
 from regionbatch.errors import OptionError, OutputError
-from regionbatch.files.atomic_write import atomic_write, check_parent, has_signature, resolve_target
+from regionbatch.files.atomic_write import atomic_write, check_own_file, has_signature
 from regionbatch.html_report.page import SIGNATURE, pages
 from regionbatch.html_report.source import Source
 
@@ -97,19 +97,7 @@ def check_html(path: str | PathLike[str]) -> Path:
         OptionError: The path is empty or a URL.
         OutputError: A folder or another file has this path, or the folder above cannot be written.
     """
-    target = resolve_target(path, "html")
-    if not target.exists():
-        check_parent(target)
-    problem = ""
-    if target.is_dir():
-        problem = "is a folder, but an HTML report is a file"
-    elif target.exists() and not _is_html_report(target):
-        problem = "is another file, not an HTML report, and is not replaced"
-    if problem:
-        raise OutputError(
-            f"{target}: {problem}. Choose another name.", place=str(target), option="html"
-        )
-    return target
+    return check_own_file(path, "html", _is_html_report, "an HTML report")
 
 
 def _is_html_report(path: Path) -> bool:
