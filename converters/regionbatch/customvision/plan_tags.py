@@ -10,6 +10,7 @@ import numpy as np
 
 from regionbatch.errors import ResolveError
 from regionbatch.findings import FindingLog, escape_unprintable
+from regionbatch.findings.text import is_text
 from regionbatch.names.resolve import resolve
 from regionbatch.wording import counted
 
@@ -84,7 +85,7 @@ def plan_tags(
             return TagPlan(ids, [])
         raise _no_tags(missing)
     for name in missing:
-        if not _is_text(name):
+        if not is_text(name):
             shown = escape_unprintable(name)
             raise ResolveError(
                 f"class '{shown}': no tag can have this name, because it is not valid text. "
@@ -151,12 +152,3 @@ def _no_tags(missing: Mapping[str, int]) -> ResolveError:
         option="create_tags",
         value=list(missing),
     )
-
-
-def _is_text(name: str) -> bool:
-    """Return whether a name can be sent. Lone surrogates, which JSON can contain, cannot."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from regionbatch.customvision.image_files import fingerprint_file
+from regionbatch.findings.text import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -41,7 +42,7 @@ class StoredName(NamedTuple):
 def metadata_of(name: str, digest: bytes) -> dict[str, str]:
     """Return the metadata of an image. A name that the service cannot store is left out."""
     metadata = {DIGEST_KEY: digest.hex()}
-    if len(name) <= MAX_LENGTH and _is_text(name):
+    if len(name) <= MAX_LENGTH and is_text(name):
         metadata[NAME_KEY] = name
     return metadata
 
@@ -72,11 +73,3 @@ def find_by_stored_name(
         if len(ids) == 1:
             found[row] = ids[0]
     return found
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -55,6 +55,15 @@ def escape_unprintable(text: str) -> str:
     )
 
 
+def is_text(name: str) -> bool:
+    """Return whether a name is valid text. Lone surrogates, which JSON can contain, are not."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def place_text(file: str, where: int, place: Place) -> str:
     """Return a place as it is shown: `a.xml:4`, `a.xml: object 2`, `a.json: annotation 17`.
 

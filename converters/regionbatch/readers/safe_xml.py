@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lxml import etree
 
 from regionbatch.errors import DatasetError
-from regionbatch.files.text import UnreadableError, as_utf8, report_guess
+from regionbatch.files.text import UnreadableError, as_utf8
 from regionbatch.findings.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog
 
 Parsed = TypeVar("Parsed")
@@ -153,20 +152,6 @@ def _stream(data: bytes, end: Callable[[etree._Element, etree._Element], None]) 
 def local_name(element: etree._Element) -> str:
     """Return the tag of an element without its namespace."""
     return str(element.tag).rpartition("}")[2]
-
-
-def read_root(tree: Tree, file: str, root_tag: str, log: FindingLog) -> etree._Element | None:
-    """Read a file and return its root element, or report why that failed and return None.
-
-    A file that cannot be read counts as one image.
-    """
-    parsed = reported(log, file, lambda: parse_safely(tree.read(file), root_tag, tree.encoding))
-    if parsed is None:
-        return None
-    root, is_guess = parsed
-    if is_guess:
-        report_guess(log, file, _texts_of(root))
-    return root
 
 
 def reported(log: FindingLog, file: str, parse: Callable[[], Parsed]) -> Parsed | None:
