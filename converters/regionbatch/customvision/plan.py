@@ -110,6 +110,8 @@ class Plan:
     """Images that the project has, and images to upload."""
     snapshot: ProjectSnapshot = field(repr=False)
     """What the project contains."""
+    hashes: NDArray[np.uint64] = field(repr=False)
+    """(m,), the hash of each of the m regions of the dataset, for the journal."""
     region_plan: RegionPlan = field(repr=False)
     """What happens to each region."""
     outdated: Sequence[OutdatedRegion] = field(repr=False)
@@ -178,7 +180,8 @@ def make_plan(  # longer than 40 lines: one step after the other
 ) -> Plan:
     """Read the project and the image files, and work out what to do. Writes nothing."""
     project = _check_project(session)
-    recorded = recorded_outcomes(region_hashes(dataset), session.journal)
+    hashes = region_hashes(dataset)
+    recorded = recorded_outcomes(hashes, session.journal)
     tags = plan_tags(dataset, session, options, np.isin(recorded, STORED))
     snapshot = read_project(session, progress=log.progress)
     images = plan_images(dataset.images, session, log, options, snapshot, same_dataset=same_dataset)
@@ -218,6 +221,7 @@ def make_plan(  # longer than 40 lines: one step after the other
         tag_ids=tags.ids,
         images=images,
         snapshot=snapshot,
+        hashes=hashes,
         region_plan=regions,
         outdated=outdated,
     )

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regionbatch.customvision.differences import DifferenceReport, report_outdated
-from regionbatch.customvision.fingerprints import region_hashes
 from regionbatch.customvision.image_files import report_refused_images
 from regionbatch.customvision.image_upload import ImageUploader
 from regionbatch.customvision.matching import (
@@ -111,7 +110,7 @@ class UploadRun:
         self._follows_a_run = (
             session.journal.seconds_since_last_call() < session.rate_limiter.settle_seconds
         )
-        self._hashes = region_hashes(dataset)
+        self._hashes = plan.hashes
         self._image_ids: Mapping[str, str] = plan.images.ids
         self._former: Mapping[str, str] = {}
         self._unclear_rows: list[Rows] = []

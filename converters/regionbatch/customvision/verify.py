@@ -19,6 +19,7 @@ from regionbatch.customvision.image_recognition import recognise_images
 from regionbatch.customvision.journal import Journal
 from regionbatch.customvision.journal_file import missing_journal
 from regionbatch.customvision.matching import (
+    TOLERANCE,
     match_regions,
     nearest_pairs,
     overlap_distance,
@@ -368,7 +369,6 @@ def compare(
     """
     images = ImageNames.of(stored, image_ids, former)
     columns = stored.project_columns(wanted)
-    exact = match_regions(columns, stored.regions)
     found = match_stored(columns, stored.regions, known)
     missing = np.flatnonzero(found < 0)
     free = unmatched(found, len(stored.regions.image))
@@ -378,13 +378,15 @@ def compare(
     missing = np.setdiff1d(missing, [*moved])
     extra = np.setdiff1d(extra, [*moved.values()])
     report = DifferenceReport(dataset, wanted, stored)
-    rounded = np.flatnonzero(found != exact).tolist()
+    matched = np.flatnonzero(found >= 0)
+    difference = np.abs(columns.box[matched] - stored.regions.box[found[matched]]).max(axis=1)
+    rounded = matched[difference > TOLERANCE].tolist()
     report.add_nearly_equal("region_rounded", {row: int(found[row]) for row in rounded})
     report.add_missing(missing if is_reported is None else missing[~is_reported[missing]])
     report.add_moved(moved)
     report.add_extra(extra, images, tag_names)
     return Verification(
-        matched=int(np.count_nonzero(found >= 0)),
+        matched=len(matched),
         missing=len(missing),
         moved=len(moved),
         extra=len(extra),
