@@ -7,17 +7,18 @@ times within a minute: what the call did may appear late.
 
 from __future__ import annotations
 
+import logging
 from contextlib import nullcontext
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, TypeVar
 
-from regionbatch.customvision.rate_limiter import MAX_TRIES, TRIES_BEFORE_SPLIT
+from regionbatch.customvision.rate_limiter import MAX_TRIES, TRIES_BEFORE_SPLIT, run_bounded
 from regionbatch.errors import AccessError, ServiceError, TransportError, UnreachableError
 from regionbatch.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
     from typing import Any
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from regionbatch.customvision.session import JournaledCall, ProjectSession
+    from regionbatch.findings import Progress
 
+_log = logging.getLogger(__name__)
 Items = TypeVar("Items", bound="Sequence[Any] | NDArray[np.int64]")
 
 MAX_RESENDS = 2
@@ -109,6 +112,51 @@ class Delivery(Generic[Items]):
     def splitting(self) -> AbstractContextManager[object]:
         """Return a context in which the halves of a batch are sent."""
         return nullcontext()
+
+
+def work_on_batches(
+    session: ProjectSession,
+    work: Callable[[Items], object],
+    batches: Iterable[Items],
+    *,
+    step: str,
+    total: int,
+    max_workers: int,
+    progress: Progress | None,
+    check: Callable[[Items], None] = lambda _batch: None,
+) -> None:
+    """Work on batches in threads, and report the progress after each.
+
+    Args:
+        session: The project.
+        work: Called with each batch, in a thread.
+        batches: The batches, taken when a thread is free.
+        step: The name of the step.
+        total: The number of items in all batches.
+        max_workers: The number of threads.
+        progress: Called with the step, the items that are done, and their total.
+        check: Called with each batch that is done. If it raises, the run ends.
+
+    Raises:
+        ServiceError: The run cannot continue.
+    """
+    done = 0
+
+    def batch_done(batch: Items) -> None:
+        nonlocal done
+        done += len(batch)
+        _log.debug("%s: %d of %d", step, done, total)
+        if progress:
+            progress(step, done, total)
+        check(batch)
+
+    run_bounded(
+        work,
+        batches,
+        max_workers=max_workers,
+        rate_limiter=session.rate_limiter,
+        done=batch_done,
+    )
 
 
 class _Attempt(NamedTuple, Generic[Items]):

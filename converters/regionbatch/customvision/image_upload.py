@@ -7,14 +7,15 @@ the project has.
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from regionbatch.customvision.delivery import Delivery, deliver
+from regionbatch.customvision.delivery import Delivery, deliver, work_on_batches
 from regionbatch.customvision.fingerprints import UploadedImage
 from regionbatch.customvision.image_files import Refusal, digest_of
-from regionbatch.customvision.rate_limiter import MAX_FIRST_TRIES, run_bounded
+from regionbatch.customvision.rate_limiter import MAX_FIRST_TRIES
 from regionbatch.customvision.service_types import ImageUpload
 from regionbatch.customvision.shrink import shrink_image
 from regionbatch.customvision.stored_names import metadata_of
@@ -84,12 +85,8 @@ class ImageDelivery(Delivery["Sequence[int]"]):
         if uploads:
             session = self._session
             options = {"metadata": self._metadata(items[0])} if self._store_names else {}
-
-            def make() -> list[ImageUploadResult]:
-                call.start()
-                return session.client.create_images(session.project_id, uploads, **options)
-
-            self._apply(items, session.rate_limiter.call(self.operation, make, repeat=False))
+            create = partial(session.client.create_images, session.project_id, uploads, **options)
+            self._apply(items, session.write(call, create))
         return [row for row in items if row not in self.ids and row not in self.refused]
 
     def fail(self, items: Sequence[int], error: ServiceError) -> None:
@@ -226,21 +223,15 @@ class ImageUploader:
             ServiceError: The run cannot continue, e.g. without access, or because no image of
                 several batches was accepted.
         """
-        done = 0
-
-        def batch_done(batch: Sequence[int]) -> None:
-            nonlocal done
-            done += len(batch)
-            if progress:
-                progress("uploading images", done, self._to_upload.count)
-            self._check_batch(batch)
-
-        run_bounded(
+        work_on_batches(
+            self._session,
             self._upload_batch,
             self._to_upload.batches,
+            step="uploading images",
+            total=self._to_upload.count,
             max_workers=IN_FLIGHT,
-            rate_limiter=self._session.rate_limiter,
-            done=batch_done,
+            progress=progress,
+            check=self._check_batch,
         )
         self._assign_duplicates()
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from regionbatch.customvision.delivery import Delivery, deliver, is_unknown_id
+from regionbatch.customvision.delivery import (
+    Delivery,
+    deliver,
+    is_unknown_id,
+    work_on_batches,
+)
 from regionbatch.customvision.matching import match_regions, unmatched
 from regionbatch.customvision.plan_regions import match_stored
-from regionbatch.customvision.rate_limiter import run_bounded
 from regionbatch.customvision.snapshot import RegionColumns, read_images_with_ids
 from regionbatch.errors import LimitError, OptionError
 from regionbatch.findings import FindingLog
@@ -270,20 +275,14 @@ def delete_regions(
     """
     delivery = _RegionDeletion(session, deleted)
     starts = range(0, len(regions), REGIONS_PER_BATCH)
-    done = 0
-
-    def batch_done(batch: Sequence[OutdatedRegion]) -> None:
-        nonlocal done
-        done += len(batch)
-        if progress:
-            progress("deleting regions", done, len(regions))
-
-    run_bounded(
+    work_on_batches(
+        session,
         lambda batch: deliver(session, delivery, batch),
         (regions[start : start + REGIONS_PER_BATCH] for start in starts),
+        step="deleting regions",
+        total=len(regions),
         max_workers=IN_FLIGHT,
-        rate_limiter=session.rate_limiter,
-        done=batch_done,
+        progress=progress,
     )
 
 
@@ -301,12 +300,7 @@ class _RegionDeletion(Delivery["Sequence[OutdatedRegion]"]):
     ) -> Sequence[OutdatedRegion]:
         session = self._session
         ids = [region.id for region in items]
-
-        def make() -> None:
-            call.start()
-            session.client.delete_regions(session.project_id, ids)
-
-        session.rate_limiter.call(self.operation, make, repeat=False)
+        session.write(call, partial(session.client.delete_regions, session.project_id, ids))
         self._deleted.extend(items)
         return items[:0]
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from contextlib import nullcontext
 from enum import IntEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regionbatch.customvision.delivery import Delivery, deliver
+from regionbatch.customvision.delivery import Delivery, deliver, work_on_batches
 from regionbatch.customvision.matching import (
     NEAR,
     match_more,
@@ -18,7 +18,6 @@ from regionbatch.customvision.matching import (
     max_difference,
     unmatched,
 )
-from regionbatch.customvision.rate_limiter import run_bounded
 from regionbatch.customvision.snapshot import (
     NO_IMAGE,
     ProjectSnapshot,
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from regionbatch.batching import Batches
-    from regionbatch.customvision.service_types import CreateRegionsResult, ServiceRegion
+    from regionbatch.customvision.service_types import ServiceRegion
     from regionbatch.customvision.session import JournaledCall, ProjectSession
     from regionbatch.customvision.snapshot import RegionColumns
     from regionbatch.findings import Progress
@@ -44,8 +43,6 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 
-_log = logging.getLogger(__name__)
-_CREATE = "CreateImageRegions"
 _DECISIVE_BATCHES = 3
 """Batches in a row after which no more are sent if all their regions are refused with one code."""
 _NOT_SENT = ServiceError("regions: not sent. Run it again.", code="Unconfirmed")
@@ -154,12 +151,8 @@ class RegionDelivery(Delivery["Rows"]):
         """Send a batch; return the regions that the response leaves out."""
         session = self._session
         batch = self._batches.take(items)[0]
-
-        def make() -> CreateRegionsResult:
-            call.start()
-            return session.client.create_regions(session.project_id, batch)
-
-        result = session.rate_limiter.call(self.operation, make, repeat=False)
+        create = partial(session.client.create_regions, session.project_id, batch)
+        result = session.write(call, create)
         named = (
             (RegionOutcome.CREATED, result.created),
             (RegionOutcome.DUPLICATED, result.duplicated),
@@ -312,24 +305,21 @@ class RegionSender:
         """
         starts = range(0, len(rows), REGIONS_PER_BATCH)
         decisive = min(_DECISIVE_BATCHES, len(starts))
-        sent = 0
 
-        def batch_done(batch: Rows) -> None:
-            nonlocal sent
-            sent += len(batch)
-            _log.debug("sent %d of %d regions", sent, len(rows))
-            if progress:
-                progress("sending regions", sent, len(rows))
+        def check(batch: Rows) -> None:
             self._latest_batches = [*self._latest_batches, batch][-decisive:]
             if len(self._latest_batches) == decisive > 1:
                 self._check_latest_batches(outcomes, give_up=give_up)
 
-        run_bounded(
+        work_on_batches(
+            self._session,
             self._send_or_skip,
             (rows[start : start + REGIONS_PER_BATCH] for start in starts),
+            step="sending regions",
+            total=len(rows),
             max_workers=max_in_flight,
-            rate_limiter=self._session.rate_limiter,
-            done=batch_done,
+            progress=progress,
+            check=check,
         )
 
     def _check_latest_batches(self, outcomes: OutcomeTable, *, give_up: bool) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from regionbatch.customvision.journal import Journal
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
         ServiceTag,
     )
 
+T = TypeVar("T")
+
 
 class ProjectSession:
     """A client, a rate limiter and a journal for the calls to one project.
 
-    Calls that write have no method here: `deliver` decides what to do after a failure.
+    Calls that write have no methods of their own: `deliver` decides what to do after a failure.
     """
 
     def __init__(
@@ -63,6 +65,25 @@ class ProjectSession:
         """Count a call that writes and had no clear response."""
         with self._lock:
             self.unclear_calls += 1
+
+    def write(self, call: JournaledCall, make: Callable[[], T]) -> T:
+        """Make a call that writes, and record in the journal that it is about to be made.
+
+        It waits and is repeated after a 429 only.
+
+        Args:
+            call: The entry of the call in the journal.
+            make: Makes the call.
+
+        Raises:
+            ServiceError: It failed.
+        """
+
+        def make_recorded() -> T:
+            call.start()
+            return make()
+
+        return self.rate_limiter.call(call.operation, make_recorded, repeat=False)
 
     def journaled_call(
         self, operation: str, regions: NDArray[np.uint64] | None = None
@@ -112,14 +133,15 @@ class JournaledCall:
         self, journal: Journal, operation: str, regions: NDArray[np.uint64] | None
     ) -> None:
         """Keep the parts; nothing is written yet."""
+        self.operation = operation
+        """The name of the call."""
         self._journal = journal
-        self._operation = operation
         self._regions = regions
         self._number: int | None = None
 
     def start(self) -> None:
         """Record that the call is about to be made."""
-        self._number = self._journal.start_call(self._operation, self._regions, self._number)
+        self._number = self._journal.start_call(self.operation, self._regions, self._number)
 
     def finish(self, outcomes: NDArray[np.int8] | None = None) -> None:
         """Record the result: what became of each region."""

@@ -13,7 +13,6 @@ from regionbatch.names.tables import table_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from regionbatch.customvision.service_types import ServiceTag
     from regionbatch.customvision.session import JournaledCall, ProjectSession
     from regionbatch.errors import ServiceError
 
@@ -53,12 +52,7 @@ class _TagDelivery(Delivery[list[str]]):
     def send(self, items: list[str], call: JournaledCall) -> list[str]:
         [name] = items
         create = partial(self._session.client.create_tag, self._session.project_id, name)
-
-        def make() -> ServiceTag:
-            call.start()
-            return create()
-
-        self.ids[name] = self._session.rate_limiter.call(self.operation, make, repeat=False).id
+        self.ids[name] = self._session.write(call, create).id
         return []
 
     def look_up(self, items: list[str], *, is_refused: bool) -> list[str]:  # noqa: ARG002
