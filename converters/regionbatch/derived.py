@@ -15,6 +15,7 @@ from regionbatch.argument_checks import check_count, check_type
 from regionbatch.boxes import first_of_equal
 from regionbatch.cleaning import report_full_images
 from regionbatch.dataset import Dataset, Images, Originals, Regions, normalise_label, split_names
+from regionbatch.dataset.columns import recoded
 from regionbatch.errors import OptionError
 from regionbatch.findings import Account, FindingLog
 from regionbatch.findings.finding import SameText
@@ -191,11 +192,6 @@ def _with_findings(dataset: Dataset, log: FindingLog, intended: Sequence[str] = 
     report_similar(dataset.tags, of_tags, counts, {name: name for name in intended})
     findings = findings.without("over_region_limit").without("similar_tags") + counts.findings()
     return replace(dataset, findings=findings, ledger=ledger)
-
-
-def recoded(tag: Codes, new: Codes) -> Codes:
-    """Return new codes of tags; -1, which is none, stays."""
-    return np.append(new, np.int32(-1))[tag]
 
 
 def _checked_mask(mask: Any, count: int) -> Mask:  # noqa: ANN401 - any array

@@ -10,8 +10,9 @@ import numpy as np
 
 from regionbatch.argument_checks import check_type
 from regionbatch.dataset import Dataset, Images, Regions
+from regionbatch.dataset.columns import recoded
 from regionbatch.dataset.originals import joined_originals
-from regionbatch.derived import recoded, without_duplicates
+from regionbatch.derived import without_duplicates
 from regionbatch.errors import OptionError
 from regionbatch.findings import Account, FindingLog, Findings, Ledger
 from regionbatch.merging import merge_images

@@ -11,6 +11,7 @@ import numpy as np
 from regionbatch.batching import Batches
 from regionbatch.boxes import stable_argsort
 from regionbatch.customvision.verify import Verification
+from regionbatch.dataset.columns import recoded
 from regionbatch.errors import OptionError
 from regionbatch.files.image_headers import image_size
 from regionbatch.findings.codes import CODES
@@ -91,8 +92,8 @@ class Source:
         return cls(
             dataset=dataset,
             tags=[*codes],
-            regions=replace(dataset.regions, tag=_renamed(dataset.regions.tag, code_of)),
-            originals=replace(dataset.originals, tag=_renamed(dataset.originals.tag, code_of)),
+            regions=replace(dataset.regions, tag=recoded(dataset.regions.tag, code_of)),
+            originals=replace(dataset.originals, tag=recoded(dataset.originals.tag, code_of)),
             tag_ids=_tag_ids(batches, code_of, len(codes)),
             batches=batches,
             verification=verification,
@@ -211,11 +212,6 @@ def _with_image_sizes(dataset: Dataset) -> Dataset:
     for row in unknown:
         width[row], height[row] = image_size(images.paths[row])
     return replace(dataset, images=replace(images, width=width, height=height))
-
-
-def _renamed(tag: Codes, code_of: Codes) -> Codes:
-    """Return new codes of tags; -1 stays."""
-    return np.append(code_of, np.int32(-1))[tag]
 
 
 def _tag_ids(batches: Batches | None, code_of: Codes, count: int) -> list[str]:
