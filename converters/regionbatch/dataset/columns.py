@@ -1,4 +1,4 @@
-"""Columns of equal length: the check of their shapes."""
+"""Columns of equal length: checks of their shapes, how boxes are stored, and new codes of tags."""
 
 from __future__ import annotations
 
