@@ -143,6 +143,16 @@ def test_each_folder_of_image_dir_must_exist(
     assert mentions(run.stderr, "--image-dir", tmp_path / "none")
 
 
+def test_an_absent_folder_is_named_to_its_end(
+    two_folders: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    """Temporary folders have long names on macOS, and so have the folders of users."""
+    absent = tmp_path / ("long" * 30) / "none"
+    run = command("inspect", two_folders[0], "--image-dir", absent)
+    assert run.status == 2
+    assert mentions(run.stderr, "--image-dir", absent)
+
+
 @pytest.mark.parametrize("write", [write_voc, write_yolo])
 def test_all_readers_take_image_dir(write: Any, tmp_path: Path) -> None:
     numbers = (0.5, 0.5, 0.1, 0.1) if write is write_yolo else (1, 2, 30, 40)
