@@ -21,14 +21,8 @@ from regionbatch.batch import Batch
 from regionbatch.batching import Batches
 from regionbatch.dataset import Dataset
 from regionbatch.errors import OptionError, OutputError
-from regionbatch.files.atomic_write import (
-    atomic_folder,
-    atomic_write,
-    check_parent,
-    has_signature,
-    recover_interrupted,
-    resolve_target,
-)
+from regionbatch.files.atomic_write import atomic_folder, atomic_write, recover_interrupted
+from regionbatch.files.output_paths import check_parent, has_signature, resolve_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
