@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fuzzing.checks import DatasetSandbox, ImageSandbox
 
 
-class Run:
+class FuzzRun:
     """A run of some seconds: the number of executions, and the places where a check failed."""
 
     def __init__(self, sandbox: DatasetSandbox | ImageSandbox, seconds: float, found: Path) -> None:
@@ -83,7 +83,7 @@ class Run:
         print(f"{self._target}: {len(self._places)} places found", flush=True)
 
 
-def run_random(run: Run, inputs: list[bytes], seed: int) -> None:
+def run_random(run: FuzzRun, inputs: list[bytes], seed: int) -> None:
     """Change the inputs at random; the same seed gives the same run."""
     chance = random.Random(seed)
     for data in inputs:
@@ -93,7 +93,7 @@ def run_random(run: Run, inputs: list[bytes], seed: int) -> None:
         run.one(data[:1] + mutated(data[1:], chance))
 
 
-def run_atheris(run: Run, inputs: list[bytes], seed: int, folder: Path, found: Path) -> None:
+def run_atheris(run: FuzzRun, inputs: list[bytes], seed: int, folder: Path, found: Path) -> None:
     """Change inputs that reach new code with libFuzzer, which exits the process itself."""
     atheris: Any = importlib.import_module("atheris")
     corpus = folder / "corpus"
@@ -184,7 +184,7 @@ def main() -> None:
         if given.replay:
             print(checked.check(given.replay.read_bytes()))
             return
-        run = Run(checked, given.seconds, given.found)
+        run = FuzzRun(checked, given.seconds, given.found)
         inputs = seeds(given.target)
         if given.atheris:
             run_atheris(run, inputs, given.seed, Path(name), given.found)

@@ -188,6 +188,16 @@ def raises_mentioning(
     assert mentions(caught.value, *tokens), f"{tokens} are not all in: {caught.value}"
 
 
+class ManualClock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self, time: float = 1000.0) -> None:
+        self.time = time
+
+    def __call__(self) -> float:
+        return self.time
+
+
 class Result(NamedTuple):
     """Exit status and output of a run of the command."""
 

@@ -34,7 +34,7 @@ MEMORY = 500
 """MB of one process."""
 
 
-class Run(NamedTuple):
+class HostileRun(NamedTuple):
     """The outcome of one run of the command."""
 
     seconds: float
@@ -50,7 +50,7 @@ class Run(NamedTuple):
         return self.status in (0, 1, 3) and self.megabytes <= MEMORY and not self.traceback
 
 
-def run(folder: Path, command_name: str) -> Run:
+def run(folder: Path, command_name: str) -> HostileRun:
     """Run a command on a dataset."""
     with (folder.parent / "output.txt").open("w+b") as output:
         command = [sys.executable, "-m", "regionbatch_cli", command_name, str(folder)]
@@ -71,7 +71,7 @@ def run(folder: Path, command_name: str) -> Run:
         broken = b"Traceback" in output.read()
     spent = min(usage.ru_utime + usage.ru_stime, time.perf_counter() - start)
     late = status < 0 or spent > SECONDS
-    return Run(spent, usage.ru_maxrss / 1024, None if late else status, broken)
+    return HostileRun(spent, usage.ru_maxrss / 1024, None if late else status, broken)
 
 
 def limit_time() -> None:
@@ -90,7 +90,7 @@ def in_child(make: Callable[[], object]) -> None:
 
 def row(name: str, dataset: Input) -> tuple[str, bool]:
     """Run a dataset in both sizes; return its row of the table, and whether it kept the limits."""
-    runs: list[Run] = []
+    runs: list[HostileRun] = []
     for size in (dataset.size, 2 * dataset.size):
         with tempfile.TemporaryDirectory() as parent:
             folder = Path(parent) / "dataset"

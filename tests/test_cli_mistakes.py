@@ -118,6 +118,8 @@ MISTAKES: dict[str, tuple[str, int, list[str]]] = {
     "a report on a folder": ("inspect {data} --report {data}", 2, ["--report"]),
     "a page on a folder": ("inspect {data} --html {data}", 2, ["--html"]),
     "a page on another file": ("inspect {data} --html {here}/tags.json", 1, ["tags.json"]),
+    "a page on standard output": ("inspect {data} --html -", 2, ["--html"]),
+    "a report on standard output": ("inspect {data} --report -", 2, ["--report"]),
     "images of no page": ("inspect {data} --html-images 9", 2, ["--html-images", "--html"]),
     "a page and a report": (
         "inspect {data} --html {here}/r --report {here}/r",

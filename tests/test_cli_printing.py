@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cli_helpers import CLIPPED, EMPTY, GOOD, ConvertFolder, posix, read_terminal
-from helpers import ROOT, command, environment, write_coco
+from helpers import ROOT, ManualClock, command, environment, write_coco
 from regionbatch_cli.printing import wrapped
 from regionbatch_cli.progress import ProgressBar, ProgressLines, progress_display
 
@@ -125,21 +125,11 @@ def test_a_table_with_many_columns_is_printed_in_parts(
 # Progress.
 
 
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def test_a_log_has_a_line_every_30_seconds(capsys: pytest.CaptureFixture[str]) -> None:
-    clock = Clock()
+    clock = ManualClock(0)
     lines = ProgressLines(now=clock)
     for second in range(0, 100, 10):
-        clock.now = float(second)
+        clock.time = float(second)
         lines("reading\x1b a.json", second * 1_000_000, 100_000_000)
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -151,10 +141,10 @@ def test_a_log_has_a_line_every_30_seconds(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_step_of_unknown_length_has_no_percentage(capsys: pytest.CaptureFixture[str]) -> None:
-    clock = Clock()
+    clock = ManualClock(0)
     lines = ProgressLines(now=clock)
     lines("reading the project", 0, 0)
-    clock.now = 31.0
+    clock.time = 31.0
     lines("reading the project", 512, 0)
     assert capsys.readouterr().err == "reading the project: 512, 17/s\n"
 

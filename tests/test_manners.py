@@ -1,20 +1,15 @@
-"""The library as a part of a program: wrong types, logs, copies, threads, cancelling."""
+"""The library as a part of a program: logs, copies, threads, cancelling."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
-import json
 import logging
 import pickle
-import sys
-from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import fields
 from functools import partial
 from multiprocessing import get_context
-from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -23,17 +18,12 @@ from azure.core.pipeline.transport import RequestsTransport
 import regionbatch as rb
 from helpers import ROOT, batches_of, ids_of, process, raises_mentioning, write_coco
 from regionbatch.local import LocalService
-from regionbatch.options import BUILT_IN_OPTIONS, choices_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 SCENE = ROOT / "fixtures" / "scene"
-KEY = "a-secret-key-of-32-characters-00"
-ENDPOINT = "https://name.cognitiveservices.azure.com"
-PROJECT = "0a1b2c3d-0000-4000-8000-00000000000a"
-IDS: dict[str, Any] = {"tag_ids": {}, "image_ids": {}}
 
 
 class Cancelled(Exception):  # noqa: N818 - no error
@@ -53,103 +43,6 @@ def service() -> Iterator[LocalService]:
 
 def client_of(service: LocalService) -> rb.TrainingClient:
     return rb.TrainingClient(service.endpoint, service.key)
-
-
-# --- wrong types
-
-
-def uploaded(**options: Any) -> Callable[[rb.Dataset, Path], object]:
-    """Upload to a service that is never called."""
-
-    def run(dataset: rb.Dataset, _: Path) -> object:
-        with rb.TrainingClient(ENDPOINT, KEY) as client:
-            given = {"dataset": dataset, "client": client, "project_id": PROJECT, **options}
-            return rb.upload(**given)
-
-    return run
-
-
-def verified(**options: Any) -> Callable[[rb.Dataset, Path], object]:
-    """Verify with a service that is never called."""
-
-    def run(dataset: rb.Dataset, _: Path) -> object:
-        with rb.TrainingClient(ENDPOINT, KEY) as client:
-            given = {"dataset": dataset, "client": client, "project_id": PROJECT, **options}
-            return rb.verify(**given)
-
-    return run
-
-
-WRONG: dict[str, Callable[[Any, Path], object]] = {
-    "write a dataset": lambda data, path: rb.write(data, path / "out"),
-    "write a path": lambda _, path: rb.write("batches", path / "out"),  # type: ignore[arg-type]
-    "write a number": lambda _, path: rb.write(5, path / "out"),  # type: ignore[arg-type]
-    "write texts": lambda _, path: rb.write(["a"], path / "out"),  # type: ignore[list-item]
-    "write to a number": lambda data, _: rb.write(batches_of(data), 5),  # type: ignore[arg-type]
-    "overwrite as text": lambda data, path: rb.write(batches_of(data), path / "o", overwrite="no"),  # type: ignore[arg-type]
-    "progress of write": lambda data, path: rb.write(batches_of(data), path / "o", progress=1),  # type: ignore[arg-type]
-    "batches of a path": lambda *_: rb.batches("path", **IDS),  # type: ignore[arg-type]
-    "batches of batches": lambda data, _: rb.batches(batches_of(data), **IDS),  # type: ignore[arg-type]
-    "batches of nothing": lambda *_: rb.batches(None, **IDS),  # type: ignore[arg-type]
-    "skip_unresolved as text": lambda data, _: rb.batches(data, **IDS | {"skip_unresolved": "no"}),
-    "IDs that are a number": lambda data, _: rb.batches(data, tag_ids=3, image_ids={}),  # type: ignore[arg-type]
-    "renames that are text": lambda data, _: rb.batches(data, **IDS | {"rename": "a=b"}),
-    "a summary of a path": lambda *_: rb.summary("path"),  # type: ignore[arg-type]
-    "a report of a path": lambda _, path: rb.write_report(path / "r.json", "path"),  # type: ignore[arg-type]
-    "read a number": lambda *_: rb.read(3),  # type: ignore[arg-type]
-    "read a list": lambda *_: rb.read([1]),  # type: ignore[arg-type]
-    "read a dataset": lambda data, _: rb.read(data),
-    "progress of read": lambda *_: rb.read(SCENE / "coco", progress=1),  # type: ignore[arg-type]
-    "strict as text": lambda *_: rb.read(SCENE / "coco", strict="no"),  # type: ignore[arg-type]
-    "strict as a number": lambda *_: rb.read(SCENE / "coco", strict=1),  # type: ignore[arg-type]
-    "a misspelt option": lambda *_: rb.read(SCENE / "coco", spilt="train"),  # type: ignore[call-arg]
-    "IDs of a number": lambda *_: rb.read_ids(3),  # type: ignore[arg-type]
-    "an endpoint that is a number": lambda *_: rb.TrainingClient(3, "k"),  # type: ignore[arg-type]
-    "no endpoint": lambda *_: rb.TrainingClient(None, "k"),  # type: ignore[arg-type]
-    "a key that is a number": lambda *_: rb.TrainingClient(ENDPOINT, 3),  # type: ignore[arg-type]
-    "a key as bytes": lambda *_: rb.TrainingClient(ENDPOINT, b"k"),  # type: ignore[arg-type]
-    "a version that is a number": lambda *_: rb.TrainingClient(ENDPOINT, KEY, version=3.3),  # type: ignore[arg-type]
-    "a timeout as text": lambda *_: rb.TrainingClient(ENDPOINT, KEY, timeout="9"),  # type: ignore[arg-type]
-    "a timeout of 0": lambda *_: rb.TrainingClient(ENDPOINT, KEY, timeout=0),
-    "a transport that is none": lambda *_: rb.TrainingClient(ENDPOINT, KEY, transport=5),  # type: ignore[arg-type]
-    "a session that is none": lambda *_: rb.TrainingClient(ENDPOINT, KEY, session=5),  # type: ignore[arg-type]
-    "a credential that is none": lambda *_: rb.TrainingClient(ENDPOINT, credential=5),  # type: ignore[arg-type]
-    "a transport and a session": lambda *_: rb.TrainingClient(
-        ENDPOINT, KEY, transport=RequestsTransport(), session=requests.Session()
-    ),
-    "upload a path": uploaded(dataset="path"),
-    "upload with a path as client": uploaded(client="path"),
-    "upload to a number": uploaded(project_id=5),
-    "create_tags as text": uploaded(create_tags="no"),
-    "dry_run as text": uploaded(dry_run="no"),
-    "progress of upload": uploaded(progress=1),
-    "planned of upload": uploaded(planned=1),
-    "notice of upload": uploaded(notice="x"),
-    "tier as a number": uploaded(tier=0),
-    "tier as a list": uploaded(tier=["F0"]),
-    "in_flight as text": uploaded(in_flight="3"),
-    "no batch in flight": uploaded(in_flight=0),
-    "journal as a number": uploaded(journal=3),
-    "verify a path": verified(dataset="path"),
-    "verify with nothing": verified(client=None),
-    "progress of verify": verified(progress=1),
-    "convert with strict as text": lambda _, path: rb.convert(
-        SCENE / "coco", path / "o", **IDS | {"strict": "no"}
-    ),
-    "convert a number": lambda _, path: rb.convert(3, path / "o", **IDS),  # type: ignore[arg-type]
-    "convert to a number": lambda *_: rb.convert(SCENE / "coco", 3, **IDS),  # type: ignore[arg-type]
-}
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_type_is_an_error_of_the_library(
-    name: str, scene: rb.Dataset, tmp_path: Path
-) -> None:
-    with pytest.raises(rb.RegionBatchError) as caught:
-        WRONG[name](scene, tmp_path)
-    assert not any(tmp_path.iterdir())
-    assert KEY not in str(caught.value)
-    assert caught.value.option or isinstance(caught.value, rb.ResolveError)
 
 
 # --- representations
@@ -387,89 +280,3 @@ def test_an_upload_that_was_cancelled_is_resumed(
         assert result.verification.good
         assert result.already + result.created == 12
         assert len(client.tagged_images(project)) == len({one.image for one in scene})
-
-
-# --- types
-
-
-def test_the_keywords_of_read_are_the_options_of_the_readers() -> None:
-    names = {"Iterable": Iterable, "Callable": Callable, "PathLike": PathLike}
-    hints = get_type_hints(rb.ReadKeywords, localns=names)
-    options = {
-        field.name: field for reader in BUILT_IN_OPTIONS.values() for field in fields(reader)
-    }
-    assert {*hints} == {*options}
-    for name, field in options.items():
-        if choices := choices_of(field):
-            assert get_origin(hints[name]) is Literal
-            assert {str(value) for value in get_args(hints[name])} == {*choices}
-
-
-USER_PROJECT = """
-import regionbatch as rb
-
-dataset = rb.read("a", split="train", coco_boxes="pixels", format="coco", voc_origin=0)
-rb.read("a", spilt="train")  # wrong
-rb.read("a", coco_boxes="inches")  # wrong
-rb.read("a", progress=1)  # wrong
-rb.read("a", strict="no")  # wrong
-rb.write(dataset, "out")  # wrong
-rb.batches("a", tag_ids={}, image_ids={})  # wrong
-rb.batches(dataset, tag_ids={}, image_ids={}, skip_unresolved="no")  # wrong
-rb.TrainingClient(3, "k")  # wrong
-rb.convert("a", "out", tag_ids={}, image_ids={}, spilt="train")  # wrong
-rb.Dataset.from_arrow(dataset, mode="XYWH")  # wrong
-rb.Dataset.from_arrow(dataset, mode="XYWH_ABS", max_clp=0.5)  # wrong
-rb.Dataset.from_arrow(3, mode="XYWH_ABS")  # wrong
-dataset.where(dataset.regions.box[:, 2] > 0.1, reason=3)  # wrong
-dataset.rename(["a"])  # wrong
-rb.concat([1])  # wrong
-dataset.split_by(3)["train"]  # wrong
-dataset.split_by("split")["train"].where([True]).rename({"a": "b"}).split_by(2)[0].to_arrow()
-rb.Dataset.from_arrow(dataset, mode="XYWH_ABS", image_dir="images", drop="crowd")
-rb.Dataset.from_arrow(dataset.to_arrow(), mode=rb.BoxMode.XYWH_REL)
-"""
-
-
-def wrong_lines() -> set[int]:
-    return {n for n, line in enumerate(USER_PROJECT.splitlines(), 1) if line.endswith("# wrong")}
-
-
-@pytest.fixture
-def user_project(tmp_path: Path) -> Path:
-    path = tmp_path / "program.py"
-    path.write_text(USER_PROJECT, encoding="utf-8")
-    return path
-
-
-def test_mypy_finds_mistakes_in_a_program(user_project: Path) -> None:
-    pytest.importorskip("mypy", reason="mypy is not installed: pip install mypy")
-    config = user_project.with_name("mypy.ini")
-    config.write_text(
-        f"[mypy]\nstrict = true\nmypy_path = {ROOT / 'converters'}\n"
-        "[mypy-regionbatch.*]\nignore_errors = true\n"
-        "[mypy-pyarrow.*,imagesize.*,pycocotools.*]\nignore_missing_imports = true\n",
-        encoding="utf-8",
-    )
-    run = process("-m", "mypy", "--config-file", config, "--output", "json", user_project)
-    found = {json.loads(line)["line"] for line in run.stdout.splitlines() if line.startswith("{")}
-    assert found == wrong_lines(), run.stdout + run.stderr
-
-
-def test_pyright_finds_mistakes_in_a_program(user_project: Path) -> None:
-    pytest.importorskip("pyright", reason="pyright is not installed: pip install pyright")
-    (user_project.parent / "pyrightconfig.json").write_text(
-        json.dumps({"extraPaths": [str(ROOT / "converters")], "include": ["program.py"]}),
-        encoding="utf-8",
-    )
-    run = process(
-        "-m", "pyright", "--outputjson", "--pythonpath", sys.executable, cwd=user_project.parent
-    )
-    if not run.stdout.startswith("{"):
-        pytest.skip(f"pyright cannot run: {run.stderr.strip()[-200:]}")
-    found = {
-        one["range"]["start"]["line"] + 1
-        for one in json.loads(run.stdout)["generalDiagnostics"]
-        if one["severity"] == "error"
-    }
-    assert found == wrong_lines(), run.stdout

@@ -33,7 +33,7 @@ HTML_OPTIONS = (
         type=click.IntRange(min=0),
         metavar="N",
         default_text="500",
-        help="Most images on the page of --html.",
+        help="Maximum number of images on the --html page.",
     ),
 )
 

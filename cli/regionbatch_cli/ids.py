@@ -45,7 +45,7 @@ _NO_NAMES = (
 @click.argument("dataset", required=False, type=click.Path(exists=True))
 @connection_options
 @journal_option
-@output_option("DIR")
+@output_option("DIR", "Folder for tags.json and images.json.")
 @overwrite_option
 @option(OUTPUT, "--json", "as_json", is_flag=True, help="Print the tables as JSON.")
 @verbose_option
@@ -89,7 +89,8 @@ def ids(
         _print_json(tables, written)
     elif not quiet:
         _print(tables, written, default)
-    return LOST if tables.deleted or tables.ambiguous else 0
+    names_are_missing = tables.images is None and bool(dataset or journal)
+    return LOST if tables.deleted or tables.ambiguous or names_are_missing else 0
 
 
 def _print_json(tables: IdTables, written: Sequence[Path]) -> None:

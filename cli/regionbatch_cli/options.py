@@ -227,7 +227,7 @@ overwrite_option = option(
 """Adds `overwrite` to a command."""
 
 
-def output_option(metavar: str) -> Callable[[Function], Function]:
+def output_option(metavar: str, text: str) -> Callable[[Function], Function]:
     """Add `output` to a command."""
     return option(
         OUTPUT,
@@ -236,7 +236,7 @@ def output_option(metavar: str) -> Callable[[Function], Function]:
         required=True,
         type=click.Path(allow_dash=True),
         metavar=metavar,
-        help="Folder; for convert also a .jsonl file, or - for standard output.",
+        help=text,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+import click
+
 from regionbatch.errors import OptionError
 from regionbatch_cli.failures import LOST
 from regionbatch_cli.html import check_html_options, write_html_page
@@ -35,9 +37,13 @@ def read_dataset(
     Raises:
         OptionError: An option has a wrong value.
         StrictError: A box was dropped or adjusted, and --strict was given.
+        click.UsageError: The report or the page is to be standard output.
     """
     from regionbatch.reading import read  # noqa: PLC0415 - NumPy: only when there is work
 
+    for flag, file in (("--report", options.report), ("--html", options.html)):
+        if file == "-":
+            raise click.UsageError(f"{flag}: cannot be standard output: '-'. Give a file name.")
     if options.report is not None:
         from regionbatch.report import check_report  # noqa: PLC0415 - as above
 

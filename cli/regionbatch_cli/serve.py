@@ -95,8 +95,9 @@ def serve(
 ) -> int:
     """Run a local training service with the API of Custom Vision.
 
-    It applies the rules of Custom Vision and runs until Ctrl-C. It behaves as the real service was
-    recorded; what Microsoft does not document is configurable, and calls can be made to fail.
+    It applies the rules of Custom Vision and runs until Ctrl-C. By default, it behaves like
+    recordings of the real service. What Microsoft does not document is configurable, and calls can
+    be made to fail.
     """
     from regionbatch.local import TIERS, Faults, Settings, run_service  # noqa: PLC0415 - an extra
 

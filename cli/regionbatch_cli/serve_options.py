@@ -70,7 +70,7 @@ _OPTIONS = (
         "--partial-status",
         type=click.Choice(["200", "207"]),
         default_text="as the API version documents",
-        help="Response status if only a part of a batch was created.",
+        help="Response status if only part of a batch was created.",
     ),
     option(
         BEHAVIOUR,
@@ -83,7 +83,7 @@ _OPTIONS = (
         "--nulls/--no-nulls",
         default=False,
         default_text="no nulls",
-        help="Return null or [] for empty lists.",
+        help="Return null instead of [] for empty lists.",
     ),
     option(
         BEHAVIOUR,
@@ -114,7 +114,7 @@ _OPTIONS = (
         "--source-url",
         type=click.Choice(["name", "null", "renamed", "encoded", "prefixed"]),
         default="name",
-        help="What responses contain as the name of an uploaded image.",
+        help="What sourceUrl of an uploaded image contains in responses.",
     ),
     option(
         BEHAVIOUR,
@@ -131,7 +131,7 @@ _OPTIONS = (
         default=256,
         metavar="N",
         default_text="256",
-        help="Maximum images on a page of a listing.",
+        help="Maximum number of images on a page of a listing.",
     ),
     option(
         BEHAVIOUR,
@@ -174,7 +174,7 @@ _OPTIONS = (
         callback=_fault_kinds,
         shell_complete=_complete_fault,
         default_text="none",
-        help="Fault that calls meet at random, or all (repeatable).",
+        help="Kind of fault that calls meet at random; all: every kind (repeatable).",
     ),
     option(
         FAULTS,

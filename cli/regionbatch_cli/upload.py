@@ -63,14 +63,14 @@ _PARTIAL = ("only", "drop", "max_clip", "split", "coco_json", "skip_unresolved")
     UPLOAD,
     "--prune",
     is_flag=True,
-    help="Delete regions on images of the dataset that the dataset no longer has.",
+    help="Delete regions that the dataset no longer has; only its own images are changed.",
 )
 @option(
     UPLOAD,
     "--prune-limit",
     metavar="N|N%|all",
     default_text="10%",
-    help="Most regions to delete, or their percentage on images of the dataset.",
+    help="Maximum number of regions to delete, or percentage of those on the dataset's images.",
 )
 @option(
     UPLOAD,

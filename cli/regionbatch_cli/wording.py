@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -132,9 +134,18 @@ def error_text(error: RegionBatchError, ctx: click.Context | None = None) -> str
 
     flags = flags_by_keyword(ctx)
     text = _with_leading_flag(str(error), error, flags)
-    verbatim = [error.place, "" if error.value is None else str(error.value)]
+    place = _relative(error.place)
+    text = text.replace(error.place, place, 1)
+    verbatim = [place, "" if error.value is None else str(error.value)]
     text = in_command_words(text, flags, verbatim)
     return "\n".join(map(escape_unprintable, text.splitlines()))
+
+
+def _relative(place: str) -> str:
+    """Return an absolute path in the current folder as a relative one, as it was probably given."""
+    with suppress(OSError, ValueError):  # the current folder was deleted, or the path is elsewhere
+        return str(Path(place).relative_to(Path.cwd()))
+    return place
 
 
 def _with_leading_flag(text: str, error: RegionBatchError, flags: Mapping[str, str]) -> str:

@@ -43,6 +43,7 @@ def detect(tree: Tree) -> tuple[str, Reader, str]:
     choose = " or ".join(f'`format="{name}"`' for name in names)
     raise UnknownFormatError(
         f"{tree.source}: several formats match: '{reasons}'. Choose one with {choose}.",
+        place=tree.source,
         option="format",
         choices=names,
     )
@@ -70,6 +71,7 @@ def _unrecognised(tree: Tree, errors: Sequence[PluginError]) -> UnknownFormatErr
     return UnknownFormatError(
         f"{tree.source}: unrecognised dataset format.{content} Supported: {', '.join(names)}. "
         f"Check the path, or choose a format with `format`.{broken}",
+        place=tree.source,
         option="format",
         choices=names,
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from functools import lru_cache
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -57,34 +58,53 @@ def _from_standard_library(groups: tuple[str, ...]) -> Iterator[EntryPoint]:
 
 
 def _from_folders(groups: tuple[str, ...]) -> Iterator[EntryPoint]:
-    for folder, extension in _metadata_folders():
-        text = _read_text(os.path.join(folder, "entry_points.txt"))  # noqa: PTH118 - speed
-        if not any(f"[{group}]" in text for group in groups):
-            continue
-        about = _read_text(os.path.join(folder, _METADATA_FILES[extension]))  # noqa: PTH118 - speed
-        named = re.search(r"^Name:[ \t]*(\S+)", about, re.MULTILINE)
-        distribution = named[1] if named else os.path.basename(folder)  # noqa: PTH119 - speed
-        for group, name, value in _entries(text):
-            if group in groups:
-                yield EntryPoint(group, name, value, distribution)
-
-
-def _metadata_folders() -> Iterator[tuple[str, str]]:
-    """Yield the metadata folder of each installed package, and its extension."""
     seen: set[str] = set()
     for root in sys.path:
-        try:
-            names = os.listdir(root or ".")  # noqa: PTH208 - speed
-        except OSError:
-            continue
-        for name in names:
-            stem, extension = os.path.splitext(name)  # noqa: PTH122 - speed
-            if extension.lower() not in _METADATA_FILES:
-                continue
-            package = re.sub(r"[-_.]+", "_", stem.partition("-")[0]).lower()
+        for package, points in _packages_in(root, groups).items():
             if package not in seen:
                 seen.add(package)
-                yield os.path.join(root, name), extension.lower()  # noqa: PTH118 - speed
+                yield from points
+
+
+def _packages_in(root: str, groups: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
+    """Return the entry points of the packages that are installed in a folder, by package."""
+    try:
+        folder = os.path.abspath(root)  # noqa: PTH100 - speed
+        return _read_packages(folder, os.stat(folder).st_mtime_ns, groups)  # noqa: PTH116 - speed
+    except OSError:
+        return {}
+
+
+@lru_cache(maxsize=256)
+def _read_packages(
+    root: str,
+    modified: int,  # noqa: ARG001 - an installation changes it, so that the folder is read again
+    groups: tuple[str, ...],
+) -> dict[str, list[EntryPoint]]:
+    """Read the entry points of a folder. Without a cache, that is half of reading a few images."""
+    packages: dict[str, list[EntryPoint]] = {}
+    for name in os.listdir(root):  # noqa: PTH208 - speed
+        stem, extension = os.path.splitext(name)  # noqa: PTH122 - speed
+        if extension.lower() not in _METADATA_FILES:
+            continue
+        package = re.sub(r"[-_.]+", "_", stem.partition("-")[0]).lower()
+        if package not in packages:
+            metadata = os.path.join(root, name)  # noqa: PTH118 - speed
+            packages[package] = list(_points_in(metadata, extension.lower(), groups))
+    return packages
+
+
+def _points_in(folder: str, extension: str, groups: tuple[str, ...]) -> Iterator[EntryPoint]:
+    """Yield the entry points in the metadata folder of a package."""
+    text = _read_text(os.path.join(folder, "entry_points.txt"))  # noqa: PTH118 - speed
+    if not any(f"[{group}]" in text for group in groups):
+        return
+    about = _read_text(os.path.join(folder, _METADATA_FILES[extension]))  # noqa: PTH118 - speed
+    named = re.search(r"^Name:[ \t]*(\S+)", about, re.MULTILINE)
+    distribution = named[1] if named else os.path.basename(folder)  # noqa: PTH119 - speed
+    for group, name, value in _entries(text):
+        if group in groups:
+            yield EntryPoint(group, name, value, distribution)
 
 
 def _entries(text: str) -> Iterator[tuple[str, str, str]]:

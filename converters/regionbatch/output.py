@@ -21,14 +21,8 @@ from regionbatch.batch import Batch
 from regionbatch.batching import Batches
 from regionbatch.dataset import Dataset
 from regionbatch.errors import OptionError, OutputError
-from regionbatch.files.atomic_write import (
-    atomic_folder,
-    atomic_write,
-    check_parent,
-    has_signature,
-    recover_interrupted,
-    resolve_target,
-)
+from regionbatch.files.atomic_write import atomic_folder, atomic_write, recover_interrupted
+from regionbatch.files.output_paths import check_parent, has_signature, resolve_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,13 +101,7 @@ def write(
     _check_batches(batches)
     check_flags(overwrite=overwrite)
     check_callables(progress=progress)
-    if payload not in get_args(Payload):
-        raise OptionError(
-            f"payload: no such format: '{payload}'. Choose one of: json, xml.",
-            option="payload",
-            value=payload,
-            choices=get_args(Payload),
-        )
+    _check_payload(payload)
     if not isinstance(target, (str, os.PathLike)):
         _check_file_object(target)
         return _write_object(_lines(batches, payload, progress), target)
@@ -144,6 +132,16 @@ def write(
 def _check_batches(batches: object) -> None:
     if not isinstance(batches, Iterable) or isinstance(batches, (str, bytes, Mapping, Dataset)):
         raise _not_batches("batches", batches)
+
+
+def _check_payload(payload: str) -> None:
+    if payload not in get_args(Payload):
+        raise OptionError(
+            f"payload: no such format: '{payload}'. Choose one of: json, xml.",
+            option="payload",
+            value=payload,
+            choices=get_args(Payload),
+        )
 
 
 def _not_batches(what: str, value: object) -> OptionError:

@@ -159,6 +159,7 @@ def _tree_at(source: str | PathLike[str]) -> _ObservedTree:
     if scheme := scheme_of(source):
         raise DatasetNotFoundError(
             f"{source}: only local datasets can be read: '{scheme}'. Download it first.",
+            place=str(source),
             value=str(source),
         )
     path = Path(source)
@@ -166,10 +167,13 @@ def _tree_at(source: str | PathLike[str]) -> _ObservedTree:
         if folder := closed_folder(path):
             raise DatasetError(
                 f"{path}: no permission to open the folder '{folder}'. Check its permissions.",
+                place=str(path),
                 value=str(source),
             )
         raise DatasetNotFoundError(
-            f"{path}: no such file or folder. Check the path.", value=str(source)
+            f"{path}: no such file or folder. Check the path.",
+            place=str(path),
+            value=str(source),
         )
     return cast("_ObservedTree", _ObservedTree.at(path))
 

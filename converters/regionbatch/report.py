@@ -11,11 +11,8 @@ import numpy as np
 
 from regionbatch.dataset.dataset import check_dataset
 from regionbatch.errors import OutputError
-from regionbatch.files.atomic_write import (
-    atomic_write,
-    check_own_file,
-    has_signature,
-)
+from regionbatch.files.atomic_write import atomic_write
+from regionbatch.files.output_paths import check_own_file, has_signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -64,7 +64,7 @@ class Dice:
 
 
 @dataclass(frozen=True)
-class Scene:
+class Content:
     """The content of a dataset in any format.
 
     Attributes:
@@ -82,7 +82,7 @@ class Scene:
     box: Integers
 
 
-def make_scene(dice: Dice, images: int, images_with_boxes: int, boxes: int, labels: int) -> Scene:
+def make_scene(dice: Dice, images: int, images_with_boxes: int, boxes: int, labels: int) -> Content:
     """Return a random scene; boxes lie in their images and are at least a pixel wide and high."""
     ids = np.cumsum(1 + dice.below(9, images))
     sizes = SIZES[dice.below(len(SIZES), images)]
@@ -94,7 +94,7 @@ def make_scene(dice: Dice, images: int, images_with_boxes: int, boxes: int, labe
     start = np.stack(
         [dice.below(sides[:, side] - size[:, side] + 1, boxes) for side in (0, 1)], axis=1
     )
-    return Scene(ids, sizes, image, dice.skewed(labels, boxes), np.hstack([start, size]))
+    return Content(ids, sizes, image, dice.skewed(labels, boxes), np.hstack([start, size]))
 
 
 def write_coco(root: Path, scale: float, dice: Dice, **_: bool) -> dict[str, int]:
@@ -192,7 +192,7 @@ WRITERS: dict[str, Callable[..., dict[str, int]]] = {
 }
 
 
-def _train2017(scale: float, dice: Dice) -> Scene:
+def _train2017(scale: float, dice: Dice) -> Content:
     return make_scene(
         dice,
         _scaled(118_287, scale),
@@ -206,13 +206,13 @@ def _scaled(whole: int, scale: float) -> int:
     return max(1, round(whole * scale))
 
 
-def _by_image(scene: Scene) -> tuple[Integers, list[int]]:
+def _by_image(scene: Content) -> tuple[Integers, list[int]]:
     """Return an order that groups boxes by image, and the bounds of each image in it."""
     order = np.argsort(scene.image, kind="stable")
     return order, np.searchsorted(scene.image[order], np.arange(len(scene.ids) + 1)).tolist()
 
 
-def _coco_images(scene: Scene, names: list[str]) -> Iterator[str]:
+def _coco_images(scene: Content, names: list[str]) -> Iterator[str]:
     for number, name, (width, height) in zip(
         scene.ids.tolist(), names, scene.sizes.tolist(), strict=True
     ):
@@ -225,7 +225,7 @@ def _coco_images(scene: Scene, names: list[str]) -> Iterator[str]:
         )
 
 
-def _coco_annotations(scene: Scene, dice: Dice) -> Iterator[str]:
+def _coco_annotations(scene: Content, dice: Dice) -> Iterator[str]:
     """Yield the records in the order of their IDs, crowds last, as published."""
     text = np.array(
         [repr(hundredths / 100) for hundredths in range(SIZES.max() * 100 + 1)], dtype=object
@@ -350,7 +350,7 @@ def _write(path: Path, text: str) -> None:
     path.write_bytes(text.encode())
 
 
-def _finish(root: Path, scene: Scene, images: list[str], labels: list[str]) -> dict[str, int]:
+def _finish(root: Path, scene: Content, images: list[str], labels: list[str]) -> dict[str, int]:
     """Write an ID for every name, and return the counts of the dataset."""
     for kind, names in (("tags", labels), ("images", images)):
         ids = {name: str(uuid.uuid5(uuid.NAMESPACE_URL, f"{kind}/{name}")) for name in names}

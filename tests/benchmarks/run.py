@@ -69,7 +69,7 @@ LIBRARIES = (
 
 
 @dataclass(frozen=True)
-class Run:
+class ProcessRun:
     """One process: seconds, megabytes (10^6 bytes), exit status, and what it printed."""
 
     wall: float
@@ -91,7 +91,7 @@ class Entry:
     """Boxes that must be in `target` or, without a target, be printed; None if not counted."""
     target: Path | None = None
     trouble: str = ""
-    runs: list[Run] = field(default_factory=list)
+    runs: list[ProcessRun] = field(default_factory=list)
 
     def median(self, what: str) -> float:
         """Return the median of `wall`, `cpu` or `peak`."""
@@ -107,7 +107,7 @@ class Heat:
     entries: list[Entry]
 
 
-def measure(command: list[str]) -> Run:
+def measure(command: list[str]) -> ProcessRun:
     """Run a command to its end."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         actions = [(os.POSIX_SPAWN_DUP2, out.fileno(), 1), (os.POSIX_SPAWN_DUP2, err.fileno(), 2)]
@@ -128,7 +128,7 @@ def measure(command: list[str]) -> Run:
     peak = (
         used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) + sum(helpers.values())
     ) / 1e6
-    return Run(
+    return ProcessRun(
         wall,
         used.ru_utime + used.ru_stime,
         peak,
@@ -273,7 +273,7 @@ def compete(heat: Heat, repeat: int) -> None:
             say(f"{heat.title}: {entry.name}: {outcome}")
 
 
-def trouble(entry: Entry, run: Run) -> str:
+def trouble(entry: Entry, run: ProcessRun) -> str:
     """Return what is wrong with a run; empty if nothing is."""
     if run.status:
         return f"failed with {run.status}: {(run.complained.splitlines() or ['no message'])[-1]}"

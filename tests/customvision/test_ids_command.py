@@ -251,3 +251,9 @@ def test_the_output_is_a_folder(place: Place) -> None:
     assert (result.status, mentions(result.stderr, "file")) == (1, True)
     result = command("ids", *place.to)
     assert (result.status, mentions(result.stderr, "--output")) == (2, True)
+
+
+def test_a_dataset_without_image_names_is_reported_by_the_exit_status(place: Place) -> None:
+    place.run("upload", "--create-tags", "--journal", "own.sqlite")
+    assert ids(place, place.set, "-o", "ids").status == 3
+    assert [path.name for path in Path("ids").iterdir()] == ["tags.json"]

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pytest
-from customvision import damage, soak
+from customvision import damage, soak_kills
 from customvision.rehearsal import about, rehearsal, upload, write_dataset
 
 import regionbatch as rb
@@ -40,7 +40,7 @@ def test_a_journal_is_locked_for_other_processes(tmp_path: Path) -> None:
     with rehearsal() as (service, project, _), Journal(path, project) as journal:
         journal.start_call("CreateTag")
         arguments = [str(dataset.root), service.endpoint, service.key, project, str(path)]
-        assert soak.run_child(arguments) is None
+        assert soak_kills.run_child(arguments) is None
         assert not service.calls
 
 

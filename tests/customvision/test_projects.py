@@ -227,14 +227,14 @@ def test_projects_needs_an_endpoint_and_a_key(
 def test_a_wait_for_the_list_of_projects_is_explained(is_quiet: bool) -> None:
     said: list[str] = []
 
-    class Display(ProgressLines):
+    class RecordedLines(ProgressLines):
         def say(self, line: str) -> None:
             said.append(line)
 
     service = ServiceOptions("traffic", "http://127.0.0.1:9", None, False, "3.2", "S0")
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("VISION_TRAINING_KEY", KEY)
-        client, rate_limiter = service.client(None if is_quiet else Display())
+        client, rate_limiter = service.client(None if is_quiet else RecordedLines())
     client.close()
     rate_limiter.notice("GetProjects: no response; retrying in 30 s")
     assert len(said) == (not is_quiet)
@@ -243,11 +243,11 @@ def test_a_wait_for_the_list_of_projects_is_explained(is_quiet: bool) -> None:
 def test_a_step_is_shown_before_its_first_call() -> None:
     shown: list[tuple[str, int, int]] = []
 
-    class Display(ProgressLines):
+    class RecordedSteps(ProgressLines):
         def __call__(self, step: str, done: int, total: int) -> None:
             shown.append((step, done, total))
 
-    show_start(Display(), "uploading images", 10)
+    show_start(RecordedSteps(), "uploading images", 10)
     show_start(None, "uploading images", 10)
     assert shown == [("uploading images", 0, 10)]
     with rehearsal() as (service, _, _client):
@@ -255,5 +255,5 @@ def test_a_step_is_shown_before_its_first_call() -> None:
         target = ServiceOptions("traffic", service.endpoint, None, False, "3.2", "S0")
         with pytest.MonkeyPatch.context() as patched:
             patched.setenv("VISION_TRAINING_KEY", service.key)
-            target.connect(Display()).client.close()
+            target.connect(RecordedSteps()).client.close()
         assert len(shown) == 2, "the name is looked up"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from customvision import soak
+from customvision import soak_kills
 from customvision.rehearsal import (
     CHECKING,
     READING,
@@ -238,4 +238,4 @@ def test_ctrl_c(tmp_path: Path, moment: str) -> None:
 def test_kill_9(tmp_path: Path, seed: int) -> None:
     """A small sample; `soak.py kill` runs it 50 times and more."""
     folder = write_dataset(tmp_path, images=24, boxes=64)
-    soak.killed_once(rb.read(folder), folder, seed, 0.6)
+    soak_kills.killed_once(rb.read(folder), folder, seed, 0.6)

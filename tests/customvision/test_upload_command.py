@@ -321,44 +321,32 @@ def test_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "key.txt").write_text(f"{KEY}\n", encoding="utf-8")
-    with started(
-        *[
-            "serve",
-            "--json",
-            "--require-key",
-            "key.txt",
-            "--on-existing",
-            "refuse",
-            "--database",
-            "db.sqlite",
-        ],
-        *["--no-nulls", "--quoted-names"],
-        cwd=tmp_path,
-    ) as run:
+    stored = ["serve", "--json", "--database", "db.sqlite"]
+    options = [
+        "--require-key",
+        "key.txt",
+        "--on-existing",
+        "refuse",
+        "--no-nulls",
+        "--quoted-names",
+    ]
+    with started(*stored, *options, cwd=tmp_path) as run:
         assert run.stdout is not None
         shown: dict[str, Any] = json.loads("".join(iter(run.stdout.readline, "}\n")) + "}")
         assert shown["key"] == KEY
         monkeypatch.setenv("VISION_TRAINING_KEY", KEY)
         folder = write_dataset(tmp_path / "set", images=2)
-        result = command(
-            "upload",
-            folder,
-            "--create-tags",
-            "--endpoint",
-            shown["endpoint"],
-            "--project-id",
-            shown["project"],
-        )
-        assert result.status == 0
+        target = ["--endpoint", shown["endpoint"], "--project-id", shown["project"]]
+        assert command("upload", folder, "--create-tags", *target).status == 0
         run.send_signal(signal.SIGINT)
         _, errors = run.communicate(timeout=20)
         assert (run.returncode, errors) == (0, "")
-    with started("serve", "--json", "--database", "db.sqlite", cwd=tmp_path) as again:
+    with started(*stored, cwd=tmp_path) as again:
         assert again.stdout is not None
         again_shown = json.loads("".join(iter(again.stdout.readline, "}\n")) + "}")
         again.send_signal(signal.SIGINT)
         again.communicate(timeout=20)
-    assert again_shown["project"] == shown["project"], "what is in the file goes on"
+    assert again_shown["project"] == shown["project"], "the database keeps the project"
 
 
 @pytest.mark.parametrize("way", ["environment", "file", "option", "none"])

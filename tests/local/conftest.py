@@ -45,16 +45,6 @@ def as_base64(contents: bytes) -> str:
     return base64.b64encode(contents).decode()
 
 
-class Clock:
-    """A clock that stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def __call__(self) -> float:
-        return self.time
-
-
 class Workspace:
     """A project on a running service, with methods that call the service."""
 

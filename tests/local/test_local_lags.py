@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from local.conftest import Clock
 
+from helpers import ManualClock
 from regionbatch.local import Fault, Faults
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Lagging:
     """A workspace in v3.3 with a clock."""
 
     def __init__(self, workspace: Start, **options: Any) -> None:
-        self.clock = Clock()
+        self.clock = ManualClock()
         self.work = workspace(version="v3.3", clock=self.clock, **options)
 
     def seen(self) -> dict[str, int]:
@@ -124,7 +124,7 @@ def test_a_refused_write_is_never_seen(workspace: Start) -> None:
 def test_what_a_database_file_contains_is_seen_at_once(workspace: Start, tmp_path: Path) -> None:
     first = workspace(database=tmp_path / "db.sqlite")
     first.create(first.region())
-    again = workspace(database=tmp_path / "db.sqlite", read_lag=6.0, clock=Clock())
+    again = workspace(database=tmp_path / "db.sqlite", read_lag=6.0, clock=ManualClock())
     again.project = first.project
     assert again.call("GET", "{p}/images/tagged/count").json == 1
 
@@ -136,7 +136,7 @@ def test_what_a_database_file_contains_is_seen_at_once(workspace: Start, tmp_pat
 def test_new_ids_are_not_usable_at_once(
     workspace: Start, unknown_ids: str, status: int, code: str
 ) -> None:
-    clock = Clock()
+    clock = ManualClock()
     work = workspace(clock=clock, id_lag=4.0, unknown_ids=unknown_ids)
     reply = work.create(work.region())
     assert (reply.status, reply.code) == (status, code)
@@ -287,10 +287,23 @@ def test_a_shift_can_skip_an_image(workspace: Start) -> None:
     assert listing(work, "tagged", "Oldest") == images[1:], "and in the end all is as before"
 
 
+def make_some_call(work: Workspace, number: int) -> None:
+    """Create a tag, list images, upload an image, or create regions."""
+    match number % 5:
+        case 0:
+            work.call("POST", "{p}/tags", name=f"tag {number}")
+        case 1:
+            work.call("GET", "{p}/images/tagged", orderBy="Oldest")
+        case 2:
+            work.upload((f"{number}.png", work.image_file(number + 20)))
+        case _:
+            work.create(*work.regions(9, imageId=work.images[number % 2])[number % 7 :])
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_lags_and_all_faults_together(workspace: Start, seed: int) -> None:
     """After the longest lag, reads show exactly what is stored, whatever happened before."""
-    clock = Clock()
+    clock = ManualClock()
     work = workspace(
         clock=clock,
         version="v3.3",
@@ -306,16 +319,8 @@ def test_lags_and_all_faults_together(workspace: Start, seed: int) -> None:
     clock.time += 1
 
     def call(number: int) -> None:
-        entries = work.regions(9, imageId=work.images[number % 2])[number % 7 :]
         with contextlib.suppress(OSError, http.client.HTTPException):
-            if number % 5 == 0:
-                work.call("POST", "{p}/tags", name=f"tag {number}")
-            elif number % 5 == 1:
-                work.call("GET", "{p}/images/tagged", orderBy="Oldest")
-            elif number % 5 == 2:
-                work.upload((f"{number}.png", work.image_file(number + 20)))
-            else:
-                work.create(*entries)
+            make_some_call(work, number)
         clock.time += 0.1
 
     with ThreadPoolExecutor(4) as pool:

@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import pytest
 
+from helpers import ManualClock
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -126,9 +128,7 @@ def test_images_with_some_metadata(workspace: Start) -> None:
 
 
 def test_metadata_lag_and_are_deleted_with_their_image(workspace: Start) -> None:
-    from local.conftest import Clock  # noqa: PLC0415 - used here only
-
-    clock = Clock()
+    clock = ManualClock()
     work = workspace(version="v3.3", read_lag=3.0, clock=clock)
     clock.time += 3
     update(work, NAME, *work.images)

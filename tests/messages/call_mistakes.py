@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -15,8 +13,9 @@ import pytest
 
 import regionbatch
 from helpers import batches_of, id_of
-from messages.causes import ROW
+from messages.causes import dataset
 from messages.odd_readers import Counting, Disordered, Foreign, Outside
+from messages.table_mistakes import TABLE_MISTAKES
 from regionbatch import plugins
 from regionbatch.batching import Batch, Entry
 from regionbatch.boxes import BoxMode
@@ -72,18 +71,6 @@ class Full(io.BytesIO):
 
     def write(self, _data: object) -> int:
         raise OSError(28, "No space left on device")
-
-
-def dataset(folder: Path, *names: str, tags: str = "cat\n") -> regionbatch.Dataset:
-    """A dataset with a box on each of some images."""
-    files: dict[str, str | bytes] = {
-        "classes.txt": tags,
-        **{f"{name}.txt": ROW for name in names or ("a",)},
-    }
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(str(text).encode())
-    return regionbatch.read(folder)
 
 
 def pieces_of(text: str) -> Callable[[Path], object]:
@@ -229,45 +216,6 @@ def page_on(name: str, result: Any = None, **options: Any) -> Callable[[Path], o
     return do
 
 
-def without_pyarrow(folder: Path) -> object:
-    """Make a table where PyArrow is not installed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "pyarrow", None)
-        return dataset(folder).to_arrow()
-
-
-def rows(**changed: Any) -> Callable[[Path], object]:
-    """Make a dataset of one row with other arguments."""
-    good: dict[str, Any] = {"image": ["a.jpg"], "tag": ["cat"], "box": [[0, 0, 1, 1]]}
-    return lambda _: regionbatch.Dataset.from_arrays(**good | {"mode": "XYWH_REL"} | changed)
-
-
-def table(**changed: Any) -> Callable[[Path], object]:
-    """Make a dataset of a table of one row with other columns."""
-
-    def run(_: Path) -> object:
-        import pyarrow as pa  # noqa: PLC0415 - an extra
-
-        good: dict[str, Any] = {"image": ["a.jpg"], "tag": ["cat"], "box": [[0, 0, 1, 1]]}
-        columns = {name: column for name, column in (good | changed).items() if column is not None}
-        return regionbatch.Dataset.from_arrow(pa.table(columns), mode="XYWH_REL")
-
-    return run
-
-
-def series(_: Path) -> object:
-    import pyarrow as pa  # noqa: PLC0415 - an extra
-
-    return regionbatch.Dataset.from_arrow(pa.chunked_array([[1]]), mode="XYWH_REL")
-
-
-def table_with_a_name_twice(_: Path) -> object:
-    import pyarrow as pa  # noqa: PLC0415 - an extra
-
-    columns = [pa.array(["a.jpg"])] * 2
-    return regionbatch.Dataset.from_arrow(pa.table(columns, ["tag", "tag"]), mode="XYWH_REL")
-
-
 CAT = {"cat": id_of("cat")}
 CALL_MISTAKES: dict[str, Callable[[Path], object]] = {
     "a project that is none": lambda _: checked_project("1-2"),
@@ -359,15 +307,6 @@ CALL_MISTAKES: dict[str, Callable[[Path], object]] = {
     "a loaded COCO as another format": loaded({"images": []}, format="voc"),
     "a loaded COCO of something else": loaded({"images": [], "annotations": {}}),
     "neither a path nor a loaded COCO": lambda _: regionbatch.read(None),  # type: ignore[arg-type]
-    "a table without PyArrow": without_pyarrow,
-    # Rows of a program
-    "a mode of boxes that is none": rows(mode="XYWH"),
-    "one tag for all rows": rows(tag="cat"),
-    "classes that are numbers": rows(tag=np.array([1])),
-    "boxes of five numbers": rows(box=np.zeros((1, 5))),
-    "columns of several lengths": rows(image=["a.jpg", "b.jpg"]),
-    "strict as text": rows(strict="no"),
-    "a progress that is a number": rows(progress=1),
     "IDs of a number": lambda _: regionbatch.read_ids(5),  # type: ignore[arg-type]
     "a dataset as payloads": lambda folder: regionbatch.write(
         dataset(folder),  # type: ignore[arg-type]
@@ -395,13 +334,5 @@ CALL_MISTAKES: dict[str, Callable[[Path], object]] = {
     "a reader that refers to a file outside": two_labels(Outside()),
     "a reader that returns the image of another file": two_labels(Foreign()),
     "a reader that returns images in another order": two_labels(Disordered()),
+    **TABLE_MISTAKES,
 }
-
-if find_spec("pyarrow"):
-    CALL_MISTAKES |= {
-        "a table that is a number": lambda _: regionbatch.Dataset.from_arrow(5, mode="XYWH_REL"),  # type: ignore[arg-type]
-        "a series instead of a table": series,
-        "a table without a column": table(image=None),
-        "a table of rotated boxes": table(angle=[0.5]),
-        "a table with two columns of one name": table_with_a_name_twice,
-    }

@@ -60,3 +60,15 @@ def read(cause: Cause, folder: Path) -> None:
     if "names" in options:
         options["names"] = folder / options["names"]
     regionbatch.read(folder / cause.read, **options)
+
+
+def dataset(folder: Path, *names: str, tags: str = "cat\n") -> regionbatch.Dataset:
+    """A dataset with a box on each of some images."""
+    files: dict[str, str | bytes] = {
+        "classes.txt": tags,
+        **{f"{name}.txt": ROW for name in names or ("a",)},
+    }
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(str(text).encode())
+    return regionbatch.read(folder)

@@ -255,7 +255,7 @@ def test_an_unbuffered_file_gets_everything(batches: rb.Batches) -> None:
 def test_a_wrapper_of_an_unbuffered_file(home: Path, batches: rb.Batches) -> None:
     """It need not return the number of bytes."""
 
-    class Counting:
+    class WithoutCount:
         def __init__(self, file: io.RawIOBase) -> None:
             self.file = file
 
@@ -267,7 +267,7 @@ def test_a_wrapper_of_an_unbuffered_file(home: Path, batches: rb.Batches) -> Non
     whole = io.BytesIO()
     rb.write(batches, whole)
     with (home / "bodies").open("wb", 0) as file:
-        assert rb.write(batches, Counting(file)) == len(batches)
+        assert rb.write(batches, WithoutCount(file)) == len(batches)
     assert (home / "bodies").read_bytes() == whole.getvalue()
     with tempfile.NamedTemporaryFile(buffering=0) as named:
         assert rb.write(batches, named) == len(batches)

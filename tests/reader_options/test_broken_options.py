@@ -14,7 +14,7 @@ from helpers import (
     process,
 )
 from option_plugins import DELIMITER, OPTIONS, READER, Site, coco, groups, table
-from regionbatch import installed
+from regionbatch import installed, plugins
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -178,8 +178,15 @@ def test_the_standard_library_is_used_if_packages_may_be_in_other_places(
     folders = installed.entry_points("regionbatch.readers")
     (tmp_path / "more.zip").touch()
     monkeypatch.syspath_prepend(tmp_path / "more.zip")
-    monkeypatch.setattr(installed, "_metadata_folders", None)
+    monkeypatch.setattr(installed, "_packages_in", None)
     assert installed.entry_points("regionbatch.readers") == folders
+
+
+def test_a_package_that_is_installed_later_is_found(site: Site) -> None:
+    for name in ("csv", "tsv"):
+        assert name not in plugins.plugin_names()
+        site.add_reader(name)
+        assert name in plugins.plugin_names()
 
 
 def test_the_first_of_two_packages_with_the_same_name_counts(

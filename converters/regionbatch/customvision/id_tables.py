@@ -15,7 +15,8 @@ from regionbatch.customvision.journal_file import missing_journal
 from regionbatch.customvision.plan_tags import placeholder_id, regular_tag_ids
 from regionbatch.customvision.snapshot import read_images, read_project
 from regionbatch.errors import OutputError, ResolveError
-from regionbatch.files.atomic_write import atomic_write, resolve_target
+from regionbatch.files.atomic_write import atomic_write
+from regionbatch.files.output_paths import resolve_target
 from regionbatch.names.tables import read_ids
 from regionbatch.report import as_json
 

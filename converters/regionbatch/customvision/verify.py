@@ -39,6 +39,7 @@ from regionbatch.findings import FindingLog
 from regionbatch.limits import get_tier
 from regionbatch.names.renames import normalise_renames
 from regionbatch.names.resolve import resolve
+from regionbatch.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -135,7 +136,9 @@ class Verification:
             f"{self.matched} verified, {self.missing} missing, {self.moved} moved, "
             f"{self.extra} extra"
         )
-        return f"{counts} ({self.elsewhere} on other images)" if self.elsewhere else counts
+        if not self.elsewhere:
+            return counts
+        return f"{counts}; {counted(self.elsewhere, 'region')} on other images of the project"
 
 
 def verify(  # longer than 40 lines because of its docstring

@@ -79,6 +79,7 @@ def require_splits(source: str, wanted: str, known: Iterable[str]) -> list[str]:
         advice = f"Choose one of: {', '.join(names)}."
     raise DatasetError(
         f"{source}: no such split: {wanted!r}. {advice}",
+        place=source,
         option="split",
         value=wanted,
         choices=names,

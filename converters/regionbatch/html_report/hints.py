@@ -136,51 +136,69 @@ def _covering(source: Source, shapes: _Shapes) -> Hints:
 
 def _unusual(source: Source, shapes: _Shapes) -> Iterator[Hints]:
     """Yield boxes with an unusual size or shape, and those that look like another tag's."""
-    regions = source.sent
-    tags = source.dataset.tags
     size, shape = np.abs(shapes.deviations[:, :2]).T
     worst = np.maximum(size, shape)
     rows = np.flatnonzero(worst > _FITS * 2)
     if len(rows) > _CANDIDATES:
         rows = np.sort(rows[np.argsort(-worst[rows], kind="stable")[:_CANDIDATES]])
-    form = Usual(shapes.usual.centre[:, :2], shapes.usual.spread[:, :2])
-    is_distinct = form.tell_apart(shapes.values[:, :2], regions.tag)
-    other = form.likeliest_other(shapes.values[rows, :2], regions.tag[rows])
-    distance = form.distances(shapes.values[rows, :2], other)
-    fits = (distance < _FITS) & (other >= 0) & is_distinct[regions.tag[rows]] & is_distinct[other]
-    mixed, as_tag = rows[fits], other[fits]
-
-    def mixed_text(at: int) -> str:
-        own, instead = tags[regions.tag[mixed[at]]], tags[as_tag[at]]
-        return f"a '{own}' box has the size and shape of '{instead}'"
-
-    score = np.minimum(15 * worst[mixed], 120)
-    image = regions.image
-    yield Hints("other_tag", "Looks like another tag", image[mixed], mixed, score, mixed_text)
+    other = _fitting_tag(source, shapes, rows)
+    fits = other >= 0
+    score = np.minimum(15 * worst[rows[fits]], 120)
+    yield _like_another_tag(source, rows[fits], other[fits], score)
     rest = rows[~fits]
-    large = rest[(size[rest] > _UNUSUAL) & (shapes.area[rest] < COVERS)]
+    is_large = size[rest] > _UNUSUAL
+    large = rest[is_large & (shapes.area[rest] < COVERS)]
+    yield _of_unusual_size(source, shapes, large, np.minimum(8 * size[large], 100))
+    odd = rest[(shape[rest] > _UNUSUAL) & ~is_large]
+    yield _of_unusual_shape(source, shapes, odd, np.minimum(6 * shape[odd], 80))
 
-    def size_text(at: int) -> str:
-        row = large[at]
-        name = tags[regions.tag[row]]
-        ratio = float(np.exp(shapes.values[row, 0] - shapes.usual.centre[regions.tag[row], 0]))
+
+def _fitting_tag(source: Source, shapes: _Shapes, rows: Rows) -> NDArray[np.int32]:
+    """Return the other tag for which the size and shape of each box are usual; -1: none."""
+    own = source.sent.tag
+    form = Usual(shapes.usual.centre[:, :2], shapes.usual.spread[:, :2])
+    is_distinct = form.tell_apart(shapes.values[:, :2], own)
+    other = form.likeliest_other(shapes.values[rows, :2], own[rows])
+    distance = form.distances(shapes.values[rows, :2], other)
+    fits = (distance < _FITS) & (other >= 0) & is_distinct[own[rows]] & is_distinct[other]
+    return np.where(fits, other, -1)
+
+
+def _like_another_tag(source: Source, rows: Rows, other: NDArray[np.int32], score: Floats) -> Hints:
+    tags, own = source.dataset.tags, source.sent.tag
+
+    def text(at: int) -> str:
+        return f"a '{tags[own[rows[at]]]}' box has the size and shape of '{tags[other[at]]}'"
+
+    images = source.sent.image[rows]
+    return Hints("other_tag", "Looks like another tag", images, rows, score, text)
+
+
+def _of_unusual_size(source: Source, shapes: _Shapes, rows: Rows, score: Floats) -> Hints:
+    tag = source.sent.tag
+
+    def text(at: int) -> str:
+        row = rows[at]
+        name = source.dataset.tags[tag[row]]
+        ratio = float(np.exp(shapes.values[row, 0] - shapes.usual.centre[tag[row], 0]))
         times = f"{ratio:.3g} times" if ratio > 1 else f"1/{1 / ratio:.3g} of"
         return f"a '{name}' box has {times} the usual area"
 
-    score = np.minimum(8 * size[large], 100)
-    yield Hints("unusual_size", "Unusual size", image[large], large, score, size_text)
-    odd = rest[(shape[rest] > _UNUSUAL) & (size[rest] <= _UNUSUAL)]
+    images = source.sent.image[rows]
+    return Hints("unusual_size", "Unusual size", images, rows, score, text)
 
-    def shape_text(at: int) -> str:
-        row = odd[at]
-        name = tags[regions.tag[row]]
-        usual = shapes.usual.centre[regions.tag[row], 1]
-        return (
-            f"a '{name}' box has {_aspect(shapes.values[row, 1])}; the usual one {_aspect(usual)}"
-        )
 
-    score = np.minimum(6 * shape[odd], 80)
-    yield Hints("unusual_shape", "Unusual shape", image[odd], odd, score, shape_text)
+def _of_unusual_shape(source: Source, shapes: _Shapes, rows: Rows, score: Floats) -> Hints:
+    tag = source.sent.tag
+
+    def text(at: int) -> str:
+        row = rows[at]
+        name = source.dataset.tags[tag[row]]
+        own, usual = shapes.values[row, 1], shapes.usual.centre[tag[row], 1]
+        return f"a '{name}' box has {_aspect(own)}; the usual one {_aspect(usual)}"
+
+    images = source.sent.image[rows]
+    return Hints("unusual_shape", "Unusual shape", images, rows, score, text)
 
 
 def _aspect(log_ratio: float) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from regionbatch.argument_checks import check_callables
 from regionbatch.dataset.dataset import check_dataset
 from regionbatch.errors import OptionError, OutputError
-from regionbatch.files.atomic_write import atomic_write, check_own_file, has_signature
+from regionbatch.files.atomic_write import atomic_write
+from regionbatch.files.output_paths import check_own_file, has_signature
 from regionbatch.html_report.page import SIGNATURE, pages
 from regionbatch.html_report.source import Source
 

@@ -35,13 +35,13 @@ class Box(Message, frozen=True, kw_only=True):
 # Requests.
 
 
-class Region(Box, frozen=True, kw_only=True):
+class TaggedBox(Box, frozen=True, kw_only=True):
     """A box with its tag, as part of an image that is uploaded."""
 
     tag_id: UUID
 
 
-class ImageRegionCreateEntry(Region, frozen=True, kw_only=True):
+class ImageRegionCreateEntry(TaggedBox, frozen=True, kw_only=True):
     """A box with its tag and image; also an entry of `duplicated` and `exceeded`."""
 
     image_id: UUID
@@ -59,7 +59,7 @@ class ImageFileCreateEntry(Message, frozen=True, kw_only=True):
     name: str | None = None
     contents: bytes | None = None
     tag_ids: list[UUID] | None = None
-    regions: list[Region] | None = None
+    regions: list[TaggedBox] | None = None
 
 
 class ImageFileCreateBatch(Message, frozen=True, kw_only=True):

@@ -69,6 +69,7 @@ class CvatReader:
             raise DatasetError(
                 f"{tree.root}: no CVAT XML{tree.unreadable_folders_note()}. "
                 "Choose the folder with annotations.xml, or another format with `format`.",
+                place=str(tree.root),
                 option="format",
             )
         return References(files, extensions=(".xml",))

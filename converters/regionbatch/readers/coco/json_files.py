@@ -85,7 +85,10 @@ def _choose_in_folder(tree: Tree, options: CocoOptions, log: FindingLog) -> Chos
     if not coco_files:
         others = describe_others(tree)
         found = f", only {others}" if others else ""
-        raise DatasetError(f"{tree.root}: no COCO file in this folder{found}. {WHAT_COCO_IS}")
+        raise DatasetError(
+            f"{tree.root}: no COCO file in this folder{found}. {WHAT_COCO_IS}",
+            place=str(tree.root),
+        )
     candidates = coco_files
     if options.coco_json:
         candidates = _files_named(tree, coco_files, options.coco_json)
@@ -192,6 +195,7 @@ def _files_named(tree: Tree, known: list[str], wanted: str) -> list[str]:
         raise DatasetError(
             f"{tree.root}: no such COCO file: '{wanted}'. "
             f"Choose one with `coco_json`: {', '.join(known[:20])}.",
+            place=str(tree.root),
             option="coco_json",
             value=wanted,
             choices=known,

@@ -43,6 +43,7 @@ def choose_files(tree: Tree, split: str | None, log: FindingLog) -> References:
         raise DatasetError(
             f"{tree.root}: no XML files{tree.unreadable_folders_note()}. "
             "Choose the folder that contains Annotations, or another format with `format`.",
+            place=str(tree.root),
             option="format",
         )
     files = _without_other_xml(tree, files)

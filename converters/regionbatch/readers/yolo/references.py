@@ -121,6 +121,7 @@ def _references_by_folder(
         raise DatasetError(
             f"{tree.root}: no images and no label files. Check the path, or choose another "
             "`format`.",
+            place=str(tree.root),
             option="format",
         )
     return References(
