@@ -57,6 +57,8 @@ class JsonText:
         self.is_guess = is_guess
         self.state = file_state(file)
         self.size = self.state[2]
+        self.is_copy = not isinstance(file.name, str)
+        """Whether the file is a temporary copy in UTF-8."""
         self._window = b""
         self._start = 0
 

@@ -40,7 +40,7 @@ _BOX_TAGS = frozenset(("object", "Object", "OBJECT", *_SHAPE_TAGS))
 _OUTSIDE, _IN_OBJECT, _IN_STRAY = range(3)
 """Where an element is: outside boxes, in an <object> that is read, or in a stray box."""
 _FILES_PER_PACKET = 500
-"""Files that a worker sends at once."""
+"""Files whose results are encoded at once."""
 
 _side = lru_cache(1024)(as_side)  # a dataset has few image sizes
 
