@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import regionbatch as rb
 from helpers import mentions, raises_mentioning
+from regionbatch.files.storage import LOCAL
 from regionbatch.readers.coco.json_parts import DecodedParts, decode_part, divide
 from regionbatch.readers.coco.json_stream import ArraySpec, ArrayStream
 from regionbatch.readers.coco.json_text import document
@@ -48,7 +49,7 @@ def read_in_chunks(path: Path, size: int, parts: int = 1) -> dict[str, list[Any]
     found: dict[str, list[Any]] = {}
     with document(path) as opened, pytest.MonkeyPatch.context() as patch:
         patch.setattr(ArrayStream.__init__, "__defaults__", (size,))
-        jobs = divide(str(path), parts, "annotations", SPECS["annotations"])
+        jobs = divide(LOCAL, str(path), parts, "annotations", SPECS["annotations"])
         decoded = DecodedParts([job.start for job in jobs], [decode_part(*job) for job in jobs])
         stream = ArrayStream(opened, SPECS, longest="annotations", parts=decoded)
         for number, chunk in enumerate(stream):

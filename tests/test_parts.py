@@ -24,6 +24,7 @@ from helpers import (
     write_coco,
 )
 from regionbatch import errors, part_reading, parts, processes
+from regionbatch.files.storage import LOCAL
 from regionbatch.parts import even_ranges, run_parts
 from regionbatch.processes import ChildProcesses, available_processes, local_processes
 from regionbatch.readers.coco.json_parts import decode_part, divide
@@ -426,6 +427,7 @@ def test_other_output_is_not_mixed_with_results(monkeypatch: pytest.MonkeyPatch)
 IN_ANOTHER_FOLDER = """
 import os, sys
 from regionbatch.processes import local_processes
+from regionbatch.files.storage import LOCAL
 from regionbatch.parts import run_parts
 from test_parts import numbered
 os.chdir(sys.argv[1])
@@ -487,7 +489,7 @@ def large_coco(folder: Path, count: int = 40) -> Path:
 
 def test_a_file_that_was_replaced_is_not_mixed_with_the_old_one(tmp_path: Path) -> None:
     path = large_coco(tmp_path)
-    jobs = divide(str(path), 3, "annotations", ARRAY_SPECS["annotations"])
+    jobs = divide(LOCAL, str(path), 3, "annotations", ARRAY_SPECS["annotations"])
     assert len(jobs) == 2
     assert all(decode_part(*job) for job in jobs)
     path.write_text(path.read_text(encoding="utf-8") + " ", encoding="utf-8")
@@ -536,7 +538,7 @@ def test_errors_in_a_part_are_reported_as_in_one_process(
 
 def test_an_empty_part_takes_at_most_10_milliseconds() -> None:
     """In CPU time of this process, which submits it and waits for it."""
-    jobs: list[Any] = [([], "auto", 0)] * 200
+    jobs: list[Any] = [(LOCAL, [], "auto", 0)] * 200
     with ThreadPoolExecutor(2) as executor:
         start = os.times()
         for _ in run_parts(read_label_files, jobs, executor):

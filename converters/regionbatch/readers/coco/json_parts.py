@@ -11,7 +11,6 @@ import sys
 from collections import deque
 from contextlib import suppress
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from regionbatch.errors import DatasetError
@@ -21,6 +20,7 @@ from regionbatch.readers.coco.json_text import CHUNK_SIZE, JsonText
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from regionbatch.files.storage import Storage
     from regionbatch.readers.coco.json_stream import ArraySpec, Chunk
 
 MAX_PART_SIZE = 2**24
@@ -30,6 +30,7 @@ MAX_PART_SIZE = 2**24
 class PartOfFile(NamedTuple):
     """The arguments of `decode_part`."""
 
+    storage: Storage
     path: str
     state: tuple[int, ...]
     """Size and modification time of the file; the part is read only if they are the same."""
@@ -70,23 +71,24 @@ class DecodedParts:
         return []
 
 
-def divide(path: str, n: int, key: str, spec: ArraySpec) -> list[PartOfFile]:
+def divide(storage: Storage, path: str, n: int, key: str, spec: ArraySpec) -> list[PartOfFile]:
     """Divide a JSON file into about `n` parts, without that before the first boundary.
 
     There are none if the file cannot be read: that is reported when it is read as a whole.
 
     Args:
-        path: The file on disk.
+        storage: Where the file is.
+        path: The path to open.
         n: The number of parts.
         key: The array that makes up most of the document.
         spec: How its records are decoded.
     """
-    with suppress(OSError, DatasetError), Path(path).open("rb", buffering=0) as file:
+    with suppress(OSError, DatasetError), storage.open(path) as file:
         text = JsonText(file, path)
         n = max(n, -(-text.size // MAX_PART_SIZE))
         starts = _boundaries(text, [text.size * number // n for number in range(1, n)])
         pairs = pairwise([*starts, text.size])
-        return [PartOfFile(path, text.state[-2:], key, spec, *pair) for pair in pairs]
+        return [PartOfFile(storage, path, text.state[-2:], key, spec, *pair) for pair in pairs]
     return []
 
 
@@ -107,14 +109,20 @@ def is_part_of(text: JsonText, part: PartOfFile) -> bool:
 
 
 def decode_part(
-    path: str, state: tuple[int, ...], key: str, spec: ArraySpec, start: int, end: int
+    storage: Storage,
+    path: str,
+    state: tuple[int, ...],
+    key: str,
+    spec: ArraySpec,
+    start: int,
+    end: int,
 ) -> list[Chunk]:
     """Return the typed chunks of a part, up to its end or to where the type does not fit."""
     from regionbatch.readers.coco.json_stream import ArrayStream  # noqa: PLC0415 - it imports this
 
     chunks: list[Chunk] = []
     errors = suppress(OSError, ValueError, RecursionError)  # they are found again
-    with errors, Path(path).open("rb", buffering=0) as file:
+    with errors, storage.open(path) as file:
         text = JsonText(file, path)
         if text.state[-2:] == state:  # or else the file was replaced
             stream = ArrayStream(text, {key: spec}, parts=DecodedParts([end]))

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from functools import partial
 from itertools import islice, repeat
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -104,7 +103,11 @@ class CocoReader:
         """Divide JSON files into parts; see `regionbatch.plugins.PartsReader`."""
         spec = ARRAY_SPECS[_LONGEST]
         n = -(-n // max(1, len(files)))
-        return [part for name in files for part in divide(tree.on_disk(name), n, _LONGEST, spec)]
+        return [
+            part
+            for name in files
+            for part in divide(tree.storage, tree.on_disk(name), n, _LONGEST, spec)
+        ]
 
     read_part = staticmethod(decode_part)
 
@@ -129,7 +132,7 @@ class CocoReader:
             path = tree.on_disk(name)
             own_jobs = [job for job in jobs if job.path == path]
             of_file = islice(remaining, len(own_jobs))
-            with document(Path(path), name, tree.encoding) as text:
+            with document(path, name, tree.encoding, tree.storage) as text:
                 starts = [job.start for job in own_jobs if is_part_of(text, job)]
                 parts = DecodedParts(starts, of_file)
                 stream = ArrayStream(text, ARRAY_SPECS, longest=_LONGEST, parts=parts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from itertools import chain, islice, starmap
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -24,14 +24,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from regionbatch.files.storage import Storage
     from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog
     from regionbatch.options import ReadOptions
     from regionbatch.readers.voc.objects import ParsedObject
     from regionbatch.readers.voc.xml import Annotation
-
-Part = tuple[list[str], str | None]
-"""The arguments of `VocReader.read_part`."""
 
 _MAX_FILES_TO_DETECT = 1000
 """XML files that are searched for an <annotation>."""
@@ -68,19 +66,21 @@ class VocReader:
         jobs = self.parts(tree, files, options, 1)
         return self.merge(tree, files, options, log, jobs, starmap(self.read_part, jobs))
 
-    def parts(self, tree: Tree, files: Sequence[str], options: VocOptions, n: int) -> list[Part]:  # noqa: ARG002 - see the contract
+    def parts(
+        self, tree: Tree, files: Sequence[str], options: VocOptions, n: int
+    ) -> list[tuple[Any, ...]]:  # noqa: ARG002 - see the contract
         """Divide XML files into parts; see `regionbatch.plugins.PartsReader`."""
         paths = [tree.on_disk(name) for name in files]
         ranges = even_ranges(len(paths), n, _MAX_FILES)
-        return [(paths[each.start : each.stop], tree.encoding) for each in ranges]
+        return [(tree.storage, paths[each.start : each.stop], tree.encoding) for each in ranges]
 
     @staticmethod
-    def read_part(paths: Sequence[str], encoding: str | None) -> list[bytes]:
+    def read_part(storage: Storage, paths: Sequence[str], encoding: str | None) -> list[bytes]:
         """Parse XML files, into packets that are small."""
         # lxml is imported only when XML is read, here and below.
         from regionbatch.readers.voc.xml import parse_packed  # noqa: PLC0415
 
-        return [*parse_packed(paths, encoding)]
+        return [*parse_packed(storage, paths, encoding)]
 
     def merge(
         self,
@@ -88,7 +88,7 @@ class VocReader:
         files: Sequence[str],
         options: VocOptions,
         log: FindingLog,
-        jobs: Sequence[Part],  # noqa: ARG002 - see the contract
+        jobs: Sequence[tuple[Any, ...]],  # noqa: ARG002 - see the contract
         results: Iterable[list[bytes]],
     ) -> RawAnnotations:
         """Join the parts, and decide how all boxes are meant.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,14 +15,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from regionbatch.files.storage import Storage
     from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog
 
 MAX_FILES = 5000
 """Label files of a part at most."""
-
-Part = tuple[list[str], str, int]
-"""The arguments of `read_label_files`."""
 
 
 class LabelPart(NamedTuple):
@@ -55,17 +53,21 @@ class RowTable(NamedTuple):
 
 def divide(
     tree: Tree, labels: Sequence[str], n: int, row_format: str, keypoint_values: int
-) -> list[Part]:
+) -> list[tuple[Any, ...]]:
     """Divide label files into about `n` parts; one that is empty if there are no files."""
     paths = [tree.on_disk(label) for label in labels]
     ranges = even_ranges(len(paths), n, MAX_FILES) or [range(0)]
-    return [(paths[each.start : each.stop], row_format, keypoint_values) for each in ranges]
+    rows = (row_format, keypoint_values)
+    return [(tree.storage, paths[each.start : each.stop], *rows) for each in ranges]
 
 
-def read_label_files(paths: Sequence[str], row_format: str, keypoint_values: int) -> LabelPart:
+def read_label_files(
+    storage: Storage, paths: Sequence[str], row_format: str, keypoint_values: int
+) -> LabelPart:
     """Read and interpret label files.
 
     Args:
+        storage: Where the files are.
         paths: The paths to open.
         row_format: The option `yolo_rows`.
         keypoint_values: How many numbers the keypoints of a box take; 0: no keypoints.
@@ -75,7 +77,7 @@ def read_label_files(paths: Sequence[str], row_format: str, keypoint_values: int
     unreadable: dict[int, str] = {}
     guessed: list[int] = []
     start = 0
-    for block in row_parser.load_blocks(paths):
+    for block in row_parser.load_blocks(storage, paths):
         found = interpret_rows(row_parser.parse_block(block), row_format, keypoint_values)
         tables.append(found.rows._replace(file=found.rows.file + np.int32(start)))
         if len(found.invalid.file):

@@ -7,7 +7,7 @@ Sources of the rules: the dataset documentation of Ultralytics (rows, data.yaml,
 from __future__ import annotations
 
 from itertools import islice, starmap
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -29,7 +29,6 @@ from regionbatch.readers.yolo.label_files import (
 )
 from regionbatch.readers.yolo.label_parts import (
     LabelPart,
-    Part,
     RowTable,
     divide,
     join_parts,
@@ -122,7 +121,9 @@ class YoloReader:
         jobs = self.parts(tree, files, options, 1)
         return self.merge(tree, files, options, log, jobs, starmap(self.read_part, jobs))
 
-    def parts(self, tree: Tree, files: Sequence[str], options: YoloOptions, n: int) -> list[Part]:
+    def parts(
+        self, tree: Tree, files: Sequence[str], options: YoloOptions, n: int
+    ) -> list[tuple[Any, ...]]:
         """Divide label files into parts; see `regionbatch.plugins.PartsReader`."""
         configs = find_configs(tree, FindingLog(), names=options.names is None)
         keypoint_values = _first_keypoint_values(_configs_for_kpt_shape(tree, configs))
@@ -136,7 +137,7 @@ class YoloReader:
         files: Sequence[str],
         options: YoloOptions,
         log: FindingLog,
-        jobs: Sequence[Part],  # noqa: ARG002 - see the contract
+        jobs: Sequence[tuple[Any, ...]],  # noqa: ARG002 - see the contract
         results: Iterable[LabelPart],
     ) -> RawAnnotations:
         """Join the parts, and decide how all rows are meant.
