@@ -67,8 +67,12 @@ class VocReader:
         return self.merge(tree, files, options, log, jobs, starmap(self.read_part, jobs))
 
     def parts(
-        self, tree: Tree, files: Sequence[str], options: VocOptions, n: int
-    ) -> list[tuple[Any, ...]]:  # noqa: ARG002 - see the contract
+        self,
+        tree: Tree,
+        files: Sequence[str],
+        options: VocOptions,  # noqa: ARG002 - see the contract
+        n: int,
+    ) -> list[tuple[Any, ...]]:
         """Divide XML files into parts; see `regionbatch.plugins.PartsReader`."""
         paths = [tree.on_disk(name) for name in files]
         ranges = even_ranges(len(paths), n, _MAX_FILES)
