@@ -10,6 +10,7 @@ import subprocess
 import sys
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,6 +31,7 @@ from regionbatch.processes import ChildProcesses, available_processes, local_pro
 from regionbatch.readers.coco.json_parts import decode_part, divide
 from regionbatch.readers.coco.records import ARRAY_SPECS
 from regionbatch.readers.yolo.label_parts import read_label_files
+from regionbatch.readers.yolo.reader import YoloReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -265,6 +267,29 @@ def test_something_else_than_an_executor_is_an_error(value: Any) -> None:
     assert (caught.value.option, caught.value.value) == ("executor", value)
     with pytest.raises(rb.OptionError):
         rb.convert(SCENE / "coco", "out", tag_ids={}, image_ids={}, executor=value)
+
+
+class Shifted(YoloReader):
+    """Changes what `read` returns, and knows nothing of parts."""
+
+    def read(self, *arguments: Any) -> Any:
+        raw = super().read(*arguments)
+        return replace(raw, box=raw.box / 2)
+
+
+class ShiftedInParts(YoloReader):
+    def merge(self, *arguments: Any) -> Any:
+        raw = super().merge(*arguments)
+        return replace(raw, box=raw.box / 2)
+
+
+@pytest.mark.parametrize("reader", [Shifted(), ShiftedInParts()])
+def test_a_reader_derived_from_another_gives_the_same_with_an_executor(reader: Any) -> None:
+    executor = InThisProcess()
+    expected = list(rb.read(SCENE / "yolo", format=reader))
+    assert list(rb.read(SCENE / "yolo", format=reader, executor=executor)) == expected
+    assert expected != list(rb.read(SCENE / "yolo"))
+    assert bool(executor.results) == isinstance(reader, ShiftedInParts)
 
 
 # Processes of this machine.

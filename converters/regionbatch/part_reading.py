@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from regionbatch.errors import OptionError
 from regionbatch.findings.text import as_text, quoted
@@ -39,6 +39,17 @@ def check_executor(executor: object) -> None:
     )
 
 
+def reads_in_parts(reader: Reader) -> TypeGuard[PartsReader]:
+    """Return whether parts of a dataset may be read instead of the whole.
+
+    A class may derive from such a reader and change only `read`: then `merge` lacks the change.
+    """
+    if not isinstance(reader, PartsReader):
+        return False
+    first = next(kind for kind in type(reader).__mro__ if {"read", "merge"} & vars(kind).keys())
+    return "merge" in vars(first)
+
+
 def read_files(
     reader: Reader,
     tree: Tree,
@@ -57,7 +68,7 @@ def read_files(
         log: Where findings and decisions are reported.
         executor: Reads parts; None: processes of this machine, if the dataset is large.
     """
-    if files and isinstance(reader, PartsReader):
+    if files and reads_in_parts(reader):
         if executor is not None:
             return _read_parts(reader, tree, files, options, log, executor, is_own=False)
         if len(reader.parts(tree, files, options, 1)) >= MIN_PARTS_OF_LARGE:

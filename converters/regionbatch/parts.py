@@ -9,6 +9,7 @@ changes only how long reading takes.
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 from collections import deque
 from itertools import pairwise
@@ -118,7 +119,8 @@ class PartResults(Generic[Result]):
         first = self._done + len(self._waiting)
         for job in self._jobs[first : self._done + _MAX_WAITING]:
             try:
-                future = self._executor.submit(_call, self._caller, self._work, job)
+                call = pickle.dumps(_Call(self._caller, self._work, job), 5)
+                future = self._executor.submit(pickle.loads, call)
             except Exception as error:  # noqa: BLE001 - it is broken or shut down, in its own words
                 self._warn(error)
                 self._waiting.append(None)
@@ -160,7 +162,7 @@ class PartResults(Generic[Result]):
                 raise error
         elif isinstance(error, (ImportError, AttributeError)) and "regionbatch" in str(error):
             raise _unfit(
-                f"its processes cannot import regionbatch: '{error}'",
+                "its processes do not have this version of regionbatch",
                 f"Install version {self._caller.version} there.",
                 str(error),
             ) from error
@@ -178,6 +180,20 @@ class PartResults(Generic[Result]):
             type(error).__name__,
             error,
         )
+
+
+class _Call:
+    """A call that is made when it is unpickled.
+
+    Every process can receive its bytes. One without regionbatch then fails in the call, whereas a
+    worker of Dask that receives a function which it cannot import never answers.
+    """
+
+    def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - those of `_call`
+        self._arguments = arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _call, self._arguments
 
 
 def _state_of(file: str) -> tuple[int, int] | None:
