@@ -15,19 +15,17 @@ import sys
 import tomllib
 import uuid
 from collections.abc import Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest import mock
 
 import pytest
 
 import regionbatch
 import regionbatch_cli
-from regionbatch.readers.coco import json_stream
-from regionbatch.readers.voc import reader as voc
-from regionbatch.readers.voc import xml
-from regionbatch.readers.yolo import reader as yolo
+from regionbatch import part_reading, processes
 from regionbatch.testing import collected_cases
 from regionbatch_cli.main import main
 
@@ -332,33 +330,29 @@ def imports_of(tree: ast.AST) -> set[str]:
     return found
 
 
-class WorkerInProcess:
-    """Replaces a worker process: works in this process, but pickles arguments and results too."""
+class InThisProcess(Executor):
+    """Calls functions at once, in this process, but pickles arguments and results too."""
 
-    def __init__(self, work: Callable[..., Iterable[Any]], /, *arguments: object) -> None:
-        self._call = pickle.dumps((work, arguments))
+    def __init__(self) -> None:
+        self.results: list[Any] = []
 
-    def items(self) -> Iterable[Any] | None:
-        work, arguments = pickle.loads(self._call)
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Future[Any]:
+        future: Future[Any] = Future()
         try:
-            items = [pickle.dumps(item, 5) for item in work(*arguments)]
-        except Exception:  # noqa: BLE001 - any exception ends a process
-            return None
-        return map(pickle.loads, items)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
+            call, arguments = pickle.loads(pickle.dumps((fn, args), 5))
+            self.results.append(pickle.loads(pickle.dumps(call(*arguments), 5)))
+            future.set_result(self.results[-1])
+        except Exception as error:  # noqa: BLE001 - as an executor does
+            future.set_exception(error)
+        return future
 
 
-def always_use_worker(patch: pytest.MonkeyPatch, worker: type | None = WorkerInProcess) -> None:
-    """Have a worker read the second half of every dataset, even a small one; None: a real one."""
-    patch.setattr(json_stream, "WORKER_MIN_SIZE", 0)
-    patch.setattr(json_stream, "_WORKER_STARTUP", 0)
-    patch.setattr(voc, "_MIN_FILES_FOR_WORKER", 0)
-    patch.setattr(yolo, "_HELPED", 0)
-    patch.setattr(xml, "_FILES_PER_PACKET", 2)
-    for module in (json_stream, voc, yolo) if worker else ():
-        patch.setattr(module, "Worker", worker)
+def always_in_parts(
+    patch: pytest.MonkeyPatch, n: int = 2, executor: Executor | None = None
+) -> Executor:
+    """Have every dataset, even a small one, read in n parts; return the executor."""
+    used = executor or InThisProcess()
+    patch.setattr(part_reading, "MIN_PARTS", n)
+    patch.setattr(part_reading, "MIN_PARTS_OF_LARGE", 0)
+    patch.setattr(processes, "local_processes", lambda: nullcontext(used))
+    return used

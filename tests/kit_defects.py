@@ -254,6 +254,24 @@ class FailsOnLineEnds(OneRow):
         return super().read(tree, files, options, log)
 
 
+class CountsParts(OneRow):
+    def parts(self, tree: Tree, files: Sequence[str], options: Any, n: int) -> list[Any]:
+        found = super().parts(tree, files, options, n)
+        nothing = (found[0][0], [], *found[0][2:])
+        return [*found, *[nothing] * n]
+
+    def merge(
+        self, tree: Tree, files: Any, options: Any, log: FindingLog, jobs: Any, results: Any
+    ) -> RawAnnotations:
+        log.decide("parts", str(len(jobs)), "as they came")
+        return super().merge(tree, files, options, log, jobs, results)
+
+
+class UnpicklableParts(CountsParts):
+    def parts(self, tree: Tree, files: Sequence[str], options: Any, n: int) -> list[Any]:
+        return [(lambda: n, *job[1:]) for job in super().parts(tree, files, options, n)]
+
+
 DEFECTS: dict[type[OneRow], tuple[str, ...]] = {
     WithoutTitle: ("title_is_one_line",),
     WithoutOptions: ("options_are_a_frozen_dataclass",),
@@ -288,6 +306,8 @@ DEFECTS: dict[type[OneRow], tuple[str, ...]] = {
     RenamedTags: ("case",),
     LosesBoxes: ("case",),
     FailsOnLineEnds: ("rewritten",),
+    CountsParts: ("parts",),
+    UnpicklableParts: ("parts",),
 }
 """Defective readers, and the tests that find the defect."""
 

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import regionbatch as rb
-from helpers import ROOT, always_use_worker, fixture_cases, id_of
+from helpers import ROOT, always_in_parts, fixture_cases, id_of
 from regionbatch import boxes, image_matching, payload
 from regionbatch.files import image_lookup, spelling
 from regionbatch.names import tables
@@ -77,16 +77,16 @@ def row_by_row(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(boxes, "_BLOCK_ROWS", 1)
 
 
-def in_two_halves(patch: pytest.MonkeyPatch) -> None:
-    """Have a worker read the second half, as it does only for large datasets."""
+def in_three_parts(patch: pytest.MonkeyPatch) -> None:
+    """Read in parts, as other processes do only for large datasets."""
     chunks_of_64_bytes(patch)
-    always_use_worker(patch)
+    always_in_parts(patch, 3)
 
 
 PATCHES: dict[str, list[list[Patch]]] = {
-    "coco": [[plain_records, image_by_image, row_by_row], [in_two_halves]],
-    "voc": [[image_by_image, row_by_row], [in_two_halves]],
-    "yolo": [[line_by_line, image_by_image, row_by_row], [file_by_file, in_two_halves]],
+    "coco": [[plain_records, image_by_image, row_by_row], [in_three_parts]],
+    "voc": [[image_by_image, row_by_row], [in_three_parts]],
+    "yolo": [[line_by_line, image_by_image, row_by_row], [file_by_file, in_three_parts]],
 }
 """Patches that are applied together are of different steps: parsing, images, rules."""
 SCENE = ROOT / "fixtures" / "scene" / "yolo"
@@ -206,7 +206,7 @@ def test_yolo_opens_no_image() -> None:
 def test_bad_label_files_are_reported_wherever_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Files that are too large (one for two images) or not UTF-8, in any block, in both halves."""
+    """Files that are too large (one for two images) or not UTF-8, in any block, in both parts."""
     row = b"0 0.5 0.5 0.25 0.25\n"
     odd = b"0 0.5 0.5 0.25 0.25 \xe4\n"
     large = b"0" * (yolo_row_parser.MAX_FILE_SIZE + 1)
@@ -232,5 +232,5 @@ def test_bad_label_files_are_reported_wherever_they_are(
     assert [place for code, place in expected[1] if code == "odd_encoding"] == ["b.txt", "f.txt"]
     file_by_file(monkeypatch)
     assert result() == expected
-    always_use_worker(monkeypatch)
+    always_in_parts(monkeypatch)
     assert result() == expected

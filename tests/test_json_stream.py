@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import regionbatch as rb
-from helpers import always_use_worker, mentions, raises_mentioning
-from regionbatch.readers.coco import json_stream
+from helpers import mentions, raises_mentioning
+from regionbatch.files.storage import LOCAL
+from regionbatch.readers.coco.json_parts import DecodedParts, decode_part, divide
 from regionbatch.readers.coco.json_stream import ArraySpec, ArrayStream
 from regionbatch.readers.coco.json_text import document
 
@@ -32,8 +33,8 @@ class Record(msgspec.Struct):
 SPECS = {"images": ArraySpec(Record), "annotations": ArraySpec(Record)}
 
 
-MIDDLES = (0, 0.5, -0.5)
-"""Where a worker starts, as a fraction of the file: twice the distance from its middle."""
+PARTS = (2, 3, 7)
+"""Numbers of parts that are decoded apart from the rest."""
 
 
 def values(record: Any) -> Any:
@@ -43,15 +44,15 @@ def values(record: Any) -> Any:
     return record.get("id"), record.get("bbox"), record.get("name", "")
 
 
-def read_in_chunks(path: Path, size: int, middle: float | None = None) -> dict[str, list[Any]]:
-    """The values of all records by key; with a worker that starts at one of `MIDDLES`, if given."""
+def read_in_chunks(path: Path, size: int, parts: int = 1) -> dict[str, list[Any]]:
+    """The values of all records by key; with some parts that are decoded apart from the rest."""
     found: dict[str, list[Any]] = {}
-    longest = "" if middle is None else "annotations"
     with document(path) as opened, pytest.MonkeyPatch.context() as patch:
-        if middle is not None:
-            always_use_worker(patch)
-            patch.setattr(json_stream, "_WORKER_STARTUP", int(middle * path.stat().st_size))
-        for number, chunk in enumerate(ArrayStream(opened, SPECS, size, longest=longest)):
+        patch.setattr(ArrayStream.__init__, "__defaults__", (size,))
+        jobs = divide(LOCAL, str(path), parts, "annotations", SPECS["annotations"])
+        decoded = DecodedParts([job.start for job in jobs], [decode_part(*job) for job in jobs])
+        stream = ArrayStream(opened, SPECS, longest="annotations", parts=decoded)
+        for number, chunk in enumerate(stream):
             assert number < path.stat().st_size, "it never ends"
             typed = [(one.id, one.bbox and list(one.bbox), one.name) for one in chunk.typed or ()]
             found.setdefault(chunk.key, []).extend(typed or map(values, chunk.plain))
@@ -77,8 +78,8 @@ def check_chunks(path: Path) -> None:
         return
     expected = read_whole(path)
     for size in SIZES:
-        for middle in (None, *MIDDLES):
-            assert read_in_chunks(path, size, middle) == expected
+        for parts in (1, *PARTS):
+            assert read_in_chunks(path, size, parts) == expected
 
 
 DECOYS = st.sampled_from(
@@ -217,9 +218,9 @@ def test_broken_documents_are_reported_with_their_line(
     path = tmp_path / "a.json"
     path.write_text(text and "\n" + text, encoding="utf-8")
     for size in SIZES:
-        for middle in (None, *MIDDLES):
+        for parts in (1, *PARTS):
             with pytest.raises(rb.DatasetError) as caught:
-                read_in_chunks(path, size, middle)
+                read_in_chunks(path, size, parts)
             place = "a.json:2" if text else "a.json"
             assert caught.value.place == place
             assert mentions(caught.value, place)
@@ -234,9 +235,9 @@ def test_truncated_documents_are_reported(tmp_path: Path) -> None:
     for end in range(1, len(text)):
         path.write_text(text[:end], encoding="utf-8")
         for size in SIZES:
-            for middle in (None, *MIDDLES):
+            for parts in (1, *PARTS):
                 with pytest.raises(rb.DatasetError, match=r"^a\.json:1:"):
-                    read_in_chunks(path, size, middle)
+                    read_in_chunks(path, size, parts)
 
 
 def test_a_place_in_a_long_line_includes_the_column(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from regionbatch.reading import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from concurrent.futures import Executor
     from os import PathLike
     from typing import Unpack
 
@@ -42,6 +43,7 @@ def convert(
     max_clip: float | None = None,
     strict: bool = False,
     progress: Progress | None = None,
+    executor: Executor | None = None,
     **options: Unpack[ReadKeywords],
 ) -> Batches:
     """Write a dataset as payloads: `read`, `batches` and `write` in one call.
@@ -65,6 +67,8 @@ def convert(
             doubtful.
         progress: Called with the current step, how many items are done, and how many there are. An
             exception that it raises cancels the run, and nothing is written.
+        executor: Reads parts of the dataset in other processes, as `regionbatch.read` takes it.
+            [default: processes of this machine for large datasets, none for others]
         **options: Options of the reader, as `regionbatch.read` takes them.
 
     Returns:
@@ -97,6 +101,7 @@ def convert(
         only=only,
         max_clip=max_clip,
         progress=progress,
+        executor=executor,
         **options,
     )
     converted = batches(

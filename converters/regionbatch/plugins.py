@@ -12,19 +12,19 @@ from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from regionbatch.errors import OptionError, PluginError, RegionBatchError
 from regionbatch.installed import entry_points
 from regionbatch.options import BUILT_IN_OPTIONS, ReadOptions
+from regionbatch.reader_contract import PartsReader, Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
-    from regionbatch.dataset import RawAnnotations, References
-    from regionbatch.files.tree import Tree
-    from regionbatch.findings import FindingLog
     from regionbatch.installed import EntryPoint
+
+__all__ = ["PartsReader", "Reader", "format_names", "get"]
 
 GROUP = "regionbatch.readers"
 OPTIONS_GROUP = "regionbatch.options"
@@ -40,91 +40,9 @@ BUILT_IN = {
 }
 
 ARGUMENTS_OF_READ = frozenset(
-    {"source", "format", "drop", "only", "max_clip", "strict", "progress"}
+    {"source", "format", "drop", "only", "max_clip", "strict", "progress", "executor"}
 )
 """Arguments of `regionbatch.read` itself; a reader's option cannot have one of these names."""
-
-
-@runtime_checkable
-class Reader(Protocol):
-    """What a reader of a format must provide.
-
-    A reader only parses. It does not scale, clip or drop a box that has four numbers, and it opens
-    no image: the core does that for all formats alike. A reader is made without arguments, and one
-    instance may read several datasets.
-
-    Example:
-        >>> from regionbatch.plugins import Reader, get
-        >>> reader = get("coco")
-        >>> isinstance(reader, Reader)
-        True
-    """
-
-    title: ClassVar[str]
-    """What the reader reads, in one line, for the list of formats."""
-    options: ClassVar[type[ReadOptions]]
-    """A frozen dataclass; its fields are keyword arguments of `regionbatch.read`."""
-
-    def detect(self, tree: Tree) -> str | None:
-        """Decide whether a dataset has this reader's format.
-
-        Decide by content, read little, and never raise. `tree.candidates` yields the files to look
-        at, also if the user named a single file.
-
-        Args:
-            tree: The files of the dataset.
-
-        Returns:
-            The reason in a few words, such as the name of the file that was recognised; None if the
-            dataset has another format.
-        """
-        ...
-
-    def references(self, tree: Tree, options: Any, log: FindingLog) -> References:  # noqa: ANN401 - see below
-        """Find the annotation files and image lists of a dataset, without parsing annotations.
-
-        Args:
-            tree: The files of the dataset.
-            options: An instance of the reader's own dataclass.
-            log: Where to report findings and decisions.
-
-        Returns:
-            The annotation files with their splits, and what else the dataset consists of.
-
-        Raises:
-            DatasetError: There is nothing to read.
-        """
-        ...
-
-    def read(
-        self,
-        tree: Tree,
-        files: Sequence[str],
-        options: Any,  # noqa: ANN401 - the reader's own dataclass
-        log: FindingLog,
-    ) -> RawAnnotations:
-        """Parse annotation files and return their annotations unchanged.
-
-        Count every record with `log.read`, including those that are reported as dropped with
-        `log.add` because they have no four numbers. Return images by their names, not by paths.
-        `regionbatch.readers.builder.AnnotationBuilder` collects images, classes and boxes one by
-        one. The method may be called again for files that are not part of the dataset, to count
-        their boxes.
-
-        Args:
-            tree: The files of the dataset.
-            files: The files of `References.files` to read. A label file is listed once for each of
-                its images.
-            options: An instance of the reader's own dataclass.
-            log: Where to report findings and decisions.
-
-        Returns:
-            The annotations as columns.
-
-        Raises:
-            DatasetError: Nothing can be read.
-        """
-        ...
 
 
 class ReaderInfo(NamedTuple):

@@ -25,10 +25,12 @@ from regionbatch.option_values import (
     check_keywords,
     make_options,
 )
+from regionbatch.part_reading import check_executor, read_files
 from regionbatch.unread_labels import count_rejected, count_superseded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from concurrent.futures import Executor
     from os import PathLike
     from typing import Unpack
 
@@ -50,6 +52,7 @@ def read(  # long because its documentation is the reference of all arguments
     max_clip: float | None = None,
     strict: bool = False,
     progress: Progress | None = None,
+    executor: Executor | None = None,
     **options: Unpack[ReadKeywords],
 ) -> Dataset:
     """Read a COCO, Pascal VOC, YOLO, CVAT or VoTT dataset, or the format of a plugin.
@@ -66,6 +69,9 @@ def read(  # long because its documentation is the reference of all arguments
         strict: Raise an error if a box is dropped or adjusted, or a decision is doubtful.
         progress: Called with the current step, how many items are done, and how many there are.
             An exception that it raises cancels the run.
+        executor: Reads parts of a dataset in other processes: any `concurrent.futures.Executor`,
+            such as `client.get_executor()` of a Dask cluster. The result is always the same.
+            [default: processes of this machine for large datasets, none for others]
         **options: Options of the reader, such as `split`, `image_dir` (a folder or several),
             `encoding`, `coco_boxes` or `voc_origin`; see `regionbatch.options`.
 
@@ -87,12 +93,13 @@ def read(  # long because its documentation is the reference of all arguments
                height=0.625)
     """
     filters = Filters.checked(drop, only, max_clip, strict=strict)
+    check_executor(executor)
     log = new_log(progress)
     given = cast("dict[str, Any]", options)  # checked against the reader's own dataclass
     has_image_folder = True
     if isinstance(source, (str, Path)) or hasattr(source, "__fspath__"):
         with _place_of_errors(source):
-            name, root, placed = _read_path(source, format, given, log)
+            name, root, placed = _read_path(source, format, given, log, executor)
     else:
         name, root = "coco", Path()
         placed = _read_loaded(source, format, given, log)
@@ -130,6 +137,7 @@ def _read_path(
     format_: str | Reader | None,
     options: dict[str, Any],
     log: FindingLog,
+    executor: Executor | None,
 ) -> tuple[str, Path, PlacedAnnotations]:
     """Return the name of the format of a path, the folder, and the annotations."""
     tree = _tree_at(source)
@@ -140,7 +148,7 @@ def _read_path(
     if reader is not format_:
         guard = plugins.named_if_broken(name, tree.file_being_read)
     with guard:
-        placed = _read_tree(tree, name, reader, declared, log)
+        placed = _read_tree(tree, name, reader, declared, log, executor)
     wanted = options.get("split")
     if wanted and placed.images.splits and placed.images.splits != [wanted]:
         log.decide("split", ", ".join(placed.images.splits), f"the nearest to {wanted}")
@@ -214,6 +222,7 @@ def _read_tree(
     reader: Reader,
     options: Any,  # noqa: ANN401 - the reader's own dataclass
     log: FindingLog,
+    executor: Executor | None,
 ) -> PlacedAnnotations:
     """Read the annotations of a tree and find their images."""
     tree.encoding = options.encoding
@@ -229,7 +238,7 @@ def _read_tree(
         )
     table = ImageTable(tree, options.image_dir, references, log)
     count_rejected(tree, reader, table.rejected, options, log)
-    raw = reader.read(tree, table.accepted, options, log)
+    raw = read_files(reader, tree, table.accepted, options, log, executor)
     if references.superseded:
         count_superseded(tree, reader, references.superseded, raw, options, log)
     placed = place(raw, table, log)

@@ -97,6 +97,8 @@ from regionbatch.findings import FindingLog
 from regionbatch.findings.codes import CODES
 from regionbatch.option_values import make_options
 from regionbatch.options import ReadOptions
+from regionbatch.part_checks import check_parts
+from regionbatch.part_reading import reads_in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -280,6 +282,12 @@ class ReaderTests:
             expect_equal(case, "findings read again", found_again, found)
             self._check_images(case, outcome)
         expect_equal(case, "files after reading", _contents(case.path), before)
+
+    def test_parts(self, readable: Case) -> None:
+        """A reader that reads in parts returns and reports the same for any number of parts."""
+        reader = self.reader()
+        if reads_in_parts(reader):
+            check_parts(readable, reader, readable.options(self.reader.options))
 
     def test_rewritten(self, case: Case, tmp_path: Path) -> None:
         """Another folder, other line endings or a byte-order mark give the same result."""

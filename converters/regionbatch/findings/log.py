@@ -104,7 +104,7 @@ class FindingLog:
         code: str,
         file: int | NDArray[np.int32],
         where: int | Sequence[int] | NDArray[np.int64] = 0,
-        value: Iterable[object] | ClippedBoxes | SameText | None = None,
+        value: Iterable[object] | ClippedBoxes | SameText | ValueTexts | None = None,
         *,
         place: Place | tuple[Place, ...] = "line",
         table: Sequence[str] | None = None,
@@ -140,7 +140,7 @@ class FindingLog:
         code: str,
         file: NDArray[np.int32],
         where: NDArray[np.int64],
-        value: Iterable[object] | ClippedBoxes | SameText | None,
+        value: Iterable[object] | ClippedBoxes | SameText | ValueTexts | None,
         places: tuple[Place, ...],
         table: Sequence[str],
     ) -> None:
@@ -157,14 +157,14 @@ class FindingLog:
         table: Sequence[str],
         file: NDArray[np.int32],
         where: int | Sequence[int] | NDArray[np.int64],
-        value: Iterable[object] | ClippedBoxes | SameText | None,
+        value: Iterable[object] | ClippedBoxes | SameText | ValueTexts | None,
     ) -> None:
         """Add a group of its own: views of the given columns, which are not copied."""
         wheres = np.atleast_1d(np.asarray(where, np.int64))
         shape = np.broadcast_shapes(wheres.shape, file.shape)
         if not shape[0]:
             return
-        if value is None or isinstance(value, (np.ndarray, ClippedBoxes, SameText)):
+        if value is None or isinstance(value, (np.ndarray, ClippedBoxes, SameText, ValueTexts)):
             values: ValueTexts | SameText | ClippedBoxes | NDArray[Any] | None = value
         else:
             values = ValueTexts(value)

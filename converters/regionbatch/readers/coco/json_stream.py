@@ -5,8 +5,7 @@ before it is a whole number of records, so if the chunk decodes, the boundary wa
 read from left to right in exactly one way. If it does not decode, the boundary is found by counting
 brackets outside strings. A `},{` inside a string or a nested array costs time, never a record.
 
-In a large document a worker decodes what follows some `},{` in the middle at the same time. Its
-chunks count only if the chunks before them end exactly there.
+Other processes may decode parts of a large document at the same time; see `json_parts`.
 
 This is written by hand because no library does it: msgspec decodes into typed records, but needs
 the whole document in memory. Incremental parsers such as ijson build a Python object for each
@@ -17,27 +16,23 @@ line of an error in a document that is not in memory.
 from __future__ import annotations
 
 import re
-import sys
-from contextlib import nullcontext, suppress
-from itertools import takewhile
-from pathlib import Path
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from regionbatch.errors import DatasetError
+from regionbatch.readers.coco.json_parts import DecodedParts
 from regionbatch.readers.coco.json_records import (
-    BOUNDARY,
     boundaries,
     plain_records,
     typed_records,
     unescape_key,
 )
-from regionbatch.readers.coco.json_text import CHUNK_SIZE, TRUNCATED, document
-from regionbatch.readers.worker import Worker
+from regionbatch.readers.coco.json_text import CHUNK_SIZE, TRUNCATED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from regionbatch.readers.coco.json_text import JsonText
 
@@ -53,12 +48,6 @@ MAX_PADDING = 2**16
 
 NESTED = "[…]"
 """What `ArrayStream.header` has for an array or object that is not one of the wanted arrays."""
-
-WORKER_MIN_SIZE = 2**26
-"""Bytes. A worker is worth its start from this size of the document on."""
-
-_WORKER_STARTUP = 3 * 2**24
-"""Bytes that this process decodes until a worker has started."""
 
 _PADDING = re.compile(rb"[ \t\r\n\0]*+")
 _KEY = re.compile(rb'"((?:[^"\\]|\\.){0,200}+)"')
@@ -130,6 +119,7 @@ class ArrayStream:
         size: int = CHUNK_SIZE,
         *,
         longest: str = "",
+        parts: DecodedParts | None = None,
     ) -> None:
         """Prepare to read a document.
 
@@ -137,7 +127,8 @@ class ArrayStream:
             text: The document, from `json_text.document`.
             wanted: How to decode the records, by the keys of their arrays.
             size: The largest chunk in bytes.
-            longest: The key that makes up most of a large document; a worker helps to decode it.
+            longest: The key that makes up most of a large document.
+            parts: Parts of its array that other processes decode.
         """
         self._text = text
         self._size = min(size, text.size)
@@ -147,9 +138,7 @@ class ArrayStream:
             for key, spec in wanted.items()
         }
         self._longest = longest
-        self._worker_start = sys.maxsize
-        """The offset of the worker's first record; beyond any document if there is no worker, or
-        once its chunks have been used or skipped."""
+        self._parts = parts or DecodedParts()
         self.header: dict[str, str] = {}
         """The keys met at the top level so far, each with the start of its value, `NESTED`, or
         nothing for a wanted array."""
@@ -162,28 +151,13 @@ class ArrayStream:
                 else, has a wanted key twice, or a wanted key is not an array.
         """
         try:
-            with self._start_worker() as worker:
-                yield from self._walk(worker)
+            yield from self._walk()
         except RecursionError as error:
             name = self._text.name
             what = "brackets are nested too deeply. Check the tool that wrote the file."
             raise DatasetError(f"{name}: {what}", place=name) from error
 
-    def _start_worker(self) -> Worker[Chunk] | nullcontext[None]:
-        """Have a worker decode the second half, if the document is large enough."""
-        text = self._text
-        path = text.file.name  # a number for the temporary file of another encoding
-        if not self._longest or text.size < WORKER_MIN_SIZE or not isinstance(path, str):
-            return nullcontext()
-        middle = (text.size + _WORKER_STARTUP) // 2
-        boundary = BOUNDARY.search(text.read(middle, CHUNK_SIZE))
-        if not boundary:
-            return nullcontext()
-        self._worker_start = start = middle + boundary.end() - 1
-        spec = self._wanted[self._longest]
-        return Worker(_typed_chunks, Path(path), text.state, self._longest, spec, start, self._size)
-
-    def _walk(self, worker: Worker[Chunk] | None) -> Iterator[Chunk]:
+    def _walk(self) -> Iterator[Chunk]:
         text = self._text
         at = self._start_of_object()
         keys = 0
@@ -197,7 +171,7 @@ class ArrayStream:
                 raise self._duplicate(at, key)
             if key in self._decoders and text.byte(at) == b"[":
                 self.header[key] = ""
-                for chunk in self.array(key, at + 1, worker):
+                for chunk in self.array(key, at + 1):
                     yield chunk
                     at = chunk.end
             else:
@@ -255,13 +229,12 @@ class ArrayStream:
         if after < self._text.size:
             raise self._text.error(after, "unexpected text after the end of the JSON")
 
-    def array(self, key: str, at: int, worker: Worker[Chunk] | None = None) -> Iterator[Chunk]:
+    def array(self, key: str, at: int) -> Iterator[Chunk]:
         """Yield the chunks of an array.
 
         Args:
             key: The key of the array.
             at: The offset after its bracket, or of one of its records.
-            worker: Gives the chunks of the second half of the document.
 
         Raises:
             DatasetError: As for the whole document.
@@ -271,6 +244,11 @@ class ArrayStream:
         is_last = False
         buffer = bytearray(b"[") + bytearray(self._size + 1)  # `[`, records, `]`
         while not is_last:
+            if chunks := self._decoded(key, at):
+                yield from chunks
+                at = chunks[-1].end
+                is_last = chunks[-1].is_last
+                continue
             filled = self._fill(buffer, at)
             found = self._to_boundary(key, buffer, filled) or self._to_bracket(key, at)
             if not (found.typed or found.plain) and at > start:
@@ -281,19 +259,14 @@ class ArrayStream:
             is_last = found.is_last
             yield found.to_chunk(key, at, spec)
             del found  # or else two chunks are in memory
-            for chunk in self._from_worker(key, at, worker):
-                yield chunk
-                at = chunk.end
-                is_last = chunk.is_last
 
-    def _from_worker(self, key: str, at: int, worker: Worker[Chunk] | None) -> Iterable[Chunk]:
-        """Return the worker's chunks if the chunks so far end where it started, else none."""
+    def _decoded(self, key: str, at: int) -> list[Chunk]:
+        """Return the chunks of the part that starts with the record at or after an offset."""
         following = self._text.skip_whitespace(at)
-        if following < self._worker_start:
-            return ()
-        is_reached = key == self._longest and following == self._worker_start
-        self._worker_start = sys.maxsize
-        return (worker.items() if worker and is_reached else None) or ()
+        if following < self._parts.next_start:
+            return []
+        chunks = self._parts.take(following)
+        return chunks if key == self._longest else []
 
     def _to_boundary(self, key: str, buffer: bytearray, filled: int) -> _Records | None:
         """Decode the records up to where one seems to end; None if that was wrong."""
@@ -326,12 +299,12 @@ class ArrayStream:
     def _fill(self, buffer: bytearray, at: int) -> int:
         """Read the document from `at` on into a buffer, after its bracket, and return the end.
 
-        Only the first brace of the worker's part is read.
+        Only the first brace of the next part is read.
         """
         with (
             memoryview(buffer) as view,
             view[1:-1] as target,
-            target[: self._worker_start + 1 - at] as part,
+            target[: self._parts.next_start + 1 - at] as part,
         ):
             return 1 + self._text.read_into(part, at)
 
@@ -358,7 +331,7 @@ class ArrayStream:
             The bytes; and whether the array ends there.
         """
         text = self._text
-        limit = min(start + self._size, self._worker_start)
+        limit = min(start + self._size, self._parts.next_start)
         if scalars := text.match(_SCALARS, start, limit - start):
             return len(scalars[0]) - 1, False
         depth = 0
@@ -378,13 +351,3 @@ class ArrayStream:
 
     def _duplicate(self, at: int, key: str) -> DatasetError:
         return self._text.error(at, f"duplicate key {key!r}", "Keep one of them.")
-
-
-def _typed_chunks(
-    path: Path, state: tuple[int, ...], key: str, spec: ArraySpec, at: int, size: int
-) -> Iterator[Chunk]:
-    """Yield typed chunks from the middle of an array on. This is what a worker runs."""
-    with document(path) as text:
-        if text.state == state:  # or else the file was replaced
-            chunks = ArrayStream(text, {key: spec}, size).array(key, at)
-            yield from takewhile(lambda chunk: chunk.typed is not None, chunks)

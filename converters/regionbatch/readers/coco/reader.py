@@ -7,9 +7,9 @@ boxes that are normalised.
 
 from __future__ import annotations
 
+from collections import deque
 from functools import partial
-from itertools import repeat
-from pathlib import Path
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -21,6 +21,13 @@ from regionbatch.options import CocoOptions
 from regionbatch.readers.coco.dataset_builder import CocoSource, DatasetBuilder
 from regionbatch.readers.coco.json_files import choose_files
 from regionbatch.readers.coco.json_kinds import coco_files
+from regionbatch.readers.coco.json_parts import (
+    DecodedParts,
+    PartOfFile,
+    decode_part,
+    divide,
+    is_part_of,
+)
 from regionbatch.readers.coco.json_stream import NESTED, ArrayStream, Chunk
 from regionbatch.readers.coco.json_text import document
 from regionbatch.readers.coco.order_proof import SHAPE_SPECS
@@ -28,12 +35,16 @@ from regionbatch.readers.coco.records import ARRAY_SPECS
 from regionbatch.readers.coco.unread_boxes import count_boxes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from regionbatch.dataset import RawAnnotations
     from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog
     from regionbatch.options import ReadOptions
+    from regionbatch.readers.coco.json_text import JsonText
+
+_LONGEST = "annotations"
+"""The array that makes up most of a large file."""
 
 _FILE_OPTIONS = ("split", "coco_json", "encoding")
 """Options that a loaded COCO cannot have."""
@@ -80,18 +91,53 @@ class CocoReader:
             DatasetError: A file cannot be read as COCO.
             AmbiguousDatasetError: Nothing decides the unit or the order of the coordinates.
         """
+        return self.merge(tree, files, options, log, (), ())
+
+    def parts(
+        self,
+        tree: Tree,
+        files: Sequence[str],
+        options: CocoOptions,  # noqa: ARG002 - see the contract
+        n: int,
+    ) -> list[PartOfFile]:
+        """Divide JSON files into parts; see `regionbatch.plugins.PartsReader`."""
+        spec = ARRAY_SPECS[_LONGEST]
+        n = -(-n // max(1, len(files)))
+        return [
+            part
+            for name in files
+            for part in divide(tree.storage, tree.on_disk(name), n, _LONGEST, spec)
+        ]
+
+    read_part = staticmethod(decode_part)
+
+    def merge(
+        self,
+        tree: Tree,
+        files: Sequence[str],
+        options: CocoOptions,
+        log: FindingLog,
+        jobs: Sequence[PartOfFile],
+        results: Iterable[list[Chunk]],
+    ) -> RawAnnotations:
+        """Read JSON files, except those of their annotations that the parts contain.
+
+        Raises:
+            DatasetError: A file cannot be read as COCO.
+            AmbiguousDatasetError: Nothing decides the unit or the order of the coordinates.
+        """
         builder = DatasetBuilder(log, options)
+        remaining = iter(results)
         for name in files:
-            with document(Path(tree.on_disk(name)), name, tree.encoding) as text:
-                stream = ArrayStream(text, ARRAY_SPECS, longest="annotations")
-                shapes = partial(ArrayStream, text, SHAPE_SPECS)
-                source = CocoSource(name, stream, stream.header, shapes, text.size)
-                before = log.boxes_read
-                names = builder.add_file(source)
-                if log.boxes_read == before:
-                    _report_boxes_elsewhere(name, count_boxes(text.chunks()), log)
-                if text.is_guess:
-                    report_guess(log, name, names)
+            path = tree.on_disk(name)
+            own_jobs = [job for job in jobs if job.path == path]
+            of_file = islice(remaining, len(own_jobs))
+            with document(path, name, tree.encoding, tree.storage) as text:
+                starts = [job.start for job in own_jobs if is_part_of(text, job)]
+                parts = DecodedParts(starts, of_file)
+                stream = ArrayStream(text, ARRAY_SPECS, longest=_LONGEST, parts=parts)
+                _add_file(builder, name, stream, text, log)
+            deque(of_file, 0)  # those that were not used
         return builder.build()
 
     def read_loaded(
@@ -122,6 +168,18 @@ class CocoReader:
         builder = DatasetBuilder(log, options)
         builder.add_file(CocoSource("COCO", chunks, header, lambda: shapes))
         return builder.build()
+
+
+def _add_file(
+    builder: DatasetBuilder, name: str, stream: ArrayStream, text: JsonText, log: FindingLog
+) -> None:
+    shapes = partial(ArrayStream, text, SHAPE_SPECS)
+    before = log.boxes_read
+    names = builder.add_file(CocoSource(name, stream, stream.header, shapes, text.size))
+    if log.boxes_read == before:
+        _report_boxes_elsewhere(name, count_boxes(text.chunks()), log)
+    if text.is_guess:
+        report_guess(log, name, names)
 
 
 def _refuse_file_options(options: CocoOptions) -> None:

@@ -8,33 +8,34 @@ written VOC files since, which mean plain edges (see `decisions`).
 from __future__ import annotations
 
 from array import array
-from itertools import chain, islice
-from typing import TYPE_CHECKING, ClassVar
+from itertools import chain, islice, starmap
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from regionbatch.dataset import ImageReferences, RawAnnotations, References
 from regionbatch.files.text import report_guess
 from regionbatch.options import VocOptions
+from regionbatch.parts import even_ranges
 from regionbatch.readers.voc.xml_files import choose_files, is_annotation
-from regionbatch.readers.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
+    from regionbatch.files.storage import Storage
     from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog
     from regionbatch.options import ReadOptions
     from regionbatch.readers.voc.objects import ParsedObject
-    from regionbatch.readers.voc.xml import Annotation, FileError
+    from regionbatch.readers.voc.xml import Annotation
 
 _MAX_FILES_TO_DETECT = 1000
 """XML files that are searched for an <annotation>."""
 
-_MIN_FILES_FOR_WORKER = 4000
-"""With fewer files, starting a worker takes longer than it saves."""
+_MAX_FILES = 1000
+"""XML files of a part at most."""
 
 _FILES_PER_PROGRESS = 500
 
@@ -62,13 +63,49 @@ class VocReader:
         Raises:
             DatasetError: None of the files can be read.
         """
+        jobs = self.parts(tree, files, options, 1)
+        return self.merge(tree, files, options, log, jobs, starmap(self.read_part, jobs))
+
+    def parts(
+        self,
+        tree: Tree,
+        files: Sequence[str],
+        options: VocOptions,  # noqa: ARG002 - see the contract
+        n: int,
+    ) -> list[tuple[Any, ...]]:
+        """Divide XML files into parts; see `regionbatch.plugins.PartsReader`."""
+        paths = [tree.on_disk(name) for name in files]
+        ranges = even_ranges(len(paths), n, _MAX_FILES)
+        return [(tree.storage, paths[each.start : each.stop], tree.encoding) for each in ranges]
+
+    @staticmethod
+    def read_part(storage: Storage, paths: Sequence[str], encoding: str | None) -> list[bytes]:
+        """Parse XML files, into packets that are small."""
         # lxml is imported only when XML is read, here and below.
+        from regionbatch.readers.voc.xml import parse_packed  # noqa: PLC0415
+
+        return [*parse_packed(storage, paths, encoding)]
+
+    def merge(
+        self,
+        tree: Tree,
+        files: Sequence[str],
+        options: VocOptions,
+        log: FindingLog,
+        jobs: Sequence[tuple[Any, ...]],  # noqa: ARG002 - see the contract
+        results: Iterable[list[bytes]],
+    ) -> RawAnnotations:
+        """Join the parts, and decide how all boxes are meant.
+
+        Raises:
+            DatasetError: None of the files can be read.
+        """
         from regionbatch.readers.safe_xml import nothing_readable  # noqa: PLC0415
-        from regionbatch.readers.voc.xml import FileError  # noqa: PLC0415
+        from regionbatch.readers.voc.xml import FileError, unpack  # noqa: PLC0415
 
         columns = _Columns(log)
-        results = _parse_files([tree.on_disk(name) for name in files], tree.encoding)
-        for done, (name, result) in enumerate(zip(files, results, strict=True)):
+        contents = chain.from_iterable(map(unpack, chain.from_iterable(results)))
+        for done, (name, result) in enumerate(zip(files, contents, strict=True)):
             if done % _FILES_PER_PROGRESS == 0:
                 log.progress("reading XML files", done, len(files))
             log.read(images=1)
@@ -79,23 +116,6 @@ class VocReader:
         if files and not len(columns):
             raise nothing_readable(tree.source, log)
         return columns.annotations(options)
-
-
-def _parse_files(paths: Sequence[str], encoding: str | None) -> Iterator[Annotation | FileError]:
-    """Yield the contents of each file. If there are many, a worker parses the second half."""
-    from regionbatch.readers.voc.xml import parse_file, parse_packed, unpack  # noqa: PLC0415
-
-    if len(paths) < _MIN_FILES_FOR_WORKER:
-        yield from (parse_file(path, encoding) for path in paths)
-        return
-    half = len(paths) // 2
-    with Worker(parse_packed, paths[half:], encoding) as worker:
-        yield from (parse_file(path, encoding) for path in paths[:half])
-        packets = worker.items()
-        if packets is None:
-            yield from (parse_file(path, encoding) for path in paths[half:])
-        else:
-            yield from chain.from_iterable(map(unpack, packets))
 
 
 class _Columns:

@@ -6,8 +6,8 @@ Sources of the rules: the dataset documentation of Ultralytics (rows, data.yaml,
 
 from __future__ import annotations
 
-from itertools import islice
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from itertools import islice, starmap
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -17,8 +17,7 @@ from regionbatch.errors import DatasetError
 from regionbatch.files.text import UnreadableError, lenient_utf8
 from regionbatch.findings import FindingLog
 from regionbatch.options import YoloOptions
-from regionbatch.readers.worker import Worker
-from regionbatch.readers.yolo import row_checks, row_parser
+from regionbatch.readers.yolo import row_checks
 from regionbatch.readers.yolo.class_names import LabelFiles, find_class_names
 from regionbatch.readers.yolo.dataset_configs import find_configs
 from regionbatch.readers.yolo.first_class import detect_first_class, some_class_0_is_unused
@@ -28,14 +27,21 @@ from regionbatch.readers.yolo.label_files import (
     may_be_label_file,
     starts_with_row,
 )
+from regionbatch.readers.yolo.label_parts import (
+    LabelPart,
+    RowTable,
+    divide,
+    join_parts,
+    read_label_files,
+)
 from regionbatch.readers.yolo.references import find_references, known_lists
 from regionbatch.readers.yolo.rotation import detect_rotation_unit
-from regionbatch.readers.yolo.rows import LabelRows, far_outside, interpret_rows
+from regionbatch.readers.yolo.rows import far_outside
 from regionbatch.readers.yolo.split_sources import has_sources
 from regionbatch.unknown_formats import is_row_of_other_format
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -44,9 +50,8 @@ if TYPE_CHECKING:
     from regionbatch.options import ReadOptions
     from regionbatch.readers.yolo.class_names import ClassNames
     from regionbatch.readers.yolo.dataset_configs import DatasetConfig
+    from regionbatch.readers.yolo.rows import LabelRows
 
-_HELPED = 20_000
-"""Label files from which on a second process saves more time than its start takes."""
 _SAMPLED_LABELS = 20
 """Label files with content that `detect` looks at; empty ones show nothing."""
 _SAMPLED_TEXTS = 1000
@@ -113,12 +118,39 @@ class YoloReader:
         Raises:
             DatasetError: Nothing can be read.
         """
+        jobs = self.parts(tree, files, options, 1)
+        return self.merge(tree, files, options, log, jobs, starmap(self.read_part, jobs))
+
+    def parts(
+        self, tree: Tree, files: Sequence[str], options: YoloOptions, n: int
+    ) -> list[tuple[Any, ...]]:
+        """Divide label files into parts; see `regionbatch.plugins.PartsReader`."""
+        configs = find_configs(tree, FindingLog(), names=options.names is None)
+        keypoint_values = _first_keypoint_values(_configs_for_kpt_shape(tree, configs))
+        return divide(tree, files, n, options.yolo_rows, keypoint_values)
+
+    read_part = staticmethod(read_label_files)
+
+    def merge(
+        self,
+        tree: Tree,
+        files: Sequence[str],
+        options: YoloOptions,
+        log: FindingLog,
+        jobs: Sequence[tuple[Any, ...]],  # noqa: ARG002 - see the contract
+        results: Iterable[LabelPart],
+    ) -> RawAnnotations:
+        """Join the parts, and decide how all rows are meant.
+
+        Raises:
+            DatasetError: Nothing can be read.
+        """
         configs = find_configs(tree, log, names=options.names is None)
         log.read(images=len(files))
         with_kpt_shape = _configs_for_kpt_shape(tree, configs)
         keypoint_values = _first_keypoint_values(with_kpt_shape)
         first_code = len(log.files)
-        table = _read_rows(tree, files, options.yolo_rows, keypoint_values, log)
+        table = join_parts(results, files, log)
         if options.yolo_rows == "auto":
             row_checks.raise_if_kpt_shapes_differ(table.rows, with_kpt_shape)
             row_checks.check_for_track_ids(table.rows, table.file, log)
@@ -164,65 +196,7 @@ def _first_keypoint_values(configs: Sequence[DatasetConfig]) -> int:
     return next((config.keypoint_values for config in configs if config.keypoint_values), 0)
 
 
-class _RowTable(NamedTuple):
-    """The rows of all label files that are read; n rows of m images."""
-
-    rows: LabelRows
-    image: NDArray[np.int32]
-    """(n,) The image of each row."""
-    file: NDArray[np.int32]
-    """(n,) The code of each row's file in the log."""
-    files: NDArray[np.int32]
-    """(m,) The code of each image's file; files that cannot be read have no image."""
-
-    def take(self, mask: NDArray[np.bool_]) -> _RowTable:
-        """Return some of the rows."""
-        return _RowTable(self.rows.take(mask), self.image[mask], self.file[mask], self.files)
-
-
-def _read_rows(
-    tree: Tree, labels: Sequence[str], row_format: str, keypoint_values: int, log: FindingLog
-) -> _RowTable:
-    """Return the rows of label files, interpreted."""
-    codes = log.add_files(labels)
-    is_readable = np.ones(len(labels), np.bool_)
-    parts: list[LabelRows] = []
-    index_of_row: list[NDArray[np.int32]] = []
-    start = 0
-    for block in _load_blocks([tree.on_disk(label) for label in labels]):
-        end = start + block.file_count
-        rows, dropped = interpret_rows(
-            row_parser.parse_block(block), row_format, keypoint_values, log, codes[start:end]
-        )
-        unreadable = block.unreadable | dict.fromkeys(dropped, row_parser.TOO_MANY_INVALID_ROWS)
-        for index, reason in unreadable.items():
-            log.note("unreadable_file", labels[start + index], reason)
-            is_readable[start + index] = False
-        for index in block.guessed:
-            log.note("odd_encoding", labels[start + index])
-        parts.append(rows)
-        index_of_row.append((rows.file + start).astype(np.int32))
-        start = end
-        log.progress("reading label files", start, len(labels))
-    rows = LabelRows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-    file_index = np.concatenate(index_of_row)
-    image_of_file = (np.cumsum(is_readable) - 1).astype(np.int32)
-    return _RowTable(rows, image_of_file[file_index], codes[file_index], codes[is_readable])
-
-
-def _load_blocks(paths: list[str]) -> Iterator[row_parser.LabelBlock]:
-    """Yield the label files, some at a time. A second process reads the second half of many."""
-    if len(paths) < _HELPED:
-        yield from row_parser.load_blocks(paths)
-        return
-    half = len(paths) // 2
-    with Worker(row_parser.load_blocks, paths[half:]) as worker:
-        yield from row_parser.load_blocks(paths[:half])
-        blocks = worker.items()
-        yield from row_parser.load_blocks(paths[half:]) if blocks is None else blocks
-
-
-def _without_pixels(table: _RowTable, log: FindingLog) -> _RowTable:
+def _without_pixels(table: RowTable, log: FindingLog) -> RowTable:
     """Return the rows without those in pixels, which are dropped and reported."""
     rows = table.rows
     far = far_outside(rows)
@@ -246,7 +220,8 @@ def _check_first_class_of_all_splits(
     log = FindingLog()  # the other splits are not read: nothing else in them counts
     labels = list(find_label_files(tree, known_lists(tree, configs), log))
     first_code = len(log.files)
-    table = _read_rows(tree, labels, options.yolo_rows, keypoint_values, log)
+    parts = divide(tree, labels, 1, options.yolo_rows, keypoint_values)
+    table = join_parts(starmap(read_label_files, parts), labels, log)
     try:
         names = find_class_names(
             tree, configs, options.names, LabelFiles(labels, first_code, table.file), log
@@ -257,7 +232,7 @@ def _check_first_class_of_all_splits(
 
 
 def _decide_row_format(
-    table: _RowTable, row_format: str, keypoint_values: int, log: FindingLog
+    table: RowTable, row_format: str, keypoint_values: int, log: FindingLog
 ) -> str:
     """Report how the rows are read, and return the unit of their rotations.
 
@@ -285,7 +260,7 @@ def _decide_row_format(
 
 
 def _annotations(
-    table: _RowTable, names: ClassNames, first_class: int, unit: str, log: FindingLog
+    table: RowTable, names: ClassNames, first_class: int, unit: str, log: FindingLog
 ) -> RawAnnotations:
     """Return the annotations; drop and report rows whose class has no name."""
     number = table.rows.class_number

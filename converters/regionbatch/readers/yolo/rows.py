@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from regionbatch import boxes
 from regionbatch.boxes import BoxMode
+from regionbatch.findings.finding import ValueTexts
 from regionbatch.readers.yolo.keypoints import keypoint_patterns
 from regionbatch.readers.yolo.row_parser import MAX_INVALID_ROWS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from regionbatch.findings import FindingLog
     from regionbatch.readers.yolo.row_parser import ParsedRows
 
 _FAR = 2
@@ -29,7 +28,7 @@ class LabelRows(NamedTuple):
     """(n,)"""
     box: NDArray[np.float64]
     """(n, 4) in `BoxMode.CXCYWH_REL`."""
-    file: NDArray[np.int64]
+    file: NDArray[np.int32]
     """(n,) The index of each row's file among the parsed files."""
     line: NDArray[np.int64]
     """(n,) from 1."""
@@ -52,46 +51,52 @@ class LabelRows(NamedTuple):
         return LabelRows(*(column[mask] for column in self))  # type: ignore[arg-type]
 
 
-def interpret_rows(
-    parsed: ParsedRows,
-    row_format: str,
-    keypoint_values: int,
-    log: FindingLog,
-    files: NDArray[np.int32],
-) -> tuple[LabelRows, list[int]]:
+class InvalidRows(NamedTuple):
+    """Rows that are neither boxes nor polygons, in the order of files and lines; k rows."""
+
+    file: NDArray[np.int64]
+    """(k,) The index of each row's file among the parsed files."""
+    line: NDArray[np.int64]
+    """(k,) from 1."""
+    text: ValueTexts
+
+
+class InterpretedRows(NamedTuple):
+    """What the rows of some files mean."""
+
+    rows: LabelRows
+    invalid: InvalidRows
+    dropped: list[int]
+    """The indexes of files with more than `MAX_INVALID_ROWS` invalid rows. None of the rows of such
+    a file is in the tables."""
+
+
+def interpret_rows(parsed: ParsedRows, row_format: str, keypoint_values: int) -> InterpretedRows:
     """Return what the rows mean, each by its own length unless `row_format` says it.
 
     5 numbers are a class and a box. A sixth is a confidence, a track ID or a rotation. An odd
     number of 7 or more is a class and points: a polygon, or the corners of a rotated box. Where
     boxes have keypoints, no row is a polygon: the keypoints follow the box, and a confidence may
-    follow them. All other rows are invalid: they are counted and reported.
+    follow them. All other rows are invalid.
 
     Args:
         parsed: The rows of some files.
         row_format: The option `yolo_rows`.
         keypoint_values: How many numbers the keypoints of a box take; 0: no keypoints.
-        log: Where invalid rows are counted and reported.
-        files: The codes of the files in the log.
-
-    Returns:
-        The rows, and the indexes of files with more than `MAX_INVALID_ROWS` invalid rows. None of
-        the rows of such a file counts.
     """
     kinds = _row_kinds(parsed.lengths, row_format, keypoint_values)
     start = np.cumsum(parsed.lengths) - parsed.lengths
     number = parsed.values[start]
     is_class = np.isfinite(number) & (number == np.floor(number)) & (np.abs(number) < 2**31)
-    invalid = ~(kinds.is_box | kinds.is_polygon) | ~is_class
-    dropped = _files_to_drop(parsed, invalid)
+    is_invalid = ~(kinds.is_box | kinds.is_polygon) | ~is_class
+    dropped = _files_to_drop(parsed, is_invalid)
     if len(dropped):
-        remaining = parsed.without_files(dropped)
-        rows, _ = interpret_rows(remaining, row_format, keypoint_values, log, files)
-        return rows, dropped.tolist()
-    log.read(boxes=len(number) + len(parsed.invalid))
-    _report_invalid(parsed, invalid, start, log, files)
+        others = interpret_rows(parsed.without_files(dropped), row_format, keypoint_values)
+        return others._replace(dropped=dropped.tolist())
+    invalid = _invalid_rows(parsed, is_invalid, start)
     class_number = np.where(is_class, number, -1).astype(np.int64)
     rows = _label_rows(parsed, start, class_number, kinds.where(is_class))
-    return rows.take(~invalid) if invalid.any() else rows, []
+    return InterpretedRows(rows.take(~is_invalid) if is_invalid.any() else rows, invalid, [])
 
 
 def _label_rows(
@@ -108,7 +113,7 @@ def _label_rows(
     return LabelRows(
         class_number=class_number,
         box=box,
-        file=parsed.file,
+        file=parsed.file.astype(np.int32),
         line=parsed.line,
         is_polygon=kinds.is_polygon,
         length=lengths.astype(np.int32),
@@ -126,21 +131,21 @@ def _files_to_drop(parsed: ParsedRows, invalid: NDArray[np.bool_]) -> NDArray[np
     return np.flatnonzero(counts > MAX_INVALID_ROWS)
 
 
-def _report_invalid(
-    parsed: ParsedRows,
-    invalid: NDArray[np.bool_],
-    start: NDArray[np.int64],
-    log: FindingLog,
-    files: NDArray[np.int32],
-) -> None:
-    if parsed.invalid:
-        file, line, texts = zip(*parsed.invalid, strict=True)
-        log.add("not_a_row", files[np.asarray(file)], line, texts)
-    if invalid.any():
-        ends = start + np.minimum(parsed.lengths, 12)
-        shown = zip(compress(start, invalid), compress(ends, invalid), strict=True)
-        values = (parsed.values[at:end] for at, end in shown)
-        log.add("not_a_row", files[parsed.file[invalid]], parsed.line[invalid], values)
+def _invalid_rows(
+    parsed: ParsedRows, invalid: NDArray[np.bool_], start: NDArray[np.int64]
+) -> InvalidRows:
+    """Return the rows with words and those with unfitting numbers."""
+    ends = start + np.minimum(parsed.lengths, 12)
+    shown = zip(start[invalid].tolist(), ends[invalid].tolist(), strict=True)
+    values: list[object] = [row.text for row in parsed.invalid]
+    values += [parsed.values[at:end] for at, end in shown]
+    file = np.asarray([row.file for row in parsed.invalid], np.int64)
+    line = np.asarray([row.line for row in parsed.invalid], np.int64)
+    file = np.concatenate([file, parsed.file[invalid]])
+    line = np.concatenate([line, parsed.line[invalid]])
+    order = np.lexsort((line, file))
+    text = ValueTexts(values[at] for at in order.tolist())
+    return InvalidRows(file[order], line[order], text)
 
 
 class _RowKinds(NamedTuple):

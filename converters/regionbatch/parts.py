@@ -1,0 +1,224 @@
+"""Read the parts of a dataset in other processes: of this machine, or of a cluster.
+
+Any `concurrent.futures.Executor` will do. A part is a call of a module's function with arguments
+that can be pickled. Results come back in the order of the parts. If a process dies or an executor
+fails, the parts that are missing are read in this process by the same function, so an executor
+changes only how long reading takes.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from collections import deque
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+import regionbatch
+from regionbatch.errors import OptionError, RegionBatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Executor, Future
+
+Result = TypeVar("Result")
+
+MIN_PARTS = 16
+"""Parts that a dataset is divided into at least, so that a slow process delays the end little."""
+
+MIN_PARTS_OF_LARGE = 4
+"""Parts of full size from which on a dataset is large: reading it is worth starting processes."""
+
+_MAX_WAITING = 64
+"""Parts that are submitted at once. Their results may all be in memory."""
+
+
+class _Caller(NamedTuple):
+    """What must be the same in a process that reads parts."""
+
+    run: str
+    """Different in each run: some executors remember results by the arguments."""
+    version: str
+    file_name_encoding: str
+    file: str
+    """A file of the dataset; empty if it is not on a disk."""
+    state: tuple[int, int] | None
+    """Its size and modification time."""
+
+
+def even_ranges(count: int, n: int, most: int) -> list[range]:
+    """Divide `range(count)` into about equal ranges.
+
+    Args:
+        count: The number of items.
+        n: The number of ranges, if there are so many items.
+        most: The largest size of a range; there are more ranges if necessary.
+
+    Example:
+        >>> from regionbatch.parts import even_ranges
+        >>> even_ranges(5, 2, 100)
+        [range(0, 2), range(2, 5)]
+    """
+    n = min(count, max(n, -(-count // most)))
+    ends = [count * number // n for number in range(n + 1)] if n else []
+    return [range(*pair) for pair in pairwise(ends)]
+
+
+def run_parts(
+    work: Callable[..., Result],
+    jobs: Sequence[tuple[Any, ...]],
+    executor: Executor,
+    *,
+    file: str = "",
+    is_own: bool = False,
+) -> PartResults[Result]:
+    """Start to call a function for each job, and return the results in the order of the jobs.
+
+    Args:
+        work: A function of a module.
+        jobs: The arguments of each call.
+        executor: Calls it in other processes.
+        file: The path of a file of the dataset, which the other processes must see too.
+        is_own: Whether the executor is our own; it may fail without a warning.
+    """
+    return PartResults(work, jobs, executor, file, is_own=is_own)
+
+
+class PartResults(Generic[Result]):
+    """The results of `run_parts`. Close it to cancel the calls that have not started.
+
+    Raises:
+        OptionError: A process has another version of regionbatch, or does not see the same files.
+        RegionBatchError: The function raised it.
+    """
+
+    def __init__(
+        self,
+        work: Callable[..., Result],
+        jobs: Sequence[tuple[Any, ...]],
+        executor: Executor,
+        file: str,
+        *,
+        is_own: bool,
+    ) -> None:
+        """Submit the first calls."""
+        self._work = work
+        self._jobs = jobs
+        self._executor = executor
+        self._is_own = is_own
+        self._has_warned = is_own
+        version = regionbatch.__version__
+        encoding = sys.getfilesystemencoding()
+        self._caller = _Caller(os.urandom(8).hex(), version, encoding, file, _state_of(file))
+        self._done = 0
+        self._waiting: deque[Future[Result] | None] = deque()
+        self._submit()
+
+    def _submit(self) -> None:
+        first = self._done + len(self._waiting)
+        for job in self._jobs[first : self._done + _MAX_WAITING]:
+            try:
+                call = pickle.dumps(_Call(self._caller, self._work, job), 5)
+                future = self._executor.submit(pickle.loads, call)
+            except Exception as error:  # noqa: BLE001 - it is broken or shut down, in its own words
+                self._warn(error)
+                self._waiting.append(None)
+            else:
+                self._waiting.append(future)
+
+    def __iter__(self) -> PartResults[Result]:
+        """Return the results themselves."""
+        return self
+
+    def __next__(self) -> Result:
+        """Return the next result, computed in this process if the executor has none."""
+        if self._done == len(self._jobs):
+            raise StopIteration
+        self._submit()
+        job = self._jobs[self._done]
+        self._done += 1
+        future = self._waiting.popleft()
+        if future is None:
+            return self._work(*job)
+        try:
+            return future.result()
+        except Exception as error:  # noqa: BLE001 - any executor has its own
+            self._raise_if_final(error)
+        return self._work(*job)
+
+    def close(self) -> None:
+        """Cancel the calls that have not started."""
+        self._done = len(self._jobs)
+        for future in filter(None, self._waiting):
+            future.cancel()
+
+    def _raise_if_final(self, error: Exception) -> None:
+        """Raise an error if it is that of the function, or says what the processes lack."""
+        if self._is_own:
+            return
+        if isinstance(error, RegionBatchError):
+            if _state_of(self._caller.file) == self._caller.state:  # or else the file has changed
+                raise error
+        elif isinstance(error, (ImportError, AttributeError)) and "regionbatch" in str(error):
+            raise _unfit(
+                "its processes do not have this version of regionbatch",
+                f"Install version {self._caller.version} there.",
+                str(error),
+            ) from error
+        else:
+            self._warn(error)
+
+    def _warn(self, error: Exception) -> None:
+        if self._has_warned:
+            return
+        self._has_warned = True
+        import logging  # noqa: PLC0415 - only when an executor fails
+
+        logging.getLogger(__name__).warning(
+            "executor: failed: '%s: %s'. Parts of the dataset are read in this process.",
+            type(error).__name__,
+            error,
+        )
+
+
+class _Call:
+    """A call that is made when it is unpickled.
+
+    Every process can receive its bytes. One without regionbatch then fails in the call, whereas a
+    worker of Dask that receives a function which it cannot import never answers.
+    """
+
+    def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - those of `_call`
+        self._arguments = arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _call, self._arguments
+
+
+def _state_of(file: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(file)  # noqa: PTH116 - text, as readers have it
+    except (OSError, ValueError):
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _call(caller: _Caller, work: Callable[..., Result], job: tuple[Any, ...]) -> Result:
+    """Call a function in another process, if this is the same package and sees the same files."""
+    version = regionbatch.__version__
+    encoding = sys.getfilesystemencoding()
+    if version != caller.version:
+        what = f"its processes have another version of regionbatch: '{version}'"
+        raise _unfit(what, f"Install version {caller.version} there.", version)
+    if encoding != caller.file_name_encoding:
+        what = f"its processes decode file names differently: '{encoding}'"
+        raise _unfit(what, f"Start them with {caller.file_name_encoding}, as here.", encoding)
+    if caller.state is not None and _state_of(caller.file) != caller.state:
+        what = f"its processes do not see the same file: '{caller.file}'"
+        raise _unfit(what, "Put the dataset into a folder that they share.", caller.file)
+    return work(*job)
+
+
+def _unfit(what: str, advice: str, value: str) -> OptionError:
+    return OptionError(f"executor: {what}. {advice}", option="executor", value=value)

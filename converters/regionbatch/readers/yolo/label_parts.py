@@ -1,0 +1,132 @@
+"""Read label files in parts, in any process, and join the parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from regionbatch.parts import even_ranges
+from regionbatch.readers.yolo import row_parser
+from regionbatch.readers.yolo.rows import InvalidRows, LabelRows, interpret_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from regionbatch.files.storage import Storage
+    from regionbatch.files.tree import Tree
+    from regionbatch.findings import FindingLog
+
+MAX_FILES = 5000
+"""Label files of a part at most."""
+
+
+class LabelPart(NamedTuple):
+    """The content of several label files in a row."""
+
+    file_count: int
+    rows: LabelRows
+    invalid: list[InvalidRows]
+    unreadable: dict[int, str]
+    """Why a file is not read, by its index in the part."""
+    guessed: list[int]
+    """The indexes of files that are not UTF-8, so that their encoding is a guess."""
+
+
+class RowTable(NamedTuple):
+    """The rows of all label files that are read; n rows of m images."""
+
+    rows: LabelRows
+    image: NDArray[np.int32]
+    """(n,) The image of each row."""
+    file: NDArray[np.int32]
+    """(n,) The code of each row's file in the log."""
+    files: NDArray[np.int32]
+    """(m,) The code of each image's file; files that cannot be read have no image."""
+
+    def take(self, mask: NDArray[np.bool_]) -> RowTable:
+        """Return some of the rows."""
+        return RowTable(self.rows.take(mask), self.image[mask], self.file[mask], self.files)
+
+
+def divide(
+    tree: Tree, labels: Sequence[str], n: int, row_format: str, keypoint_values: int
+) -> list[tuple[Any, ...]]:
+    """Divide label files into about `n` parts; one that is empty if there are no files."""
+    paths = [tree.on_disk(label) for label in labels]
+    ranges = even_ranges(len(paths), n, MAX_FILES) or [range(0)]
+    rows = (row_format, keypoint_values)
+    return [(tree.storage, paths[each.start : each.stop], *rows) for each in ranges]
+
+
+def read_label_files(
+    storage: Storage, paths: Sequence[str], row_format: str, keypoint_values: int
+) -> LabelPart:
+    """Read and interpret label files.
+
+    Args:
+        storage: Where the files are.
+        paths: The paths to open.
+        row_format: The option `yolo_rows`.
+        keypoint_values: How many numbers the keypoints of a box take; 0: no keypoints.
+    """
+    tables: list[LabelRows] = []
+    invalid: list[InvalidRows] = []
+    unreadable: dict[int, str] = {}
+    guessed: list[int] = []
+    start = 0
+    for block in row_parser.load_blocks(storage, paths):
+        found = interpret_rows(row_parser.parse_block(block), row_format, keypoint_values)
+        tables.append(found.rows._replace(file=found.rows.file + np.int32(start)))
+        if len(found.invalid.file):
+            invalid.append(found.invalid._replace(file=found.invalid.file + start))
+        reasons = block.unreadable | dict.fromkeys(found.dropped, row_parser.TOO_MANY_INVALID_ROWS)
+        unreadable |= {start + index: reasons[index] for index in sorted(reasons)}
+        guessed += [start + index for index in block.guessed]
+        start += block.file_count
+    return LabelPart(start, joined(tables), invalid, unreadable, guessed)
+
+
+def join_parts(parts: Iterable[LabelPart], labels: Sequence[str], log: FindingLog) -> RowTable:
+    """Return the rows of all label files, and report what is wrong in the files.
+
+    Findings are reported in the order of the files, whatever parts there were.
+
+    Args:
+        parts: The parts, in order.
+        labels: The label files.
+        log: Where findings are reported.
+    """
+    codes = log.add_files(labels)
+    is_readable = np.ones(len(labels), np.bool_)
+    unreadable: dict[int, str] = {}
+    guessed: list[int] = []
+    tables: list[LabelRows] = []
+    start = 0
+    for part in parts:
+        tables.append(part.rows._replace(file=part.rows.file + np.int32(start)))
+        invalid = sum(len(each.file) for each in part.invalid)
+        log.read(boxes=len(part.rows.file) + invalid)
+        for each in part.invalid:
+            log.add("not_a_row", codes[each.file + start], each.line, each.text)
+        unreadable |= {start + index: reason for index, reason in part.unreadable.items()}
+        guessed += [start + index for index in part.guessed]
+        start += part.file_count
+        log.progress("reading label files", start, len(labels))
+    for index, reason in unreadable.items():
+        log.note("unreadable_file", labels[index], reason)
+        is_readable[index] = False
+    for index in guessed:
+        log.note("odd_encoding", labels[index])
+    rows = joined(tables)
+    image_of_file = (np.cumsum(is_readable) - 1).astype(np.int32)
+    return RowTable(rows, image_of_file[rows.file], codes[rows.file], codes[is_readable])
+
+
+def joined(tables: Sequence[LabelRows]) -> LabelRows:
+    """Return the rows of several tables as one."""
+    if len(tables) == 1:
+        return tables[0]
+    return LabelRows(*(np.concatenate(columns) for columns in zip(*tables, strict=True)))

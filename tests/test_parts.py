@@ -1,0 +1,572 @@
+"""Parts read by other processes: the same results, and none is needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import regionbatch as rb
+from helpers import (
+    ROOT,
+    InThisProcess,
+    always_in_parts,
+    process,
+    raises_mentioning,
+    write_coco,
+)
+from regionbatch import errors, part_reading, parts, processes
+from regionbatch.files.storage import LOCAL
+from regionbatch.parts import even_ranges, run_parts
+from regionbatch.processes import ChildProcesses, available_processes, local_processes
+from regionbatch.readers.coco.json_parts import decode_part, divide
+from regionbatch.readers.coco.records import ARRAY_SPECS
+from regionbatch.readers.yolo.label_parts import read_label_files
+from regionbatch.readers.yolo.reader import YoloReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+SCENE = ROOT / "fixtures" / "scene"
+
+
+@pytest.fixture(autouse=True)
+def two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have two processes, also on a machine with one core."""
+    monkeypatch.setenv(processes.PROCESSES_VARIABLE, "2")
+
+
+@pytest.fixture
+def without_loky(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "loky", None)
+
+
+def result_of(format: str, executor: Executor | None = None) -> list[Any]:  # noqa: A002 - the keyword of `read`
+    dataset = rb.read(SCENE / format, format=format, executor=executor)
+    return [list(dataset), dataset.regions.where.tolist(), list(dataset.findings), dataset.ledger]
+
+
+# Ranges and the number of processes.
+
+
+@pytest.mark.parametrize(
+    ("count", "n", "most", "sizes"),
+    [
+        (0, 16, 10, []),
+        (1, 16, 10, [1]),
+        (7, 3, 10, [2, 2, 3]),
+        (7, 1, 2, [1, 2, 2, 2]),
+        (100, 16, 1000, [6, 6, 6, 7] * 4),
+    ],
+)
+def test_ranges_are_about_equal_and_never_too_large(
+    count: int, n: int, most: int, sizes: list[int]
+) -> None:
+    ranges = even_ranges(count, n, most)
+    assert [*map(len, ranges)] == sizes
+    assert [number for each in ranges for number in each] == [*range(count)]
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, 8),
+        ({"cpu.max": "max 100000\n"}, 8),
+        ({"cpu.max": "200000 100000\n"}, 2),
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "10000 100000\n"}, 1),
+        ({"cpu.max": "nonsense\n"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "0\n"}, 8),
+    ],
+)
+def test_a_container_gets_as_many_processes_as_its_quota_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], expected: int
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    monkeypatch.setattr(processes, "_CONTROL_GROUPS", tmp_path)
+    monkeypatch.setattr(os, "process_cpu_count", lambda: 8, raising=False)
+    for value in ("", "0", "many"):
+        monkeypatch.setenv(processes.PROCESSES_VARIABLE, value)
+        assert available_processes() == expected
+    monkeypatch.setenv(processes.PROCESSES_VARIABLE, "5")
+    assert available_processes() == 5
+
+
+# Results come in order, from any executor.
+
+
+def numbered(number: int) -> tuple[int, int]:
+    return number, os.getpid()
+
+
+def broken_at_two(number: int) -> int:
+    if number == 2:
+        raise rb.AmbiguousDatasetError("a.json: two", place="a.json", option="x", choices=["y"])
+    return number
+
+
+def unpicklable(number: int) -> Callable[[], int]:
+    return lambda: number
+
+
+def killed_elsewhere(number: int, parent: int) -> int:
+    if number == 3 and os.getpid() != parent:
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+    return number
+
+
+JOBS = [(number,) for number in range(20)]
+
+
+def test_results_come_in_order_from_several_processes() -> None:
+    with local_processes() as executor:
+        assert executor is not None
+        results = [*run_parts(numbered, JOBS, executor, is_own=True)]
+    assert [number for number, _ in results] == [*range(20)]
+    assert os.getpid() not in {pid for _, pid in results}
+
+
+@pytest.mark.usefixtures("without_loky")
+def test_results_come_in_order_from_child_processes() -> None:
+    test_results_come_in_order_from_several_processes()
+
+
+def test_only_some_parts_are_submitted_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "_MAX_WAITING", 3)
+    executor = InThisProcess()
+    for done, _ in enumerate(run_parts(numbered, JOBS, executor), 1):
+        assert len(executor.results) <= done + 2
+    assert len(executor.results) == 20
+
+
+def test_an_error_of_a_part_is_raised_in_its_turn_with_its_data() -> None:
+    results = run_parts(broken_at_two, JOBS, InThisProcess())
+    assert [next(results), next(results)] == [0, 1]
+    with pytest.raises(rb.AmbiguousDatasetError) as caught:
+        next(results)
+    error = caught.value
+    assert [error.place, error.option, error.choices] == ["a.json", "x", ("y",)]
+
+
+@pytest.mark.parametrize("name", [name for name in rb.__all__ if name.endswith("Error")])
+def test_errors_keep_their_data_when_they_are_pickled(name: str) -> None:
+    error = getattr(errors, name)("a: b", place="a", option="b", value=3, choices=["c", "d"])
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert (str(copy), copy.__dict__) == (str(error), error.__dict__)
+
+
+def test_what_cannot_be_pickled_is_computed_here(caplog: pytest.LogCaptureFixture) -> None:
+    results = run_parts(unpicklable, JOBS[:3], InThisProcess())
+    assert [call() for call in results] == [0, 1, 2]
+    assert len(caplog.records) == 1, "one warning"
+
+
+def test_an_executor_that_was_shut_down_is_reported_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    expected = result_of("yolo")
+    assert result_of("yolo", executor) == expected
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("loky", [True, False])
+def test_parts_of_a_killed_process_are_read_again(
+    monkeypatch: pytest.MonkeyPatch, loky: bool
+) -> None:
+    if not loky:
+        monkeypatch.setitem(sys.modules, "loky", None)
+    jobs = [(number, os.getpid()) for number in range(10)]
+    with local_processes() as executor:
+        assert executor is not None
+        assert [*run_parts(killed_elsewhere, jobs, executor, is_own=True)] == [*range(10)]
+
+
+def test_calls_that_have_not_started_are_cancelled() -> None:
+    with ThreadPoolExecutor(1) as executor:
+        started: list[int] = []
+        with closing(run_parts(started.append, JOBS, executor)) as results:
+            next(results)
+    assert len(started) < len(JOBS)
+
+
+# Other processes must be fit for it.
+
+
+class Elsewhere(InThisProcess):
+    """Calls functions as a process would that differs from this one."""
+
+    def __init__(self, target: Any, name: str, value: object) -> None:
+        super().__init__()
+        self.difference = target, name, value
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Any:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(*self.difference)
+            return super().submit(fn, *args)
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "value"),
+    [
+        (rb, "__version__", "0.0.9"),
+        (sys, "getfilesystemencoding", lambda: "latin-1"),
+        (parts, "_state_of", lambda _file: None),
+        (parts, "_state_of", lambda _file: (7, 7)),
+    ],
+)
+@pytest.mark.parametrize("format", ["coco", "voc", "yolo"])
+def test_a_process_that_differs_is_an_error(
+    format: str,  # noqa: A002
+    target: Any,
+    name: str,
+    value: object,
+) -> None:
+    with pytest.raises(rb.OptionError) as caught:
+        result_of(format, Elsewhere(target, name, value))
+    assert caught.value.option == "executor"
+
+
+def test_a_process_without_the_package_is_an_error() -> None:
+    class WithoutPackage(InThisProcess):
+        def submit(self, *_: Any, **__: Any) -> Any:
+            def fail() -> None:
+                raise ModuleNotFoundError("No module named 'regionbatch'")
+
+            return ThreadPoolExecutor(1).submit(fail)
+
+    with raises_mentioning(rb.OptionError, "executor", rb.__version__):
+        result_of("yolo", WithoutPackage())
+
+
+class Client:
+    def get_executor(self) -> None:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("value", [3, "dask", Client(), object()])
+def test_something_else_than_an_executor_is_an_error(value: Any) -> None:
+    with pytest.raises(rb.OptionError) as caught:
+        rb.read(SCENE / "coco", executor=value)
+    assert (caught.value.option, caught.value.value) == ("executor", value)
+    with pytest.raises(rb.OptionError):
+        rb.convert(SCENE / "coco", "out", tag_ids={}, image_ids={}, executor=value)
+
+
+class Shifted(YoloReader):
+    """Changes what `read` returns, and knows nothing of parts."""
+
+    def read(self, *arguments: Any) -> Any:
+        raw = super().read(*arguments)
+        return replace(raw, box=raw.box / 2)
+
+
+class ShiftedInParts(YoloReader):
+    def merge(self, *arguments: Any) -> Any:
+        raw = super().merge(*arguments)
+        return replace(raw, box=raw.box / 2)
+
+
+@pytest.mark.parametrize("reader", [Shifted(), ShiftedInParts()])
+def test_a_reader_derived_from_another_gives_the_same_with_an_executor(reader: Any) -> None:
+    executor = InThisProcess()
+    expected = list(rb.read(SCENE / "yolo", format=reader))
+    assert list(rb.read(SCENE / "yolo", format=reader, executor=executor)) == expected
+    assert expected != list(rb.read(SCENE / "yolo"))
+    assert bool(executor.results) == isinstance(reader, ShiftedInParts)
+
+
+# Processes of this machine.
+
+
+def one_core(patch: pytest.MonkeyPatch) -> None:
+    patch.delenv(processes.PROCESSES_VARIABLE)
+    patch.setattr(processes, "_count_cores", lambda: 1)
+
+
+def disabled(patch: pytest.MonkeyPatch) -> None:
+    patch.setenv(processes.PROCESSES_VARIABLE, "1")
+
+
+def missing_interpreter(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(sys, "executable", str(ROOT / "python-that-is-missing"))
+
+
+def embedded_interpreter(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(sys, "executable", str(ROOT / "annotator.exe"))
+
+
+def unnamed_interpreter(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(sys, "executable", None)
+
+
+def frozen_program(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(sys, "frozen", True, raising=False)
+
+
+def no_process(patch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    patch.setattr(subprocess, "Popen", refuse)
+
+
+def exception_in_child(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(processes, "_CHILD_CODE", "raise MemoryError")
+
+
+def killed_child(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(processes, "_CHILD_CODE", "import os; os.kill(os.getpid(), 9)")
+
+
+def killed_in_a_result(patch: pytest.MonkeyPatch) -> None:
+    half = (
+        "    results.write(pickle.dumps(work(*arguments), 5)[:-1]); results.flush(); os._exit(0)\n"
+    )
+    patch.setattr(
+        processes, "_CHILD_CODE", processes._CHILD_CODE.replace("    pickle.dump(", half + "    (")
+    )
+
+
+def other_package(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rb, "__file__", "elsewhere")
+
+
+PREVENTED = [
+    one_core,
+    disabled,
+    missing_interpreter,
+    embedded_interpreter,
+    unnamed_interpreter,
+    frozen_program,
+    no_process,
+    exception_in_child,
+    killed_child,
+    killed_in_a_result,
+    other_package,
+]
+
+
+@pytest.mark.usefixtures("without_loky")
+@pytest.mark.parametrize("prevent", PREVENTED)
+def test_this_process_reads_everything_if_others_fail(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    prevent: Callable[[pytest.MonkeyPatch], None],
+) -> None:
+    expected = result_of("yolo")
+    monkeypatch.setattr(part_reading, "MIN_PARTS_OF_LARGE", 0)
+    prevent(monkeypatch)
+    assert result_of("yolo") == expected
+    assert not caplog.records, "nothing that a user can change"
+
+
+@pytest.mark.parametrize("format", ["coco", "voc", "yolo"])
+@pytest.mark.parametrize("loky", [True, False])
+def test_large_datasets_are_read_by_processes(
+    monkeypatch: pytest.MonkeyPatch,
+    format: str,  # noqa: A002
+    loky: bool,
+) -> None:
+    if not loky:
+        monkeypatch.setitem(sys.modules, "loky", None)
+    expected = result_of(format)
+    monkeypatch.setattr(part_reading, "MIN_PARTS_OF_LARGE", 0)
+    kinds: list[type] = []
+    original = processes._start
+
+    def spy(count: int) -> Executor | None:
+        executor = original(count)
+        kinds.append(type(executor))
+        return executor
+
+    monkeypatch.setattr(processes, "_start", spy)
+    assert result_of(format) == expected
+    assert [kind.__name__ for kind in kinds] == [
+        "ProcessPoolExecutor" if loky else "ChildProcesses"
+    ]
+
+
+def forever(_number: int) -> None:
+    while True:
+        pass
+
+
+@pytest.mark.parametrize("loky", [True, False])
+def test_processes_end_with_the_block(monkeypatch: pytest.MonkeyPatch, loky: bool) -> None:
+    if not loky:
+        monkeypatch.setitem(sys.modules, "loky", None)
+    with suppress(KeyboardInterrupt), local_processes() as executor:
+        assert executor is not None
+        pid = executor.submit(os.getpid).result()
+        endless = executor.submit(forever, 1)
+        raise KeyboardInterrupt
+    with pytest.raises(Exception):  # noqa: B017 - whatever the executor says
+        endless.result(timeout=30)
+    if sys.platform != "win32":
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups need POSIX")
+def test_ctrl_c_does_not_reach_child_processes() -> None:
+    with closing_children(1) as children:
+        assert children.submit(os.getpgid, 0).result() != os.getpgid(0)
+
+
+@contextmanager
+def closing_children(count: int) -> Iterator[Executor]:
+    children = ChildProcesses(count)
+    try:
+        yield children
+    finally:
+        children.shutdown()
+
+
+def test_other_output_is_not_mixed_with_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as the output of a `sitecustomize` that prints."""
+    code = processes._CHILD_CODE.replace(
+        "import regionbatch", "print('x' * 99999)\nimport regionbatch"
+    )
+    monkeypatch.setattr(processes, "_CHILD_CODE", code)
+    with closing_children(1) as children:
+        assert children.submit(numbered, 3).result()[0] == 3
+
+
+IN_ANOTHER_FOLDER = """
+import os, sys
+from regionbatch.processes import local_processes
+from regionbatch.files.storage import LOCAL
+from regionbatch.parts import run_parts
+from test_parts import numbered
+os.chdir(sys.argv[1])
+if sys.argv[2] == "children":
+    sys.modules["loky"] = None
+    sys.path[:0] = ["", "."]  # as in a notebook that changed its folder
+with local_processes() as executor:
+    results = [*run_parts(numbered, [(1,), (2,)], executor)]
+    print(len(results), os.getpid() in {pid for _, pid in results})
+"""
+
+
+@pytest.mark.parametrize("kind", ["loky", "children"])
+def test_nothing_is_imported_from_the_current_folder(tmp_path: Path, kind: str) -> None:
+    for name in (
+        "gc",
+        "json",
+        "pickle",
+        "regionbatch",
+        "numpy",
+        "msgspec",
+        "loky",
+        "sitecustomize",
+    ):
+        (tmp_path / f"{name}.py").write_text(
+            "open('imported', 'w')\nraise SystemExit(3)\n", encoding="utf-8"
+        )
+    path = os.pathsep.join(filter(None, sys.path))
+    run = process("-P", "-c", IN_ANOTHER_FOLDER, tmp_path, kind, PYTHONPATH=path)
+    assert run.stdout == "2 False\n", run.stderr
+    assert not (tmp_path / "imported").exists()
+
+
+SCRIPT = """
+import sys
+import regionbatch as rb
+from regionbatch import part_reading
+part_reading.MIN_PARTS_OF_LARGE = 0
+print(len(rb.read(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize("loky", [True, False])
+def test_a_script_needs_no_guard(tmp_path: Path, loky: bool) -> None:
+    script = tmp_path / "script.py"
+    hidden = "" if loky else "import sys; sys.modules['loky'] = None\n"
+    script.write_text(hidden + SCRIPT, encoding="utf-8")
+    run = process(script, SCENE / "yolo")
+    assert (run.stdout, run.stderr) == ("12\n", "")
+
+
+# COCO: parts of one file.
+
+
+def large_coco(folder: Path, count: int = 40) -> Path:
+    boxes = [("a.jpg", "cat", (number, 1, 10, 10)) for number in range(count)]
+    return write_coco(folder, boxes) / "annotations.json"
+
+
+def test_a_file_that_was_replaced_is_not_mixed_with_the_old_one(tmp_path: Path) -> None:
+    path = large_coco(tmp_path)
+    jobs = divide(LOCAL, str(path), 3, "annotations", ARRAY_SPECS["annotations"])
+    assert len(jobs) == 2
+    assert all(decode_part(*job) for job in jobs)
+    path.write_text(path.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    assert not any(decode_part(*job) for job in jobs)
+
+
+class Replacing(InThisProcess):
+    """Replaces a file before it reads the first part."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        super().__init__()
+        self.path = path
+        self.text = text
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Any:
+        self.path.write_text(self.text, encoding="utf-8")
+        return super().submit(fn, *args)
+
+
+def test_a_file_replaced_before_it_is_read_is_read_as_it_is_now(tmp_path: Path) -> None:
+    path = large_coco(tmp_path / "old")
+    new = large_coco(tmp_path / "new", 50).read_text(encoding="utf-8")
+    assert len(rb.read(path, executor=Replacing(path, new))) == 50
+
+
+def test_errors_in_a_part_are_reported_as_in_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part ends where the types do not fit, and where the JSON is broken."""
+    path = large_coco(tmp_path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["annotations"][35]["bbox"] = [1, 2, "x", 4]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    executor = always_in_parts(monkeypatch, 3)
+    dataset = rb.read(path)
+    assert isinstance(executor, InThisProcess)
+    assert any(executor.results)
+    assert len(dataset) == 39
+    assert [
+        finding.code for finding in dataset.findings if finding.place.endswith("annotation 36")
+    ] == ["not_a_box"]
+    path.write_text(json.dumps(content)[:-40], encoding="utf-8")
+    with raises_mentioning(rb.DatasetError, "annotations.json:1"):
+        rb.read(path)
+
+
+def test_an_empty_part_takes_at_most_10_milliseconds() -> None:
+    """In CPU time of this process, which submits it and waits for it."""
+    jobs: list[Any] = [(LOCAL, [], "auto", 0)] * 200
+    with ThreadPoolExecutor(2) as executor:
+        start = os.times()
+        for _ in run_parts(read_label_files, jobs, executor):
+            pass
+        end = os.times()
+    assert (end.user + end.system - start.user - start.system) / len(jobs) < 0.010
