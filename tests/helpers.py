@@ -25,8 +25,8 @@ import pytest
 import regionbatch
 import regionbatch_cli
 from regionbatch.readers.coco import json_stream
+from regionbatch.readers.voc import columns as voc_columns
 from regionbatch.readers.voc import reader as voc
-from regionbatch.readers.voc import xml
 from regionbatch.readers.yolo import reader as yolo
 from regionbatch.testing import collected_cases
 from regionbatch_cli.main import main
@@ -349,6 +349,6 @@ def always_use_worker(patch: pytest.MonkeyPatch, worker: type | None = WorkerInP
     patch.setattr(json_stream, "_WORKER_STARTUP", 0)
     patch.setattr(voc, "_MIN_FILES_FOR_WORKER", 0)
     patch.setattr(yolo, "_HELPED", 0)
-    patch.setattr(xml, "_FILES_PER_PACKET", 2)
+    patch.setattr(voc_columns, "FILES_PER_PART", 2)
     for module in (json_stream, voc, yolo) if worker else ():
         patch.setattr(module, "Worker", worker)
