@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from regionbatch.files.storage import Storage
     from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog
     from regionbatch.options import ReadOptions
@@ -67,7 +68,7 @@ class VocReader:
         from regionbatch.readers.voc.xml import FileError  # noqa: PLC0415
 
         columns = _Columns(log)
-        results = _parse_files([tree.on_disk(name) for name in files], tree.encoding)
+        results = _parse_files(tree.storage, [tree.on_disk(name) for name in files], tree.encoding)
         for done, (name, result) in enumerate(zip(files, results, strict=True)):
             if done % _FILES_PER_PROGRESS == 0:
                 log.progress("reading XML files", done, len(files))
@@ -81,19 +82,21 @@ class VocReader:
         return columns.annotations(options)
 
 
-def _parse_files(paths: Sequence[str], encoding: str | None) -> Iterator[Annotation | FileError]:
+def _parse_files(
+    storage: Storage, paths: Sequence[str], encoding: str | None
+) -> Iterator[Annotation | FileError]:
     """Yield the contents of each file. If there are many, a worker parses the second half."""
-    from regionbatch.readers.voc.xml import parse_file, parse_packed, unpack  # noqa: PLC0415
+    from regionbatch.readers.voc.xml import parse_files, parse_packed, unpack  # noqa: PLC0415
 
     if len(paths) < _MIN_FILES_FOR_WORKER:
-        yield from (parse_file(path, encoding) for path in paths)
+        yield from parse_files(storage, paths, encoding)
         return
     half = len(paths) // 2
-    with Worker(parse_packed, paths[half:], encoding) as worker:
-        yield from (parse_file(path, encoding) for path in paths[:half])
+    with Worker(parse_packed, storage, paths[half:], encoding) as worker:
+        yield from parse_files(storage, paths[:half], encoding)
         packets = worker.items()
         if packets is None:
-            yield from (parse_file(path, encoding) for path in paths[half:])
+            yield from parse_files(storage, paths[half:], encoding)
         else:
             yield from chain.from_iterable(map(unpack, packets))
 

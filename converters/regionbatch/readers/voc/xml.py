@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from regionbatch.files.text import UnreadableError, as_side, read_bytes
+from regionbatch.files.text import UnreadableError, as_side
 from regionbatch.readers.safe_xml import (
     InvalidXmlError,
     UnsafeXmlError,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lxml import etree
+
+    from regionbatch.files.storage import Storage
 
 NOT_NAMED, NAMED, DEVKIT = range(3)
 """How a file refers to the VOC devkit: not at all, by name only, or as its source."""
@@ -69,15 +72,27 @@ class FileError(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=True
     line: int = 0
 
 
-def parse_file(path: str, encoding: str | None = None) -> Annotation | FileError:
-    """Read and parse a file.
+def parse_files(
+    storage: Storage, paths: Sequence[str], encoding: str | None = None
+) -> Iterator[Annotation | FileError]:
+    """Read files, and yield what each contains.
 
     Args:
-        path: The path to open.
+        storage: Where the files are.
+        paths: The paths to open.
         encoding: The codec that the user chose.
     """
+    for content in storage.read_many(paths, most=MAX_FILE_SIZE):
+        yield _parse_content(content, encoding)
+
+
+def _parse_content(
+    content: bytes | UnreadableError, encoding: str | None
+) -> Annotation | FileError:
     try:
-        return parse(read_bytes(path, most=MAX_FILE_SIZE), encoding)
+        if isinstance(content, UnreadableError):
+            raise content
+        return parse(content, encoding)
     except UnreadableError as error:
         return FileError("unreadable_file", str(error))
     except UnsafeXmlError as error:
@@ -86,10 +101,12 @@ def parse_file(path: str, encoding: str | None = None) -> Annotation | FileError
         return FileError("unreadable_file", str(error), error.line)
 
 
-def parse_packed(paths: Sequence[str], encoding: str | None = None) -> Iterator[bytes]:
+def parse_packed(
+    storage: Storage, paths: Sequence[str], encoding: str | None = None
+) -> Iterator[bytes]:
     """Parse files and yield packets of results, which are small and which `unpack` decodes fast."""
-    for start in range(0, len(paths), _FILES_PER_PACKET):
-        packet = [parse_file(path, encoding) for path in paths[start : start + _FILES_PER_PACKET]]
+    results = parse_files(storage, paths, encoding)
+    while packet := [*islice(results, _FILES_PER_PACKET)]:
         yield msgspec.msgpack.encode(packet)
 
 
