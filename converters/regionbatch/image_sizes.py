@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from regionbatch import boxes
-from regionbatch.files.image_headers import image_size
+from regionbatch.files.storage import image_sizes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,17 +92,19 @@ def _measure(images: Images, declared: Sizes, count: NDArray[np.int64], log: Fin
     """Read the sizes from the image files."""
     on_disk = [row for row, path in enumerate(images.paths) if path]
     stored = np.zeros((len(images), 2), np.int32)
-    for done, row in enumerate(on_disk):
+    sizes = image_sizes(images.paths[row] for row in on_disk)
+    for done, (row, size) in enumerate(zip(on_disk, sizes, strict=True)):
         if done % 1000 == 0:
             log.progress("measuring images", done, len(on_disk))
-        stored[row] = image_size(images.paths[row])
+        stored[row] = size
     log.progress("measuring images", len(on_disk), len(on_disk))
     shown = stored.copy()
     swapped = np.all(stored[:, ::-1] == declared, axis=1)
     undeclared = np.any(declared <= 0, axis=1)
     is_known = np.all(stored > 0, axis=1)
-    for row in np.flatnonzero((swapped | undeclared) & is_known).tolist():
-        rotated = image_size(images.paths[row], exif_rotation=True)
+    rows = np.flatnonzero((swapped | undeclared) & is_known).tolist()
+    sizes = image_sizes((images.paths[row] for row in rows), exif_rotation=True)
+    for row, rotated in zip(rows, sizes, strict=True):
         shown[row] = rotated if all(rotated) else stored[row]
     return _Files(stored, shown, count)
 

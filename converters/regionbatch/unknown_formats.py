@@ -186,7 +186,7 @@ def _identify_json(
         return None
     from regionbatch.readers.coco.json_kinds import describe_json  # noqa: PLC0415 - only for the message
 
-    description = describe_json(Path(tree.on_disk(path)))
+    description = describe_json(tree, path)
     return IdentifiedFile(path, description) if description else None
 
 

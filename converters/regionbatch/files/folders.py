@@ -7,7 +7,7 @@ import stat
 from itertools import chain
 from operator import methodcaller
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from regionbatch.files.paths import IMAGE_EXTENSIONS, joined
 from regionbatch.findings.text import as_text, quoted
@@ -62,17 +62,35 @@ def absence_of(path: str | PathLike[str], kind: str) -> str:
     return f"no such {kind}: {quoted(as_text(os.fspath(path)))}. Check the path."
 
 
+class Lister(Protocol):
+    """Lists the folders below a root."""
+
+    outside_links: list[str]
+    """Links that lead out of the root, in the folders listed so far."""
+    special_files: list[str]
+    """Pipes, sockets, devices and broken links, in the folders listed so far."""
+    unreadable_folders: list[str]
+    """Folders that could not be opened."""
+
+    def on_disk(self, path: str) -> str:
+        """Return the path to open for a path relative to the root."""
+
+    def list_folder(self, folder: str) -> Folder | None:
+        """Return the listing of a folder, or None if it cannot be opened.
+
+        Args:
+            folder: The path of the folder. The folder above it must have been listed.
+        """
+
+
 class FolderLister:
     """Lists the folders below a root. Hidden files and files of operating systems are ignored."""
 
     def __init__(self, root: Path) -> None:
         """Set the root; nothing is listed yet."""
         self.outside_links: list[str] = []
-        """Links that lead out of the root, in the folders listed so far."""
         self.special_files: list[str] = []
-        """Pipes, sockets, devices and broken links, in the folders listed so far."""
         self.unreadable_folders: list[str] = []
-        """Folders that could not be opened."""
         self._prefix = os.path.join(root, "")  # noqa: PTH118 - text: there may be 200,000 paths
         self._real = {"": os.path.realpath(root)}
         # A drive or `/` ends with a separator already.

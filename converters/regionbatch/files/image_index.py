@@ -10,7 +10,6 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from regionbatch.files.folders import images_of
-from regionbatch.files.image_headers import image_size
 from regionbatch.files.paths import (
     IMAGE_WORDS,
     MASK_FOLDERS,
@@ -189,7 +188,8 @@ class ImageIndex:
         """Return stored width and height in pixels, read once; (0, 0) if unreadable."""
         if image not in self._sizes:
             path = self.on_disk(image)
-            self._sizes[image] = image_size(path) if path else (0, 0)
+            storage = self._trees[self.folder(image).tree].storage
+            self._sizes[image] = next(storage.image_sizes([path])) if path else (0, 0)
         return self._sizes[image]
 
     def fits(self, image: int, size: Size) -> bool:

@@ -24,7 +24,7 @@ from regionbatch.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from io import FileIO
+    from io import RawIOBase
 
     from regionbatch.findings import FindingLog
 
@@ -192,7 +192,7 @@ def report_guess(log: FindingLog, file: str, names: Iterable[str]) -> None:
         log.decide("encoding", "cp1252", evidence, doubtful=True)
 
 
-def is_utf8_file(file: FileIO, *, but_ascii: bool = False) -> bool:
+def is_utf8_file(file: RawIOBase, *, but_ascii: bool = False) -> bool:
     """Return whether a file is UTF-8 and has no byte-order mark of UTF-16, reading it in chunks.
 
     A large file is almost always UTF-8, and need not be in memory to check that.

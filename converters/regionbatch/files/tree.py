@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regionbatch.errors import DatasetError, DatasetNotFoundError
-from regionbatch.files.folders import Folder, FolderLister
+from regionbatch.files.folders import Folder
 from regionbatch.files.paths import (
     IMAGE_EXTENSIONS,
     MAX_DEPTH,
@@ -22,17 +22,13 @@ from regionbatch.files.paths import (
     joined,
     normalise_name,
 )
-from regionbatch.files.text import (
-    UndecodableError,
-    UnreadableError,
-    as_utf8,
-    read_bytes,
-    report_guess,
-)
+from regionbatch.files.storage import LOCAL
+from regionbatch.files.text import UndecodableError, UnreadableError, as_utf8, report_guess
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
+    from regionbatch.files.storage import Storage
     from regionbatch.findings import FindingLog
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -60,7 +56,9 @@ class Tree:
         """Codec of text that is not UTF-8 and declares nothing; None: unknown (`files.text`)."""
         self.named = named
         """The file that the user named instead of a folder; empty if it was the folder."""
-        self._lister = FolderLister(root)
+        self.storage: Storage = LOCAL
+        """Reads the files, by the paths that `on_disk` returns."""
+        self._lister = self.storage.lister(root)
         self.outside_links = self._lister.outside_links
         """Links that lead out of `root`, in the folders listed so far."""
         self.special_files = self._lister.special_files
@@ -233,7 +231,7 @@ class Tree:
             UnreadableError: The file is not in the tree or too large, or the system denies it.
         """
         self._check(path)
-        return read_bytes(self.on_disk(path), most=most)
+        return self.storage.read_bytes(self.on_disk(path), most=most)
 
     def read_text(self, path: str) -> tuple[bytes, bool]:
         """Return the text of a file of the tree as UTF-8, and whether its encoding is a guess.
@@ -253,7 +251,7 @@ class Tree:
             UnreadableError: The file is not in the tree, or the system denies it.
         """
         self._check(path)
-        return read_bytes(self.on_disk(path), head_only=True)
+        return self.storage.read_bytes(self.on_disk(path), head_only=True)
 
     def _check(self, path: str) -> None:
         if path not in self:

@@ -13,7 +13,7 @@ from regionbatch.boxes import stable_argsort
 from regionbatch.customvision.verify import Verification
 from regionbatch.dataset.columns import recoded
 from regionbatch.errors import OptionError
-from regionbatch.files.image_headers import image_size
+from regionbatch.files.storage import image_sizes
 from regionbatch.findings.codes import CODES
 from regionbatch.names.renames import normalise_renames
 from regionbatch.similar import findings_after_rename, similar_groups
@@ -209,8 +209,9 @@ def _with_image_sizes(dataset: Dataset) -> Dataset:
     if not 0 < len(unknown) <= _MOST_MEASURED:
         return dataset
     width, height = images.width.copy(), images.height.copy()
-    for row in unknown:
-        width[row], height[row] = image_size(images.paths[row])
+    sizes = image_sizes(images.paths[row] for row in unknown)
+    for row, size in zip(unknown, sizes, strict=True):
+        width[row], height[row] = size
     return replace(dataset, images=replace(images, width=width, height=height))
 
 

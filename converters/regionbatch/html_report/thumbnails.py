@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regionbatch.customvision.shrink import FILE_BYTES, decode
-from regionbatch.files.text import UnreadableError, read_bytes
+from regionbatch.files.storage import storage_of
+from regionbatch.files.text import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -95,7 +96,7 @@ def _thumbnail(path: str, boxes: NDArray[np.float64]) -> Thumbnail:
     from PIL.Image import Resampling  # noqa: PLC0415 - an extra
 
     try:
-        content = read_bytes(path, most=FILE_BYTES)
+        content = storage_of(path).read_bytes(path, most=FILE_BYTES)
         decoded = decode(content, SIDE)
         image = decoded.image
         image.thumbnail((SIDE, SIDE), Resampling.BILINEAR)

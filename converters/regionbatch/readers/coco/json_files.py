@@ -69,7 +69,7 @@ def _choose_named_file(tree: Tree, options: CocoOptions) -> ChosenFiles:
             option="coco_json",
             value=options.coco_json,
         )
-    kind = describe_json(Path(tree.source))
+    kind = describe_json(tree, name)
     if kind != COCO:
         what = f"not a COCO dataset: {kind}. {WHAT_COCO_IS}"
         raise DatasetError(f"{name}: {what}", place=name, value=kind)
@@ -171,7 +171,7 @@ def _is_wanted(split: str | None, wanted: str | None) -> bool:
 
 def _report_boxes(tree: Tree, name: str, kind: str, log: FindingLog) -> None:
     """Count the boxes of a file of another format as dropped."""
-    count = count_boxes_in_file(Path(tree.on_disk(name)))
+    count = count_boxes_in_file(tree.on_disk(name), tree.storage)
     log.read(boxes=count)
     if count:
         log.add("unlisted_label", log.file(name), np.zeros(count, np.int64), repeat(kind, count))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regionbatch.files.text import lenient_utf8
@@ -45,7 +44,7 @@ _PADDING = b" \t\r\n\0"
 
 def kinds_of(tree: Tree) -> dict[str, str]:
     """Return what each JSON file of a dataset is, by its path: `COCO`, or a description."""
-    return {name: describe_json(Path(tree.on_disk(name))) for name in tree.candidates(".json")}
+    return {name: describe_json(tree, name) for name in tree.candidates(".json")}
 
 
 def is_broken(kind: str) -> bool:
@@ -61,13 +60,13 @@ def coco_files(tree: Tree) -> list[str]:
 def describe_others(tree: Tree) -> str:
     """Describe the first JSON files of a folder without COCO; empty if it has none."""
     names = [name for name in tree.candidates(".json") if name.lower().endswith(".json")]
-    return " or ".join(sorted({describe_json(Path(tree.on_disk(name))) for name in names[:20]}))
+    return " or ".join(sorted({describe_json(tree, name) for name in names[:20]}))
 
 
-def describe_json(path: Path) -> str:
+def describe_json(tree: Tree, name: str) -> str:
     """Return `COCO`, or a few words about what a JSON file is, by its start and its end."""
     try:
-        start, end = _both_ends(path)
+        start, end = tree.storage.read_ends(tree.on_disk(name), _SNIFF_SIZE)
     except OSError as error:
         return f"{_UNREADABLE} ({error.strerror})"
     if len(end) == _SNIFF_SIZE and not end.strip(_PADDING):  # the disk was full or power was lost
@@ -80,16 +79,6 @@ def describe_json(path: Path) -> str:
         is_result = _has_keys(text, b"image_id", b"score")
         return "a list of results (detections)" if is_result else "a list"
     return _NOT_JSON if first else _EMPTY
-
-
-def _both_ends(path: Path) -> tuple[bytes, bytes]:
-    """Return the first bytes of a file, and the last if there are more."""
-    with path.open("rb") as file:
-        start = file.read(_SNIFF_SIZE)
-        if len(start) < _SNIFF_SIZE:
-            return start, b""
-        file.seek(max(_SNIFF_SIZE, path.stat().st_size - _SNIFF_SIZE))
-        return start, file.read(_SNIFF_SIZE)
 
 
 def _describe_object(text: bytes) -> str:

@@ -172,7 +172,8 @@ class ArrayStream:
     def _start_worker(self) -> Worker[Chunk] | nullcontext[None]:
         """Have a worker decode the second half, if the document is large enough."""
         text = self._text
-        path = text.file.name  # a number for the temporary file of another encoding
+        # A number for the temporary file of another encoding, none in a cloud.
+        path = getattr(text.file, "name", None)
         if not self._longest or text.size < WORKER_MIN_SIZE or not isinstance(path, str):
             return nullcontext()
         middle = (text.size + _WORKER_STARTUP) // 2

@@ -14,13 +14,16 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from regionbatch.errors import DatasetError
+from regionbatch.files.storage import LOCAL
 from regionbatch.files.text import UndecodableError, as_utf8, is_utf8_file
 from regionbatch.files.tree import undecodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from io import FileIO
-    from pathlib import Path
+    from io import RawIOBase
+    from os import PathLike
+
+    from regionbatch.files.storage import Storage
 
 WINDOW_SIZE = 2**16
 """Bytes read at a time where only a few are needed: keys, commas, whitespace."""
@@ -44,7 +47,7 @@ _REST_OF_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+("?)', re.DOTALL)
 class JsonText:
     """The bytes of a document. Every `at` is an offset in bytes from its start."""
 
-    def __init__(self, file: FileIO, name: str, *, is_guess: bool = False) -> None:
+    def __init__(self, file: RawIOBase, name: str, *, is_guess: bool = False) -> None:
         """Take an open file.
 
         Args:
@@ -222,21 +225,28 @@ class JsonText:
 
 
 @contextmanager
-def document(path: Path, name: str = "", encoding: str | None = None) -> Iterator[JsonText]:
+def document(
+    path: str | PathLike[str],
+    name: str = "",
+    encoding: str | None = None,
+    storage: Storage = LOCAL,
+) -> Iterator[JsonText]:
     """Open a JSON file as UTF-8 without loading it. Other encodings use a temporary file.
 
     Args:
-        path: The file on disk.
+        path: The path to open.
         name: The place that errors name; empty: the name of the file.
         encoding: The codec that the user names; see `as_utf8`.
+        storage: Where the file is.
 
     Raises:
         DatasetError: The file is empty, cannot be decoded, or cannot be opened.
     """
-    name = name or path.name
+    name = name or os.path.basename(path)  # noqa: PTH119 - text
     with ExitStack() as stack:
         try:
-            text = _open(path, name, encoding, stack)
+            file = stack.enter_context(storage.open(os.fspath(path)))
+            text = _open(file, name, encoding, stack)
         except OSError as error:
             reason = error.strerror or str(error)
             what = f"the file cannot be read: {reason!r}. Check that it exists and is readable."
@@ -244,8 +254,7 @@ def document(path: Path, name: str = "", encoding: str | None = None) -> Iterato
         yield text
 
 
-def _open(path: Path, name: str, encoding: str | None, stack: ExitStack) -> JsonText:
-    file = stack.enter_context(path.open("rb", buffering=0))
+def _open(file: RawIOBase, name: str, encoding: str | None, stack: ExitStack) -> JsonText:
     is_guess = False
     if not is_utf8_file(file, but_ascii=encoding is not None):
         import tempfile  # noqa: PLC0415 - only for other encodings
@@ -264,7 +273,7 @@ def _open(path: Path, name: str, encoding: str | None, stack: ExitStack) -> Json
     return found
 
 
-def file_state(file: FileIO) -> tuple[int, ...]:
+def file_state(file: RawIOBase) -> tuple[int, ...]:
     """Return device, inode, size and modification time, which change if the file does."""
     stat = os.fstat(file.fileno())
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import repeat
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -82,7 +81,7 @@ class CocoReader:
         """
         builder = DatasetBuilder(log, options)
         for name in files:
-            with document(Path(tree.on_disk(name)), name, tree.encoding) as text:
+            with document(tree.on_disk(name), name, tree.encoding, tree.storage) as text:
                 stream = ArrayStream(text, ARRAY_SPECS, longest="annotations")
                 shapes = partial(ArrayStream, text, SHAPE_SPECS)
                 source = CocoSource(name, stream, stream.header, shapes, text.size)

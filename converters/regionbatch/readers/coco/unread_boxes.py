@@ -5,19 +5,22 @@ They may be in files of other formats, outside the array of annotations, or in s
 
 from __future__ import annotations
 
+import os
 import re
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regionbatch.errors import DatasetError
+from regionbatch.files.storage import LOCAL
 from regionbatch.readers.coco.json_stream import ArrayStream
 from regionbatch.readers.coco.json_text import CHUNK_SIZE, document
 from regionbatch.readers.coco.records import ARRAY_SPECS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from os import PathLike
 
+    from regionbatch.files.storage import Storage
     from regionbatch.files.tree import Tree
 
 _BOX_KEY = re.compile(rb'"(?:bbox|bndbox|points)"[ \t\r\n]{0,99}+:')
@@ -26,10 +29,10 @@ _MAX_KEY_LENGTH = 108
 """Bytes that `_BOX_KEY` matches at most, less one."""
 
 
-def count_boxes_in_file(path: Path) -> int:
+def count_boxes_in_file(path: str | PathLike[str], storage: Storage = LOCAL) -> int:
     """Return the number of boxes in a JSON file of another format; 0 if it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with storage.open(os.fspath(path)) as file:
             return count_boxes(iter(partial(file.read, CHUNK_SIZE), b""))
     except OSError:
         return 0
@@ -65,7 +68,7 @@ def files_with_other_images(tree: Tree, read: Iterable[str], others: Iterable[st
 def _image_names(tree: Tree, file: str) -> Iterator[str]:
     """Yield the names of the images in a file, without parsing annotations that come after them."""
     try:
-        with document(Path(tree.on_disk(file)), file) as text:
+        with document(tree.on_disk(file), file, storage=tree.storage) as text:
             for chunk in ArrayStream(text, {"images": ARRAY_SPECS["images"]}):
                 if chunk.typed is not None:
                     yield from chunk.typed.file_name

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
-from regionbatch.files.text import UnreadableError, read_bytes
+from regionbatch.files.text import UnreadableError
 from regionbatch.readers.safe_xml import InvalidXmlError, UnsafeXmlError, places_of
 from regionbatch.readers.voc.ordinary import parse_ordinary
 from regionbatch.readers.voc.xml import MAX_FILE_SIZE, parse
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from regionbatch.files.storage import Storage
     from regionbatch.readers.voc.ordinary import OrdinaryFile
     from regionbatch.readers.voc.xml import Annotation
 
@@ -83,21 +84,31 @@ class VocPart(NamedTuple):
     """What to report, file by file."""
 
 
-def parse_parts(paths: Sequence[str], encoding: str | None = None) -> Iterator[VocPart]:
+def parse_parts(
+    storage: Storage, paths: Sequence[str], encoding: str | None = None
+) -> Iterator[VocPart]:
     """Read and parse files, a few hundred at a time; there is at least one part."""
     for start in range(0, len(paths) or 1, FILES_PER_PART):
-        yield parse_part(paths[start : start + FILES_PER_PART], encoding)
+        yield parse_part(storage, paths[start : start + FILES_PER_PART], encoding)
 
 
-def parse_part(paths: Sequence[str], encoding: str | None = None) -> VocPart:
+def parse_part(storage: Storage, paths: Sequence[str], encoding: str | None = None) -> VocPart:
     """Read and parse some files.
 
     Args:
+        storage: Where the files are.
         paths: The paths to open.
         encoding: The codec that the user chose.
     """
+    return parse_contents(storage.read_many(paths, most=MAX_FILE_SIZE), encoding)
+
+
+def parse_contents(
+    contents: Iterable[bytes | UnreadableError], encoding: str | None = None
+) -> VocPart:
+    """Parse the bytes of files, some of which may be unreadable."""
     part = _Part()
-    for content in _contents(paths):
+    for content in contents:
         try:
             if isinstance(content, UnreadableError):
                 raise content
@@ -112,14 +123,6 @@ def parse_part(paths: Sequence[str], encoding: str | None = None) -> VocPart:
         except InvalidXmlError as error:
             part.add_unread("unreadable_file", str(error), error.line)
     return part.result()
-
-
-def _contents(paths: Iterable[str]) -> Iterator[bytes | UnreadableError]:
-    for path in paths:
-        try:
-            yield read_bytes(path, most=MAX_FILE_SIZE)
-        except UnreadableError as error:
-            yield error
 
 
 class _Part:

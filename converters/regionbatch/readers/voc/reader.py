@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from regionbatch.files.storage import Storage
     from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog
     from regionbatch.options import ReadOptions
@@ -62,10 +63,11 @@ class VocReader:
         from regionbatch.readers.safe_xml import nothing_readable  # noqa: PLC0415
         from regionbatch.readers.voc.columns import joined  # noqa: PLC0415
 
+        paths = [tree.on_disk(name) for name in files]
         first_file = len(log.files)
         columns: list[VocColumns] = []
         done = 0
-        for part in _parts([tree.on_disk(name) for name in files], tree.encoding):
+        for part in _parts(tree.storage, paths, tree.encoding):
             log.progress("reading XML files", done, len(files))
             _report(part, files[done : done + part.file_count], log)
             columns.append(part.columns)
@@ -76,17 +78,17 @@ class VocReader:
         return _annotations(whole, first_file, options, log)
 
 
-def _parts(paths: Sequence[str], encoding: str | None) -> Iterator[VocPart]:
+def _parts(storage: Storage, paths: Sequence[str], encoding: str | None) -> Iterator[VocPart]:
     """Yield the files part by part. If there are many, a worker parses the second half."""
     from regionbatch.readers.voc.columns import parse_parts  # noqa: PLC0415
 
     if len(paths) < _MIN_FILES_FOR_WORKER:
-        yield from parse_parts(paths, encoding)
+        yield from parse_parts(storage, paths, encoding)
         return
     half = len(paths) // 2
-    with Worker(parse_parts, paths[half:], encoding) as worker:
-        yield from parse_parts(paths[:half], encoding)
-        yield from worker.items() or parse_parts(paths[half:], encoding)
+    with Worker(parse_parts, storage, paths[half:], encoding) as worker:
+        yield from parse_parts(storage, paths[:half], encoding)
+        yield from worker.items() or parse_parts(storage, paths[half:], encoding)
 
 
 def _report(part: VocPart, files: Sequence[str], log: FindingLog) -> None:

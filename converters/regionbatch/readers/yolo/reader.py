@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from regionbatch.dataset import References
+    from regionbatch.files.storage import Storage
     from regionbatch.files.tree import Tree
     from regionbatch.options import ReadOptions
     from regionbatch.readers.yolo.class_names import ClassNames
@@ -189,7 +190,7 @@ def _read_rows(
     parts: list[LabelRows] = []
     index_of_row: list[NDArray[np.int32]] = []
     start = 0
-    for block in _load_blocks([tree.on_disk(label) for label in labels]):
+    for block in _load_blocks(tree.storage, [tree.on_disk(label) for label in labels]):
         end = start + block.file_count
         rows, dropped = interpret_rows(
             row_parser.parse_block(block), row_format, keypoint_values, log, codes[start:end]
@@ -210,16 +211,16 @@ def _read_rows(
     return _RowTable(rows, image_of_file[file_index], codes[file_index], codes[is_readable])
 
 
-def _load_blocks(paths: list[str]) -> Iterator[row_parser.LabelBlock]:
+def _load_blocks(storage: Storage, paths: list[str]) -> Iterator[row_parser.LabelBlock]:
     """Yield the label files, some at a time. A second process reads the second half of many."""
     if len(paths) < _HELPED:
-        yield from row_parser.load_blocks(paths)
+        yield from row_parser.load_blocks(storage, paths)
         return
     half = len(paths) // 2
-    with Worker(row_parser.load_blocks, paths[half:]) as worker:
-        yield from row_parser.load_blocks(paths[:half])
+    with Worker(row_parser.load_blocks, storage, paths[half:]) as worker:
+        yield from row_parser.load_blocks(storage, paths[:half])
         blocks = worker.items()
-        yield from row_parser.load_blocks(paths[half:]) if blocks is None else blocks
+        yield from row_parser.load_blocks(storage, paths[half:]) if blocks is None else blocks
 
 
 def _without_pixels(table: _RowTable, log: FindingLog) -> _RowTable:

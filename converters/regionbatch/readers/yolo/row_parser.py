@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
-from regionbatch.files.text import UnreadableError, as_utf8, read_bytes
+from regionbatch.files.text import UnreadableError, as_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
+
+    from regionbatch.files.storage import Storage
 
 NUMBER = re.compile(
     rb"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)(?:e[+-]?\d++)?|[+-]?(?:nan|inf(?:inity)?)", re.IGNORECASE
@@ -91,15 +93,16 @@ class LabelBlock(NamedTuple):
     """The indexes of files that are not UTF-8, so that their encoding is a guess."""
 
 
-def load_blocks(paths: Sequence[str]) -> Iterator[LabelBlock]:
+def load_blocks(storage: Storage, paths: Sequence[str]) -> Iterator[LabelBlock]:
     """Read label files, and yield as many at a time as fit into a block.
 
     Args:
+        storage: Where the files are.
         paths: The paths to open.
     """
     loader = _BlockLoader()
-    for path in paths:
-        loader.read(path)
+    for content in storage.read_many(paths, most=MAX_FILE_SIZE):
+        loader.add(content)
         if loader.size >= _BLOCK:
             yield loader.build()
             loader = _BlockLoader()
@@ -116,10 +119,13 @@ class _BlockLoader:
         self._unreadable: dict[int, str] = {}
         self._guessed: list[int] = []
 
-    def read(self, path: str) -> None:
+    def add(self, content: bytes | UnreadableError) -> None:
         index = len(self._texts)
+        text = b""
         try:
-            text = read_bytes(path, most=MAX_FILE_SIZE)
+            if isinstance(content, UnreadableError):
+                raise content
+            text = content
             if not text.isascii():
                 text, is_guess = as_utf8(text)
                 if is_guess:
