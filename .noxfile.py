@@ -102,5 +102,6 @@ def coverage(session: nox.Session) -> None:
     session.install("-e", ".[test]", "coverage>=7.10")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *(session.posargs or ["-n", "2"]))
-    session.run("coverage", "combine", "--quiet")
+    # Processes that a test kills may leave a damaged file, which makes the status 1.
+    session.run("coverage", "combine", "--quiet", success_codes=[0, 1])
     session.run("coverage", "report")

@@ -211,7 +211,7 @@ def test_a_file_that_appears_in_deleted_output(
 
 @pytest.mark.parametrize(("target", "overwrite", "name"), soak_output.INTERFERENCES)
 def test_files_that_appear_at_any_step_are_kept(target: str, overwrite: bool, name: str) -> None:
-    assert soak_output.at_each_step(target, overwrite, name) > 5
+    assert soak_output.at_each_step(target, overwrite, name) >= 5
 
 
 KILLED_DURING_A_SWAP = """
