@@ -97,13 +97,17 @@ def _name_of(path: Path) -> str:
 
 
 settings.register_profile(
-    "search", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    "search",
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
 )
-settings.register_profile("here", settings.get_profile("search"), derandomize=True)
+settings.register_profile("here", settings.get_profile("search"), derandomize=True, max_examples=50)
 settings.load_profile("here")
 """Every run has the same examples, so that a failure is due to a change.
 
-`--hypothesis-profile search` looks for new ones.
+`--hypothesis-profile search` looks for new ones, and for more of them.
 """
 
 

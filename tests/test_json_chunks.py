@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import regionbatch
@@ -107,7 +107,6 @@ def as_json(content: dict[str, Any], spelling: dict[str, Any]) -> bytes:
     size=st.sampled_from([1, 7, 64, 200, 1024, 2**21]),
     mark=st.sampled_from([b"", b"\xef\xbb\xbf", b" \r\n\t"]),
 )
-@settings(max_examples=150)
 def test_chunks_contain_the_same_records_as_the_whole_file(
     before: dict[str, Any],
     arrays: list[str],
@@ -133,7 +132,6 @@ def test_chunks_contain_the_same_records_as_the_whole_file(
 
 
 @given(st.lists(values, max_size=5), spellings, st.sampled_from([1, 64, 2**21]))
-@settings(max_examples=60)
 def test_values_that_are_not_records_are_returned_as_they_are(
     content: list[Any], spelling: dict[str, Any], size: int
 ) -> None:
@@ -157,7 +155,6 @@ def test_values_that_are_not_records_are_returned_as_they_are(
     spellings,
     st.sampled_from([64, 2**21]),
 )
-@settings(max_examples=60)
 def test_a_truncated_file_is_an_error(
     content: list[Any], place: int, spelling: dict[str, Any], size: int
 ) -> None:

@@ -140,9 +140,7 @@ LAYOUT = st.sampled_from(
 )
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(content=DOCUMENT, keys=st.randoms(), layout=LAYOUT, ascii_only=st.booleans())
 def test_random_documents(
     tmp_path: Path, content: dict[str, Any], keys: Any, layout: dict[str, Any], ascii_only: bool

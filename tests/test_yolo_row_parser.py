@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from regionbatch.readers.yolo import row_parser
@@ -54,7 +54,6 @@ def parsed_by_line(texts: list[bytes]) -> Columns:
 @example([b"", b"\n", b"\r\n", b"0 .5", b"1 2\r\n\r\n3"])
 @example([b"0 0.5 0.5 0.25 0.25", b"1 0.5 0.5 0.25 0.25\n"])
 @example([b"0\x0b1\x0c2 3\n", b" \t\n 4\n"])
-@settings(max_examples=100)
 def test_both_ways_return_the_same_rows(texts: list[bytes]) -> None:
     by_line = parsed_by_line(texts)
     at_once = row_parser._parse_at_once(texts)
@@ -67,7 +66,6 @@ def test_both_ways_return_the_same_rows(texts: list[bytes]) -> None:
 
 
 @given(st.lists(st.binary(max_size=12) | row_texts, min_size=1, max_size=4))
-@settings(max_examples=120)
 def test_texts_parsed_at_once_have_no_invalid_rows(texts: list[bytes]) -> None:
     at_once = row_parser._parse_at_once(texts)
     if at_once is not None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from regionbatch.plugins import Reader
 
 
-def convert(
+def convert(  # longer than 40 lines because of its arguments
     source: str | PathLike[str] | COCO | Mapping[str, Any],
     out: str | PathLike[str] | BinaryFile,
     *,

@@ -158,7 +158,7 @@ class UploadResult:
         }
 
 
-def upload(  # longer than 40 lines because of its docstring
+def upload(  # longer than 40 lines because of its arguments and docstring
     dataset: Dataset,
     client: TrainingClient,
     project_id: str,

@@ -141,7 +141,7 @@ class Verification:
         return f"{counts}; {counted(self.elsewhere, 'region')} on other images of the project"
 
 
-def verify(  # longer than 40 lines because of its docstring
+def verify(  # longer than 40 lines because of its arguments and docstring
     dataset: Dataset,
     client: TrainingClient,
     project_id: str,
