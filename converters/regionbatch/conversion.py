@@ -42,6 +42,7 @@ def convert(
     max_clip: float | None = None,
     strict: bool = False,
     progress: Progress | None = None,
+    storage_options: Mapping[str, Any] | None = None,
     **options: Unpack[ReadKeywords],
 ) -> Batches:
     """Write a dataset as payloads: `read`, `batches` and `write` in one call.
@@ -65,6 +66,8 @@ def convert(
             doubtful.
         progress: Called with the current step, how many items are done, and how many there are. An
             exception that it raises cancels the run, and nothing is written.
+        storage_options: Arguments of the file system of fsspec for URLs in `source`, `out` and
+            `image_dir`, as `regionbatch.read` takes them.
         **options: Options of the reader, as `regionbatch.read` takes them.
 
     Returns:
@@ -97,6 +100,7 @@ def convert(
         only=only,
         max_clip=max_clip,
         progress=progress,
+        storage_options=storage_options,
         **options,
     )
     converted = batches(

@@ -40,7 +40,7 @@ BUILT_IN = {
 }
 
 ARGUMENTS_OF_READ = frozenset(
-    {"source", "format", "drop", "only", "max_clip", "strict", "progress"}
+    {"source", "format", "drop", "only", "max_clip", "storage_options", "strict", "progress"}
 )
 """Arguments of `regionbatch.read` itself; a reader's option cannot have one of these names."""
 

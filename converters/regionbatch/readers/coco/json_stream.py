@@ -382,7 +382,7 @@ class ArrayStream:
 
 
 def _typed_chunks(
-    path: Path, state: tuple[int, ...], key: str, spec: ArraySpec, at: int, size: int
+    path: Path, state: tuple[object, ...], key: str, spec: ArraySpec, at: int, size: int
 ) -> Iterator[Chunk]:
     """Yield typed chunks from the middle of an array on. This is what a worker runs."""
     with document(path) as text:
