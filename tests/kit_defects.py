@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,7 +80,7 @@ class DetectsEverything(OneRow):
 
 class DetectsTrue(OneRow):
     def detect(self, tree: Tree) -> str | None:
-        return tree.root.exists()  # type: ignore[return-value]
+        return Path(tree.root).exists()  # type: ignore[return-value]
 
 
 class DetectsNothing(OneRow):
@@ -89,7 +90,7 @@ class DetectsNothing(OneRow):
 
 class RaisesInDetect(OneRow):
     def detect(self, tree: Tree) -> str | None:
-        return (tree.root / "data.yaml").read_text(encoding="utf-8")
+        return Path(tree.root / "data.yaml").read_text(encoding="utf-8")
 
 
 class RaisesInReferences(OneRow):
@@ -211,7 +212,7 @@ class Writes(OneRow):
     def read(
         self, tree: Tree, files: Sequence[str], options: Any, log: FindingLog
     ) -> RawAnnotations:
-        (tree.root / "cache.txt").write_text("", encoding="utf-8")
+        Path(tree.root / "cache.txt").write_text("", encoding="utf-8")
         return super().read(tree, files, options, log)
 
 

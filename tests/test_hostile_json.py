@@ -15,6 +15,7 @@ import regionbatch as rb
 from hostile_data.inputs import INPUTS
 from hostile_data.writers import vott_region
 from regionbatch.files import small_json
+from regionbatch.files.folders import FolderLister
 from regionbatch.files.tree import Tree
 from regionbatch.findings import FindingLog
 from regionbatch.names.resolve import resolve
@@ -311,11 +312,11 @@ def test_a_link_is_inside_a_dataset_that_is_the_root_folder(tmp_path: Path) -> N
 
 def test_a_link_on_a_case_insensitive_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system resolves the link to the name on disk; the user may write it in another case."""
-    tree = Tree(tmp_path / "Set")
+    lister = FolderLister(tmp_path / "Set")
     for same in (True, False):
         monkeypatch.setattr(os.path, "samefile", lambda *_, same=same: same)
-        assert tree._lister._is_inside(str(tmp_path.resolve() / "set" / "a.txt")) is same
-    assert not tree._lister._is_inside(str(tmp_path.resolve() / "settings" / "a.txt"))
+        assert lister._is_inside(str(tmp_path.resolve() / "set" / "a.txt")) is same
+    assert not lister._is_inside(str(tmp_path.resolve() / "settings" / "a.txt"))
 
 
 def test_memory_for_an_image_name_grows_with_its_folders() -> None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 import regionbatch as rb
 from helpers import Box, ids_of, raises_mentioning, write_coco
 from regionbatch.errors import OutputError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -106,7 +103,7 @@ def test_splits_are_counted(tmp_path: Path) -> None:
 
 
 def test_a_report_replaces_only_a_report(tmp_path: Path, dataset: rb.Dataset) -> None:
-    labels = next(path for path in dataset.root.iterdir() if path.suffix == ".json")
+    labels = next(path for path in Path(dataset.root).iterdir() if path.suffix == ".json")
     content = labels.read_bytes()
     with raises_mentioning(OutputError, labels):
         rb.write_report(labels, dataset)

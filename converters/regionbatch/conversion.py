@@ -44,6 +44,7 @@ def convert(  # longer than 40 lines because of its arguments
     strict: bool = False,
     progress: Progress | None = None,
     executor: Executor | None = None,
+    storage_options: Mapping[str, Any] | None = None,
     **options: Unpack[ReadKeywords],
 ) -> Batches:
     """Write a dataset as payloads: `read`, `batches` and `write` in one call.
@@ -69,6 +70,8 @@ def convert(  # longer than 40 lines because of its arguments
             exception that it raises cancels the run, and nothing is written.
         executor: Reads parts of the dataset in other processes, as `regionbatch.read` takes it.
             [default: processes of this machine for large datasets, none for others]
+        storage_options: Arguments of the file system of fsspec for URLs in `source`, `out` and
+            `image_dir`, as `regionbatch.read` takes them.
         **options: Options of the reader, as `regionbatch.read` takes them.
 
     Returns:
@@ -102,6 +105,7 @@ def convert(  # longer than 40 lines because of its arguments
         max_clip=max_clip,
         progress=progress,
         executor=executor,
+        storage_options=storage_options,
         **options,
     )
     converted = batches(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from regionbatch.files.cloud_paths import real_path
 from regionbatch.files.paths import base_name, image_stem, is_label_word, normalise_name
 from regionbatch.files.spelling import Spelling
 from regionbatch.image_candidates import Rank
@@ -200,8 +201,9 @@ def _is_stale(
 
 def report_no_images(tree: Tree, index: ImageIndex, log: FindingLog) -> None:
     """Log where the images may be, if the dataset is a folder of labels without images."""
-    if is_label_word(tree.root.resolve().name) and not tree.named and not len(index):
-        parent = tree.root.resolve().parent
+    root = real_path(tree.root)
+    if is_label_word(root.name) and not tree.named and not len(index):
+        parent = root.parent
         log.decide(
             "image_dir",
             "none",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from regionbatch.association import associate
+from regionbatch.files.cloud_paths import path_within, real_path
 from regionbatch.files.folders import images_of
 from regionbatch.files.image_index import ImageIndex
 from regionbatch.files.paths import (
@@ -163,13 +163,13 @@ def _without_overlap(trees: Sequence[Tree]) -> tuple[list[Tree], list[str]]:
     Returns:
         The tree of the dataset and the external ones; and the paths of folders in the dataset.
     """
-    roots = {os.path.realpath(tree.root): tree for tree in reversed(trees[1:])}
-    home = os.path.realpath(trees[0].root) if not trees[0].is_empty else ""
+    roots = {real_path(tree.root): tree for tree in reversed(trees[1:])}
+    home = None if trees[0].is_empty else real_path(trees[0].root)
     inside: list[str] = []
     external: list[Tree] = []
     for root, tree in reversed(roots.items()):
-        if home and (root == home or root.startswith(home.rstrip(os.sep) + os.sep)):
-            inside.append(root[len(home) :].replace(os.sep, "/").strip("/"))
+        if home is not None and (root == home or home in root.parents):
+            inside.append(path_within(root, home))
         else:
             external.append(tree)
     return [trees[0], *external], inside

@@ -19,7 +19,7 @@ from regionbatch.matches import ReferenceTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+    from pathlib import PurePath
 
     from numpy.typing import NDArray
 
@@ -31,7 +31,7 @@ class ImageTable:
     """The images of a dataset: found by the paths of label files, then by the names in files."""
 
     def __init__(
-        self, tree: Tree, image_dirs: Sequence[Path], references: References, log: FindingLog
+        self, tree: Tree, image_dirs: Sequence[PurePath], references: References, log: FindingLog
     ) -> None:
         """List the images and match the label files.
 

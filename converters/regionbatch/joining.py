@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ from regionbatch.merging import merge_images
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from pathlib import PurePath
 
     from numpy.typing import NDArray
 
@@ -188,12 +189,12 @@ def _joined_decisions(decisions: Sequence[Mapping[str, Decision]]) -> dict[str, 
     return joined
 
 
-def _common_root(roots: Sequence[Path]) -> Path:
+def _common_root(roots: Sequence[PurePath]) -> PurePath:
     """Return the folder that contains all folders; the current one if there is none."""
     common = roots[0]
     while not all(root.is_relative_to(common) for root in roots) and common != common.parent:
         common = common.parent
-    return common
+    return common if all(root.is_relative_to(common) for root in roots) else Path()
 
 
 def _checked_datasets(datasets: Iterable[Dataset]) -> list[Dataset]:

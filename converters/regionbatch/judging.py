@@ -19,7 +19,7 @@ from regionbatch.swapped_axes import report_swapped_axes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from os import PathLike
-    from pathlib import Path
+    from pathlib import PurePath
 
     from regionbatch.dataset import PlacedAnnotations
     from regionbatch.findings import Findings, Progress
@@ -65,7 +65,7 @@ def new_log(progress: Progress | None) -> FindingLog:
 
 def judge(
     name: str,
-    root: Path,
+    root: PurePath,
     placed: PlacedAnnotations,
     log: FindingLog,
     filters: Filters,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from regionbatch import plugins
 from regionbatch.dataset import MARKS
 from regionbatch.errors import OptionError
+from regionbatch.files.cloud_paths import as_path, path_from
 from regionbatch.files.folders import absence_of
+from regionbatch.files.storage import kind_of
 from regionbatch.files.text import checked_encoding
 from regionbatch.findings.text import as_text, quoted
 from regionbatch.options import (
@@ -23,15 +25,16 @@ from regionbatch.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from dataclasses import Field
     from os import PathLike
+    from pathlib import PurePath
 
     from regionbatch.plugins import Reader
 
 
 def make_options(
-    reader: Reader, name: str, given: Mapping[str, Any], root: Path | None = None
+    reader: Reader, name: str, given: Mapping[str, Any], root: PurePath | None = None
 ) -> Any:  # noqa: ANN401 - the reader's own dataclass
     """Make a reader's options of keyword arguments.
 
@@ -64,7 +67,9 @@ def make_options(
     return options
 
 
-def checked_image_dirs(given: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Path]:
+def checked_image_dirs(
+    given: str | PathLike[str] | Iterable[str | PathLike[str]],
+) -> list[PurePath]:
     """Return the folders that `image_dir` names, if there is no folder of the dataset.
 
     Raises:
@@ -149,6 +154,23 @@ def checked_fraction(option: str, value: float | str | None) -> float | None:
     return number
 
 
+def checked_storage_options(given: object) -> Mapping[str, Any] | None:
+    """Return the arguments of a file system of fsspec. No message contains a value of them.
+
+    Raises:
+        OptionError: They are not a mapping from names.
+    """
+    is_mapping = isinstance(given, Mapping) and all(isinstance(name, str) for name in given)
+    if given is None or is_mapping:
+        return cast("Mapping[str, Any] | None", given)
+    raise OptionError(
+        f"storage_options: not a dict of options: '{type(given).__name__}'. "
+        'Pass, for example, `storage_options={"account_name": "NAME"}`.',
+        option="storage_options",
+        value=type(given).__name__,
+    )
+
+
 def _listed(option: str, given: str | Iterable[str]) -> list[str]:
     """Return one name or several as a list."""
     if isinstance(given, str):
@@ -216,10 +238,10 @@ def _converted(field: Field[Any], value: Any) -> Any:  # noqa: ANN401 - the valu
         raise _wrong_type(field.name, "not a value or a list of values", value) from None
 
 
-def _converted_one(field: Field[Any], value: Any) -> Path | str:  # noqa: ANN401 - as above
+def _converted_one(field: Field[Any], value: Any) -> PurePath | str:  # noqa: ANN401 - as above
     if is_path(field):
         try:
-            return Path(value)
+            return as_path(value)
         except TypeError:
             raise _wrong_type(field.name, "not a path", value) from None
     if isinstance(value, (list, tuple, set, frozenset, dict)):
@@ -245,10 +267,10 @@ def _wrong_type(option: str, problem: str, value: object) -> OptionError:
     )
 
 
-def _image_dir(given: Path, root: Path | None) -> Path:
+def _image_dir(given: PurePath, root: PurePath | None) -> PurePath:
     """Return a folder of images that exists: in the current folder, or in the dataset."""
-    for folder in (given, root / given) if root is not None else (given,):
-        if os.path.isdir(folder):  # noqa: PTH112 - pathlib's raises where a name is too long
+    for folder in (given, path_from(root, given)) if root is not None else (given,):
+        if kind_of(folder) == "folder":
             return folder
     raise OptionError(
         f"image_dir: {absence_of(given, 'folder')}",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from dataclasses import Field
     from os import PathLike
-    from pathlib import Path
+    from pathlib import PurePath
 
 
 def option(
@@ -88,7 +88,7 @@ class ReadOptions:
     """Options of every reader."""
 
     split: str | None = option("read only this split", metavar="NAME")
-    image_dir: tuple[Path, ...] = option(
+    image_dir: tuple[PurePath, ...] = option(
         "also look for images in this folder",
         default=(),
         metavar="DIR",
@@ -135,7 +135,7 @@ class VocOptions(ReadOptions):
 class YoloOptions(ReadOptions):
     """Options of the YOLO reader."""
 
-    names: Path | None = option(
+    names: PurePath | None = option(
         "file with the class names: data.yaml, or one name per line",
         metavar="FILE",
     )

@@ -40,7 +40,17 @@ BUILT_IN = {
 }
 
 ARGUMENTS_OF_READ = frozenset(
-    {"source", "format", "drop", "only", "max_clip", "strict", "progress", "executor"}
+    {
+        "source",
+        "format",
+        "drop",
+        "only",
+        "max_clip",
+        "storage_options",
+        "strict",
+        "progress",
+        "executor",
+    }
 )
 """Arguments of `regionbatch.read` itself; a reader's option cannot have one of these names."""
 

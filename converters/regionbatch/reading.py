@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -15,16 +15,16 @@ from regionbatch import plugins
 from regionbatch.dataset import Dataset, PlacedAnnotations, References
 from regionbatch.detection import detect
 from regionbatch.errors import DatasetError, DatasetNotFoundError, OptionError, PluginError
+from regionbatch.files.cloud_paths import as_path, is_cloud, path_from
 from regionbatch.files.folders import closed_folder
 from regionbatch.files.paths import scheme_of
+from regionbatch.files.storage import connect, kind_of
 from regionbatch.files.tree import Tree
 from regionbatch.findings.text import as_text, quoted
 from regionbatch.image_table import ImageTable
 from regionbatch.judging import Filters, judge, new_log
-from regionbatch.option_values import (
-    check_keywords,
-    make_options,
-)
+from regionbatch.option_values import check_keywords, checked_storage_options, make_options
+from regionbatch.options import GivenAs
 from regionbatch.part_reading import check_executor, read_files
 from regionbatch.unread_labels import count_rejected, count_superseded
 
@@ -53,13 +53,15 @@ def read(  # long because its documentation is the reference of all arguments
     strict: bool = False,
     progress: Progress | None = None,
     executor: Executor | None = None,
+    storage_options: Mapping[str, Any] | None = None,
     **options: Unpack[ReadKeywords],
 ) -> Dataset:
     """Read a COCO, Pascal VOC, YOLO, CVAT or VoTT dataset, or the format of a plugin.
 
     Args:
         source: A folder, an annotation file, the content of a COCO file as a dict, or a loaded
-            `pycocotools.coco.COCO`.
+            `pycocotools.coco.COCO`. A URL such as `az://container/folder` is read from that cloud
+            (the extra `cloud`).
         format: Name of the format (`coco`, `voc`, `yolo`, `cvat`, `vott` or a plugin's), or a
             reader. [default: detected]
         drop: Marks of boxes to leave out: `crowd`, `difficult`, `truncated`, `occluded`.
@@ -72,6 +74,8 @@ def read(  # long because its documentation is the reference of all arguments
         executor: Reads parts of a dataset in other processes: any `concurrent.futures.Executor`,
             such as `client.get_executor()` of a Dask cluster. The result is always the same.
             [default: processes of this machine for large datasets, none for others]
+        storage_options: Arguments of the file system of fsspec that opens URLs, such as
+            credentials. [default: what it finds in the environment]
         **options: Options of the reader, such as `split`, `image_dir` (a folder or several),
             `encoding`, `coco_boxes` or `voc_origin`; see `regionbatch.options`.
 
@@ -97,11 +101,13 @@ def read(  # long because its documentation is the reference of all arguments
     log = new_log(progress)
     given = cast("dict[str, Any]", options)  # checked against the reader's own dataclass
     has_image_folder = True
+    root: PurePath = Path()
+    connect(_paths_in(source, given), checked_storage_options(storage_options))
     if isinstance(source, (str, Path)) or hasattr(source, "__fspath__"):
         with _place_of_errors(source):
             name, root, placed = _read_path(source, format, given, log, executor)
     else:
-        name, root = "coco", Path()
+        name = "coco"
         placed = _read_loaded(source, format, given, log)
         has_image_folder = bool(given.get("image_dir"))
     return judge(name, root, placed, log, filters, has_image_folder=has_image_folder)
@@ -114,8 +120,21 @@ def _place_of_errors(source: str | PathLike[str]) -> Iterator[None]:
         yield
     except DatasetError as error:
         if not error.place and not str(error).startswith(f"{error.option}: "):
-            error.place = os.fspath(source)
+            error.place = str(as_path(source))
         raise
+
+
+def _paths_in(source: object, options: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the URLs among the source and the values of options."""
+    waiting = [source, *options.values()]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, GivenAs):
+            waiting.append(value.value)
+        elif isinstance(value, (list, tuple)):
+            waiting += value
+        elif isinstance(value, (str, PurePath)) and scheme_of(value):
+            yield str(value)
 
 
 class _ObservedTree(Tree):
@@ -138,7 +157,7 @@ def _read_path(
     options: dict[str, Any],
     log: FindingLog,
     executor: Executor | None,
-) -> tuple[str, Path, PlacedAnnotations]:
+) -> tuple[str, PurePath, PlacedAnnotations]:
     """Return the name of the format of a path, the folder, and the annotations."""
     tree = _tree_at(source)
     name, reader = _chosen_reader(tree, format_, options, log)
@@ -152,8 +171,8 @@ def _read_path(
     wanted = options.get("split")
     if wanted and placed.images.splits and placed.images.splits != [wanted]:
         log.decide("split", ", ".join(placed.images.splits), f"the nearest to {wanted}")
-    path = Path(source)
-    return name, path if path.is_dir() else path.parent, placed
+    path = as_path(source)
+    return name, path.parent if tree.named else path, placed
 
 
 def _tree_at(source: str | PathLike[str]) -> _ObservedTree:
@@ -164,14 +183,12 @@ def _tree_at(source: str | PathLike[str]) -> _ObservedTree:
             option="source",
             value=source,
         )
-    if scheme := scheme_of(source):
-        raise DatasetNotFoundError(
-            f"{source}: only local datasets can be read: '{scheme}'. Download it first.",
-            place=str(source),
-            value=str(source),
-        )
-    path = Path(source)
-    if not os.path.exists(path):  # noqa: PTH110 - pathlib's raises where a name is too long
+    try:
+        path = as_path(source)
+        kind = kind_of(path)
+    except OptionError as error:
+        raise DatasetNotFoundError(str(error), place=error.place, value=error.place) from None
+    if not kind:
         if folder := closed_folder(path):
             raise DatasetError(
                 f"{path}: no permission to open the folder '{folder}'. Check its permissions.",
@@ -208,11 +225,13 @@ def _chosen_reader(
     return type(format_).__name__, format_
 
 
-def _report_image_folders(tree: Tree, folders: Iterable[Path], log: FindingLog) -> None:
+def _report_image_folders(tree: Tree, folders: Iterable[PurePath], log: FindingLog) -> None:
     """Report image folders that exist both in the current folder and in the dataset."""
     for folder in folders:
-        inside = tree.root / folder
-        if os.path.isdir(inside) and not os.path.samefile(folder, inside):  # noqa: PTH112, PTH121 - as above
+        inside = path_from(tree.root, folder)
+        if inside == folder or kind_of(inside) != "folder":
+            continue
+        if is_cloud(inside) or not os.path.samefile(folder, inside):  # noqa: PTH121 - as above
             log.decide("image_dir", str(folder), f"the one in the current folder, not {inside}")
 
 
@@ -321,7 +340,7 @@ def _read_loaded(
 
 
 def place_loaded(
-    raw: RawAnnotations, image_dirs: Sequence[Path], log: FindingLog
+    raw: RawAnnotations, image_dirs: Sequence[PurePath], log: FindingLog
 ) -> PlacedAnnotations:
     """Return annotations that a program has in memory, with their images.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,7 +27,6 @@ from regionbatch.local import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from regionbatch import Dataset, TrainingClient, UploadResult
 
@@ -230,9 +230,10 @@ def test_images_that_the_dataset_no_longer_has_keep_their_regions(tmp_path: Path
     """Their journal may be shared by another part of the dataset."""
     parts = [rb.read(write_dataset(tmp_path / str(seed), images=3, seed=seed)) for seed in (1, 2)]
     for part in parts:
-        for path in part.root.glob("*.png"):
-            path.rename(path.with_name(f"{part.root.name}-{path.name}"))
-        edit(part.root, rename_images(part.root.name))
+        root = Path(part.root)
+        for path in root.glob("*.png"):
+            path.rename(path.with_name(f"{root.name}-{path.name}"))
+        edit(root, rename_images(root.name))
     journal = tmp_path / "journal.sqlite"
     with rehearsal() as (service, project, client):
         for _ in range(2):

@@ -94,7 +94,7 @@ class _Usage:
         original = image_headers._LimitedFile
 
         def counting(file: IO[bytes]) -> Any:
-            return original(_CountingFile(file, self))  # type: ignore[arg-type]
+            return original(_CountingFile(file, self))
 
         image_headers._LimitedFile = counting  # type: ignore[assignment,misc]
         try:

@@ -16,7 +16,7 @@ from regionbatch.findings import ADJUSTING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
+    from pathlib import PurePath
     from typing import Unpack
 
     import pyarrow as pa
@@ -60,7 +60,7 @@ class Dataset:
 
     format: str
     """Name of the reader (`coco`)."""
-    root: Path
+    root: PurePath
     """The path that was read."""
     images: Images
     """The images, including those without a box."""

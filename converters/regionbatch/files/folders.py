@@ -6,7 +6,7 @@ import os
 import stat
 from itertools import chain
 from operator import methodcaller
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from regionbatch.files.paths import IMAGE_EXTENSIONS, joined
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     EntryKind = Literal["file", "folder", "special file", "ignored"]
 
-_SYSTEM_FILES = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
+SYSTEM_FILES = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 """Files and folders that operating systems create, besides hidden ones."""
 
 
@@ -86,7 +86,7 @@ class Lister(Protocol):
 class FolderLister:
     """Lists the folders below a root. Hidden files and files of operating systems are ignored."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: PurePath) -> None:
         """Set the root; nothing is listed yet."""
         self.outside_links: list[str] = []
         self.special_files: list[str] = []
@@ -112,7 +112,7 @@ class FolderLister:
             entries = [
                 entry
                 for entry in os.scandir(self.on_disk(folder))
-                if (name := entry.name)[0] != "." and name not in _SYSTEM_FILES
+                if (name := entry.name)[0] != "." and name not in SYSTEM_FILES
             ]
         except OSError:
             self.unreadable_folders.append(folder or ".")
@@ -123,7 +123,7 @@ class FolderLister:
             for entry in entries:
                 if not entry.is_file(follow_symlinks=False):
                     self._add_other(entry, folder, files, folders)
-        return Folder(frozenset(files), frozenset(folders), _by_extension(files), {})
+        return Folder(frozenset(files), frozenset(folders), by_extension(files), {})
 
     def _add_other(
         self, entry: os.DirEntry[str], folder: str, files: list[str], folders: list[str]
@@ -192,13 +192,13 @@ def images_of(folder: Folder) -> list[str]:
     return sorted(chain.from_iterable(found))
 
 
-def _by_extension(files: list[str]) -> dict[str, list[str]]:
+def by_extension(files: list[str]) -> dict[str, list[str]]:
     """Return file names by their extension in lower case."""
     extension = files[0][files[0].rfind(".") :] if files else ""
     # Most folders have one kind of file, and take a third of the time this way.
     if extension[:1] == "." and all(map(methodcaller("endswith", extension), files)):
         return {extension.lower(): files}
-    by_extension: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for name in files:
-        by_extension.setdefault(name[name.rfind(".") :].lower(), []).append(name)
-    return by_extension
+        found.setdefault(name[name.rfind(".") :].lower(), []).append(name)
+    return found

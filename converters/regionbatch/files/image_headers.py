@@ -8,7 +8,7 @@ HEIF. It limits how much of a file is read.
 from __future__ import annotations
 
 import struct
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ class _Source(Protocol):
 class _LimitedFile:
     """A file with limited reads: otherwise, a header of 2 KB could make us read gigabytes."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: _Source) -> None:
         self._file = file
         self._bytes_left = MAX_BYTES_READ
         self._reads_left = MAX_READS
@@ -71,7 +71,15 @@ def image_size(path: str, *, exif_rotation: bool = False) -> Size:
     """
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - text: there may be 200,000 paths
-            width, height = _size(_LimitedFile(file), exif_rotation)
+            return size_in(file, exif_rotation=exif_rotation)
+    except (OSError, ValueError):  # such as a path that no file can have
+        return _UNKNOWN
+
+
+def size_in(file: _Source, *, exif_rotation: bool) -> Size:
+    """Return the width and height of an image by its open file; see `image_size`."""
+    try:
+        width, height = _size(_LimitedFile(file), exif_rotation)
     except Exception:  # noqa: BLE001 - a hostile image may break the parsers in any way
         return _UNKNOWN
     is_plausible = 0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE

@@ -9,25 +9,40 @@ from __future__ import annotations
 import os
 from io import FileIO
 from itertools import groupby
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from regionbatch.errors import OptionError
+from regionbatch.files.cloud_paths import as_path, is_cloud
 from regionbatch.files.folders import FolderLister
 from regionbatch.files.image_headers import image_size
+from regionbatch.files.paths import scheme_of
 from regionbatch.files.text import UnreadableError, read_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from io import RawIOBase
-    from pathlib import Path
+    from os import PathLike
+    from pathlib import PurePath
 
     from regionbatch.files.folders import Lister
     from regionbatch.files.image_headers import Size
+
+    Kind = Literal["file", "folder", ""]
+    """What a path is; empty if there is nothing."""
 
 
 class Storage(Protocol):
     """Reads files and lists folders."""
 
-    def lister(self, root: Path) -> Lister:
+    def kind(self, path: str) -> Kind:
+        """Return whether a path is a file, a folder, or nothing.
+
+        Raises:
+            DatasetError: A cloud does not say.
+            OptionError: The file system of a cloud is not installed, or cannot be opened.
+        """
+
+    def lister(self, root: PurePath) -> Lister:
         """Return what lists the folders of a dataset."""
 
     def read_bytes(self, path: str, *, head_only: bool = False, most: int | None = None) -> bytes:
@@ -73,11 +88,32 @@ class Storage(Protocol):
     def image_sizes(self, paths: Iterable[str], *, exif_rotation: bool = False) -> Iterator[Size]:
         """Yield the sizes of images in order; see `image_headers.image_size`."""
 
+    def signed_url(self, path: str, seconds: int) -> str:
+        """Return a URL by which anyone can read a file for some seconds: a secret.
+
+        Raises:
+            OptionError: The storage cannot sign URLs.
+        """
+
+    def versions(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return what changes whenever a file does, by path, for the files that have such a thing.
+
+        Raises:
+            DatasetError: The folders of the files cannot be listed.
+        """
+
 
 class LocalStorage:
     """The disks of this machine."""
 
-    def lister(self, root: Path) -> FolderLister:
+    def kind(self, path: str) -> Kind:
+        """Return whether a path is a file, a folder, or nothing."""
+        # os.path, since pathlib raises an error where a name is too long.
+        if os.path.isdir(path):  # noqa: PTH112
+            return "folder"
+        return "file" if os.path.exists(path) else ""  # noqa: PTH110
+
+    def lister(self, root: PurePath) -> FolderLister:
         """Return what lists the folders of a dataset."""
         return FolderLister(root)
 
@@ -110,16 +146,64 @@ class LocalStorage:
         """Yield the sizes of images in order."""
         return (image_size(path, exif_rotation=exif_rotation) for path in paths)
 
+    def signed_url(self, path: str, seconds: int) -> str:  # noqa: ARG002 - as in the protocol
+        """Raise OptionError: a file of this machine has no URL."""
+        raise OptionError(
+            f"{path}: a file on this machine has no URL. Copy the images to a cloud, or upload "
+            "the files.",
+            place=path,
+        )
+
+    def versions(self, paths: Sequence[str]) -> dict[str, str]:  # noqa: ARG002 - as in the protocol
+        """Return nothing: a file on this machine is compared by its bytes."""
+        return {}
+
 
 LOCAL = LocalStorage()
 
 
-def storage_of(_path: str) -> Storage:
-    """Return the storage of a path that `Tree.on_disk` returned."""
-    return LOCAL
+_CLOUDS: dict[str, Storage] = {}
+"""The storages of this process, by the URLs of their containers. fsspec also keeps what it opened,
+with its credentials, as long as the process runs."""
+
+
+def storage_of(path: str) -> Storage:
+    """Return the storage of a path that `Tree.on_disk` returned, or of a folder."""
+    if "://" not in path or not scheme_of(path):
+        return LOCAL
+    container = as_path(path).container  # type: ignore[union-attr] # it has a scheme
+    if container not in _CLOUDS:
+        connect([path], None)
+    return _CLOUDS[container]
+
+
+def connect(paths: Iterable[str | PathLike[str]], options: Mapping[str, Any] | None) -> None:
+    """Open the clouds of some paths anew, so that what they contain is listed and read now.
+
+    Args:
+        paths: Paths, of which those in a cloud matter.
+        options: Arguments of the file system of fsspec.
+    """
+    from regionbatch.files.cloud import CloudStorage  # noqa: PLC0415 - only for clouds
+
+    for container in {path.container for path in map(as_path, paths) if is_cloud(path)}:
+        _CLOUDS[container] = CloudStorage(container, options)
+
+
+def kind_of(path: PurePath) -> Kind:
+    """Return whether a path is a file, a folder, or nothing; see `Storage.kind`."""
+    return storage_of(str(path)).kind(str(path))
 
 
 def image_sizes(paths: Iterable[str], *, exif_rotation: bool = False) -> Iterator[Size]:
     """Yield the sizes of images in any storage, in order; see `image_headers.image_size`."""
     for storage, some in groupby(paths, storage_of):
         yield from storage.image_sizes(some, exif_rotation=exif_rotation)
+
+
+def versions(paths: Iterable[str]) -> dict[str, str]:
+    """Return the versions of files in any storage, by path; see `Storage.versions`."""
+    found: dict[str, str] = {}
+    for storage, some in groupby(paths, storage_of):
+        found |= storage.versions([*some])
+    return found

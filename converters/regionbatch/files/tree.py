@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regionbatch.errors import DatasetError, DatasetNotFoundError
+from regionbatch.files.cloud_paths import is_cloud, path_within
 from regionbatch.files.folders import Folder
 from regionbatch.files.paths import (
     IMAGE_EXTENSIONS,
@@ -22,11 +23,12 @@ from regionbatch.files.paths import (
     joined,
     normalise_name,
 )
-from regionbatch.files.storage import LOCAL
+from regionbatch.files.storage import storage_of
 from regionbatch.files.text import UndecodableError, UnreadableError, as_utf8, report_guess
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
+    from pathlib import PurePath
 
     from regionbatch.files.storage import Storage
     from regionbatch.findings import FindingLog
@@ -43,7 +45,7 @@ class Tree:
     not part of the tree.
     """
 
-    def __init__(self, root: Path, named: str = "", encoding: str | None = None) -> None:
+    def __init__(self, root: PurePath, named: str = "", encoding: str | None = None) -> None:
         """Set the folder; it is listed later.
 
         Args:
@@ -56,7 +58,7 @@ class Tree:
         """Codec of text that is not UTF-8 and declares nothing; None: unknown (`files.text`)."""
         self.named = named
         """The file that the user named instead of a folder; empty if it was the folder."""
-        self.storage: Storage = LOCAL
+        self.storage: Storage = storage_of(str(root))
         """Reads the files, by the paths that `on_disk` returns."""
         self._lister = self.storage.lister(root)
         self.outside_links = self._lister.outside_links
@@ -69,20 +71,20 @@ class Tree:
         self._is_empty = False
 
     @classmethod
-    def at(cls, path: Path) -> Tree:
+    def at(cls, path: PurePath) -> Tree:
         """Return the tree of a dataset by the path that the user named: a folder, or one file.
 
         A file in a folder that is only for labels (`Annotations`) belongs to the dataset in the
         folder above.
         """
-        if path.is_dir():
+        if storage_of(str(path)).kind(str(path)) == "folder":
             return cls(path)
         # `Path.resolve` would follow links, and `Path.absolute` keep `..`.
-        file = Path(os.path.abspath(path))  # noqa: PTH100
+        file = path if is_cloud(path) else Path(os.path.abspath(path))  # noqa: PTH100
         root = file.parent
         if is_label_word(root.name) and root.parent != root:
             root = root.parent
-        return cls(root, file.relative_to(root).as_posix())
+        return cls(root, path_within(file, root))
 
     @classmethod
     def empty(cls, source: str) -> Tree:

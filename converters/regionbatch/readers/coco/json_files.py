@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from itertools import repeat
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from regionbatch.errors import AmbiguousDatasetError, DatasetError, OptionError
+from regionbatch.files.cloud_paths import as_path, real_path
 from regionbatch.files.splits import SPLIT_NAME, match_split, require_splits, split_of_folder
 from regionbatch.readers.coco.json_kinds import (
     COCO,
@@ -184,11 +183,12 @@ def _report_boxes(tree: Tree, name: str, kind: str, log: FindingLog) -> None:
 
 def _files_named(tree: Tree, known: list[str], wanted: str) -> list[str]:
     """Return the files that `coco_json` names, by their path in the dataset or on disk."""
-    real = os.path.realpath(wanted)
-    end = "/" + Path(wanted).as_posix()
+    path = as_path(wanted)
+    real = real_path(path)
+    end = "/" + path.as_posix()
 
     def is_named(name: str) -> bool:
-        return f"/{name}".endswith(end) or os.path.realpath(tree.on_disk(name)) == real
+        return f"/{name}".endswith(end) or real_path(as_path(tree.on_disk(name))) == real
 
     found = list(filter(is_named, known))
     if not found:

@@ -32,7 +32,7 @@ class PartOfFile(NamedTuple):
 
     storage: Storage
     path: str
-    state: tuple[int, ...]
+    state: tuple[object, ...]
     """Size and modification time of the file; the part is read only if they are the same."""
     key: str
     """The array that makes up most of the document."""
@@ -111,7 +111,7 @@ def is_part_of(text: JsonText, part: PartOfFile) -> bool:
 def decode_part(
     storage: Storage,
     path: str,
-    state: tuple[int, ...],
+    state: tuple[object, ...],
     key: str,
     spec: ArraySpec,
     start: int,

@@ -19,7 +19,7 @@ from regionbatch.files.text import UndecodableError, as_utf8, is_utf8_file
 from regionbatch.files.tree import undecodable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from io import RawIOBase
     from os import PathLike
 
@@ -62,7 +62,7 @@ class JsonText:
         self.name = name
         self.is_guess = is_guess
         self.state = file_state(file)
-        self.size = self.state[2]
+        self.size = file.seek(0, os.SEEK_END)
         self.is_copy = is_copy
         """Whether the file is a temporary copy in UTF-8."""
         self._window = b""
@@ -211,6 +211,8 @@ class JsonText:
 
     def error(self, at: int, what: str, advice: str = _REPAIR) -> DatasetError:
         """Return the error for what is wrong at an offset, with the text that follows it."""
+        if file_state(self.file) != self.state:  # parts of two files fit nowhere
+            return self._changed()
         option = ""
         if self.is_guess:  # half a character may be a quotation mark or a backslash
             advice = "Specify the file's encoding with `encoding`, or save it as UTF-8."
@@ -279,7 +281,10 @@ def _open(file: RawIOBase, name: str, encoding: str | None, stack: ExitStack) ->
     return found
 
 
-def file_state(file: RawIOBase) -> tuple[int, ...]:
+def file_state(file: RawIOBase) -> tuple[object, ...]:
     """Return device, inode, size and modification time, which change if the file does."""
+    state_in_cloud: Callable[[], tuple[object, ...]] | None = getattr(file, "state", None)
+    if state_in_cloud:
+        return state_in_cloud()
     stat = os.fstat(file.fileno())
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns

@@ -8,9 +8,11 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from regionbatch.errors import AmbiguousDatasetError, DatasetError, OptionError
+from regionbatch.files.cloud_paths import is_cloud, path_from
 from regionbatch.files.folders import absence_of
 from regionbatch.files.paths import folder_key, joined
 from regionbatch.files.small_json import load_json
+from regionbatch.files.storage import LOCAL, kind_of, storage_of
 from regionbatch.files.text import UndecodableError, UnreadableError, report_guess
 from regionbatch.files.tree import Tree, read_lines, undecodable
 from regionbatch.findings import as_text
@@ -25,7 +27,7 @@ from regionbatch.readers.yolo.lookup import folder_and_parents, parent_folder
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
-    from pathlib import Path
+    from pathlib import PurePath
 
     from regionbatch.files.folders import Folder
     from regionbatch.findings import FindingLog
@@ -169,7 +171,7 @@ class ClassListFinder:
         return any(starts_with_row(self._tree, joined(folder, name)) for name in texts)
 
 
-def read_given_list(given: Path, tree: Tree, log: FindingLog) -> tuple[ClassList, str]:
+def read_given_list(given: PurePath, tree: Tree, log: FindingLog) -> tuple[ClassList, str]:
     """Return the class list that the user names, and how it was found.
 
     A relative path is looked for in the current folder, then in the dataset.
@@ -183,24 +185,30 @@ def read_given_list(given: Path, tree: Tree, log: FindingLog) -> tuple[ClassList
         OptionError: The file does not exist, or contains no names.
         DatasetError: The file cannot be read, or contains more than `MAX_CLASSES` names.
     """
-    in_dataset = tree.root / given
+    in_dataset = path_from(tree.root, given)
     path, reason = in_dataset, "as requested"
-    # os.path, since pathlib raises an error where a name is too long.
-    if os.path.isfile(given):  # noqa: PTH113
+    if _is_file(given):
         path = given
         if _is_other_file(given, in_dataset):
             reason += f"; the file in the current folder, not {in_dataset}, which differs"
-    elif not os.path.isfile(in_dataset):  # noqa: PTH113
+    elif not _is_file(in_dataset):
         raise OptionError(f"names: {absence_of(given, 'file')}", option="names", value=str(given))
     names = _read_names(path, log, tree.encoding)
     return ClassList(str(path), _within_limit(str(path), names)), reason
 
 
-def _is_other_file(one: Path, other: Path) -> bool:
+def _is_file(path: PurePath) -> bool:
+    # os.path, since pathlib raises an error where a name is too long.
+    return kind_of(path) == "file" and (is_cloud(path) or os.path.isfile(path))  # noqa: PTH113
+
+
+def _is_other_file(one: PurePath, other: PurePath) -> bool:
     """Return whether a second file exists and its content differs."""
-    if not os.path.isfile(other) or os.path.samefile(one, other):  # noqa: PTH113, PTH121 - as above
+    if one == other or not _is_file(other):
         return False
-    return not filecmp.cmp(one, other, shallow=False)
+    if is_cloud(other):
+        return LOCAL.read_bytes(str(one)) != storage_of(str(other)).read_bytes(str(other))
+    return not os.path.samefile(one, other) and not filecmp.cmp(one, other, shallow=False)  # noqa: PTH121
 
 
 def _within_limit(file: str, names: list[str]) -> list[str]:
@@ -216,7 +224,7 @@ def _within_limit(file: str, names: list[str]) -> list[str]:
     return names
 
 
-def _read_names(path: Path, log: FindingLog, encoding: str | None) -> list[str]:
+def _read_names(path: PurePath, log: FindingLog, encoding: str | None) -> list[str]:
     """Return the class names in a file that the user names."""
     tree = Tree(path.parent, encoding=encoding)
     extension = path.suffix.lower()

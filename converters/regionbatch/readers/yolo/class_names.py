@@ -16,7 +16,7 @@ from regionbatch.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+    from pathlib import PurePath
 
     from numpy.typing import NDArray
 
@@ -90,7 +90,7 @@ class ClassNames(NamedTuple):
 def find_class_names(
     tree: Tree,
     configs: Sequence[DatasetConfig],
-    given: Path | None,
+    given: PurePath | None,
     labels: LabelFiles,
     log: FindingLog,
 ) -> ClassNames:

@@ -1,0 +1,242 @@
+"""Fetch bytes from a cloud: concurrently, and without a credential in any error or log.
+
+A file system that can sign URLs is asked for signatures only, and the bytes come by plain HTTP: for
+Azure, a label file then takes 1.5 ms of CPU time instead of 4. If that fails for any reason, the
+file system itself fetches the bytes, so plain HTTP only changes how long it takes.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+from collections import deque
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_THREADS = 16
+_AHEAD = 4 * _THREADS
+"""Most results that are fetched before they are needed."""
+_SECONDS = 3600
+"""How long the signature of a fetch is valid: only a little longer than a clock may be wrong."""
+_CONNECT_SECONDS = 10
+_READ_SECONDS = 60
+
+_QUERY = re.compile(r"\?[^\s'\"<>]*")
+_SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CONNECTION_STRING|SIGNATURE")
+"""Names of environment variables whose values are removed from messages."""
+_SHORTEST_SECRET = 6
+"""Characters of the shortest storage option that is removed from messages."""
+_SHORTEST_PART = 20
+"""The same for a part of one: of a connection string, only keys and signatures are longer."""
+_LONGEST_REASON = 200
+_WHOLE, _PART = 200, 206
+_BEYOND_END = 416
+_DENIED = (401, 403)
+_GONE = 404
+
+
+class CloudError(OSError):
+    """A cloud cannot be read or written; `strerror` says why, without credentials."""
+
+    def __init__(self, reason: str, number: int = errno.EIO) -> None:
+        """Keep the reason.
+
+        Args:
+            reason: Why, as in messages.
+            number: The error code of a local file for the same problem.
+        """
+        super().__init__(number, reason)
+
+    @property
+    def is_absence(self) -> bool:
+        """Whether there is no such file, folder or container."""
+        return self.errno == errno.ENOENT
+
+    def __reduce__(self) -> tuple[type[CloudError], tuple[str, int]]:
+        """Return how to make the same error again."""
+        return CloudError, (self.strerror or "", self.errno or errno.EIO)
+
+
+class Fetcher:
+    """Fetches byte ranges of the files of one file system."""
+
+    def __init__(self, file_system: Any, options: Mapping[str, Any]) -> None:  # noqa: ANN401 - fsspec has no types
+        """Set the file system.
+
+        Args:
+            file_system: A file system of fsspec.
+            options: What it was made with; no value of it is in an error.
+        """
+        self.file_system = file_system
+        self._secrets = _secrets_in(options)
+
+    @cached_property
+    def _http(self) -> _SignedHttp:
+        return _SignedHttp(self.file_system)
+
+    def fetch(self, key: str, start: int | None = None, end: int | None = None) -> bytes:
+        """Return a range of bytes of a file; fewer at its end.
+
+        Raises:
+            CloudError: The file cannot be read.
+        """
+        found = self._http.get(key, start, end) if self._http.is_usable else None
+        if found is None:
+            found = self.call(self.file_system.cat_file, key, start=start, end=end)
+        return found
+
+    def call(self, function: Callable[..., Result], *arguments: Any, **options: Any) -> Result:  # noqa: ANN401 - of any function
+        """Call a function of the file system.
+
+        Raises:
+            CloudError: It raised any exception. The error has no cause: that may name a secret.
+        """
+        try:
+            return function(*arguments, **options)
+        except Exception as error:  # noqa: BLE001 - each file system has its own
+            found = self.error_of(error)
+        raise found
+
+    def error_of(self, error: Exception) -> CloudError:
+        """Return the error for an exception of the file system."""
+        return _error_of(error, self._secrets)
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Yield the result of a function for each item in order, working on several at a time.
+
+        Only file systems that say so can be used by several threads.
+        """
+        if not _can_use_threads(self.file_system):
+            yield from map(function, items)
+            return
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - it loads logging
+
+        items = iter(items)
+        pool = ThreadPoolExecutor(_THREADS)
+        try:
+            waiting = deque(pool.submit(function, item) for item in islice(items, _AHEAD))
+            while waiting:
+                result = waiting.popleft().result()
+                waiting.extend(pool.submit(function, item) for item in islice(items, 1))
+                yield result
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _SignedHttp:
+    """Fetches by plain HTTP what the file system signs."""
+
+    def __init__(self, file_system: Any) -> None:  # noqa: ANN401 - fsspec has no types
+        self._file_system = file_system
+        self._pools: PoolManager | None = None
+        self._has_worked = False
+        self.is_usable = hasattr(file_system, "sign") and _can_use_threads(file_system)
+
+    def get(self, key: str, start: int | None, end: int | None) -> bytes | None:
+        """Return a range of bytes, or None if the file system itself should fetch it."""
+        try:
+            response = self._response(self._file_system.sign(key, expiration=_SECONDS), start, end)
+            status, content = response.status, response.data
+        except Exception:  # noqa: BLE001 - it cannot sign, or there is no way to this address
+            status, content = 0, b""
+        if status in (_WHOLE, _PART, _BEYOND_END):
+            self._has_worked = True
+            if status == _BEYOND_END:
+                return b""
+            return content if status == _PART else content[start:end]
+        self.is_usable = self._has_worked
+        return None
+
+    def _response(self, url: str, start: int | None, end: int | None) -> BaseHTTPResponse:
+        headers = {"Accept-Encoding": "identity"}
+        if start is not None or end is not None:
+            headers["Range"] = f"bytes={start or 0}-{'' if end is None else end - 1}"
+        return self._manager(url).request(
+            "GET", url, headers=headers, decode_content=False, redirect=False
+        )
+
+    def _manager(self, url: str) -> PoolManager:
+        if self._pools is None:
+            self._pools = _pool_manager(url)
+        return self._pools
+
+
+def _pool_manager(url: str) -> PoolManager:
+    """Return connections to the host of a URL, through a proxy if the environment names one."""
+    from urllib.parse import urlsplit  # noqa: PLC0415 - only for clouds
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - only for clouds
+
+    from urllib3 import PoolManager, ProxyManager, Retry, Timeout  # noqa: PLC0415 - only for clouds
+
+    _keep_queries_out_of_log()
+    parts = urlsplit(url)
+    options: dict[str, Any] = {
+        "maxsize": _THREADS,
+        "block": True,
+        "retries": Retry(total=1, redirect=0),
+        "timeout": Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
+    }
+    proxy = getproxies().get(parts.scheme)
+    if proxy and not proxy_bypass(parts.hostname or ""):
+        return ProxyManager(proxy, **options)
+    return PoolManager(**options)
+
+
+def _keep_queries_out_of_log() -> None:
+    """Remove queries from what urllib3 logs: who has a signed URL can read the file."""
+    for name in ("connectionpool", "util.retry"):
+        logging.getLogger(f"urllib3.{name}").addFilter(_without_queries)
+
+
+def _without_queries(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            _QUERY.sub("?…", value) if isinstance(value, str) else value for value in record.args
+        )
+    return True
+
+
+def _can_use_threads(file_system: Any) -> bool:  # noqa: ANN401 - fsspec has no types
+    return bool(getattr(file_system, "async_impl", False))
+
+
+def _error_of(error: Exception, secrets: Iterable[str]) -> CloudError:
+    status = getattr(error, "status_code", None) or getattr(error, "status", None)
+    if isinstance(error, FileNotFoundError) or status == _GONE:
+        return CloudError(os.strerror(errno.ENOENT), errno.ENOENT)
+    if isinstance(error, PermissionError) or status in _DENIED:
+        return CloudError(os.strerror(errno.EACCES), errno.EACCES)
+    lines = str(error).strip().splitlines()
+    reason = _QUERY.sub("?…", lines[0].strip() if lines else "")[:_LONGEST_REASON]
+    for secret in secrets:
+        reason = reason.replace(secret, "…")
+    return CloudError(reason or type(error).__name__)
+
+
+def _secrets_in(options: Any) -> list[str]:  # noqa: ANN401 - options may contain anything
+    """Return the texts in storage options, which may be nested, and in variables; longest first."""
+    found: set[str] = set()
+    waiting = [options, *(each for name, each in os.environ.items() if _SECRET_NAME.search(name))]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            parts = re.split(r"[;&=]", value)
+            found.update(part for part in parts if len(part) >= _SHORTEST_PART)
+            if len(value) >= _SHORTEST_SECRET:
+                found.add(value)
+        elif isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, (list, tuple)):
+            waiting += value
+    return sorted(found, key=len, reverse=True)

@@ -1,0 +1,108 @@
+"""List a dataset in a cloud: all at once, since each call takes as long as many names."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from regionbatch.files.folders import SYSTEM_FILES, Folder, by_extension
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import PurePath
+
+_NOT_A_NAME = re.compile(r"|\.\.?|.*[\x00-\x1f\x7f]+.*|.*\?versionid=.*", re.DOTALL)
+"""Parts of a path that a URL cannot have: clients leave them out, and open another file."""
+
+
+class Listing(NamedTuple):
+    """What is below a folder of a cloud."""
+
+    folders: dict[str, Folder]
+    """By path; empty for the folder itself."""
+    sizes: dict[str, dict[str, int]]
+    """Sizes in bytes by folder and name, where they are known."""
+    unusable: list[str]
+    """Paths that cannot be opened, because no URL can name them."""
+
+
+class CloudLister:
+    """Lists the folders below a root in a cloud; implements `folders.Lister`."""
+
+    def __init__(self, root: PurePath, listing: Listing) -> None:
+        """Set the root.
+
+        Args:
+            root: The folder.
+            listing: What is below it.
+        """
+        self.outside_links: list[str] = []
+        self.special_files = listing.unusable
+        self.unreadable_folders: list[str] = []
+        self._prefix = f"{str(root).rstrip('/')}/"
+        self._listing = listing
+
+    def on_disk(self, path: str) -> str:
+        """Return the URL of a path relative to the root."""
+        return self._prefix + path
+
+    def list_folder(self, folder: str) -> Folder | None:
+        """Return the listing of a folder, or None if there is none."""
+        return self._listing.folders.get(folder)
+
+
+def listing_of(entries: Iterable[tuple[str, Mapping[str, Any]]]) -> Listing:
+    """Return the listing of a folder.
+
+    Hidden files are left out, as those of operating systems are. So are markers of folders, which
+    are empty files with the name of a folder.
+
+    Args:
+        entries: The paths of files and folders, relative to the folder, with what fsspec knows.
+    """
+    sizes: dict[str, dict[str, int]] = {"": {}}
+    subfolders: dict[str, set[str]] = {"": set()}
+    files: dict[str, list[str]] = {"": []}
+    unusable: list[str] = []
+    for path, about in _usable(entries, unusable):
+        folder, _, name = path.rpartition("/")
+        _add_folder(folder, subfolders)
+        if about.get("type") == "directory":
+            _add_folder(path, subfolders)
+        else:
+            files.setdefault(folder, []).append(name)
+            if isinstance(size := about.get("size"), int):
+                sizes.setdefault(folder, {})[name] = size
+    folders: dict[str, Folder] = {}
+    for folder, inner in subfolders.items():
+        known = sizes.get(folder, {})
+        names = [
+            name for name in files.get(folder, ()) if name not in inner or known.get(name) != 0
+        ]
+        folders[folder] = Folder(frozenset(names), frozenset(inner), by_extension(names), {})
+    return Listing(folders, sizes, unusable)
+
+
+def _usable(
+    entries: Iterable[tuple[str, Mapping[str, Any]]], unusable: list[str]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, about in entries:
+        is_marker = name.endswith("/") and not about.get("size")
+        path = name.rstrip("/") if is_marker else name
+        parts = path.split("/")
+        if any(map(_NOT_A_NAME.fullmatch, parts)):
+            unusable.append(path)
+        elif not any(part[0] == "." or part in SYSTEM_FILES for part in parts):
+            yield path, {"type": "directory"} if is_marker else about
+
+
+def _add_folder(path: str, subfolders: dict[str, set[str]]) -> None:
+    """Add a folder and those above it."""
+    missing: list[str] = []
+    while path not in subfolders:
+        missing.append(path)
+        path = path.rpartition("/")[0]
+    for each in reversed(missing):
+        above, _, name = each.rpartition("/")
+        subfolders[each] = set()
+        subfolders[above].add(name)

@@ -1,0 +1,104 @@
+"""Paths in a cloud: URLs that are used like paths of `pathlib`."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path, PurePath, PurePosixPath
+from typing import TYPE_CHECKING, TypeGuard
+
+from regionbatch.errors import OptionError
+from regionbatch.files.paths import scheme_of
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+LOCAL_SCHEME = "file"
+_WEB_SCHEMES = ("http", "https")
+_CREDENTIAL = re.compile(
+    r"(?<=://)[^/:]*:[^/]*(?=@)|\?\S*(?:sig|signature|token|key|secret|password)=.*",
+    re.IGNORECASE | re.DOTALL,
+)
+"""A password before the host, or a signature in a query."""
+
+
+class CloudPath(PurePosixPath):
+    """The path of a file or folder in a cloud: `az://container/folder`.
+
+    Nothing in it is percent-encoded. It contains no credentials, and neither does its pickle.
+
+    >>> CloudPath("az://container/set/") / "a b.txt"
+    CloudPath('az://container/set/a b.txt')
+    """
+
+    def __str__(self) -> str:
+        """Return the URL. `pathlib` has made one slash of two."""
+        return super().__str__().replace(":/", "://", 1)
+
+    def __fspath__(self) -> str:
+        """Return the URL."""
+        return str(self)
+
+    @property
+    def parent(self) -> CloudPath:
+        """The folder above; there is none above a container."""
+        return self if len(self.parts) <= 2 else super().parent
+
+    @property
+    def container(self) -> str:
+        """The URL of the container (of the bucket, or of the host)."""
+        return "/".join(str(self).split("/", 3)[:3])
+
+
+def as_path(path: str | PathLike[str]) -> Path | CloudPath:
+    """Return a path on this machine or, for a URL, one in a cloud.
+
+    Raises:
+        OptionError: A URL contains a credential or `..`, or is that of a web server.
+
+    >>> as_path("file:///data/set").as_posix(), as_path("AZ://container/set")
+    ('/data/set', CloudPath('az://container/set'))
+    """
+    text = os.fspath(path)
+    scheme = scheme_of(text)
+    if not scheme:
+        return Path(path)
+    rest = text[len(scheme) + 1 :]
+    if scheme.lower() == LOCAL_SCHEME:
+        return Path(rest.removeprefix("//"))
+    found = CloudPath(f"{scheme.lower()}:{rest}")
+    if _CREDENTIAL.search(text):
+        shown = _CREDENTIAL.sub("…", str(found))
+        problem = "contains a credential. Pass it in `storage_options` or the environment instead."
+    elif scheme.lower() in _WEB_SCHEMES:
+        shown = str(found)
+        problem = (
+            f"a web server does not list its files: '{scheme}'. Download them first, or use the "
+            "URL of the storage, such as az://CONTAINER/FOLDER."
+        )
+    elif ".." in found.parts:
+        shown = str(found)
+        problem = "'..' in a URL. Write the URL without it."
+    else:
+        return found
+    raise OptionError(f"{shown}: {problem}", place=shown)
+
+
+def is_cloud(path: PurePath) -> TypeGuard[CloudPath]:
+    """Return whether a path is in a cloud."""
+    return isinstance(path, CloudPath)
+
+
+def real_path(path: PurePath) -> PurePath:
+    """Return a path without links; in a cloud there are none."""
+    return path if isinstance(path, CloudPath) else Path(os.path.realpath(path))
+
+
+def path_from(folder: PurePath, path: PurePath) -> PurePath:
+    """Return a path that may be relative to a folder; an absolute one, or a URL, as it is."""
+    return path if is_cloud(path) or path.is_absolute() else folder / path
+
+
+def path_within(path: PurePath, folder: PurePath) -> str:
+    """Return the path of a file relative to a folder that contains it, with `/`."""
+    return "/".join(path.parts[len(folder.parts) :])
