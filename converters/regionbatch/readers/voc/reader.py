@@ -59,8 +59,7 @@ class VocReader:
         Raises:
             DatasetError: None of the files can be read.
         """
-        # lxml is imported only when XML is read, here and below.
-        from regionbatch.readers.safe_xml import nothing_readable  # noqa: PLC0415
+        # The parsers are imported only when XML is read, here and below.
         from regionbatch.readers.voc.columns import joined  # noqa: PLC0415
 
         paths = [tree.on_disk(name) for name in files]
@@ -74,6 +73,8 @@ class VocReader:
             done += part.file_count
         whole = joined(columns)
         if files and not whole.names:
+            from regionbatch.readers.safe_xml import nothing_readable  # noqa: PLC0415
+
             raise nothing_readable(tree.source, log)
         return _annotations(whole, first_file, options, log)
 
