@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,6 +14,9 @@ import pytest
 import regionbatch as rb
 from helpers import ROOT, mentions, raises_mentioning
 from regionbatch.errors import DatasetError, UnknownFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CATEGORIES = [{"id": 1, "name": "cat"}]
 IMAGE = {"id": 1, "file_name": "a.jpg", "width": 200, "height": 100}
@@ -172,7 +175,8 @@ def test_polygons_prove_the_order_in_a_file_as_in_a_loaded_coco(
     other = {**RECORD, "id": 8, "bbox": [150, 60, 20, 10], "segmentation": None}
     content = coco(other, {**RECORD, "bbox": [20, 10, 60, 40], "segmentation": shape})
     file = write(tmp_path / "a.json", content)
-    for read in (lambda: read_loaded(content), lambda: rb.read(file)):
+    reads: list[Callable[[], rb.Dataset]] = [lambda: read_loaded(content), lambda: rb.read(file)]
+    for read in reads:
         if proves:
             with pytest.raises(rb.AmbiguousDatasetError) as caught:
                 read()

@@ -24,7 +24,7 @@ from regionbatch.files import image_lookup, spelling
 from regionbatch.names import tables
 from regionbatch.readers.coco import json_stream
 from regionbatch.readers.coco.reader import CocoReader
-from regionbatch.readers.voc import columns as voc_columns
+from regionbatch.readers.voc.ordinary import OrdinaryFiles
 from regionbatch.readers.voc.reader import VocReader
 from regionbatch.readers.yolo import row_parser as yolo_row_parser
 from regionbatch.readers.yolo.reader import YoloReader
@@ -63,7 +63,7 @@ def file_by_file(patch: pytest.MonkeyPatch) -> None:
 
 def every_file_by_lxml(patch: pytest.MonkeyPatch) -> None:
     """Parse VOC files with lxml, also those of the ordinary layout."""
-    patch.setattr(voc_columns, "parse_ordinary", lambda *_: None)
+    patch.setattr(OrdinaryFiles, "add", lambda *_: False)
 
 
 def image_by_image(patch: pytest.MonkeyPatch) -> None:

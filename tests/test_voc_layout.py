@@ -23,7 +23,7 @@ from fuzzing.voc_layout import (
 from helpers import ROOT
 from regionbatch.files.storage import LOCAL
 from regionbatch.readers.voc import columns
-from regionbatch.readers.voc.ordinary import MAX_SIZE, parse_ordinary
+from regionbatch.readers.voc.ordinary import MAX_SIZE, OrdinaryFiles
 
 FILES = sorted((ROOT / "fixtures").rglob("*.xml"))
 BOX = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>40</ymax></bndbox>"
@@ -34,7 +34,7 @@ def test_most_fixtures_are_ordinary_and_all_are_read_alike() -> None:
     for path in FILES:
         data = path.read_bytes()
         for encoding in (None, "gbk"):
-            assert_same(part_of(data, encoding), part_by_lxml(data, encoding))
+            assert_same(part_of(data, encoding=encoding), part_by_lxml(data, encoding=encoding))
     assert sum(is_ordinary(path.read_bytes()) for path in FILES) > len(FILES) / 2
 
 
@@ -221,7 +221,7 @@ def test_unusual_file_is_left_to_lxml(name: str) -> None:
 )
 def test_encodings(data: bytes, encoding: str | None, ordinary: bool) -> None:
     assert is_ordinary(data, encoding) == ordinary
-    assert_same(part_of(data, encoding), part_by_lxml(data, encoding))
+    assert_same(part_of(data, encoding=encoding), part_by_lxml(data, encoding=encoding))
 
 
 def test_changed_files_are_read_alike() -> None:
@@ -233,25 +233,34 @@ def test_changed_files_are_read_alike() -> None:
     assert outcomes.count("recognised") > 180
 
 
+def test_ordinary_files_between_others_are_read_alike() -> None:
+    chance = random.Random(18)
+    for _ in range(20):
+        files = [changed_layout(chance.choice(layout_seeds()), chance)[1:] for _ in range(30)]
+        assert 1 < sum(map(is_ordinary, files)) < len(files)
+        assert_same(part_of(*files), part_by_lxml(*files))
+
+
 def test_difference_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each column is compared: one that the grammar gets wrong is an error."""
     data = ORDINARY[0]
-    found = parse_ordinary(data)
-    assert found is not None
-    right = found._replace(numbers=[*found.numbers])
+    files = OrdinaryFiles()
+    assert files.add(data)
+    right = files.content()
     wrong: dict[str, Any] = {
-        "file_name": "b.jpg",
-        "size": (1, 1),
-        "devkit": 2,
-        "lines": [1, 2],
+        "file_names": ["b.jpg"],
+        "sizes": [(1, 1)],
+        "devkits": [2],
+        "counts": [1],
+        "where": [1, 2],
         "names": ["cat", "dog"],
         "numbers": [1.0] * 8,
         "marks": [(), ("difficult", "truncated")],
     }
-    assert {*wrong} == {*found._fields}
+    assert {*wrong} == {*right._fields}
     for field, value in wrong.items():
         changed = right._replace(**{field: value})
-        monkeypatch.setattr(columns, "parse_ordinary", lambda *_, changed=changed: changed)
+        monkeypatch.setattr(OrdinaryFiles, "content", lambda _, changed=changed: changed)
         with pytest.raises(AssertionError):
             assert_same(part_of(data), part_by_lxml(data))
 

@@ -16,7 +16,7 @@ import numpy as np
 from fuzzing.inputs import seeds
 from fuzzing.mutations import mutated
 from regionbatch.readers.voc import columns
-from regionbatch.readers.voc.ordinary import parse_ordinary
+from regionbatch.readers.voc.ordinary import OrdinaryFiles
 
 if TYPE_CHECKING:
     import random
@@ -108,18 +108,18 @@ def layout_seeds() -> list[bytes]:
 
 def is_ordinary(data: bytes, encoding: str | None = None) -> bool:
     """Return whether the grammar recognises a file."""
-    return parse_ordinary(data, encoding) is not None
+    return OrdinaryFiles().add(data, encoding)
 
 
-def part_of(data: bytes, encoding: str | None = None) -> columns.VocPart:
-    """Return the columns of one file."""
-    return columns.parse_contents([data], encoding)
+def part_of(*files: bytes, encoding: str | None = None) -> columns.VocPart:
+    """Return the columns of some files."""
+    return columns.parse_contents(files, encoding)
 
 
-def part_by_lxml(data: bytes, encoding: str | None = None) -> columns.VocPart:
-    """Return the columns of one file, never using the grammar."""
-    with mock.patch.object(columns, "parse_ordinary", return_value=None):
-        return part_of(data, encoding)
+def part_by_lxml(*files: bytes, encoding: str | None = None) -> columns.VocPart:
+    """Return the columns of some files, never using the grammar."""
+    with mock.patch.object(OrdinaryFiles, "add", return_value=False):
+        return part_of(*files, encoding=encoding)
 
 
 def assert_same(part: columns.VocPart, other: columns.VocPart) -> None:
@@ -147,7 +147,8 @@ class LayoutSandbox:
         encoding = ENCODINGS[data[0] % len(ENCODINGS)] if data else None
         if not is_ordinary(data[1:], encoding):
             return "left to lxml"
-        assert_same(part_of(data[1:], encoding), part_by_lxml(data[1:], encoding))
+        files = (data[1:], DEVKIT, data[1:])  # ordinary files are read together
+        assert_same(part_of(*files, encoding=encoding), part_by_lxml(*files, encoding=encoding))
         return "recognised"
 
 

@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import numpy as np
 
 from regionbatch.files.text import UnreadableError
-from regionbatch.readers.safe_xml import InvalidXmlError, UnsafeXmlError, places_of
-from regionbatch.readers.voc.ordinary import parse_ordinary
-from regionbatch.readers.voc.xml import MAX_FILE_SIZE, parse
+from regionbatch.readers.voc.ordinary import OrdinaryFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,10 +20,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from regionbatch.files.storage import Storage
-    from regionbatch.readers.voc.ordinary import OrdinaryFile
     from regionbatch.readers.voc.xml import Annotation
 
 Integer = TypeVar("Integer", np.int32, np.int64)
+
+MAX_FILE_SIZE = 16 * 2**20
+"""Bytes of a file about one image."""
 
 
 class Remark(NamedTuple):
@@ -98,21 +98,33 @@ def parse_contents(
 ) -> VocPart:
     """Parse the bytes of files, some of which may be unreadable."""
     part = _Part()
+    ordinary = OrdinaryFiles()
     for content in contents:
-        try:
-            if isinstance(content, UnreadableError):
-                raise content
-            if (ordinary := parse_ordinary(content, encoding)) is not None:
-                part.add_ordinary(ordinary)
-            else:
-                part.add_parsed(parse(content, encoding))
-        except UnreadableError as error:
-            part.add_unread("unreadable_file", str(error))
-        except UnsafeXmlError as error:
-            part.add_unread("unsafe_xml", str(error))
-        except InvalidXmlError as error:
-            part.add_unread("unreadable_file", str(error), error.line)
+        if not isinstance(content, UnreadableError) and ordinary.add(content, encoding):
+            continue
+        part.add_ordinary(ordinary)
+        ordinary = OrdinaryFiles()
+        _parse_other(content, encoding, part)
+    part.add_ordinary(ordinary)
     return part.result()
+
+
+def _parse_other(content: bytes | UnreadableError, encoding: str | None, part: _Part) -> None:
+    """Add a file that is not of the ordinary layout to a part."""
+    # lxml is slow to load, and many datasets do without.
+    from regionbatch.readers.safe_xml import InvalidXmlError, UnsafeXmlError  # noqa: PLC0415
+    from regionbatch.readers.voc.xml import parse  # noqa: PLC0415
+
+    try:
+        if isinstance(content, UnreadableError):
+            raise content
+        part.add_parsed(parse(content, encoding))
+    except UnreadableError as error:
+        part.add_unread("unreadable_file", str(error))
+    except UnsafeXmlError as error:
+        part.add_unread("unsafe_xml", str(error))
+    except InvalidXmlError as error:
+        part.add_unread("unreadable_file", str(error), error.line)
 
 
 class _Part:
@@ -141,14 +153,23 @@ class _Part:
         self._remarks.append(Remark(self._file_count, code, reason, line))
         self._file_count += 1
 
-    def add_ordinary(self, content: OrdinaryFile) -> None:
-        """Add a file of the ordinary layout."""
-        self._where.extend(places_of(content.lines))
+    def add_ordinary(self, files: OrdinaryFiles) -> None:
+        """Add files of the ordinary layout, if there are any."""
+        if not len(files):
+            return
+        content = files.content()
+        count = len(content.counts)
+        self._read += range(self._file_count, self._file_count + count)
+        self._file_count += count
+        self._names += content.file_names
+        widths, heights = zip(*content.sizes, strict=True)
+        rows = zip(widths, heights, content.devkits, content.counts, strict=True)
+        self._files.extend(chain.from_iterable(rows))
+        self._boxes_in.extend(content.counts)
+        self._where.extend(content.where)
         self._tags += content.names
         self._numbers.extend(content.numbers)
         self._marks += content.marks
-        count = len(content.lines)
-        self._add_file(content.file_name, content.size, content.devkit, count, count)
 
     def add_parsed(self, content: Annotation) -> None:
         """Add a file that lxml has parsed."""
@@ -170,17 +191,11 @@ class _Part:
             self._tags.append(each.name)
             self._numbers.extend(each.box)
             self._marks.append(each.marks)
-        count = len(self._where) - first
-        self._add_file(content.file_name, content.size, content.devkit, len(content.objects), count)
-
-    def _add_file(
-        self, name: str, size: tuple[int, int], devkit: int, objects: int, boxes: int
-    ) -> None:
-        self._read.append(self._file_count)
-        self._names.append(name)
-        self._files.extend((*size, devkit, objects))
-        self._boxes_in.append(boxes)
+        self._read.append(file)
         self._file_count += 1
+        self._names.append(content.file_name)
+        self._files.extend((*content.size, content.devkit, len(content.objects)))
+        self._boxes_in.append(len(self._where) - first)
 
     def result(self) -> VocPart:
         """Return everything that was added."""

@@ -17,6 +17,8 @@ from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from regionbatch.files.text import is_utf8
 from regionbatch.readers.voc.header import devkit_in_path, devkit_in_source, size_in
 from regionbatch.readers.voc.objects import is_true
@@ -101,58 +103,97 @@ _FLAG = re.compile(f"<({'|'.join(_FLAGS)})>({_TEXT})<".encode())
 _LEAF = re.compile(f"<([a-z]+)>({_TEXT})<".encode())
 
 
-class OrdinaryFile(NamedTuple):
-    """The values in a file; each column has an item for each <object>."""
+_STEP = _OBJECT.groups + 1
+"""Pieces for each object: the text before it, and what `_OBJECT` captures."""
 
-    file_name: str
-    size: tuple[int, int]
-    devkit: int
-    lines: list[int]
-    names: Sequence[str]
-    numbers: Iterable[float]
+
+class OrdinaryContent(NamedTuple):
+    """The values in consecutive files, as columns of files and of their boxes."""
+
+    file_names: list[str]
+    sizes: list[tuple[int, int]]
+    devkits: list[int]
+    counts: list[int]
+    """The number of boxes in each file."""
+    where: list[int]
+    """The place of each box; see `safe_xml.places_of`."""
+    names: list[str]
+    numbers: list[float]
     """The four numbers of each box, one box after the other."""
-    marks: Sequence[tuple[str, ...]]
+    marks: list[tuple[str, ...]]
 
 
-def parse_ordinary(data: bytes, encoding: str | None = None) -> OrdinaryFile | None:
-    """Return the values in a file of the ordinary layout; None for any other file.
+class OrdinaryFiles:
+    """Consecutive files of the ordinary layout. Each is taken apart, and all are read at once."""
+
+    def __init__(self) -> None:
+        """Start without files."""
+        self._headers: list[tuple[bytes, ...]] = []
+        self._counts: list[int] = []
+        self._pieces: list[bytes] = []
+        """`_STEP` pieces for each object of all files."""
+
+    def add(self, data: bytes, encoding: str | None = None) -> bool:
+        """Add a file if it is of the ordinary layout, and return whether it is.
+
+        Args:
+            data: The bytes of the file.
+            encoding: The codec that the user chose. It may apply to text that is not ASCII.
+        """
+        if len(data) > MAX_SIZE or _CUT in data:
+            return False
+        if not data.isascii() and (encoding or b"\xef\xbf" in data or not is_utf8(data)):
+            return False  # U+FFFE and U+FFFF, which XML does not allow, start with these bytes
+        pieces = _OBJECT.split(data.replace(b"\r\n", b"\n") if b"\r" in data else data)
+        found = _FILE.fullmatch(_CUT.join(pieces[::_STEP]))
+        if found is None:
+            return False
+        self._headers.append(found.groups(b""))
+        self._counts.append(len(pieces) // _STEP)
+        pieces.pop()  # the text after the last object
+        self._pieces += pieces
+        return True
+
+    def __len__(self) -> int:
+        """Return the number of files."""
+        return len(self._counts)
+
+    def content(self) -> OrdinaryContent:
+        """Return the values in all files; there is at least one."""
+        folders, file_names, paths, sources, sizes = zip(*self._headers, strict=True)
+        columns = [self._pieces[piece::_STEP] for piece in range(_STEP)]
+        texts, objects, names, before, *corners, after = columns
+        devkit_of_paths = (map(_devkit_of_path, texts) for texts in (folders, paths))
+        return OrdinaryContent(
+            [name.decode().strip() for name in file_names],
+            [*map(_size_of, sizes)],
+            [*map(max, map(_devkit_of_source, sources), *devkit_of_paths)],
+            self._counts,
+            _places(texts, objects, self._counts),
+            [*map(_name_of, names)],
+            [*map(float, chain.from_iterable(zip(*corners, strict=True)))],
+            [*map(_marks_of, before, after)],
+        )
+
+
+def _places(texts: Sequence[bytes], objects: Sequence[bytes], counts: Sequence[int]) -> list[int]:
+    """Return the line of each object or, if its file has several there, minus its number.
 
     Args:
-        data: The bytes of the file.
-        encoding: The codec that the user chose. It may apply to text that is not ASCII.
+        texts: The text before each object, after the one before in its file.
+        objects: The text of each object.
+        counts: The number of objects in each file.
     """
-    if len(data) > MAX_SIZE or _CUT in data:
-        return None
-    if not data.isascii() and (encoding or b"\xef\xbf" in data or not is_utf8(data)):
-        return None  # U+FFFE and U+FFFF, which XML does not allow, start with these bytes
-    pieces = _OBJECT.split(data.replace(b"\r\n", b"\n"))
-    columns = [pieces[group :: _OBJECT.groups + 1] for group in range(_OBJECT.groups + 1)]
-    between, objects, names, before, *corners, after = columns
-    found = _FILE.fullmatch(_CUT.join(between))
-    if found is None:
-        return None
-    folder, file_name, path, source, size = found.groups(b"")
-    devkit = max(_devkit_of_source(source), _devkit_of_path(folder), _devkit_of_path(path))
-    return OrdinaryFile(
-        file_name.decode().strip(),
-        _size_of(size),
-        devkit,
-        _lines(between, objects),
-        [*map(_name_of, names)],
-        map(float, chain.from_iterable(zip(*corners, strict=True))),
-        [*map(_marks_of, before, after)],
-    )
-
-
-def _lines(between: Sequence[bytes], objects: Sequence[bytes]) -> list[int]:
-    """Return the line on which each object starts."""
-    lines = []
-    line = 1
-    for text, one in zip(between, objects, strict=False):
-        line += text.count(b"\n")
-        lines.append(line)
-        line += one.count(b"\n")
-    return lines
+    inside = np.array([text.count(b"\n") for text in objects], np.int64)
+    before = np.array([text.count(b"\n") for text in texts], np.int64)
+    ends = np.cumsum(before + inside)
+    file = np.repeat(np.arange(len(counts)), counts)
+    first = np.repeat(np.cumsum(counts) - counts, counts)
+    line = 1 + ends - inside - (ends - before - inside)[first]
+    is_shared = (np.diff(line, prepend=0) == 0) & (np.diff(file, prepend=-1) == 0)
+    is_shared[:-1] |= is_shared[1:].copy()
+    number = np.arange(len(line)) - first + 1
+    return [*np.where(is_shared, -number, line).tolist()]
 
 
 def _leaves_in(content: bytes) -> list[tuple[str, str]]:

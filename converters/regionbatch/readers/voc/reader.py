@@ -77,7 +77,7 @@ class VocReader:
     @staticmethod
     def read_part(storage: Storage, paths: Sequence[str], encoding: str | None) -> VocPart:
         """Parse XML files into columns."""
-        # lxml is imported only when XML is read, here and below.
+        # The parsers are imported only when XML is read, here and below.
         from regionbatch.readers.voc.columns import parse_part  # noqa: PLC0415
 
         return parse_part(storage, paths, encoding)
@@ -96,7 +96,6 @@ class VocReader:
         Raises:
             DatasetError: None of the files can be read.
         """
-        from regionbatch.readers.safe_xml import nothing_readable  # noqa: PLC0415
         from regionbatch.readers.voc.columns import joined  # noqa: PLC0415
 
         first_file = len(log.files)
@@ -109,6 +108,8 @@ class VocReader:
             done += part.file_count
         whole = joined(columns)
         if files and not whole.names:
+            from regionbatch.readers.safe_xml import nothing_readable  # noqa: PLC0415
+
             raise nothing_readable(tree.source, log)
         return _annotations(whole, first_file, options, log)
 

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from regionbatch.readers.voc.header import Leaf
 
-MAX_FILE_SIZE = 16 * 2**20
-"""Bytes of a file about one image."""
-
 _HEADER_TAGS = ("filename", "size", "source", "folder", "path")
 _SHAPE_TAGS = frozenset(("bndbox", "Bndbox", "BndBox", "bndBox", "BNDBOX", "robndbox", "polygon"))
 _BOX_TAGS = frozenset(("object", "Object", "OBJECT", *_SHAPE_TAGS))
