@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from regionbatch.dataset import RawAnnotations
     from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog
+    from regionbatch.readers.yolo.reader import YoloReader
 
 
 FIXTURES = ROOT / "fixtures"
@@ -34,7 +35,7 @@ def case(tmp_path: Path) -> Case:
     return Case(tmp_path / "over-the-edge", "over-the-edge")
 
 
-def run_kit(reader: type[OneRow], test: str, case: Case, tmp_path: Path) -> None:
+def run_kit(reader: type[YoloReader], test: str, case: Case, tmp_path: Path) -> None:
     class Kit(ReaderTests):
         rewritten: ClassVar[tuple[str, ...]] = ("crlf",)
 
@@ -58,7 +59,7 @@ def test_a_sound_reader_passes(test: str, case: Case, tmp_path: Path) -> None:
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
 def test_a_defective_reader_fails(
-    reader: type[OneRow], test: str, case: Case, tmp_path: Path
+    reader: type[YoloReader], test: str, case: Case, tmp_path: Path
 ) -> None:
     wanted = RAISED.get(reader, AssertionError) if test in READING else AssertionError
     with pytest.raises(wanted, match=r"\w"):
@@ -151,7 +152,7 @@ class InventsImages(OneRow):
 
 @pytest.mark.parametrize("reader", [ReversesImages, InventsImages])
 def test_images_in_another_order_than_the_files_are_an_error(
-    reader: type[OneRow], tmp_path: Path
+    reader: type[YoloReader], tmp_path: Path
 ) -> None:
     """Boxes of one image would otherwise get to another."""
     rows = [(name, "cat", (0.2, 0.25, 0.2, 0.3)) for name in ("a.jpg", "b.jpg")]

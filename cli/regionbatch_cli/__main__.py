@@ -2,4 +2,5 @@
 
 from regionbatch_cli.main import main
 
-main()
+if __name__ == "__main__":  # workers of Dask import this module
+    main()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from regionbatch.wording import counted
-from regionbatch_cli.command_help import OUTPUT, option
+from regionbatch_cli.cluster import dask_executor
+from regionbatch_cli.command_help import INPUT, OUTPUT, option
 from regionbatch_cli.options import (
     DatasetOptions,
     dataset_options,
@@ -52,6 +53,12 @@ if TYPE_CHECKING:
     help="Payload format.",
 )
 @overwrite_option
+@option(
+    INPUT,
+    "--dask",
+    metavar="ADDRESS",
+    help="Read with a Dask cluster: the address of its scheduler, or local.",
+)
 @dataset_options
 def convert(
     options: DatasetOptions,
@@ -63,6 +70,7 @@ def convert(
     skip_unresolved: bool,
     payload: str,
     overwrite: bool,
+    dask: str | None,
 ) -> int:
     """Write a dataset as ImageRegionCreateBatch payloads.
 
@@ -77,7 +85,8 @@ def convert(
     _check_output(options, output, overwrite=overwrite)
     renames = read_renames(rename, rename_file)
     with progress_display(quiet=options.quiet) as progress:
-        dataset = read_dataset(options, progress, renames)
+        with dask_executor(dask) as executor:
+            dataset = read_dataset(options, progress, renames, executor)
         batches = make_batches(
             dataset,
             tag_ids=tag_ids,

@@ -13,6 +13,7 @@ from regionbatch_cli.reader_options import keywords_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from concurrent.futures import Executor
 
     from regionbatch.batching import Batches
     from regionbatch.customvision.upload import UploadResult
@@ -26,6 +27,7 @@ def read_dataset(
     options: DatasetOptions,
     progress: Progress | None,
     rename: Mapping[str, str] | None = None,
+    executor: Executor | None = None,
 ) -> Dataset:
     """Read the dataset of the command line.
 
@@ -33,6 +35,7 @@ def read_dataset(
         options: The options of the command.
         progress: Called by the library with the progress.
         rename: Project tags by class: classes that become one tag are not reported as similar.
+        executor: Reads parts of the dataset; see `regionbatch.read`.
 
     Raises:
         OptionError: An option has a wrong value.
@@ -55,6 +58,7 @@ def read_dataset(
         "only": options.only or None,
         "max_clip": options.max_clip,
         "progress": progress,
+        "executor": executor,
         **keywords_of(options.reader),
     }
     given |= _plugin_options(options.option, given)

@@ -28,6 +28,7 @@ _OTHER_NAMES = {
     "key": "--key-file",
     "credential": "--entra",
     "version": "--api-version",
+    "executor": "--dask",
 }
 """Arguments of the library that the command names in another way."""
 

@@ -54,6 +54,19 @@ class _InParts:
     ) -> RawAnnotations:
         reader = self._reader
         jobs = reader.parts(tree, files, options, self._n)
-        calls = pickle.loads(pickle.dumps([(reader.read_part, job) for job in jobs]))  # noqa: S301 - just made
-        results = (pickle.dumps(read_part(*job)) for read_part, job in calls)
-        return reader.merge(tree, files, options, log, jobs, map(pickle.loads, results))
+        calls = (_copied((reader.read_part, job)) for job in jobs)
+        results = (_copied(read_part(*job)) for read_part, job in calls)
+        return reader.merge(tree, files, options, log, jobs, results)
+
+
+def _copied(value: Any) -> Any:  # noqa: ANN401 - of a reader
+    """Return what another process would get.
+
+    Raises:
+        AssertionError: The value cannot be pickled.
+    """
+    try:
+        text = pickle.dumps(value)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise AssertionError(f"a part cannot be pickled: {error}.") from error
+    return pickle.loads(text)  # noqa: S301 - just made

@@ -1,0 +1,151 @@
+"""Datasets are read by a Dask cluster and by loky with the same result, also if a worker dies."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from killed_reader import MARKER, PARENT, KilledOnce
+
+import regionbatch as rb
+from helpers import ROOT, command, ids_of, write_yolo
+from regionbatch import part_reading, processes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Executor
+    from pathlib import Path
+
+SCENE = ROOT / "fixtures" / "scene"
+TABLES: dict[str, Any] = {"tag_ids": SCENE / "tags.json", "image_ids": SCENE / "images.json"}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """The client of two processes; no test needs another one's tasks."""
+    distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def numbered(tmp_path: Path) -> Path:
+    """A dataset of 32 images, each in a part of its own."""
+    boxes = [(f"{number:02}.jpg", "cat", (0.5, 0.5, 0.2, 0.01 * number)) for number in range(1, 33)]
+    folder = write_yolo(tmp_path / "data", boxes)
+    (folder / PARENT).write_text(str(os.getpid()), encoding="utf-8")
+    return folder
+
+
+def payloads(folder: Path, out: Path, **options: Any) -> bytes:
+    names = [f"{number:02}.jpg" for number in range(1, 33)]
+    tables: dict[str, Any] = {"tag_ids": ids_of(["cat"]), "image_ids": ids_of(names)}
+    rb.convert(folder, out, **tables, overwrite=True, **options)
+    return out.read_bytes()
+
+
+@pytest.mark.parametrize("format", ["coco", "voc", "yolo"])
+def test_a_cluster_reads_the_same(cluster: Any, tmp_path: Path, format: str) -> None:  # noqa: A002
+    outs = [tmp_path / "here.jsonl", tmp_path / "there.jsonl"]
+    here = rb.convert(SCENE / format, outs[0], **TABLES)
+    there = rb.convert(SCENE / format, outs[1], **TABLES, executor=cluster.get_executor())
+    assert outs[1].read_bytes() == outs[0].read_bytes()
+    assert list(there.findings) == list(here.findings)
+    assert there.ledger == here.ledger
+
+
+def test_a_worker_of_dask_that_is_killed_changes_nothing(
+    cluster: Any, numbered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = payloads(numbered, tmp_path / "out.jsonl")
+    monkeypatch.setattr(part_reading, "MIN_PARTS", 32)
+    executor = cluster.get_executor()
+    found = payloads(numbered, tmp_path / "out.jsonl", format=KilledOnce(), executor=executor)
+    assert found == expected
+    assert (numbered / MARKER).exists()
+
+
+@pytest.mark.parametrize("loky", [True, False])
+def test_a_process_that_is_killed_changes_nothing(
+    numbered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loky: bool
+) -> None:
+    expected = payloads(numbered, tmp_path / "out.jsonl")
+    if loky:
+        pytest.importorskip("loky", reason="the extra parallel is not installed")
+    else:
+        monkeypatch.setitem(sys.modules, "loky", None)
+    monkeypatch.setenv(processes.PROCESSES_VARIABLE, "2")
+    monkeypatch.setattr(part_reading, "MIN_PARTS", 32)
+    monkeypatch.setattr(part_reading, "MIN_PARTS_OF_LARGE", 0)
+    assert payloads(numbered, tmp_path / "out.jsonl", format=KilledOnce()) == expected
+    assert (numbered / MARKER).exists()
+
+
+def without_package() -> None:
+    """Make a process unable to import regionbatch."""
+    import sys  # noqa: PLC0415 - in another process
+
+    class Missing:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name.startswith("regionbatch"):
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    for name in [name for name in sys.modules if name.startswith("regionbatch")]:
+        del sys.modules[name]
+    sys.meta_path.insert(0, Missing())
+
+
+def test_workers_without_regionbatch_are_an_error(cluster: Any) -> None:
+    """A worker that receives a function which it cannot import would never answer."""
+    executor: Executor = cluster.get_executor()
+    try:
+        cluster.run(without_package)
+        with pytest.raises(rb.OptionError) as caught:
+            rb.read(SCENE / "yolo", executor=executor)
+        assert caught.value.option == "executor"
+    finally:
+        cluster.restart()
+    assert len(rb.read(SCENE / "yolo", executor=cluster.get_executor())) == 12
+
+
+def convert_command(out: Path, address: str) -> Any:
+    tables: list[str | Path] = [
+        "--tag-ids",
+        SCENE / "tags.json",
+        "--image-ids",
+        SCENE / "images.json",
+    ]
+    return command("convert", SCENE / "coco", "-o", out, *tables, "--dask", address)
+
+
+def test_the_command_uses_a_cluster(cluster: Any, tmp_path: Path) -> None:
+    run = convert_command(tmp_path / "out.jsonl", cluster.scheduler.address)
+    assert run.status == 0, run.stderr
+    rb.convert(SCENE / "coco", tmp_path / "expected.jsonl", **TABLES)
+    expected = (tmp_path / "expected.jsonl").read_bytes()
+    assert (tmp_path / "out.jsonl").read_bytes() == expected
+
+
+def test_a_cluster_that_is_missing_is_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    from regionbatch_cli import cluster  # noqa: PLC0415 - needs no extra itself
+
+    monkeypatch.setattr(cluster, "_SECONDS", 0.5)
+    for address in ("tcp://127.0.0.1:1", "nonsense:"):
+        run = convert_command(tmp_path / "out.jsonl", address)
+        assert run.status == 2
+        assert run.stderr.startswith("Error: --dask: ")
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    run = convert_command(tmp_path / "out.jsonl", "local")
+    assert run.status == 2
+    assert "regionbatch[dask]" in run.stderr
+    assert not (tmp_path / "out.jsonl").exists()

@@ -1,0 +1,89 @@
+"""Results, findings and messages are the same for any number of parts: fixtures, random datasets.
+
+The conformance kit compares the fixtures that can be read in up to 7 parts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import defects  # noqa: F401 - it fills the table
+import pytest
+from defective.table import DEFECTS, make
+
+import regionbatch as rb
+from helpers import InThisProcess, fixture_cases
+from regionbatch import part_reading
+from regionbatch.plugins import get
+from regionbatch.readers.coco.json_stream import ArrayStream
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+    from pathlib import Path
+
+FORMATS = ("coco", "voc", "yolo")
+NUMBERS = (1, 2, 3, 7, 16)
+SEEDS = 200
+BLOCK = 10
+"""Seeds per test."""
+ERRORS = [case for format in FORMATS for case in fixture_cases(format) if case.expects_error]  # noqa: A001 - as in `read`
+READABLE = [case for format in FORMATS for case in fixture_cases(format) if not case.expects_error]  # noqa: A001 - as in `read`
+
+
+@pytest.fixture(autouse=True)
+def chunks_of_64_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a part of a small JSON file has several chunks."""
+    monkeypatch.setattr(ArrayStream.__init__, "__defaults__", (64,))
+
+
+def result_of(path: Path, executor: Executor | None = None, **options: Any) -> list[Any]:
+    """Everything that a caller can see of reading a dataset."""
+    try:
+        dataset = rb.read(path, executor=executor, **options)
+    except rb.RegionBatchError as error:
+        return [type(error), str(error), error.__dict__]
+    regions = dataset.regions
+    return [
+        list(dataset),
+        [dataset.findings.files[file] for file in regions.file],
+        [regions.where.tolist(), regions.adjusted.tolist()],
+        [dataset.images.names, dataset.images.paths, dataset.tags],
+        list(dataset.findings),
+        [dataset.ledger, dict(dataset.decisions)],
+    ]
+
+
+def check(patch: pytest.MonkeyPatch, path: Path, numbers: Any = NUMBERS, **options: Any) -> None:
+    expected = result_of(path, **options)
+    for n in numbers:
+        patch.setattr(part_reading, "MIN_PARTS", n)
+        assert result_of(path, InThisProcess(), **options) == expected, f"{n} parts of {path}"
+
+
+@pytest.mark.parametrize("case", ERRORS, ids=lambda case: case.name)
+def test_errors_are_the_same_for_any_number_of_parts(
+    monkeypatch: pytest.MonkeyPatch, case: Any
+) -> None:
+    name = case.name.split("/")[0]
+    check(monkeypatch, case.input, format=name, **case.options(get(name).options))
+
+
+@pytest.mark.parametrize("case", READABLE, ids=lambda case: case.name)
+def test_results_are_the_same_for_16_parts(monkeypatch: pytest.MonkeyPatch, case: Any) -> None:
+    name = case.name.split("/")[0]
+    check(monkeypatch, case.input, [16], format=name, **case.options(get(name).options))
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
+def test_random_datasets_give_the_same_for_any_number_of_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    formats = [name for name in DEFECTS if name in FORMATS]
+    assert formats
+    for seed in range(first, first + BLOCK):
+        draft, _ = make(seed, formats[seed % len(formats)])
+        for path, content in draft.files().items():
+            file = tmp_path / str(seed) / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        check(monkeypatch, tmp_path / str(seed))
