@@ -15,13 +15,15 @@ from regionbatch.customvision.journal_file import missing_journal
 from regionbatch.customvision.plan_tags import placeholder_id, regular_tag_ids
 from regionbatch.customvision.snapshot import read_images, read_project
 from regionbatch.errors import OutputError, ResolveError
-from regionbatch.files.atomic_write import atomic_write, resolve_target
+from regionbatch.files.atomic_write import atomic_write
+from regionbatch.files.output_paths import resolve_target
 from regionbatch.names.tables import read_ids
 from regionbatch.report import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
+    from pathlib import PurePath
 
     from regionbatch.customvision.session import ProjectSession
     from regionbatch.customvision.upload import UploadResult
@@ -187,10 +189,10 @@ def write_id_files(
     return written
 
 
-def _is_table(path: Path) -> bool:
+def _is_table(path: PurePath) -> bool:
     """Return whether a file is a table of IDs."""
     try:
-        read_ids(path)
+        read_ids(Path(path))
     except (ResolveError, OSError):
         return False
     return True

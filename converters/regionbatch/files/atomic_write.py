@@ -17,16 +17,15 @@ import re
 import stat
 import time
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from regionbatch.errors import OptionError, OutputError
-from regionbatch.files.paths import scheme_of
-from regionbatch.findings import escape_unprintable
+from regionbatch.errors import OutputError
+from regionbatch.files.cloud_paths import is_cloud
+from regionbatch.files.cloud_write import cloud_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from os import PathLike
 
     IsOurs = Callable[[Path], bool]
 
@@ -50,104 +49,9 @@ class _Fingerprint(NamedTuple):
     mode: int
 
 
-def resolve_target(path: str | PathLike[str], option: str) -> Path:
-    """Return the absolute path of an output, without links.
-
-    Args:
-        path: The path.
-        option: The keyword argument that it is from.
-
-    Raises:
-        OptionError: The path is empty, a URL, or cannot be a path on this system.
-        OutputError: The current folder no longer exists, or a folder in the path is closed.
-    """
-    shown = escape_unprintable(os.fspath(path)[:80])
-    if not shown:
-        raise OptionError(f"{option}: empty path. Choose a name.", option=option, value=path)
-    if scheme := scheme_of(path):
-        raise OptionError(
-            f"{shown}: only local paths can be written, not '{scheme}'. Write a local file, then "
-            "copy it there.",
-            place=shown,
-            option=option,
-            value=path,
-        )
-    try:
-        real = Path(os.path.realpath(path))
-        real.exists()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        is_impossible = isinstance(error, ValueError) or error.errno == errno.ENAMETOOLONG
-        raise (OptionError if is_impossible else OutputError)(
-            f"{shown}: cannot be used as a path: '{reason}'. Choose another one.",
-            place=shown,
-            option=option,
-            value=path,
-        ) from error
-    return real
-
-
-def check_parent(path: Path) -> None:
-    """Check that a file or folder can be created at a path, with missing folders above it.
-
-    Raises:
-        OutputError: A file has the name of a folder in the path, or permission is missing.
-    """
-    above = next(parent for parent in path.parents if os.path.lexists(parent))
-    if not above.is_dir():
-        problem = f"'{above}' is a file, not a folder. Choose another path."
-    elif os.access(above, os.W_OK | os.X_OK):
-        return
-    else:
-        problem = f"no permission to write in the folder '{above}'. Choose another one."
-    raise OutputError(f"{path}: {problem}", place=str(path))
-
-
-def check_own_file(path: str | PathLike[str], option: str, is_ours: IsOurs, what: str) -> Path:
-    """Check before the work starts that a file can be written, and return its path.
-
-    It replaces only earlier output of the same kind.
-
-    Args:
-        path: The path.
-        option: The keyword argument that it is from.
-        is_ours: Returns whether a file is earlier output.
-        what: What the output is: `a report`.
-
-    Raises:
-        OptionError: The path is empty or a URL.
-        OutputError: A folder or another file has this path, or the folder above cannot be written.
-    """
-    target = resolve_target(path, option)
-    if not target.exists():
-        check_parent(target)
-    problem = ""
-    if target.is_dir():
-        problem = f"is a folder, but {what} is a file"
-    elif target.exists() and not is_ours(target):
-        problem = f"is another file, not {what}, and is not replaced"
-    if problem:
-        raise OutputError(
-            f"{target}: {problem}. Choose another name.", place=str(target), option=option
-        )
-    return target
-
-
-def has_signature(path: Path, *signatures: bytes) -> bool:
-    """Return whether a file is empty or starts with a signature. Pipes are not opened."""
-    try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            head = file.read(max(map(len, signatures)))
-        return head.startswith(signatures) or not path.stat().st_size
-    except OSError:
-        return False
-
-
 @contextmanager
-def atomic_write(path: Path, is_ours: IsOurs | None) -> Iterator[IO[bytes]]:
-    """Open a file that takes its name once it is completely written.
+def atomic_write(path: PurePath, is_ours: Callable[[PurePath], bool] | None) -> Iterator[IO[bytes]]:
+    """Open a file, here or in a cloud, that takes its name once it is completely written.
 
     Args:
         path: The name.
@@ -156,6 +60,11 @@ def atomic_write(path: Path, is_ours: IsOurs | None) -> Iterator[IO[bytes]]:
     Raises:
         OutputError: Something else has the name when the file is written.
     """
+    if is_cloud(path):
+        with cloud_write(path, is_ours) as in_cloud:
+            yield in_cloud
+        return
+    path = Path(path)
     before = _fingerprint(path)
     part = _hidden_name(path, "part")
     with _parent_folders(path):

@@ -1,0 +1,147 @@
+"""The paths of outputs: whether they can be written, and what is there already."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regionbatch.errors import OptionError, OutputError
+from regionbatch.files.cloud_paths import UnusableUrlError, as_path, is_cloud
+from regionbatch.files.cloud_write import check_cloud_file, starts_with
+from regionbatch.files.paths import scheme_of
+from regionbatch.files.storage import cloud_of
+from regionbatch.findings import escape_unprintable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from os import PathLike
+    from pathlib import PurePath
+
+    from regionbatch.files.cloud_paths import CloudPath
+
+    IsOurs = Callable[[PurePath], bool]
+
+
+def resolve_target(path: str | PathLike[str], option: str) -> Path:
+    """Return the absolute path of an output, without links.
+
+    Args:
+        path: The path.
+        option: The keyword argument that it is from.
+
+    Raises:
+        OptionError: The path is empty, a URL, or cannot be a path on this system.
+        OutputError: The current folder no longer exists, or a folder in the path is closed.
+    """
+    shown = escape_unprintable(os.fspath(path)[:80])
+    if not shown:
+        raise OptionError(f"{option}: empty path. Choose a name.", option=option, value=path)
+    if scheme := scheme_of(path):
+        raise OptionError(
+            f"{shown}: only local paths can be written, not '{scheme}'. Write a local file, then "
+            "copy it there.",
+            place=shown,
+            option=option,
+            value=path,
+        )
+    try:
+        real = Path(os.path.realpath(path))
+        real.exists()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        is_impossible = isinstance(error, ValueError) or error.errno == errno.ENAMETOOLONG
+        raise (OptionError if is_impossible else OutputError)(
+            f"{shown}: cannot be used as a path: '{reason}'. Choose another one.",
+            place=shown,
+            option=option,
+            value=path,
+        ) from error
+    return real
+
+
+def cloud_target(path: str | PathLike[str], option: str) -> CloudPath | None:
+    """Return the path of an output in a cloud; None for one on this machine.
+
+    Raises:
+        OptionError: A URL cannot be used.
+    """
+    scheme = scheme_of(path)
+    if not scheme:
+        return None
+    shown = ""
+    try:
+        target = as_path(path)
+        shown = os.fspath(path)
+        if is_cloud(target):
+            cloud_of(target).check()
+            return target
+        problem = f"a local file has a path, not a URL: '{scheme}'. Leave it out."
+    except UnusableUrlError as error:
+        shown = shown or error.place
+        problem = error.problem
+    raise OptionError(f"{shown}: {problem}", place=shown, option=option, value=shown)
+
+
+def check_parent(path: Path) -> None:
+    """Check that a file or folder can be created at a path, with missing folders above it.
+
+    Raises:
+        OutputError: A file has the name of a folder in the path, or permission is missing.
+    """
+    above = next(parent for parent in path.parents if os.path.lexists(parent))
+    if not above.is_dir():
+        problem = f"'{above}' is a file, not a folder. Choose another path."
+    elif os.access(above, os.W_OK | os.X_OK):
+        return
+    else:
+        problem = f"no permission to write in the folder '{above}'. Choose another one."
+    raise OutputError(f"{path}: {problem}", place=str(path))
+
+
+def check_own_file(path: str | PathLike[str], option: str, is_ours: IsOurs, what: str) -> PurePath:
+    """Check before the work starts that a file can be written, and return its path.
+
+    It replaces only earlier output of the same kind.
+
+    Args:
+        path: The path.
+        option: The keyword argument that it is from.
+        is_ours: Returns whether a file is earlier output.
+        what: What the output is: `a report`.
+
+    Raises:
+        OptionError: The path is empty, or a URL that cannot be used.
+        OutputError: A folder or another file has this path, or the folder above cannot be written.
+    """
+    if (in_cloud := cloud_target(path, option)) is not None:
+        check_cloud_file(in_cloud, option, is_ours, what)
+        return in_cloud
+    target = resolve_target(path, option)
+    if not target.exists():
+        check_parent(target)
+    problem = ""
+    if target.is_dir():
+        problem = f"is a folder, but {what} is a file"
+    elif target.exists() and not is_ours(target):
+        problem = f"is another file, not {what}, and is not replaced"
+    if problem:
+        raise OutputError(
+            f"{target}: {problem}. Choose another name.", place=str(target), option=option
+        )
+    return target
+
+
+def has_signature(path: PurePath, *signatures: bytes) -> bool:
+    """Return whether a file is empty or starts with a signature. Pipes are not opened."""
+    if not isinstance(path, Path):
+        return is_cloud(path) and starts_with(path, *signatures)
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            head = file.read(max(map(len, signatures)))
+        return head.startswith(signatures) or not path.stat().st_size
+    except OSError:
+        return False
