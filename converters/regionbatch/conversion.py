@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from regionbatch.argument_checks import check_flags
 from regionbatch.batching import batches
+from regionbatch.files.storage import connect
 from regionbatch.judging import raise_if_strict
+from regionbatch.option_values import checked_storage_options
 from regionbatch.output import check_target, write
 from regionbatch.reading import read
 
@@ -96,6 +98,7 @@ def convert(  # longer than 40 lines because of its arguments
     """
     check_flags(strict=strict, overwrite=overwrite)
     if isinstance(out, (str, os.PathLike)):
+        connect([out], checked_storage_options(storage_options))
         check_target(out, overwrite=overwrite)  # before the work starts
     dataset = read(
         source,

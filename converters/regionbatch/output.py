@@ -13,8 +13,8 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Mapping, Sized
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from regionbatch.argument_checks import check_callables, check_flags
 from regionbatch.batch import Batch
@@ -22,7 +22,17 @@ from regionbatch.batching import Batches
 from regionbatch.dataset import Dataset
 from regionbatch.errors import OptionError, OutputError
 from regionbatch.files.atomic_write import atomic_folder, atomic_write, recover_interrupted
-from regionbatch.files.output_paths import check_parent, has_signature, resolve_target
+from regionbatch.files.cloud_paths import CloudPath
+from regionbatch.files.cloud_write import kind_in_cloud
+from regionbatch.files.output_paths import (
+    check_parent,
+    cloud_target,
+    has_signature,
+    resolve_target,
+)
+from regionbatch.files.paths import scheme_of
+from regionbatch.files.storage import connect
+from regionbatch.option_values import checked_storage_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +74,7 @@ def write(
     payload: Payload = "json",
     overwrite: bool = False,
     progress: Progress | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> int:
     """Write payloads and return how many.
 
@@ -71,11 +82,13 @@ def write(
         batches: The payloads, as `rb.batches` returned them.
         target: A folder (for `batch-00001.json` and so on), a path with the extension `.jsonl` (for
             one payload per line), or a binary file object. A link is followed. Missing folders
-            above it are created.
+            above it are created. A `.jsonl` file may be in a cloud: `az://container/out.jsonl`.
         payload: `json` or `xml`. A `.jsonl` file holds only JSON.
         overwrite: Replace the output of an earlier run.
         progress: Called with the step, the payloads written so far, and their total. An exception
             that it raises cancels the run, and nothing is written.
+        storage_options: Arguments of the file system of fsspec that opens a URL, such as
+            credentials. [default: those with which `regionbatch.read` opened the same container]
 
     Returns:
         The number of payloads written.
@@ -105,7 +118,9 @@ def write(
     if not isinstance(target, (str, os.PathLike)):
         _check_file_object(target)
         return _write_object(_lines(batches, payload, progress), target)
-    path = resolve_target(target, "target")
+    if storage_options is not None and scheme_of(target):
+        connect([target], checked_storage_options(storage_options))
+    path = _resolve(target)
     if _is_jsonl(path) and payload == "xml":
         raise OptionError(
             f'{path}: a .jsonl file cannot contain XML (`payload="xml"`). Choose a folder instead.',
@@ -114,9 +129,9 @@ def write(
             value=payload,
             choices=("json",),
         )
-    if recover_output(path):
+    if recover_output(target):
         logging.getLogger(__name__).warning("%s: %s", path, RECOVERED)
-    check_target(path, overwrite=overwrite)
+    check_target(target, overwrite=overwrite)
     try:
         return _write_path(batches, path, payload, progress, overwrite=overwrite)
     except OutputError:
@@ -165,7 +180,13 @@ def _check_file_object(target: object) -> None:
 
 def recover_output(target: str | PathLike[str]) -> bool:
     """Restore output that an interrupted run was replacing; return whether there was any."""
-    return recover_interrupted(resolve_target(target, "target"), _is_payload)
+    path = _resolve(target)
+    return isinstance(path, Path) and recover_interrupted(path, _is_payload)
+
+
+def _resolve(target: str | PathLike[str]) -> PurePath:
+    """Return the absolute path of output, on this machine or in a cloud."""
+    return cloud_target(target, "target") or resolve_target(target, "target")
 
 
 def check_target(target: str | PathLike[str], *, overwrite: bool) -> None:
@@ -180,7 +201,7 @@ def check_target(target: str | PathLike[str], *, overwrite: bool) -> None:
         OutputError: It exists and `overwrite` is off, it must not be replaced, or the folder above
             it cannot be written.
     """
-    path = resolve_target(target, "target")
+    path = _resolve(target)
     if path.suffix.lower() in _FILE_EXTENSIONS:
         raise OptionError(
             f"{path}: neither a folder nor a .jsonl file: '{path.suffix}'. Choose another name.",
@@ -188,6 +209,9 @@ def check_target(target: str | PathLike[str], *, overwrite: bool) -> None:
             option="target",
             value=target,
         )
+    if not isinstance(path, Path):
+        _check_in_cloud(path, target, overwrite=overwrite)
+        return
     if problem := _problem_of_kind(path):
         raise OutputError(f"{path}: {problem}", place=str(path))
     entries = [*path.iterdir()] if path.is_dir() else []
@@ -197,18 +221,29 @@ def check_target(target: str | PathLike[str], *, overwrite: bool) -> None:
         check_parent(path)
 
 
+def _check_in_cloud(path: PurePath, target: str | PathLike[str], *, overwrite: bool) -> None:
+    """Check whether output can be written to a cloud."""
+    if not _is_jsonl(path):
+        raise OptionError(
+            f"{target}: a folder does not appear at once in a cloud. Choose a name that ends with "
+            f".jsonl, such as {path.name}.jsonl.",
+            place=str(target),
+            option="target",
+            value=str(target),
+        )
+    kind = kind_in_cloud(CloudPath(path))
+    if kind == "folder":
+        raise OutputError(
+            f"{path}: is a folder, but the output is a .jsonl file. Choose another name.",
+            place=str(path),
+        )
+    if kind:
+        _check_existing_file(path, overwrite=overwrite)
+
+
 def _check_existing(path: Path, entries: Iterable[Path], *, overwrite: bool) -> None:
     """Check that existing output may be replaced: it contains only payloads."""
-    if not overwrite:
-        raise OutputError(
-            f"{path}: already exists. Choose another name, or replace it with `overwrite=True`.",
-            place=str(path),
-            option="overwrite",
-        )
-    if path.is_file() and not _holds_lines(path):
-        raise OutputError(
-            f"{path}: does not contain payloads. Choose another name.", place=str(path)
-        )
+    _check_existing_file(path, overwrite=overwrite, is_folder=path.is_dir())
     for entry in entries:
         if not _is_payload(entry):
             raise OutputError(
@@ -217,6 +252,19 @@ def _check_existing(path: Path, entries: Iterable[Path], *, overwrite: bool) -> 
                 place=str(path),
                 value=entry.name,
             )
+
+
+def _check_existing_file(path: PurePath, *, overwrite: bool, is_folder: bool = False) -> None:
+    if not overwrite:
+        raise OutputError(
+            f"{path}: already exists. Choose another name, or replace it with `overwrite=True`.",
+            place=str(path),
+            option="overwrite",
+        )
+    if not (is_folder or _holds_lines(path)):
+        raise OutputError(
+            f"{path}: does not contain payloads. Choose another name.", place=str(path)
+        )
 
 
 def _problem_of_kind(path: Path) -> str:
@@ -235,11 +283,11 @@ def _problem_of_kind(path: Path) -> str:
     return ""
 
 
-def _is_jsonl(path: Path) -> bool:
+def _is_jsonl(path: PurePath) -> bool:
     return path.suffix.lower() == ".jsonl"
 
 
-def _holds_lines(file: Path) -> bool:
+def _holds_lines(file: PurePath) -> bool:
     return has_signature(file, _START)
 
 
@@ -278,7 +326,7 @@ def _lines(
 
 def _write_path(
     batches: Iterable[Batch],
-    path: Path,
+    path: PurePath,
     payload: Payload,
     progress: Progress | None,
     *,
@@ -287,7 +335,7 @@ def _write_path(
     if _is_jsonl(path):
         with atomic_write(path, _holds_lines if overwrite else None) as file:
             return _write_lines(_lines(batches, payload, progress), file)
-    with atomic_folder(path, _is_payload if overwrite else None) as folder:
+    with atomic_folder(Path(path), _is_payload if overwrite else None) as folder:
         return _write_folder(_bodies(batches, payload, progress), folder, payload)
 
 

@@ -15,7 +15,7 @@ from regionbatch import plugins
 from regionbatch.dataset import Dataset, PlacedAnnotations, References
 from regionbatch.detection import detect
 from regionbatch.errors import DatasetError, DatasetNotFoundError, OptionError, PluginError
-from regionbatch.files.cloud_paths import as_path, is_cloud, path_from
+from regionbatch.files.cloud_paths import UnusableUrlError, as_path, is_cloud, path_from
 from regionbatch.files.folders import closed_folder
 from regionbatch.files.paths import scheme_of
 from regionbatch.files.storage import connect, kind_of
@@ -183,11 +183,14 @@ def _tree_at(source: str | PathLike[str]) -> _ObservedTree:
             option="source",
             value=source,
         )
+    shown = ""
     try:
         path = as_path(source)
+        shown = os.fspath(source)
         kind = kind_of(path)
-    except OptionError as error:
-        raise DatasetNotFoundError(str(error), place=error.place, value=error.place) from None
+    except UnusableUrlError as error:
+        shown = shown or error.place
+        raise DatasetNotFoundError(f"{shown}: {error.problem}", place=shown, value=shown) from None
     if not kind:
         if folder := closed_folder(path):
             raise DatasetError(
@@ -196,8 +199,8 @@ def _tree_at(source: str | PathLike[str]) -> _ObservedTree:
                 value=str(source),
             )
         raise DatasetNotFoundError(
-            f"{path}: no such file or folder. Check the path.",
-            place=str(path),
+            f"{source if scheme_of(source) else path}: no such file or folder. Check the path.",
+            place=str(source),
             value=str(source),
         )
     return cast("_ObservedTree", _ObservedTree.at(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
@@ -17,7 +18,7 @@ from regionbatch.files.output_paths import check_own_file, has_signature
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from os import PathLike
-    from pathlib import Path
+    from pathlib import PurePath
 
     from regionbatch.batching import Batches
     from regionbatch.dataset import Dataset, Images, Regions
@@ -128,14 +129,17 @@ def write_report(
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def _opened(path: PurePath) -> Iterator[IO[bytes]]:
     """Open a report, which replaces an earlier one once it is complete."""
-    is_pipe_or_device = path.exists() and not path.is_file()
-    with path.open("wb") if is_pipe_or_device else atomic_write(path, _is_report) as file:
-        yield file
+    if isinstance(path, Path) and path.exists() and not path.is_file():  # a pipe or a device
+        with path.open("wb") as file:
+            yield file
+    else:
+        with atomic_write(path, _is_report) as file:
+            yield file
 
 
-def check_report(path: str | PathLike[str]) -> Path:
+def check_report(path: str | PathLike[str]) -> PurePath:
     """Check before the work starts that a report can be written, and return its path.
 
     It replaces only a report.
@@ -150,12 +154,13 @@ def check_report(path: str | PathLike[str]) -> Path:
     return check_own_file(path, "report", _may_be_written, "a report")
 
 
-def _may_be_written(path: Path) -> bool:
+def _may_be_written(path: PurePath) -> bool:
     """Return whether a path is a report, or a pipe or device."""
-    return not path.is_file() or _is_report(path)
+    is_pipe_or_device = isinstance(path, Path) and not path.is_file()
+    return is_pipe_or_device or _is_report(path)
 
 
-def _is_report(path: Path) -> bool:
+def _is_report(path: PurePath) -> bool:
     return has_signature(path, *_STARTS)
 
 

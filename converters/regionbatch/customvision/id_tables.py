@@ -23,6 +23,7 @@ from regionbatch.report import as_json
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
+    from pathlib import PurePath
 
     from regionbatch.customvision.session import ProjectSession
     from regionbatch.customvision.upload import UploadResult
@@ -188,10 +189,10 @@ def write_id_files(
     return written
 
 
-def _is_table(path: Path) -> bool:
+def _is_table(path: PurePath) -> bool:
     """Return whether a file is a table of IDs."""
     try:
-        read_ids(path)
+        read_ids(Path(path))
     except (ResolveError, OSError):
         return False
     return True

@@ -17,15 +17,19 @@ import re
 import stat
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path, PurePath
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from regionbatch.errors import OutputError
+from regionbatch.files.cloud_paths import is_cloud
+from regionbatch.files.cloud_write import cloud_write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator
 
     from regionbatch.files.output_paths import IsOurs
+
+    IsOurFolder = Callable[[Path], bool]
 
 _NAME_IN_USE = frozenset((errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR))
 """Error codes of systems for a name that is in use."""
@@ -48,8 +52,8 @@ class _Fingerprint(NamedTuple):
 
 
 @contextmanager
-def atomic_write(path: Path, is_ours: IsOurs | None) -> Iterator[IO[bytes]]:
-    """Open a file that takes its name once it is completely written.
+def atomic_write(path: PurePath, is_ours: IsOurs | None) -> Iterator[IO[bytes]]:
+    """Open a file, here or in a cloud, that takes its name once it is completely written.
 
     Args:
         path: The name.
@@ -58,6 +62,11 @@ def atomic_write(path: Path, is_ours: IsOurs | None) -> Iterator[IO[bytes]]:
     Raises:
         OutputError: Something else has the name when the file is written.
     """
+    if is_cloud(path):
+        with cloud_write(path, is_ours) as in_cloud:
+            yield in_cloud
+        return
+    path = Path(path)
     before = _fingerprint(path)
     part = _hidden_name(path, "part")
     with _parent_folders(path):
@@ -73,7 +82,7 @@ def atomic_write(path: Path, is_ours: IsOurs | None) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def atomic_folder(path: Path, is_ours: IsOurs | None) -> Iterator[Path]:
+def atomic_folder(path: Path, is_ours: IsOurFolder | None) -> Iterator[Path]:
     """Create a folder for files that takes its name once all are completely written.
 
     Args:
@@ -111,7 +120,7 @@ def _parent_folders(path: Path) -> Iterator[None]:
         raise
 
 
-def recover_interrupted(path: Path, is_ours: IsOurs) -> bool:
+def recover_interrupted(path: Path, is_ours: IsOurFolder) -> bool:
     """Undo a replacement that a killed run left unfinished.
 
     An output that was moved aside gets its name back; one that was being deleted is deleted.
@@ -140,7 +149,9 @@ def _fingerprint(path: Path) -> _Fingerprint | None:
     return _Fingerprint(found.st_ino, found.st_mtime_ns, stat.S_IMODE(found.st_mode))
 
 
-def _take_name(part: Path, path: Path, before: _Fingerprint | None, is_ours: IsOurs | None) -> None:
+def _take_name(
+    part: Path, path: Path, before: _Fingerprint | None, is_ours: IsOurFolder | None
+) -> None:
     """Rename a complete output to its name, and replace what was there `before` if unchanged."""
     if before is not None:
         part.chmod(before.mode)
@@ -162,7 +173,7 @@ def _move_aside(path: Path) -> Path | None:
     return old
 
 
-def _replace(part: Path, path: Path, old: Path, before: _Fingerprint, is_ours: IsOurs) -> None:
+def _replace(part: Path, path: Path, old: Path, before: _Fingerprint, is_ours: IsOurFolder) -> None:
     """Give the output its name, and check and delete what was moved aside."""
     try:
         found = _checked_files(old, path, before, is_ours)
@@ -182,7 +193,7 @@ def _replace(part: Path, path: Path, old: Path, before: _Fingerprint, is_ours: I
         ) from error
 
 
-def _checked_files(old: Path, path: Path, before: _Fingerprint, is_ours: IsOurs) -> list[Path]:
+def _checked_files(old: Path, path: Path, before: _Fingerprint, is_ours: IsOurFolder) -> list[Path]:
     """Return the files of what is to be replaced.
 
     Raises:

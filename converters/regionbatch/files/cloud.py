@@ -17,11 +17,12 @@ from regionbatch.files import text
 from regionbatch.files.cloud_fetch import CloudError, Fetcher
 from regionbatch.files.cloud_files import CloudFile, image_sizes_in
 from regionbatch.files.cloud_lister import CloudLister, listing_of
+from regionbatch.files.cloud_paths import UnusableUrlError
 from regionbatch.files.paths import scheme_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import PurePath
+    from pathlib import Path, PurePath
 
     from regionbatch.files.image_headers import Size
     from regionbatch.files.storage import Kind
@@ -68,6 +69,10 @@ class CloudStorage:
         """Return the container, without the options."""
         return f"CloudStorage({self.container!r})"
 
+    def check(self) -> None:
+        """Raise UnusableUrlError if the container cannot be opened."""
+        _ = self._opened
+
     @cached_property
     def _opened(self) -> _Opened:
         return _open(self.container, self._options)
@@ -101,7 +106,7 @@ class CloudStorage:
 
         Raises:
             DatasetError: The cloud does not say.
-            OptionError: The file system is not installed, or cannot be opened.
+            UnusableUrlError: The file system is not installed, or cannot be opened.
         """
         try:
             return "folder" if self._info(path).get("type") == "directory" else "file"
@@ -245,9 +250,9 @@ class CloudStorage:
         if path in self._kept and len(self._kept[path]) != size:
             self._kept.drop(path)
         fetch = partial(self._fetch, path)
-        return CloudFile(fetch, self._opened.fetcher.map, size, partial(self._state, path))
+        return CloudFile(fetch, self._opened.fetcher.map, size, partial(self.state, path))
 
-    def _state(self, path: str) -> tuple[object, ...]:
+    def state(self, path: str) -> tuple[object, ...]:
         """Return what changes if a file does; nothing if it is gone."""
         try:
             info = self._info(path)
@@ -273,6 +278,24 @@ class CloudStorage:
                 found = (0, 0), (0, 0)
             self._image_sizes[path] = found
         return self._image_sizes[path]
+
+    def upload(self, local: Path, path: str, *, replace: bool) -> None:
+        """Upload a file, which appears once it is complete.
+
+        Args:
+            local: The file on this machine.
+            path: Its path in the cloud.
+            replace: Whether to replace a file that has this path.
+
+        Raises:
+            CloudError: The cloud denies it, or shows a file of another size.
+        """
+        self._kept.drop(path)
+        mode = "overwrite" if replace else "create"
+        fetcher = self._opened.fetcher
+        fetcher.call(fetcher.file_system.put_file, str(local), self.key(path), mode=mode)
+        if self._info(path).get("size") != local.stat().st_size:
+            raise CloudError("the file is not there as it was written")
 
     def signed_url(self, path: str, seconds: int) -> str:
         """Return a URL by which anyone can read a file for some seconds: a secret.
@@ -343,16 +366,14 @@ def _open(container: str, options: Mapping[str, Any]) -> _Opened:
     """Open a container.
 
     Raises:
-        OptionError: The file system is not installed, or it does not take the options.
+        UnusableUrlError: The file system is not installed, or it does not take the options.
     """
     try:
         from fsspec import get_filesystem_class  # noqa: PLC0415 - an extra
         from fsspec.core import url_to_fs  # noqa: PLC0415 - an extra
     except ImportError:
-        raise OptionError(
-            f'{container}: fsspec is not installed. Install it: pip install "regionbatch[cloud]".',
-            place=container,
-        ) from None
+        problem = 'fsspec is not installed. Install it: pip install "regionbatch[cloud]".'
+        raise UnusableUrlError(container, problem) from None
     scheme = scheme_of(container)
     try:
         get_filesystem_class(scheme)
@@ -369,7 +390,7 @@ def _open(container: str, options: Mapping[str, Any]) -> _Opened:
             problem = f"cannot be opened: {reason!r}. {_CREDENTIALS}"
         else:
             return _Opened(fetcher, key.rstrip("/"))
-    raise OptionError(f"{container}: {problem}", place=container)
+    raise UnusableUrlError(container, problem)
 
 
 def unusable(path: str, error: CloudError) -> DatasetError:

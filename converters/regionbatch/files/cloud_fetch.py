@@ -63,6 +63,11 @@ class CloudError(OSError):
         """Whether there is no such file, folder or container."""
         return self.errno == errno.ENOENT
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether a file exists that must not be replaced."""
+        return self.errno == errno.EEXIST
+
     def __reduce__(self) -> tuple[type[CloudError], tuple[str, int]]:
         """Return how to make the same error again."""
         return CloudError, (self.strerror or "", self.errno or errno.EIO)
@@ -215,6 +220,8 @@ def _error_of(error: Exception, secrets: Iterable[str]) -> CloudError:
     status = getattr(error, "status_code", None) or getattr(error, "status", None)
     if isinstance(error, FileNotFoundError) or status == _GONE:
         return CloudError(os.strerror(errno.ENOENT), errno.ENOENT)
+    if isinstance(error, FileExistsError):
+        return CloudError(os.strerror(errno.EEXIST), errno.EEXIST)
     if isinstance(error, PermissionError) or status in _DENIED:
         return CloudError(os.strerror(errno.EACCES), errno.EACCES)
     lines = str(error).strip().splitlines()

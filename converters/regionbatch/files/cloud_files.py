@@ -13,8 +13,6 @@ from regionbatch.files.image_headers import size_in
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from _typeshed import WriteableBuffer as Buffer
-
     from regionbatch.files.image_headers import Size
 
     Fetch = Callable[[int, int], bytes]
@@ -28,7 +26,7 @@ _MOST_BLOCKS = 8
 IMAGE_HEAD = 2**15
 """Bytes of an image that are fetched at first. Nearly every image says its size in them."""
 _MORE_HEAD = 2**9
-"""Bytes that are fetched further on: a header behind a large block of metadata."""
+"""Bytes that are fetched further on: a header after a large block of metadata."""
 _MOST_FETCHES = 256
 """Fetches for the size of one image: each takes as long as a call to the cloud."""
 
@@ -83,7 +81,7 @@ class CloudFile(io.RawIOBase):
         self._at = max(0, start + offset)
         return self._at
 
-    def readinto(self, target: Buffer, /) -> int:
+    def readinto(self, target: bytearray | memoryview, /) -> int:  # type: ignore[override] # narrower
         """Fill a buffer from the position on, and return how many bytes there were."""
         view = memoryview(target)
         length = min(len(view), self.size - self._at)

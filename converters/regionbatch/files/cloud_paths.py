@@ -15,11 +15,23 @@ if TYPE_CHECKING:
 
 LOCAL_SCHEME = "file"
 _WEB_SCHEMES = ("http", "https")
-_CREDENTIAL = re.compile(
-    r"(?<=://)[^/:]*:[^/]*(?=@)|\?\S*(?:sig|signature|token|key|secret|password)=.*",
-    re.IGNORECASE | re.DOTALL,
+_PASSWORD = re.compile(r"(:/{1,2})[^/@]*:[^/@]*@")
+_SIGNATURE = re.compile(
+    r"\?.*(?:sig|signature|token|key|secret|password)=.*", re.IGNORECASE | re.DOTALL
 )
-"""A password before the host, or a signature in a query."""
+
+
+class UnusableUrlError(OptionError):
+    """A URL cannot be opened."""
+
+    def __init__(self, url: str, problem: str) -> None:
+        """Keep the URL, without credentials, and what is wrong."""
+        super().__init__(f"{url}: {problem}", place=url)
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[UnusableUrlError], tuple[str, str]]:
+        """Return how to make the same error again."""
+        return UnusableUrlError, (self.place, self.problem)
 
 
 class CloudPath(PurePosixPath):
@@ -54,7 +66,7 @@ def as_path(path: str | PathLike[str]) -> Path | CloudPath:
     """Return a path on this machine or, for a URL, one in a cloud.
 
     Raises:
-        OptionError: A URL contains a credential or `..`, or is that of a web server.
+        UnusableUrlError: A URL contains a credential or `..`, or is that of a web server.
 
     >>> as_path("file:///data/set").as_posix(), as_path("AZ://container/set")
     ('/data/set', CloudPath('az://container/set'))
@@ -67,21 +79,20 @@ def as_path(path: str | PathLike[str]) -> Path | CloudPath:
     if scheme.lower() == LOCAL_SCHEME:
         return Path(rest.removeprefix("//"))
     found = CloudPath(f"{scheme.lower()}:{rest}")
-    if _CREDENTIAL.search(text):
-        shown = _CREDENTIAL.sub("…", str(found))
+    without_credential = _SIGNATURE.sub("?…", _PASSWORD.sub(r"\1…@", text))
+    if text != without_credential:
+        text = without_credential
         problem = "contains a credential. Pass it in `storage_options` or the environment instead."
     elif scheme.lower() in _WEB_SCHEMES:
-        shown = str(found)
         problem = (
             f"a web server does not list its files: '{scheme}'. Download them first, or use the "
             "URL of the storage, such as az://CONTAINER/FOLDER."
         )
     elif ".." in found.parts:
-        shown = str(found)
         problem = "'..' in a URL. Write the URL without it."
     else:
         return found
-    raise OptionError(f"{shown}: {problem}", place=shown)
+    raise UnusableUrlError(text, problem)
 
 
 def is_cloud(path: PurePath) -> TypeGuard[CloudPath]:

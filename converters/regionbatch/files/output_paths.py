@@ -1,4 +1,4 @@
-"""Check the path of an output before the work starts; `atomic_write` checks it again at the end."""
+"""The paths of outputs: whether they can be written, and what is there already."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regionbatch.errors import OptionError, OutputError
+from regionbatch.files.cloud_paths import UnusableUrlError, as_path, is_cloud
+from regionbatch.files.cloud_write import check_cloud_file, starts_with
 from regionbatch.files.paths import scheme_of
+from regionbatch.files.storage import cloud_of
 from regionbatch.findings import escape_unprintable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
+    from pathlib import PurePath
 
-    IsOurs = Callable[[Path], bool]
+    from regionbatch.files.cloud_paths import CloudPath
+
+    IsOurs = Callable[[PurePath], bool]
 
 
 def resolve_target(path: str | PathLike[str], option: str) -> Path:
@@ -55,6 +61,29 @@ def resolve_target(path: str | PathLike[str], option: str) -> Path:
     return real
 
 
+def cloud_target(path: str | PathLike[str], option: str) -> CloudPath | None:
+    """Return the path of an output in a cloud; None for one on this machine.
+
+    Raises:
+        OptionError: A URL cannot be used.
+    """
+    scheme = scheme_of(path)
+    if not scheme:
+        return None
+    shown = ""
+    try:
+        target = as_path(path)
+        shown = os.fspath(path)
+        if is_cloud(target):
+            cloud_of(target).check()
+            return target
+        problem = f"a local file has a path, not a URL: '{scheme}'. Leave it out."
+    except UnusableUrlError as error:
+        shown = shown or error.place
+        problem = error.problem
+    raise OptionError(f"{shown}: {problem}", place=shown, option=option, value=shown)
+
+
 def check_parent(path: Path) -> None:
     """Check that a file or folder can be created at a path, with missing folders above it.
 
@@ -71,7 +100,7 @@ def check_parent(path: Path) -> None:
     raise OutputError(f"{path}: {problem}", place=str(path))
 
 
-def check_own_file(path: str | PathLike[str], option: str, is_ours: IsOurs, what: str) -> Path:
+def check_own_file(path: str | PathLike[str], option: str, is_ours: IsOurs, what: str) -> PurePath:
     """Check before the work starts that a file can be written, and return its path.
 
     It replaces only earlier output of the same kind.
@@ -83,9 +112,12 @@ def check_own_file(path: str | PathLike[str], option: str, is_ours: IsOurs, what
         what: What the output is: `a report`.
 
     Raises:
-        OptionError: The path is empty or a URL.
+        OptionError: The path is empty, or a URL that cannot be used.
         OutputError: A folder or another file has this path, or the folder above cannot be written.
     """
+    if (in_cloud := cloud_target(path, option)) is not None:
+        check_cloud_file(in_cloud, option, is_ours, what)
+        return in_cloud
     target = resolve_target(path, option)
     if not target.exists():
         check_parent(target)
@@ -101,8 +133,10 @@ def check_own_file(path: str | PathLike[str], option: str, is_ours: IsOurs, what
     return target
 
 
-def has_signature(path: Path, *signatures: bytes) -> bool:
+def has_signature(path: PurePath, *signatures: bytes) -> bool:
     """Return whether a file is empty or starts with a signature. Pipes are not opened."""
+    if not isinstance(path, Path):
+        return is_cloud(path) and starts_with(path, *signatures)
     try:
         if not path.is_file():
             return False

@@ -7,6 +7,7 @@ returns. A storage can be pickled, so that another process reads the same files.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from io import FileIO
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from os import PathLike
     from pathlib import PurePath
 
+    from regionbatch.files.cloud import CloudStorage
+    from regionbatch.files.cloud_paths import CloudPath
     from regionbatch.files.folders import Lister
     from regionbatch.files.image_headers import Size
 
@@ -162,7 +165,7 @@ class LocalStorage:
 LOCAL = LocalStorage()
 
 
-_CLOUDS: dict[str, Storage] = {}
+_CLOUDS: dict[str, CloudStorage] = {}
 """The storages of this process, by the URLs of their containers. fsspec also keeps what it opened,
 with its credentials, as long as the process runs."""
 
@@ -171,22 +174,34 @@ def storage_of(path: str) -> Storage:
     """Return the storage of a path that `Tree.on_disk` returned, or of a folder."""
     if "://" not in path or not scheme_of(path):
         return LOCAL
-    container = as_path(path).container  # type: ignore[union-attr] # it has a scheme
-    if container not in _CLOUDS:
+    found = as_path(path)
+    return cloud_of(found) if is_cloud(found) else LOCAL
+
+
+def cloud_of(path: CloudPath) -> CloudStorage:
+    """Return the storage of a path in a cloud."""
+    if path.container not in _CLOUDS:
         connect([path], None)
-    return _CLOUDS[container]
+    return _CLOUDS[path.container]
 
 
 def connect(paths: Iterable[str | PathLike[str]], options: Mapping[str, Any] | None) -> None:
     """Open the clouds of some paths anew, so that what they contain is listed and read now.
 
     Args:
-        paths: Paths, of which those in a cloud matter.
+        paths: Paths, of which those in a cloud matter. A URL that cannot be used is left to the
+            one who uses it.
         options: Arguments of the file system of fsspec.
     """
-    from regionbatch.files.cloud import CloudStorage  # noqa: PLC0415 - only for clouds
+    containers: set[str] = set()
+    for path in paths:
+        with suppress(OptionError):
+            found = as_path(path)
+            if is_cloud(found):
+                containers.add(found.container)
+    for container in containers:
+        from regionbatch.files.cloud import CloudStorage  # noqa: PLC0415 - only for clouds
 
-    for container in {path.container for path in map(as_path, paths) if is_cloud(path)}:
         _CLOUDS[container] = CloudStorage(container, options)
 
 

@@ -15,7 +15,7 @@ from regionbatch.html_report.source import Source
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from os import PathLike
-    from pathlib import Path
+    from pathlib import PurePath
 
     from regionbatch.batching import Batches
     from regionbatch.customvision.upload import UploadResult
@@ -91,7 +91,7 @@ def write_html(
         ) from error
 
 
-def check_html(path: str | PathLike[str]) -> Path:
+def check_html(path: str | PathLike[str]) -> PurePath:
     """Check before the work starts that a page can be written, and return its path.
 
     Raises:
@@ -101,5 +101,5 @@ def check_html(path: str | PathLike[str]) -> Path:
     return check_own_file(path, "html", _is_html_report, "an HTML report")
 
 
-def _is_html_report(path: Path) -> bool:
+def _is_html_report(path: PurePath) -> bool:
     return has_signature(path, SIGNATURE)

@@ -1,0 +1,121 @@
+"""Write files to a cloud that appear whole or not at all, and that replace only our own output.
+
+A file is written to this machine first, and uploaded in one call once it is complete. Object stores
+show it when the call succeeds; if the call fails or this process is killed, they show nothing new.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from regionbatch.errors import DatasetError, OutputError
+from regionbatch.files.cloud_fetch import CloudError
+from regionbatch.files.storage import cloud_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import PurePath
+
+    from regionbatch.files.cloud_paths import CloudPath
+
+    IsOurs = Callable[[PurePath], bool]
+
+_WITH_CONTAINERS = frozenset(("abfs", "abfss", "az", "gcs", "gs", "s3", "s3a"))
+"""Schemes of clouds whose containers must exist; elsewhere, the first folder is like any other."""
+
+
+def check_cloud_file(path: CloudPath, option: str, is_ours: IsOurs, what: str) -> None:
+    """Check before the work starts that a file can be written; it replaces only earlier output.
+
+    Args:
+        path: The file.
+        option: The keyword argument that it is from.
+        is_ours: Returns whether a file is earlier output.
+        what: What the output is: `a report`.
+
+    Raises:
+        OptionError: The file system is not installed, or cannot be opened.
+        OutputError: Another file or a folder has this path, there is no such container, or the
+            cloud does not say.
+    """
+    kind = kind_in_cloud(path)
+    problem = ""
+    if kind == "folder":
+        problem = f"is a folder, but {what} is a file"
+    elif kind and not is_ours(path):
+        problem = f"is another file, not {what}, and is not replaced"
+    if problem:
+        raise OutputError(
+            f"{path}: {problem}. Choose another name.", place=str(path), option=option
+        )
+
+
+def kind_in_cloud(path: CloudPath) -> str:
+    """Return whether a path for output is a file, a folder, or nothing.
+
+    Raises:
+        OutputError: There is no such container, or the cloud does not say.
+    """
+    storage = cloud_of(path)
+    try:
+        kind = storage.kind(str(path))
+        has_container = str(path).partition(":")[0] not in _WITH_CONTAINERS or (
+            kind or storage.kind(path.container)
+        )
+    except DatasetError as error:
+        raise OutputError(str(error), place=str(path)) from None
+    if not has_container:
+        raise OutputError(
+            f"{path}: no such container: {path.container!r}. Create it, or choose another one.",
+            place=str(path),
+            value=path.container,
+        )
+    return kind
+
+
+def starts_with(path: CloudPath, *signatures: bytes) -> bool:
+    """Return whether a file is empty or starts with a signature."""
+    try:
+        head, _ = cloud_of(path).read_ends(str(path), max(map(len, signatures)))
+    except CloudError:
+        return False
+    return not head or head.startswith(signatures)
+
+
+@contextmanager
+def cloud_write(path: CloudPath, is_ours: IsOurs | None) -> Iterator[IO[bytes]]:
+    """Open a file that appears in a cloud once it is completely written.
+
+    Args:
+        path: The file.
+        is_ours: Whether an existing file of this name may be replaced; None: there must be none.
+
+    Raises:
+        OutputError: Something else has the name when the file is written, or the cloud denies it.
+    """
+    storage = cloud_of(path)
+    before = storage.state(str(path))
+    with tempfile.TemporaryDirectory(prefix="regionbatch-", ignore_cleanup_errors=True) as folder:
+        local = Path(folder) / "output"
+        with local.open("xb", 2**20) as file:
+            yield file
+        is_changed = storage.state(str(path)) != before
+        if is_changed or (before and (is_ours is None or not is_ours(path))):
+            raise _taken(path)
+        try:
+            storage.upload(local, str(path), replace=bool(before))
+        except CloudError as error:
+            if error.is_taken:
+                raise _taken(path) from None
+            raise
+
+
+def _taken(path: CloudPath) -> OutputError:
+    return OutputError(
+        f"{path}: created or changed by another program during the run. Check it, or choose "
+        "another name.",
+        place=str(path),
+    )
