@@ -90,7 +90,7 @@ def destination(path: str) -> str:
 
 
 def with_links(markdown: str, page: str) -> str:
-    """Return a page in which finding codes and commands are links, except in code and headings."""
+    """Return a page in which finding codes and commands are links, except in code and titles."""
 
     def link(match: re.Match[str]) -> str:
         target = code_pages.path_of(match[1]) or command_pages.path_of(match[1])
