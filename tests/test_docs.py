@@ -53,7 +53,10 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to work in, with the fixtures; modules that are saved in it can be imported."""
-    shutil.copytree(copied, tmp_path / "fixtures", copy_function=os.link)
+    try:
+        (tmp_path / "fixtures").symlink_to(copied, target_is_directory=True)
+    except OSError:  # Windows, without the right to make links
+        shutil.copytree(copied, tmp_path / "fixtures", copy_function=os.link)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
