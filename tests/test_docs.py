@@ -1,79 +1,47 @@
-"""The examples in the pages run, and the pages name every option, code and function.
-
-In a block of `console`, lines that start with `$ ` are commands; the lines below each are its
-output. A line of `…` matches any lines, and `…` within a line any text. A block of `python` runs as
-code or, with `>>>`, as a doctest. Other blocks, such as `sh` and `text`, are not run. All blocks of
-a page run in one folder, which has a copy of `fixtures/`.
-"""
+"""The examples in the pages run, and the pages name every option, code and function."""
 
 from __future__ import annotations
 
-import doctest
 import os
 import re
 import shutil
-import subprocess
 import sys
-from importlib.util import find_spec
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
-import click
 import pytest
-from sybil import Sybil
-from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+from sybil.parsers.markdown import CodeBlockParser
 
-from helpers import ROOT, environment
+import regionbatch
+from helpers import ROOT
+from page_examples import PageRun, commands_of, is_shown, page
 from regionbatch.findings.codes import CODES
+from regionbatch.options import BUILT_IN_OPTIONS, ReadOptions, choices_of
 from regionbatch_cli.main import commands
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sybil import Document, Example
-    from sybil.typing import Parser
-
-DOCUMENTS = [
-    "README.md",
-    "converters/README.md",
-    "converters/docs/pipeline.md",
-    "cli/README.md",
-    "fixtures/README.md",
-    "tests/README.md",
+DOCS = ROOT / "converters" / "docs"
+PAGES = [
+    path.relative_to(ROOT).as_posix()
+    for path in [
+        ROOT / "README.md",
+        *sorted((ROOT / "converters").rglob("*.md")),
+        *sorted((ROOT / "cli").rglob("*.md")),
+        ROOT / "fixtures" / "README.md",
+        ROOT / "tests" / "README.md",
+    ]
 ]
-LIBRARIES = ("duckdb", "pandas", "polars", "pyarrow")
-"""Libraries that examples import, and that may be absent."""
+WITH_EXAMPLES = [
+    name
+    for name in PAGES
+    if re.search(r"^```(console|python)", (ROOT / name).read_text("utf-8"), re.MULTILINE)
+]
+HOW_TO_WRITE_A_READER = "converters/docs/write-a-reader.md"
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
 def text_of(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
-
-
-def page(name: str, parser: Parser) -> Document:
-    """Return a page of the project with the examples that a parser finds."""
-    return Sybil([parser], path=str(ROOT)).parse(ROOT / name)
-
-
-def commands_of(block: str) -> Iterator[tuple[str, str]]:
-    """Each command of a console block, and what is shown below it."""
-    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-        line, _, shown = part.partition("\n")
-        while line.endswith("\\"):
-            more, _, shown = shown.partition("\n")
-            line = f"{line[:-1]}{more.strip()}"
-        yield line, shown
-
-
-def is_shown(shown: str, printed: str) -> bool:
-    """Whether a document shows what was printed, with `…` for what it leaves out."""
-    pattern = "".join(
-        "(?:.*\n)*"
-        if line.strip() == "…"
-        else ".*".join(map(re.escape, line.rstrip().split("…"))) + " *\n"
-        for line in shown.rstrip().splitlines()
-    )
-    return re.fullmatch(pattern, f"{printed.rstrip()}\n" if printed.strip() else "") is not None
 
 
 @pytest.fixture(scope="module")
@@ -83,166 +51,135 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(copied: Path, tmp_path: Path) -> Path:
-    """A folder to work in, with the fixtures in it."""
-    shutil.copytree(copied, tmp_path / "fixtures", copy_function=os.link)
+def folder(copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, with the fixtures; modules that are saved in it can be imported."""
+    try:
+        (tmp_path / "fixtures").symlink_to(copied, target_is_directory=True)
+    except OSError:  # Windows, without the right to make links
+        shutil.copytree(copied, tmp_path / "fixtures", copy_function=os.link)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
 
 
-@pytest.fixture
-def path_with_command(tmp_path: Path) -> str:
-    """A PATH whose `regionbatch` and `python` are those of this environment."""
-    bin_folder = tmp_path / "bin"
-    bin_folder.mkdir()
-    for name, arguments in (("regionbatch", " -m regionbatch_cli"), ("python", "")):
-        script = bin_folder / name
-        script.write_text(f'#!/bin/sh\nexec "{sys.executable}"{arguments} "$@"\n', encoding="utf-8")
-        script.chmod(0o755)
-    return os.pathsep.join([str(bin_folder), os.environ["PATH"]])
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="the commands are written for a POSIX shell")
-@pytest.mark.parametrize("name", DOCUMENTS)
-def test_commands_print_what_is_shown(folder: Path, path_with_command: str, name: str) -> None:
-    def run(example: Example) -> None:
-        place = f"{name}:{example.line}"
-        pairs = list(commands_of(example.parsed))
-        assert pairs, f"{place}: no command in this block"
-        for command, shown in pairs:
-            printed = output_of(command, folder, path_with_command)
-            assert is_shown(shown, printed), (
-                f"{place}: $ {command}\nprints\n{printed}\nnot\n{shown}"
-            )
-
-    for example in page(name, CodeBlockParser("console", run)):
-        example.evaluate()
-
-
-def output_of(command: str, folder: Path, path: str) -> str:
-    """Run a command line in a shell; return what it prints, also on standard error."""
-    run = subprocess.run(
-        command,
-        shell=True,
-        cwd=folder,
-        env=environment(PATH=path, COLUMNS="100"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=120,
-        check=False,
-    )
-    return run.stdout
-
-
-@pytest.mark.parametrize("name", DOCUMENTS)
-def test_python_runs_and_prints_what_is_shown(
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_examples_run_and_print_what_is_shown(
     folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.chdir(folder)
     monkeypatch.setitem(sys.modules, "document", ModuleType("document"))  # for dataclasses
-    document = page(name, PythonCodeBlockParser(doctest_optionflags=doctest.ELLIPSIS))
-    document.namespace["__name__"] = "document"
-    missing = [library for library in LIBRARIES if not find_spec(library)]
-    skipped = []
-    for example in document:
-        if any(needs(str(example.parsed), library) for library in missing):
-            skipped.append(example.line)
-        else:
-            example.evaluate()
-    if skipped:
-        pytest.skip(f"not installed: {', '.join(missing)}: {name}, lines {skipped}")
+    before = set(sys.modules)
+    with PageRun(name, folder) as run:
+        document = run.examples()
+        document.namespace["__name__"] = "document"
+        for example in document:
+            run.run(example)
+    for module in set(sys.modules) - before:
+        if (getattr(sys.modules[module], "__file__", None) or "").startswith(str(folder)):
+            del sys.modules[module]
+    if run.skipped:
+        pytest.skip(f"a library is not installed: {name}, lines {run.skipped}")
 
 
-def needs(code: str, library: str) -> bool:
-    """Whether an example needs a library; all tables need PyArrow."""
-    imports_any = any(f"import {one}" in code for one in LIBRARIES)
-    return f"import {library}" in code or (library == "pyarrow" and imports_any)
-
-
-def test_the_readme_begins_with_what_runs() -> None:
-    """The command and its output are near the top, after two lines that do all the set-up."""
+def test_the_readme_is_short_and_begins_with_what_runs() -> None:
+    """The command and its output are near the top, after lines that do all the set-up."""
     text = text_of("README.md")
+    assert len(text.splitlines()) < 120
+    assert re.search(r"^python -m pip install .*regionbatch", text, re.MULTILINE)
     assert re.search(
         r"^python -m pip install .*&& regionbatch upload fixtures/", text, re.MULTILINE
     )
-    assert re.search(r"^python -m pip install .*&& python -m pytest -n 2$", text, re.MULTILINE)
+    [tests] = re.findall(r".*python -m pytest.*", text)  # `.ci/run` runs this line
+    assert re.fullmatch(r"python -m pip install .*&& python -m pytest -n 2", tests)
     [first, *_] = page("README.md", CodeBlockParser("console"))
     assert first.line < 60
     assert list(page("README.md", CodeBlockParser("python")))
 
 
-def test_every_link_between_documents_leads_somewhere() -> None:
-    for name in [*DOCUMENTS, "CHANGELOG.md"]:
-        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text_of(name)):
-            assert ((ROOT / name).parent / target).exists(), f"{name}: {target}"
+def test_every_link_between_pages_leads_somewhere() -> None:
+    for name in [*PAGES, "CHANGELOG.md"]:
+        text = re.sub(r"^```.*?^```", "", text_of(name), flags=re.MULTILINE | re.DOTALL)
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", text):
+            path = (ROOT / name).parent / target if target else ROOT / name
+            assert path.exists(), f"{name}: {target}"
+            if anchor:
+                titles = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+                assert anchor in map(anchor_of, titles), f"{name}: {target}#{anchor}"
 
 
-def test_every_file_that_a_document_names_exists() -> None:
-    """`batching.py` in the guide to the library is a file of the library."""
-    for name in ("converters/README.md", "cli/README.md"):
-        home = (ROOT / name).parent
-        files = {path.name for path in home.rglob("*.py")}
+def anchor_of(title: str) -> str:
+    return re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", title).strip().lower())
+
+
+def test_every_file_that_a_page_names_exists() -> None:
+    """`batching.py` in the list of modules is a file of the library."""
+    files = {
+        path.name for folder in ("converters", "cli") for path in (ROOT / folder).rglob("*.py")
+    }
+    for name in ("converters/docs/modules.md", "converters/docs/association.md"):
         for named in re.findall(r"`(\w+\.py)`", text_of(name)):
             assert named in files, f"{name}: {named}"
 
 
-@pytest.mark.parametrize("name", sorted(commands.commands))
-def test_every_command_and_option_is_documented(name: str) -> None:
-    text = text_of("cli/README.md")
-    assert f"regionbatch {name}" in text
-    for parameter in commands.commands[name].params:
-        if isinstance(parameter, click.Option):
-            for spelling in parameter.opts:
-                assert re.search(rf"(?<![\w-]){re.escape(spelling)}(?![\w-])", text), (
-                    f"{name} {spelling}"
-                )
-            if isinstance(parameter.type, click.Choice):
-                missing = [
-                    one
-                    for one in parameter.type.choices
-                    if not re.search(rf"\b{re.escape(one)}\b", text)
-                ]
-                assert not missing, f"{name} {parameter.opts[0]}: {missing}"
+def test_every_module_is_in_the_list_of_modules() -> None:
+    text = text_of("converters/docs/modules.md")
+    for path in (ROOT / "converters" / "regionbatch").iterdir():
+        shown = f"{path.name}/" if path.is_dir() else path.name
+        if not path.name.startswith("__") and path.suffix in {"", ".py"}:
+            assert f"`{shown}`" in text, shown
 
 
-def test_no_option_is_documented_that_does_not_exist() -> None:
+def test_every_command_is_documented_and_no_option_that_does_not_exist() -> None:
+    for name in commands.commands:
+        assert f"regionbatch {name}" in text_of("cli/docs/index.md")
     options = [option for one in commands.commands.values() for option in one.params]
     known = {spelling for option in options for spelling in (*option.opts, *option.secondary_opts)}
     known |= {"--help", "--version"}
-    written = set(
-        re.findall(r"(?<![\w-])--[a-z][a-z-]*", text_of("cli/README.md") + text_of("README.md"))
-    )
-    assert written <= known
+    for name in PAGES:
+        if name != HOW_TO_WRITE_A_READER and not name.endswith("/README.md"):
+            assert {*FLAG.findall(text_of(name))} <= known, name
+
+
+@pytest.mark.parametrize("format", ["", *BUILT_IN_OPTIONS])
+def test_every_option_of_a_reader_is_on_the_page_of_its_format(format: str) -> None:  # noqa: A002
+    text = text_of(f"converters/docs/formats/{format or 'index'}.md")
+    common = {field.name for field in fields(ReadOptions)}
+    reader = BUILT_IN_OPTIONS[format] if format else ReadOptions
+    for field in fields(reader):
+        if not format or field.name not in common:
+            flag = f"--{field.name.replace('_', '-')}"
+            [row] = re.findall(rf"^\| `{flag} .*$", text, re.MULTILINE)
+            assert f"| `{field.name}` |" in row
+            assert not [one for one in choices_of(field) if not re.search(rf"\b{one}\b", row)]
 
 
 def test_old_names_of_options_are_only_in_the_table_of_old_names() -> None:
     parameters = [each for one in commands.commands.values() for each in one.params]
     old = {getattr(each, "old_name", "") for each in parameters} - {""}
     assert "--tags" in old
-    for name in ("README.md", "converters/README.md"):
-        assert not old & set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text_of(name))), name
+    for name in PAGES:
+        if name != "cli/docs/index.md":
+            assert not old & set(FLAG.findall(text_of(name))), name
 
 
-def test_every_code_is_documented_as_it_is() -> None:
-    text = text_of("converters/README.md")
-    for code in CODES.values():
-        row = f"| `{code.name}` | {code.effect} | {code.unit} | {code.summary}. {code.advice} |"
-        assert row in text, f"the table of codes in converters/README.md needs this row:\n{row}"
-    above = text[: text.index("### All codes")]
-    for name in re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text):
-        if re.search(rf"\| `{name}` \| (noted|adjusted|dropped) ", text):
-            assert name in CODES, f"{name} is no code any more"
-    named = {
-        code
-        for row in re.findall(r"^\|.*\| ((?:`[a-z_]+` ?)+)\|$", above, re.MULTILINE)
-        for code in row.split()
-    }
+def test_every_code_is_described_and_rows_lead_to_codes_that_exist() -> None:
+    rows = [
+        row
+        for path in [*(DOCS / "formats").glob("*.md"), DOCS / "upload-events.md"]
+        for row in re.findall(
+            r"^\|.*\| ((?:`[a-z_]+` ?)+)\|$", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
+    ]
+    named = {code.strip("`") for row in rows for code in row.split()}
     assert len(named) > 40
-    assert {code.strip("`") for code in named} <= {*CODES}, (
-        "a row leads to a code that does not exist any more"
-    )
-    missing = [name for name in CODES if f"`{name}`" not in above]
-    assert not missing, "no row of what real files hold leads to these codes"
+    assert named <= {*CODES}, "a row leads to a code that does not exist any more"
+    text = "".join(map(text_of, set(PAGES) - {HOW_TO_WRITE_A_READER}))
+    assert not [name for name in CODES if f"`{name}`" not in text]
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in (DOCS / "api").glob("*.md"))
+    documented = re.findall(r"^::: regionbatch\.(\w+)$", text, re.MULTILINE)
+    assert sorted({*documented} - {"testing"}) == regionbatch.__all__
 
 
 def test_the_changelog_has_the_version_or_is_ahead_of_it() -> None:

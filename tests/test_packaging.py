@@ -180,6 +180,7 @@ def test_what_is_imported_is_required() -> None:
     trees = (ast.parse(path.read_text(encoding="utf-8")) for path in sources)
     imported = {name.partition(".")[0] for tree in trees for name in imports_of(tree)}
     assert {"numpy", "click"} <= imported
-    for name in imported - sys.stdlib_module_names - {"regionbatch", "regionbatch_cli"}:
+    own = {"regionbatch", "regionbatch_cli", *(path.stem for path in sources)}
+    for name in imported - sys.stdlib_module_names - own:
         owners = {owner.lower() for owner in distributions.get(name, [name])}
         assert owners & required, f"{name} is imported, and {owners or 'nothing'} is not required"

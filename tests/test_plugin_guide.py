@@ -23,6 +23,28 @@ def site(tmp_path: Path) -> PluginSite:
     return PluginSite(tmp_path / "site")
 
 
+def guide() -> str:
+    return (ROOT / "converters" / "docs" / "write-a-reader.md").read_text(encoding="utf-8")
+
+
+TESTS_OF_THE_GUIDE = """
+from pathlib import Path
+
+from boxes_reader import BoxesReader
+from regionbatch.testing import ReaderTests
+from shapes_reader import ShapesReader
+
+
+class TestBoxes(ReaderTests):
+    reader = BoxesReader
+    cases = Path(__file__).parent / "TestBoxes"
+
+
+class TestShapes(ReaderTests):
+    reader = ShapesReader
+    cases = Path(__file__).parent / "TestShapes"
+"""
+
 GUIDE_CASES: dict[str, tuple[str, dict[str, str], str]] = {
     "plain": (
         "TestBoxes",
@@ -114,35 +136,26 @@ unreadable_file = "labels/b.json"
 
 
 def test_the_readers_of_the_guide_pass_the_kit(site: PluginSite, tmp_path: Path) -> None:
-    """Run the code blocks of the guide unchanged: two readers and their tests."""
-    text = (
-        (ROOT / "converters" / "README.md")
-        .read_text(encoding="utf-8")
-        .partition("## How to write a reader")[2]
-    )
-    code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
-    code = code.replace('Path("cases")', f"Path({str(tmp_path / 'TestBoxes')!r})")
-    code += "\n\nclass TestShapes(ReaderTests):\n    reader = ShapesReader\n"
-    code += f"    cases = Path({str(tmp_path / 'TestShapes')!r})\n"
-    (tmp_path / "test_guide.py").write_text(code, "utf-8")
+    """Save the files of the guide unchanged, and test its two readers."""
+    for name, content in re.findall(
+        r'^```python title="(\w+_reader\.py)"\n(.*?)^```', guide(), re.MULTILINE | re.DOTALL
+    ):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    (tmp_path / "test_guide.py").write_text(TESTS_OF_THE_GUIDE, encoding="utf-8")
     for name, (tests, files, expected) in GUIDE_CASES.items():
         case = tmp_path / tests / name
         for path, content in files.items():
             (case / "input" / path).parent.mkdir(parents=True, exist_ok=True)
             (case / "input" / path).write_text(content, encoding="utf-8")
         (case / "case.toml").write_text(expected.lstrip(), encoding="utf-8")
-    done = run_pytest(site.folder, cwd=tmp_path)
+    done = run_pytest(site.folder, tmp_path, cwd=tmp_path)
     passed = re.search(r"^(\d+) passed in .*\n\Z", done.stdout, re.MULTILINE)
     assert passed, done.stdout
     assert int(passed[1]) >= 6 * len(GUIDE_CASES)
 
 
 def test_the_guide_lists_codes_with_their_effects() -> None:
-    text = (
-        (ROOT / "converters" / "README.md")
-        .read_text(encoding="utf-8")
-        .partition("## How to write a reader")[2]
-    )
+    text = guide()
     listed = dict(re.findall(r"^\| `(\w+)` \| (dropped|adjusted|noted) \|", text, re.MULTILINE))
     assert len(listed) > 10
     assert listed == {name: CODES[name].effect for name in listed}

@@ -88,7 +88,7 @@ def _plain(code: Code) -> dict[str, Any]:
         "explanation": _worded(code.explanation),
         "example": _worded(code.example),
         "remedy": _worded(code.remedy),
-        "fails_strict": _fails_strict(code),
+        "fails_strict": fails_strict(code),
     }
 
 
@@ -121,7 +121,7 @@ def _print_explanation(code: Code) -> None:
     from regionbatch_cli.printing import print_labelled, print_wrapped  # noqa: PLC0415 - only here
 
     print_labelled(code.name, _worded(code.summary), severity=code.severity)
-    print_wrapped(_effect_of(code), indent=_INDENT)
+    print_wrapped(effect_of(code), indent=_INDENT)
     for title, text in (
         ("", _worded(code.explanation)),
         ("Example:", _worded(code.example)),
@@ -135,19 +135,19 @@ def _print_explanation(code: Code) -> None:
             print_wrapped(line, indent=indent)
 
 
-def _effect_of(code: Code) -> str:
+def effect_of(code: Code) -> str:
     """Return the severity of a code and its effects, as a sentence."""
     effect = {
         "dropped": f"the {code.unit} is dropped",
         "adjusted": f"the {code.unit} is adjusted and kept",
         "noted": "nothing is changed",
     }[code.effect]
-    strict = "; strict mode fails" if _fails_strict(code) else ""
+    strict = "; strict mode fails" if fails_strict(code) else ""
     status = "; exit status 3" if code.severity == "error" else ""
     return f"{_NAMES[code.severity].capitalize()}: {effect}{status}{strict}."
 
 
-def _fails_strict(code: Code) -> bool:
+def fails_strict(code: Code) -> bool:
     """Return whether --strict fails on a code."""
     is_loss = code.effect != "noted" and not code.is_intentional
     return is_loss or code.fails_strict

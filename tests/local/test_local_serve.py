@@ -94,4 +94,4 @@ def test_faults(served: Served) -> None:
 
 @pytest.mark.parametrize("kind", Fault)
 def test_every_fault_is_documented(kind: Fault) -> None:
-    assert f"`{kind}`" in (ROOT / "cli/README.md").read_text(encoding="utf-8")
+    assert f"`{kind}`" in (ROOT / "converters/docs/rehearse-in-ci.md").read_text(encoding="utf-8")
