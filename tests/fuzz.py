@@ -4,6 +4,9 @@
     python tests/fuzz.py images --seconds 300 --atheris   # guided by the code that inputs reach
     python tests/fuzz.py coco --replay FOLDER/coco-….bin
 
+`voc-layout` compares the two ways to read a VOC file, the grammar of ordinary files and lxml; its
+changes know the structure of a file. `--count 100000` stops after that many inputs.
+
 An input that fails a check is saved in `--found`, once for each place in the code. The first byte
 of an input is the number of a file (a slot) in a small dataset; the rest is the content of that
 file. `test_fuzz.py` runs a small sample every time.
@@ -26,27 +29,34 @@ from typing import TYPE_CHECKING, Any
 from fuzzing.checks import sandbox
 from fuzzing.inputs import MAX_BYTES, TARGETS, seeds
 from fuzzing.mutations import mutated
+from fuzzing.voc_layout import LAYOUT, LayoutSandbox, changed_layout, layout_seeds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fuzzing.checks import DatasetSandbox, ImageSandbox
+
+    Sandbox = DatasetSandbox | ImageSandbox | LayoutSandbox
+    Change = Callable[[bytes, random.Random], bytes]
 
 
 class Run:
     """A run of some seconds: the number of executions, and the places where a check failed."""
 
-    def __init__(self, sandbox: DatasetSandbox | ImageSandbox, seconds: float, found: Path) -> None:
+    def __init__(self, sandbox: Sandbox, given: argparse.Namespace) -> None:
         self._target = sandbox.target
         self._sandbox = sandbox
-        self._found = found
+        self._found: Path = given.found
+        self._most: int = given.count
         self._start = time.monotonic()
-        self._end = self._start + seconds
+        self._end = self._start + given.seconds
         self.executions = 0
         self._outcomes: dict[str, int] = {}
         self._places: dict[str, Path] = {}
 
     @property
     def over(self) -> bool:
-        return time.monotonic() > self._end
+        return self.executions >= self._most or time.monotonic() > self._end
 
     def one(self, data: bytes) -> None:
         """Check one input, and save it if a check fails."""
@@ -83,14 +93,18 @@ class Run:
         print(f"{self._target}: {len(self._places)} places found", flush=True)
 
 
-def run_random(run: Run, inputs: list[bytes], seed: int) -> None:
+def changed_bytes(data: bytes, chance: random.Random) -> bytes:
+    """Change the content of an input at random."""
+    return data[:1] + mutated(data[1:], chance)
+
+
+def run_random(run: Run, inputs: list[bytes], seed: int, change: Change) -> None:
     """Change the inputs at random; the same seed gives the same run."""
     chance = random.Random(seed)
     for data in inputs:
         run.one(data)
     while not run.over:
-        data = chance.choice(inputs)
-        run.one(data[:1] + mutated(data[1:], chance))
+        run.one(change(chance.choice(inputs), chance))
 
 
 def run_atheris(run: Run, inputs: list[bytes], seed: int, folder: Path, found: Path) -> None:
@@ -110,7 +124,7 @@ def run_atheris(run: Run, inputs: list[bytes], seed: int, folder: Path, found: P
     def change(data: bytes, most: int, number: int) -> bytes:
         chance = random.Random(number)
         if chance.random() < 0.5:
-            return data[:1] + mutated(data[1:], chance)[: most - 1]
+            return changed_bytes(data, chance)[:most]
         changed: bytes = atheris.Mutate(data, most)
         return changed
 
@@ -165,8 +179,9 @@ def instrument() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Fuzz a reader; see the docstring of this file.")
-    parser.add_argument("target", choices=TARGETS)
+    parser.add_argument("target", choices=[*TARGETS, LAYOUT])
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--count", type=int, default=sys.maxsize, help="inputs at most")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--atheris", action="store_true", help="guide by coverage (pip install atheris)"
@@ -180,16 +195,18 @@ def main() -> None:
     if given.atheris:
         instrument()
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
-        checked = sandbox(given.target, Path(name) / "sandbox")
+        is_layout = given.target == LAYOUT
+        checked = LayoutSandbox() if is_layout else sandbox(given.target, Path(name) / "sandbox")
         if given.replay:
             print(checked.check(given.replay.read_bytes()))
             return
-        run = Run(checked, given.seconds, given.found)
-        inputs = seeds(given.target)
+        run = Run(checked, given)
+        inputs = layout_seeds() if is_layout else seeds(given.target)
         if given.atheris:
             run_atheris(run, inputs, given.seed, Path(name), given.found)
         else:
-            run_random(run, inputs, given.seed)
+            change = changed_layout if is_layout else changed_bytes
+            run_random(run, inputs, given.seed, change)
             run.print()
 
 

@@ -24,6 +24,7 @@ from regionbatch.files import image_lookup, spelling
 from regionbatch.names import tables
 from regionbatch.readers.coco import json_stream
 from regionbatch.readers.coco.reader import CocoReader
+from regionbatch.readers.voc.ordinary import OrdinaryFiles
 from regionbatch.readers.voc.reader import VocReader
 from regionbatch.readers.yolo import row_parser as yolo_row_parser
 from regionbatch.readers.yolo.reader import YoloReader
@@ -60,6 +61,11 @@ def file_by_file(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(yolo_row_parser, "_BLOCK", 1)
 
 
+def every_file_by_lxml(patch: pytest.MonkeyPatch) -> None:
+    """Parse VOC files with lxml, also those of the ordinary layout."""
+    patch.setattr(OrdinaryFiles, "add", lambda *_: False)
+
+
 def image_by_image(patch: pytest.MonkeyPatch) -> None:
     """Look up each image among all, never a whole folder as a set of names."""
 
@@ -85,7 +91,7 @@ def in_three_parts(patch: pytest.MonkeyPatch) -> None:
 
 PATCHES: dict[str, list[list[Patch]]] = {
     "coco": [[plain_records, image_by_image, row_by_row], [in_three_parts]],
-    "voc": [[image_by_image, row_by_row], [in_three_parts]],
+    "voc": [[every_file_by_lxml, image_by_image, row_by_row], [in_three_parts]],
     "yolo": [[line_by_line, image_by_image, row_by_row], [file_by_file, in_three_parts]],
 }
 """Patches that are applied together are of different steps: parsing, images, rules."""

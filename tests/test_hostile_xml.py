@@ -24,7 +24,7 @@ from regionbatch.files import text
 from regionbatch.files.tree import MOST_LINES
 from regionbatch.normal_form import MAX_MARKS, normal_form
 from regionbatch.readers import safe_xml
-from regionbatch.readers.voc import xml as voc_xml
+from regionbatch.readers.voc import columns as voc_columns
 from regionbatch.readers.voc.xml_files import _without_flag
 from regionbatch.readers.yolo import row_parser
 from regionbatch.readers.yolo.row_parser import NUMBER
@@ -314,7 +314,7 @@ def test_only_the_first_bytes_of_a_file_that_is_too_large_are_read(
         with pytest.raises(text.UnreadableError):
             text.read_bytes(str(path), most=MEBIBYTE)
         assert sum(counted) == 2**14
-    assert voc_xml.MAX_FILE_SIZE < text.MAX_LABEL_FILE_BYTES
+    assert voc_columns.MAX_FILE_SIZE < text.MAX_LABEL_FILE_BYTES
 
 
 def test_a_large_text_that_is_not_a_label_file_is_not_a_loss(tmp_path: Path) -> None:

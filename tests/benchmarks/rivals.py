@@ -5,10 +5,10 @@
 DIR was written by generate.py. `plain` is the script that one would write without regionbatch for
 files without faults. It does the whole job, from the dataset to OUT.jsonl. `plain-gc-off` does the
 same without Python's cyclic garbage collector. The libraries only read: their boxes are counted,
-and nothing is written. `touch` reads every byte and writes as many bytes as the output has. All
-except `touch` print the number of boxes.
+and nothing is written. `panlabel`, a program in Rust, writes a COCO file. `touch` reads every byte
+and writes as many bytes as the output has. All except these two print the number of boxes.
 
-    pip install pycocotools globox hotcoco supervision opencv-python-headless
+    pip install pycocotools globox hotcoco panlabel supervision opencv-python-headless
 """
 
 # Imports are inside functions, so that each rival only imports what it needs.
@@ -208,6 +208,32 @@ def hotcoco_yolo(data: Path, _out: Path) -> int:
         copied.unlink()
 
 
+def panlabel(source: str, *options: str) -> Callable[[Path, Path], None]:
+    """Return the conversion of a dataset to COCO, which takes the place of this process."""
+
+    def run(data: Path, out: Path) -> None:
+        import sysconfig
+
+        program = f"{sysconfig.get_path('scripts')}/panlabel"
+        files = ["--input", str(data / source), "--output", str(out)]
+        os.execv(
+            program,
+            [
+                program,
+                "convert",
+                "--from",
+                sys.argv[2],
+                "--to",
+                "coco",
+                "--allow-lossy",
+                *files,
+                *options,
+            ],
+        )
+
+    return run
+
+
 def supervision_yolo(data: Path, _out: Path) -> int:
     """Make arrays for each image; every image is opened for its size."""
     from supervision import DetectionDataset
@@ -246,6 +272,11 @@ RIVALS: dict[str, dict[str, Callable[[Path, Path], int | None]]] = {
     "pycocotools": {"coco": pycocotools_coco},
     "globox": {"coco": globox_coco, "voc": globox_voc, "yolo": globox_yolo},
     "hotcoco": {"coco": hotcoco_coco, "voc": hotcoco_voc, "yolo": hotcoco_yolo},
+    "panlabel": {
+        "coco": panlabel(COCO_FILE),
+        "voc": panlabel("dataset"),
+        "yolo": panlabel("dataset", "--split", "train"),
+    },
     "supervision": {"yolo": supervision_yolo},
     "touch": dict.fromkeys(("coco", "voc", "yolo"), touch),
 }

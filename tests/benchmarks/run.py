@@ -51,6 +51,7 @@ CONTESTANTS = {
     "pycocotools": ("load", ("coco",)),
     "globox": ("load", SETS),
     "hotcoco": ("load", SETS),
+    "panlabel": ("convert to COCO", SETS),
     "supervision": ("load", ("yolo",)),
     "touch": ("move the bytes", SETS),
 }
@@ -64,6 +65,7 @@ LIBRARIES = (
     "pycocotools",
     "globox",
     "hotcoco",
+    "panlabel",
     "supervision",
 )
 
@@ -281,7 +283,7 @@ def trouble(entry: Entry, run: Run) -> str:
         return ""
     if entry.target:
         with entry.target.open("rb") as file:
-            seen = sum(line.count(b'"imageId"') for line in file)
+            seen = sum(line.count(b'"imageId"') + line.count(b'"bbox"') for line in file)
     else:
         seen = int(run.printed)
     return "" if seen == entry.boxes else f"saw {seen:,} of {entry.boxes:,} boxes"

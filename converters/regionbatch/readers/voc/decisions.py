@@ -22,7 +22,7 @@ from regionbatch.readers.units import (
     may_be_percent,
     raise_if_tiny,
 )
-from regionbatch.readers.voc.xml import DEVKIT, NAMED
+from regionbatch.readers.voc.header import DEVKIT, NAMED
 from regionbatch.wording import counted
 
 if TYPE_CHECKING:

@@ -109,14 +109,14 @@ def _parts(element: etree._Element) -> _Parts:
         elif tag == "robndbox" or tag == "polygon":  # noqa: PLR1714 - builds no tuple; hot
             shapes.append(child)
         elif tag in _MARKS:
-            if child.text != "0" and _MARKS[tag] not in marks and _is_true(text_of(child)):
+            if child.text != "0" and _MARKS[tag] not in marks and is_true(text_of(child)):
                 marks += (_MARKS[tag],)
         elif tag in ROTATION_TAGS:
             rotations.append(child)
     return _Parts(names, marks, boxes, shapes, rotations)
 
 
-def _is_true(text: str) -> bool:
+def is_true(text: str) -> bool:
     """Return whether a mark is set: `1`, `true`, `yes`; or any number but 0."""
     try:
         return text.lower() in _TRUE or as_number(text) != 0

@@ -7,8 +7,7 @@ written VOC files since, which mean plain edges (see `decisions`).
 
 from __future__ import annotations
 
-from array import array
-from itertools import chain, islice, starmap
+from itertools import islice, starmap
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -28,13 +27,12 @@ if TYPE_CHECKING:
     from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog
     from regionbatch.options import ReadOptions
-    from regionbatch.readers.voc.objects import ParsedObject
-    from regionbatch.readers.voc.xml import Annotation
+    from regionbatch.readers.voc.columns import VocColumns, VocPart
 
 _MAX_FILES_TO_DETECT = 1000
 """XML files that are searched for an <annotation>."""
 
-_MAX_FILES = 1000
+_MAX_FILES = 2000
 """XML files of a part at most."""
 
 _FILES_PER_PROGRESS = 500
@@ -63,7 +61,7 @@ class VocReader:
         Raises:
             DatasetError: None of the files can be read.
         """
-        jobs = self.parts(tree, files, options, 1)
+        jobs = self.parts(tree, files, options, -(-len(files) // _FILES_PER_PROGRESS))
         return self.merge(tree, files, options, log, jobs, starmap(self.read_part, jobs))
 
     def parts(
@@ -75,16 +73,16 @@ class VocReader:
     ) -> list[tuple[Any, ...]]:
         """Divide XML files into parts; see `regionbatch.plugins.PartsReader`."""
         paths = [tree.on_disk(name) for name in files]
-        ranges = even_ranges(len(paths), n, _MAX_FILES)
+        ranges = even_ranges(len(paths), n, _MAX_FILES) or [range(0)]
         return [(tree.storage, paths[each.start : each.stop], tree.encoding) for each in ranges]
 
     @staticmethod
-    def read_part(storage: Storage, paths: Sequence[str], encoding: str | None) -> list[bytes]:
-        """Parse XML files, into packets that are small."""
-        # lxml is imported only when XML is read, here and below.
-        from regionbatch.readers.voc.xml import parse_packed  # noqa: PLC0415
+    def read_part(storage: Storage, paths: Sequence[str], encoding: str | None) -> VocPart:
+        """Parse XML files."""
+        # The parsers are imported only when XML is read, here and below.
+        from regionbatch.readers.voc.columns import parse_part  # noqa: PLC0415
 
-        return [*parse_packed(storage, paths, encoding)]
+        return parse_part(storage, paths, encoding)
 
     def merge(
         self,
@@ -92,128 +90,90 @@ class VocReader:
         files: Sequence[str],
         options: VocOptions,
         log: FindingLog,
-        jobs: Sequence[tuple[Any, ...]],  # noqa: ARG002 - see the contract
-        results: Iterable[list[bytes]],
+        jobs: Sequence[Any],  # noqa: ARG002 - see the contract
+        results: Iterable[VocPart],
     ) -> RawAnnotations:
         """Join the parts, and decide how all boxes are meant.
 
         Raises:
             DatasetError: None of the files can be read.
         """
-        from regionbatch.readers.safe_xml import nothing_readable  # noqa: PLC0415
-        from regionbatch.readers.voc.xml import FileError, unpack  # noqa: PLC0415
+        from regionbatch.readers.voc.columns import joined  # noqa: PLC0415
 
-        columns = _Columns(log)
-        contents = chain.from_iterable(map(unpack, chain.from_iterable(results)))
-        for done, (name, result) in enumerate(zip(files, contents, strict=True)):
-            if done % _FILES_PER_PROGRESS == 0:
-                log.progress("reading XML files", done, len(files))
-            log.read(images=1)
-            if isinstance(result, FileError):
-                log.note(result.code, name, result.reason, result.line)
-            else:
-                columns.add(name, result)
-        if files and not len(columns):
+        first_file = len(log.files)
+        columns: list[VocColumns] = []
+        done = 0
+        for part in results:
+            log.progress("reading XML files", done, len(files))
+            _report(part, files[done : done + part.file_count], log)
+            columns.append(part.columns)
+            done += part.file_count
+        whole = joined(columns)
+        if files and not whole.names:
+            from regionbatch.readers.safe_xml import nothing_readable  # noqa: PLC0415
+
             raise nothing_readable(tree.source, log)
-        return columns.annotations(options)
+        return _annotations(whole, first_file, options, log)
 
 
-class _Columns:
-    """The annotations read so far, as columns."""
+def _report(part: VocPart, files: Sequence[str], log: FindingLog) -> None:
+    """Count a part of the files, and report what is wrong in them."""
+    log.read(images=part.file_count, boxes=int(part.columns.objects.sum()))
+    names = [files[number] for number in part.read]
+    code_of = dict(zip(part.read, log.add_files(names).tolist(), strict=True))
+    for number, code, value, where in part.remarks:
+        if number not in code_of:
+            log.note(code, files[number], value, where)
+        elif code == "odd_encoding":
+            report_guess(log, files[number], [value])
+        else:
+            log.add(code, code_of[number], where, [value])
 
-    def __init__(self, log: FindingLog) -> None:
-        self._log = log
-        self._names: list[str] = []
-        """The <filename> of each file."""
-        self._files = array("i")
-        self._sizes = array("i")
-        """Two numbers per image."""
-        self._tags: dict[str, int] = {}
-        self._rows = array("q")
-        """Four numbers per box: image, tag, file, where."""
-        self._boxes = array("d")
-        """Four numbers per box."""
-        self._marks: dict[str, list[int]] = {}
-        self._angles: dict[int, float] = {}
-        """The angles of the few rotated boxes, by row."""
-        self._robndboxes: list[int] = []
-        """The rows of <robndbox> elements."""
-        self._devkit: list[int] = []
-        """How each file with boxes refers to the VOC devkit."""
 
-    def __len__(self) -> int:
-        """Return the number of files."""
-        return len(self._names)
+def _annotations(
+    columns: VocColumns, first_file: int, options: VocOptions, log: FindingLog
+) -> RawAnnotations:
+    """Return the columns of all files, after deciding what their numbers mean.
 
-    def add(self, name: str, annotation: Annotation) -> None:
-        """Add a parsed file, and report the objects without a usable box."""
-        log = self._log
-        image = len(self)
-        file = log.file(name)
-        objects = annotation.objects
-        if annotation.is_encoding_guessed:
-            texts = [*(each.name for each in objects), annotation.file_name]
-            report_guess(log, name, texts)
-        self._names.append(annotation.file_name)
-        self._files.append(file)
-        self._sizes.extend((annotation.width, annotation.height))
-        if objects:
-            self._devkit.append(annotation.devkit)
-        log.read(boxes=len(objects))
-        for each in objects:
-            if each.code:
-                log.add(each.code, file, each.where, [each.value])
-            else:
-                self._add_box(each, image, file)
+    Args:
+        columns: The content of the files that can be read.
+        first_file: The code of the first of these files.
+        options: The options that override decisions.
+        log: Where decisions are reported.
+    """
+    from regionbatch.readers.voc.decisions import Numbers, decide_mode  # noqa: PLC0415
 
-    def _add_box(self, box: ParsedObject, image: int, file: int) -> None:
-        row = len(self._rows) // 4
-        for mark in box.marks:
-            self._marks.setdefault(mark, []).append(row)
-        if box.angle:
-            self._angles[row] = box.angle
-        if box.is_robndbox:
-            self._robndboxes.append(row)
-        tag = self._tags.setdefault(box.name, len(self._tags))
-        self._rows.extend((image, tag, file, box.where))
-        self._boxes.extend(box.box)
+    width, height = columns.size.T
+    file = columns.image + first_file
+    is_shape = np.zeros(len(columns.box), np.bool_)
+    is_shape[columns.robndboxes] = True
+    is_shape[columns.marks.get("box_from_shape", [])] = True
+    numbers = Numbers(columns.box, is_shape, columns.size[columns.image], file, columns.where)
+    devkit = columns.devkit[columns.objects > 0].tolist()
+    return RawAnnotations(
+        mode=decide_mode(numbers, devkit, options, log),
+        box=columns.box,
+        image=columns.image,
+        tag=columns.tag,
+        images=ImageReferences(
+            columns.names, np.arange(len(width), dtype=np.int32) + first_file, width, height
+        ),
+        tags=columns.tags,
+        file=file,
+        where=columns.where,
+        marks=columns.marks,
+        angle=_angle(columns, options, log),
+    )
 
-    def annotations(self, options: VocOptions) -> RawAnnotations:
-        """Return everything that was added."""
-        from regionbatch.readers.voc.decisions import Numbers, decide_mode  # noqa: PLC0415
 
-        box = np.asarray(self._boxes, np.float64).reshape(-1, 4)
-        codes = np.asarray(self._rows, np.int64).reshape(-1, 4)
-        image = codes[:, 0].astype(np.int32)
-        tag = codes[:, 1].astype(np.int32)
-        file = codes[:, 2].astype(np.int32)
-        where = codes[:, 3]
-        sizes = np.asarray(self._sizes, np.int32).reshape(-1, 2)
-        files = np.asarray(self._files, np.int32)
-        is_shape = np.zeros(len(box), np.bool_)
-        is_shape[[*self._robndboxes, *self._marks.get("box_from_shape", ())]] = True
-        numbers = Numbers(box, is_shape, sizes[image], file, where)
-        return RawAnnotations(
-            mode=decide_mode(numbers, self._devkit, options, self._log),
-            box=box,
-            image=image,
-            tag=tag,
-            images=ImageReferences(self._names, files, sizes[:, 0], sizes[:, 1]),
-            tags=list(self._tags),
-            file=file,
-            where=where,
-            marks={code: np.asarray(rows, np.int64) for code, rows in self._marks.items()},
-            angle=self._angle(len(box), options),
-        )
+def _angle(columns: VocColumns, options: VocOptions, log: FindingLog) -> NDArray[np.float64] | None:
+    """Return the angle of each box in radians; None if no box is rotated."""
+    from regionbatch.readers.voc.decisions import in_radians  # noqa: PLC0415
 
-    def _angle(self, count: int, options: VocOptions) -> NDArray[np.float64] | None:
-        """Return the angle of each box in radians; None if no box is rotated."""
-        from regionbatch.readers.voc.decisions import in_radians  # noqa: PLC0415
-
-        if not self._angles:
-            return None
-        angle = np.zeros(count)
-        angle[[*self._angles]] = [*self._angles.values()]
-        if self._robndboxes:
-            angle[self._robndboxes] = in_radians(angle[self._robndboxes], options, self._log)
-        return angle
+    if not len(columns.rotated):
+        return None
+    angle = np.zeros(len(columns.box))
+    angle[columns.rotated] = columns.angle
+    if len(columns.robndboxes):
+        angle[columns.robndboxes] = in_radians(angle[columns.robndboxes], options, log)
+    return angle

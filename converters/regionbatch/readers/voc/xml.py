@@ -1,118 +1,43 @@
-"""Parse one Pascal VOC file: bytes to the values in it."""
+"""Parse any Pascal VOC file with lxml: bytes to the values in it."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from functools import lru_cache
-from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
-from regionbatch.files.text import UnreadableError, as_side
-from regionbatch.readers.safe_xml import (
-    InvalidXmlError,
-    UnsafeXmlError,
-    line_of,
-    parse_safely,
-    places_of,
+from regionbatch.readers.safe_xml import InvalidXmlError, line_of, parse_safely, places_of
+from regionbatch.readers.voc.header import (
+    NOT_NAMED,
+    devkit_in_path,
+    devkit_in_source,
+    size_in,
 )
 from regionbatch.readers.voc.objects import ParsedObject, parse_object, without_box
 from regionbatch.readers.voc.shapes import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from lxml import etree
 
-    from regionbatch.files.storage import Storage
+    from regionbatch.readers.voc.header import Leaf
 
-NOT_NAMED, NAMED, DEVKIT = range(3)
-"""How a file refers to the VOC devkit: not at all, by name only, or as its source."""
-
-MAX_FILE_SIZE = 16 * 2**20
-"""Bytes of a file about one image."""
-
-_DEVKIT = re.compile(r"\s*The VOC ?20\d\d Database\s*", re.IGNORECASE)
-_DEVKIT_NAME = re.compile(r"VOC[ _-]?20\d\d(?!\d)", re.IGNORECASE)
 _HEADER_TAGS = ("filename", "size", "source", "folder", "path")
 _SHAPE_TAGS = frozenset(("bndbox", "Bndbox", "BndBox", "bndBox", "BNDBOX", "robndbox", "polygon"))
 _BOX_TAGS = frozenset(("object", "Object", "OBJECT", *_SHAPE_TAGS))
 """The elements that are boxes, in the spellings that occur."""
 _OUTSIDE, _IN_OBJECT, _IN_STRAY = range(3)
 """Where an element is: outside boxes, in an <object> that is read, or in a stray box."""
-_FILES_PER_PACKET = 500
-"""Files whose results are encoded at once."""
-
-_side = lru_cache(1024)(as_side)  # a dataset has few image sizes
 
 
-class Annotation(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=True):
+class Annotation(NamedTuple):
     """The contents of a file."""
 
     file_name: str
     """Empty: missing or ambiguous."""
-    width: int
-    """Pixels; 0: missing or ambiguous."""
-    height: int
-    """Pixels; 0: missing or ambiguous."""
+    size: tuple[int, int]
+    """Width and height in pixels; 0: missing or ambiguous."""
     devkit: int
-    """How it refers to the VOC devkit: `NOT_NAMED`, `NAMED` or `DEVKIT`."""
+    """How it refers to the VOC devkit; see `header`."""
     objects: list[ParsedObject]
     is_encoding_guessed: bool
-
-
-class FileError(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=True):
-    """Why a file is dropped."""
-
-    code: str
-    """The code of the finding."""
-    reason: str
-    line: int = 0
-
-
-def parse_files(
-    storage: Storage, paths: Sequence[str], encoding: str | None = None
-) -> Iterator[Annotation | FileError]:
-    """Read files, and yield what each contains.
-
-    Args:
-        storage: Where the files are.
-        paths: The paths to open.
-        encoding: The codec that the user chose.
-    """
-    for content in storage.read_many(paths, most=MAX_FILE_SIZE):
-        yield _parse_content(content, encoding)
-
-
-def _parse_content(
-    content: bytes | UnreadableError, encoding: str | None
-) -> Annotation | FileError:
-    try:
-        if isinstance(content, UnreadableError):
-            raise content
-        return parse(content, encoding)
-    except UnreadableError as error:
-        return FileError("unreadable_file", str(error))
-    except UnsafeXmlError as error:
-        return FileError("unsafe_xml", str(error))
-    except InvalidXmlError as error:
-        return FileError("unreadable_file", str(error), error.line)
-
-
-def parse_packed(
-    storage: Storage, paths: Sequence[str], encoding: str | None = None
-) -> Iterator[bytes]:
-    """Parse files and yield packets of results, which are small and which `unpack` decodes fast."""
-    results = parse_files(storage, paths, encoding)
-    while packet := [*islice(results, _FILES_PER_PACKET)]:
-        yield msgspec.msgpack.encode(packet)
-
-
-def unpack(packet: bytes) -> list[Annotation | FileError]:
-    """Return the results in a packet of `parse_packed`."""
-    return msgspec.msgpack.decode(packet, type=list[Annotation | FileError])
 
 
 def parse(data: bytes, encoding: str | None = None) -> Annotation:
@@ -138,8 +63,7 @@ def parse(data: bytes, encoding: str | None = None) -> Annotation:
         objects += parse_object(element, next(places))
     for stray in strays:
         objects.append(without_box(next(places), "", "not_a_box", _location(stray)))
-    file_name, (width, height), devkit = _header(root)
-    return Annotation(file_name, width, height, devkit, objects, is_encoding_guessed)
+    return Annotation(*_header(root), objects, is_encoding_guessed)
 
 
 def _header(root: etree._Element) -> tuple[str, tuple[int, int], int]:
@@ -154,12 +78,11 @@ def _header(root: etree._Element) -> tuple[str, tuple[int, int], int]:
         if element.tag == "filename":
             names.add(text_of(element).strip())
         elif element.tag == "size":
-            sizes.add(_size(element))
+            sizes.add(size_in(_leaves(element)))
         elif element.tag == "source":
-            parts = ((str(part.tag), part.text) for part in element)
-            devkit = max(devkit, _devkit_in(*parts))
-        elif _DEVKIT_NAME.search(element.text or ""):
-            devkit = max(devkit, NAMED)
+            devkit = max(devkit, devkit_in_source(*_leaves(element)))
+        else:
+            devkit = max(devkit, devkit_in_path(element.text or ""))
     names.discard("")
     sizes.discard((0, 0))
     name = names.pop() if len(names) == 1 else ""
@@ -167,27 +90,8 @@ def _header(root: etree._Element) -> tuple[str, tuple[int, int], int]:
     return name, size, devkit
 
 
-def _size(size: etree._Element) -> tuple[int, int]:
-    """Return the width and height; 0 for one that is missing or duplicate."""
-    sides = {side.tag: side.text for side in size}
-    if len(sides) < len(size):
-        count_of = Counter(side.tag for side in size)
-        sides = {tag: text for tag, text in sides.items() if count_of[tag] == 1}
-    return _side(sides.get("width")), _side(sides.get("height"))
-
-
-@lru_cache(1024)
-def _devkit_in(*elements: tuple[str, str | None]) -> int:
-    """Return how a <source> refers to the VOC devkit, from the names and texts of its elements.
-
-    Only the devkit's own <database> makes it the source. Elsewhere, its name comes from a template.
-    """
-    is_named = False
-    for tag, text in elements:
-        if tag == "database" and _DEVKIT.fullmatch(text or ""):
-            return DEVKIT
-        is_named = is_named or bool(_DEVKIT_NAME.search(text or ""))
-    return NAMED if is_named else NOT_NAMED
+def _leaves(element: etree._Element) -> list[Leaf]:
+    return [(str(child.tag), child.text) for child in element]
 
 
 def _stray_boxes(root: etree._Element, objects: list[etree._Element]) -> list[etree._Element]:

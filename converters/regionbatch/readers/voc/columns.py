@@ -1,0 +1,267 @@
+"""Read a part of the files of a Pascal VOC dataset into columns, which are cheap to send and join.
+
+A part is read without regard to the others; what all boxes decide together is in `decisions`.
+"""
+
+from __future__ import annotations
+
+from array import array
+from itertools import accumulate, chain
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numpy as np
+
+from regionbatch.files.text import UnreadableError
+from regionbatch.readers.voc.ordinary import OrdinaryFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from regionbatch.files.storage import Storage
+    from regionbatch.readers.voc.xml import Annotation
+
+Integer = TypeVar("Integer", np.int32, np.int64)
+
+MAX_FILE_SIZE = 16 * 2**20
+"""Bytes of a file about one image."""
+
+
+class Remark(NamedTuple):
+    """Something to report about a file or one of its objects."""
+
+    file: int
+    """The number of the file in the part."""
+    code: str
+    """The code of the finding."""
+    value: str
+    where: int = 0
+
+
+class VocColumns(NamedTuple):
+    """The content of n files, with k usable boxes."""
+
+    names: list[str]
+    """The n declared names of the images; empty: missing or ambiguous."""
+    size: NDArray[np.int32]
+    """(n, 2), the declared width and height; 0: missing or ambiguous."""
+    devkit: NDArray[np.int32]
+    """(n,), how each file refers to the VOC devkit; see `header`."""
+    objects: NDArray[np.int32]
+    """(n,), the number of objects in each file, also of those that are dropped."""
+    tags: list[str]
+    """The classes of the boxes, in the order of their first box."""
+    image: NDArray[np.int32]
+    """(k,), which of the n files has the box."""
+    tag: NDArray[np.int32]
+    """(k,), codes into `tags`."""
+    where: NDArray[np.int64]
+    """(k,), the lines of the boxes; see `safe_xml.places_of`."""
+    box: NDArray[np.float64]
+    """(k, 4), the numbers as in the files."""
+    marks: dict[str, NDArray[np.int64]]
+    """The boxes with each mark, in the order of the first one."""
+    rotated: NDArray[np.int64]
+    """The boxes with a rotation."""
+    angle: NDArray[np.float64]
+    """The angle of each of `rotated`: in radians, unless it is a <robndbox>."""
+    robndboxes: NDArray[np.int64]
+    """The boxes from <robndbox> elements."""
+
+
+class VocPart(NamedTuple):
+    """A part of the files of a dataset."""
+
+    file_count: int
+    """All files, also those that cannot be read."""
+    read: list[int]
+    """The numbers in the part of the files that can be read; the columns are about them."""
+    columns: VocColumns
+    remarks: list[Remark]
+    """What to report, file by file."""
+
+
+def parse_part(storage: Storage, paths: Sequence[str], encoding: str | None = None) -> VocPart:
+    """Read and parse some files.
+
+    Args:
+        storage: Where the files are.
+        paths: The paths to open.
+        encoding: The codec that the user chose.
+    """
+    return parse_contents(storage.read_many(paths, most=MAX_FILE_SIZE), encoding)
+
+
+def parse_contents(
+    contents: Iterable[bytes | UnreadableError], encoding: str | None = None
+) -> VocPart:
+    """Parse the bytes of files, some of which may be unreadable."""
+    part = _Part()
+    ordinary = OrdinaryFiles()
+    for content in contents:
+        if not isinstance(content, UnreadableError) and ordinary.add(content, encoding):
+            continue
+        part.add_ordinary(ordinary)
+        ordinary = OrdinaryFiles()
+        _parse_other(content, encoding, part)
+    part.add_ordinary(ordinary)
+    return part.result()
+
+
+def _parse_other(content: bytes | UnreadableError, encoding: str | None, part: _Part) -> None:
+    """Add a file that is not of the ordinary layout to a part."""
+    # lxml is slow to load, and many datasets do without.
+    from regionbatch.readers.safe_xml import InvalidXmlError, UnsafeXmlError  # noqa: PLC0415
+    from regionbatch.readers.voc.xml import parse  # noqa: PLC0415
+
+    try:
+        if isinstance(content, UnreadableError):
+            raise content
+        part.add_parsed(parse(content, encoding))
+    except UnreadableError as error:
+        part.add_unread("unreadable_file", str(error))
+    except UnsafeXmlError as error:
+        part.add_unread("unsafe_xml", str(error))
+    except InvalidXmlError as error:
+        part.add_unread("unreadable_file", str(error), error.line)
+
+
+class _Part:
+    """The files read so far."""
+
+    def __init__(self) -> None:
+        self._file_count = 0
+        self._read: list[int] = []
+        self._names: list[str] = []
+        self._files = array("i")
+        """For each file that can be read: width, height, devkit, and how many objects."""
+        self._boxes_in = array("i")
+        """The number of usable boxes in each of these files."""
+        self._tags: list[str] = []
+        self._where = array("q")
+        self._numbers = array("d")
+        """Four numbers for each box."""
+        self._marks: list[tuple[str, ...]] = []
+        self._angles: dict[int, float] = {}
+        """The angles of the few rotated boxes, by row."""
+        self._robndboxes: list[int] = []
+        self._remarks: list[Remark] = []
+
+    def add_unread(self, code: str, reason: str, line: int = 0) -> None:
+        """Add a file that cannot be read."""
+        self._remarks.append(Remark(self._file_count, code, reason, line))
+        self._file_count += 1
+
+    def add_ordinary(self, files: OrdinaryFiles) -> None:
+        """Add files of the ordinary layout, if there are any."""
+        if not len(files):
+            return
+        content = files.content()
+        count = len(content.counts)
+        self._read += range(self._file_count, self._file_count + count)
+        self._file_count += count
+        self._names += content.file_names
+        widths, heights = zip(*content.sizes, strict=True)
+        rows = zip(widths, heights, content.devkits, content.counts, strict=True)
+        self._files.extend(chain.from_iterable(rows))
+        self._boxes_in.extend(content.counts)
+        self._where.extend(content.where)
+        self._tags += content.names
+        self._numbers.extend(content.numbers)
+        self._marks += content.marks
+
+    def add_parsed(self, content: Annotation) -> None:
+        """Add a file that lxml has parsed."""
+        file, first = self._file_count, len(self._where)
+        if content.is_encoding_guessed:
+            texts = [*(each.name for each in content.objects), content.file_name]
+            odd = next((text for text in texts if not text.isascii()), "")
+            self._remarks.append(Remark(file, "odd_encoding", odd))
+        for each in content.objects:
+            if each.code:
+                self._remarks.append(Remark(file, each.code, each.value, each.where))
+                continue
+            row = len(self._where)
+            if each.angle:
+                self._angles[row] = each.angle
+            if each.is_robndbox:
+                self._robndboxes.append(row)
+            self._where.append(each.where)
+            self._tags.append(each.name)
+            self._numbers.extend(each.box)
+            self._marks.append(each.marks)
+        self._read.append(file)
+        self._file_count += 1
+        self._names.append(content.file_name)
+        self._files.extend((*content.size, content.devkit, len(content.objects)))
+        self._boxes_in.append(len(self._where) - first)
+
+    def result(self) -> VocPart:
+        """Return everything that was added."""
+        files = np.array(self._files, np.int32).reshape(-1, 4)
+        codes = {tag: code for code, tag in enumerate(dict.fromkeys(self._tags))}
+        columns = VocColumns(
+            names=self._names,
+            size=files[:, :2],
+            devkit=files[:, 2],
+            objects=files[:, 3],
+            tags=[*codes],
+            image=np.repeat(np.arange(len(files), dtype=np.int32), self._boxes_in),
+            tag=np.array([*map(codes.__getitem__, self._tags)], np.int32),
+            where=np.array(self._where, np.int64),
+            box=np.array(self._numbers, np.float64).reshape(-1, 4),
+            marks=_rows_by_mark(self._marks),
+            rotated=np.array([*self._angles], np.int64),
+            angle=np.array([*self._angles.values()], np.float64),
+            robndboxes=np.array(self._robndboxes, np.int64),
+        )
+        return VocPart(self._file_count, self._read, columns, self._remarks)
+
+
+def _rows_by_mark(marks: Iterable[tuple[str, ...]]) -> dict[str, NDArray[np.int64]]:
+    rows_of: dict[str, list[int]] = {}
+    for row, marks_of_box in enumerate(marks):
+        for mark in marks_of_box:
+            rows_of.setdefault(mark, []).append(row)
+    return {mark: np.array(rows, np.int64) for mark, rows in rows_of.items()}
+
+
+def joined(parts: Sequence[VocColumns]) -> VocColumns:
+    """Return the columns of consecutive parts as those of one; there is at least one part."""
+    images = _starts(len(part.names) for part in parts)
+    rows = _starts(len(part.tag) for part in parts)
+    codes: dict[str, int] = {}
+    tags = [
+        np.array([codes.setdefault(tag, len(codes)) for tag in part.tags], np.int32)[part.tag]
+        for part in parts
+    ]
+    marked: dict[str, list[NDArray[np.int64]]] = {}
+    for part, start in zip(parts, rows, strict=True):
+        for mark, boxes in part.marks.items():
+            marked.setdefault(mark, []).append(boxes + start)
+    return VocColumns(
+        names=[*chain.from_iterable(part.names for part in parts)],
+        size=np.concatenate([part.size for part in parts]),
+        devkit=np.concatenate([part.devkit for part in parts]),
+        objects=np.concatenate([part.objects for part in parts]),
+        tags=[*codes],
+        image=_concatenated([part.image for part in parts], images),
+        tag=np.concatenate(tags),
+        where=np.concatenate([part.where for part in parts]),
+        box=np.concatenate([part.box for part in parts]),
+        marks={mark: np.concatenate(boxes) for mark, boxes in marked.items()},
+        rotated=_concatenated([part.rotated for part in parts], rows),
+        angle=np.concatenate([part.angle for part in parts]),
+        robndboxes=_concatenated([part.robndboxes for part in parts], rows),
+    )
+
+
+def _starts(lengths: Iterable[int]) -> list[int]:
+    """Return where each part starts in the whole."""
+    return [*accumulate(lengths, initial=0)][:-1]
+
+
+def _concatenated(columns: Sequence[NDArray[Integer]], starts: Sequence[int]) -> NDArray[Integer]:
+    """Return columns of positions in parts as one column of positions in the whole."""
+    return np.concatenate([column + at for column, at in zip(columns, starts, strict=True)])
