@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _MAX_FILES_TO_DETECT = 1000
 """XML files that are searched for an <annotation>."""
 
-_MAX_FILES = 2000
+_MAX_FILES = 5000
 """XML files of a part at most."""
 
 _FILES_PER_PROGRESS = 500
