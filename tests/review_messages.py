@@ -13,11 +13,12 @@ from pathlib import Path
 from messages import collected
 from messages.call_mistakes import CALL_MISTAKES
 from messages.dataset_mistakes import DATASET_MISTAKES
+from messages.executor_mistakes import EXECUTOR_MISTAKES
 from regionbatch.findings.codes import CODES
 
 
 def print_errors() -> None:
-    for name in [*DATASET_MISTAKES, *CALL_MISTAKES]:
+    for name in [*DATASET_MISTAKES, *CALL_MISTAKES, *EXECUTOR_MISTAKES]:
         with tempfile.TemporaryDirectory() as folder:
             error, _ = collected.error_of(name, Path(folder))
         details = f"place={error.place!r} option={error.option!r} value={error.value!r}"

@@ -16,6 +16,7 @@ import regionbatch
 from messages import collected
 from messages.call_mistakes import CALL_MISTAKES
 from messages.dataset_mistakes import DATASET_MISTAKES
+from messages.executor_mistakes import EXECUTOR_MISTAKES
 from messages.language import KEYWORD, avoided_words, message_problems
 from regionbatch import errors
 from regionbatch.findings.codes import CODES
@@ -41,7 +42,7 @@ def errors_by_mistake(
     """The error of each mistake, with the lines of its traceback."""
     return {
         name: collected.error_of(name, tmp_path_factory.mktemp("mistake"))
-        for name in (*DATASET_MISTAKES, *CALL_MISTAKES)
+        for name in (*DATASET_MISTAKES, *CALL_MISTAKES, *EXECUTOR_MISTAKES)
     }
 
 

@@ -24,6 +24,7 @@ from helpers import (
     raises_mentioning,
     write_coco,
 )
+from messages.executor_mistakes import DIFFERENCES, Client, Elsewhere, WithoutPackage
 from regionbatch import errors, part_reading, parts, processes
 from regionbatch.files.storage import LOCAL
 from regionbatch.parts import even_ranges, run_parts
@@ -209,55 +210,17 @@ def test_calls_that_have_not_started_are_cancelled() -> None:
 # Other processes must be fit for it.
 
 
-class Elsewhere(InThisProcess):
-    """Calls functions as a process would that differs from this one."""
-
-    def __init__(self, target: Any, name: str, value: object) -> None:
-        super().__init__()
-        self.difference = target, name, value
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Any:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(*self.difference)
-            return super().submit(fn, *args)
-
-
-@pytest.mark.parametrize(
-    ("target", "name", "value"),
-    [
-        (rb, "__version__", "0.0.9"),
-        (sys, "getfilesystemencoding", lambda: "latin-1"),
-        (parts, "_state_of", lambda _file: None),
-        (parts, "_state_of", lambda _file: (7, 7)),
-    ],
-)
 @pytest.mark.parametrize("format", ["coco", "voc", "yolo"])
-def test_a_process_that_differs_is_an_error(
-    format: str,  # noqa: A002
-    target: Any,
-    name: str,
-    value: object,
-) -> None:
+@pytest.mark.parametrize("difference", DIFFERENCES.values(), ids=DIFFERENCES)
+def test_a_process_that_differs_is_an_error(format: str, difference: Any) -> None:  # noqa: A002
     with pytest.raises(rb.OptionError) as caught:
-        result_of(format, Elsewhere(target, name, value))
+        result_of(format, Elsewhere(*difference))
     assert caught.value.option == "executor"
 
 
 def test_a_process_without_the_package_is_an_error() -> None:
-    class WithoutPackage(InThisProcess):
-        def submit(self, *_: Any, **__: Any) -> Any:
-            def fail() -> None:
-                raise ModuleNotFoundError("No module named 'regionbatch'")
-
-            return ThreadPoolExecutor(1).submit(fail)
-
     with raises_mentioning(rb.OptionError, "executor", rb.__version__):
         result_of("yolo", WithoutPackage())
-
-
-class Client:
-    def get_executor(self) -> None:
-        raise NotImplementedError
 
 
 @pytest.mark.parametrize("value", [3, "dask", Client(), object()])

@@ -14,6 +14,7 @@ from helpers import ROOT, fixture_cases
 from messages.call_mistakes import CALL_MISTAKES
 from messages.causes import read
 from messages.dataset_mistakes import DATASET_MISTAKES
+from messages.executor_mistakes import EXECUTOR_MISTAKES
 from regionbatch import plugins
 from regionbatch.findings import FindingLog
 from regionbatch_cli.main import commands
@@ -33,6 +34,7 @@ def error_of(name: str, folder: Path) -> tuple[regionbatch.RegionBatchError, Fra
     mistakes: dict[str, Callable[[Path], object]] = {
         **{key: partial(read, value) for key, value in DATASET_MISTAKES.items()},
         **CALL_MISTAKES,
+        **EXECUTOR_MISTAKES,
     }
     with pytest.raises(regionbatch.RegionBatchError) as caught:
         mistakes[name](folder)

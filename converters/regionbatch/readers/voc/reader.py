@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 _MAX_FILES_TO_DETECT = 1000
 """XML files that are searched for an <annotation>."""
 
-_MAX_FILES = 1000
+_MAX_FILES = 5000
 """XML files of a part at most."""
+
+_FILES_PER_PROGRESS = 500
 
 
 class VocReader:
@@ -59,7 +61,7 @@ class VocReader:
         Raises:
             DatasetError: None of the files can be read.
         """
-        jobs = self.parts(tree, files, options, 1)
+        jobs = self.parts(tree, files, options, -(-len(files) // _FILES_PER_PROGRESS))
         return self.merge(tree, files, options, log, jobs, starmap(self.read_part, jobs))
 
     def parts(
@@ -88,7 +90,7 @@ class VocReader:
         files: Sequence[str],
         options: VocOptions,
         log: FindingLog,
-        jobs: Sequence[tuple[Any, ...]],  # noqa: ARG002 - see the contract
+        jobs: Sequence[Any],  # noqa: ARG002 - see the contract
         results: Iterable[VocPart],
     ) -> RawAnnotations:
         """Join the parts, and decide how all boxes are meant.

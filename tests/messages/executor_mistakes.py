@@ -1,0 +1,68 @@
+"""Executors that do not fit: a call for each error that they raise."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import regionbatch
+from helpers import ROOT, InThisProcess
+from regionbatch import parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SCENE = ROOT / "fixtures" / "scene" / "yolo"
+
+
+class Client:
+    """As the client of a Dask cluster."""
+
+    def get_executor(self) -> None:
+        raise NotImplementedError
+
+
+def read_by(executor: Any) -> Callable[[Path], object]:
+    return lambda _: regionbatch.read(SCENE, executor=executor)
+
+
+class Elsewhere(InThisProcess):
+    """Calls functions as a process would that differs from this one."""
+
+    def __init__(self, target: Any, name: str, value: object) -> None:
+        super().__init__()
+        self.difference = target, name, value
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Any:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(*self.difference)
+            return super().submit(fn, *args)
+
+
+class WithoutPackage(InThisProcess):
+    """Calls functions as a process would that has no regionbatch."""
+
+    def submit(self, *_: Any, **__: Any) -> Any:
+        return super().submit(__import__, "regionbatch_of_another_version")
+
+
+DIFFERENCES: dict[str, tuple[Any, str, object]] = {
+    "another version": (regionbatch, "__version__", "0.0.9"),
+    "another encoding of file names": (sys, "getfilesystemencoding", lambda: "latin-1"),
+    "a missing file": (parts, "_state_of", lambda _file: None),
+    "another file": (parts, "_state_of", lambda _file: (7, 7)),
+}
+"""What differs in a process: what is replaced there, and by what."""
+
+EXECUTOR_MISTAKES: dict[str, Callable[[Path], object]] = {
+    "an executor that is a number": read_by(3),
+    "an executor that is a client": read_by(Client()),
+    "an executor without regionbatch": read_by(WithoutPackage()),
+    **{
+        f"an executor with {name}": read_by(Elsewhere(*difference))
+        for name, difference in DIFFERENCES.items()
+    },
+}
