@@ -58,7 +58,7 @@ class JsonText:
         self.file = file
         self.name = name
         self.is_guess = is_guess
-        self.state = file_state(file)
+        self.state: tuple[object, ...] = getattr(file, "opened", None) or file_state(file)
         self.size = file.seek(0, os.SEEK_END)
         self._window = b""
         self._start = 0
