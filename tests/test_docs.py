@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 DOCUMENTS = [
     "README.md",
     "converters/README.md",
+    "converters/docs/clouds.md",
     "converters/docs/pipeline.md",
     "cli/README.md",
     "fixtures/README.md",

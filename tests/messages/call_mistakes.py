@@ -16,6 +16,7 @@ import pytest
 import regionbatch
 from helpers import batches_of, id_of
 from messages.causes import ROW
+from messages.cloud_mistakes import CLOUD_MISTAKES
 from messages.odd_readers import Counting, Disordered, Foreign, Outside
 from regionbatch import plugins
 from regionbatch.batching import Batch, Entry
@@ -270,6 +271,7 @@ def table_with_a_name_twice(_: Path) -> object:
 
 CAT = {"cat": id_of("cat")}
 CALL_MISTAKES: dict[str, Callable[[Path], object]] = {
+    **CLOUD_MISTAKES,
     "a project that is none": lambda _: checked_project("1-2"),
     "a JSON that is gone": lambda folder: document(folder / "a.json").__enter__(),
     "an empty JSON": pieces_of(""),
