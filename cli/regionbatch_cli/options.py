@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from regionbatch.files.paths import scheme_of
 from regionbatch.plugins import BUILT_IN
 from regionbatch_cli.command_help import (
     GENERAL,
@@ -24,12 +25,26 @@ from regionbatch_cli.reader_options import take_reader_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from os import PathLike
 
     from regionbatch.options import GivenAs
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False)
+
+
+class ExistingDataset(click.Path):
+    """The path of a dataset that exists; a URL is not looked up."""
+
+    def convert(
+        self,
+        value: str | PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | PathLike[str]:
+        """Return the path."""
+        return value if scheme_of(value) else super().convert(value, param, ctx)
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,9 @@ def default_journal(dataset: str, reader: Mapping[str, GivenAs], project_id: str
     """Return the journal of an upload without --journal: one for each part of a dataset."""
     import hashlib  # noqa: PLC0415 - takes a twentieth of the start-up time
 
-    path = Path(dataset).resolve()
+    from regionbatch.files.cloud_paths import as_path, real_path  # noqa: PLC0415 - the same
+
+    path = real_path(as_path(dataset))
     part = [reader[name].value for name in ("split", "coco_json") if name in reader]
     text = "\0".join([str(path), *part])
     digest = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:6]

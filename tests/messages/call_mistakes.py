@@ -14,6 +14,7 @@ import pytest
 import regionbatch
 from helpers import batches_of, id_of
 from messages.causes import dataset
+from messages.cloud_mistakes import CLOUD_MISTAKES
 from messages.odd_readers import Counting, Disordered, Foreign, Outside
 from messages.table_mistakes import TABLE_MISTAKES
 from regionbatch import plugins
@@ -218,6 +219,7 @@ def page_on(name: str, result: Any = None, **options: Any) -> Callable[[Path], o
 
 CAT = {"cat": id_of("cat")}
 CALL_MISTAKES: dict[str, Callable[[Path], object]] = {
+    **CLOUD_MISTAKES,
     "a project that is none": lambda _: checked_project("1-2"),
     "a JSON that is gone": lambda folder: document(folder / "a.json").__enter__(),
     "an empty JSON": pieces_of(""),

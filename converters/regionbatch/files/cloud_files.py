@@ -53,6 +53,8 @@ class CloudFile(io.RawIOBase):
         """
         super().__init__()
         self.state = state
+        self.opened = state()
+        """The state before any byte was fetched."""
         self.size = size
         self._fetch = fetch
         self._map = map_

@@ -261,9 +261,12 @@ class Tree:
 
     def blocked(self) -> dict[str, str]:
         """Return why some listed paths cannot be opened, by `normalise_name` of the path."""
+        special = "a pipe, device or broken link"
+        if is_cloud(self.root):
+            special = "a name that no URL can have"
         reasons = (
             (self.outside_links, "a link that leads out of the dataset"),
-            (self.special_files, "a pipe, device or broken link"),
+            (self.special_files, special),
             (self.unreadable_folders, "a folder that may not be opened; nothing in it was read"),
         )
         blocked: dict[str, str] = {}

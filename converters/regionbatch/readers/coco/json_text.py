@@ -61,7 +61,7 @@ class JsonText:
         self.file = file
         self.name = name
         self.is_guess = is_guess
-        self.state = file_state(file)
+        self.state: tuple[object, ...] = getattr(file, "opened", None) or file_state(file)
         self.size = file.seek(0, os.SEEK_END)
         self.is_copy = is_copy
         """Whether the file is a temporary copy in UTF-8."""

@@ -1,0 +1,188 @@
+"""Datasets in the blob storage of Azure, with its emulator."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cloud.azurite import KEY, Emulator, emulator_program, running_emulator
+
+import regionbatch as rb
+from helpers import ROOT, process
+from regionbatch.files.storage import connect, storage_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytest.importorskip("adlfs", reason="adlfs is not installed (the extra `cloud`)")
+PROGRAM = emulator_program()
+pytestmark = [
+    pytest.mark.skipif(
+        PROGRAM is None, reason="azurite-blob is not on PATH (node and the npm package azurite)"
+    ),
+    # adlfs leaves its connections to the end of the process.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+TABLES: dict[str, Any] = {
+    "tag_ids": ROOT / "fixtures/scene/tags.json",
+    "image_ids": ROOT / "fixtures/scene/images.json",
+}
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with running_emulator(str(PROGRAM), tmp_path_factory.mktemp("azurite")) as found:
+        yield found
+
+
+@pytest.mark.parametrize("kind", ["coco", "voc", "yolo"])
+def test_from_blob_storage_to_blob_storage(emulator: Emulator, tmp_path: Path, kind: str) -> None:
+    folder = ROOT / "fixtures/scene" / kind
+    emulator.put_folder(folder, "scene", f"my sets/{kind} é#1")
+    url = f"az://scene/my sets/{kind} é#1"
+    out = f"az://scene/out/{kind}.jsonl"
+    here = rb.convert(folder, tmp_path / "out.jsonl", **TABLES)
+    there = rb.convert(url, out, storage_options=emulator.options, **TABLES)
+    with emulator.container("scene") as client:
+        written = client.download_blob(f"out/{kind}.jsonl").readall()
+    assert written == (tmp_path / "out.jsonl").read_bytes()
+    assert [*there.findings] == [*here.findings]
+    with pytest.raises(rb.OutputError):
+        rb.convert(url, out, storage_options=emulator.options, **TABLES)
+
+
+def test_the_command_finds_credentials_in_the_environment(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    emulator.put_folder(ROOT / "fixtures/scene/voc", "command", "set")
+    tables = ("--tag-ids", TABLES["tag_ids"], "--image-ids", TABLES["image_ids"])
+    done = process(
+        *("-m", "regionbatch_cli", "convert", "az://command/set"),
+        *("-o", "az://command/out.jsonl", "--report", tmp_path / "report.json", *tables),
+        AZURE_STORAGE_CONNECTION_STRING=emulator.connection_string,
+    )
+    assert done.returncode == 0, done.stderr
+    report = (tmp_path / "report.json").read_text(encoding="utf-8")
+    assert KEY not in done.stdout + done.stderr + report
+    with emulator.container("command") as client:
+        assert client.download_blob("out.jsonl").readall().startswith(b'{"regions":[')
+
+
+def test_what_is_read_of_a_dataset(emulator: Emulator) -> None:
+    """Each label file once, several at a time; of an image 64 KiB at most."""
+    rows = b"".join(b"0 0.5 0.5 0.25 0.%d\n" % (number + 1) for number in range(5))
+    image = (ROOT / "fixtures/scene/yolo/images/val/yard.png").read_bytes()
+    with emulator.container("many") as client:
+        client.upload_blob("set/data.yaml", b"names: [cat]\n")
+        for number in range(120):
+            client.upload_blob(f"set/labels/{number:03}.txt", rows)
+        for number in range(60):
+            client.upload_blob(f"set/images/{number:03}.png", image + bytes(100_000))
+    emulator.proxy.gets.clear()
+    log = io.StringIO()
+    handler = logging.StreamHandler(log)
+    logging.getLogger().addHandler(handler)
+    logging.getLogger("urllib3").setLevel(logging.DEBUG)
+    try:
+        dataset = rb.read("az://many/set", storage_options=emulator.options)
+        storage = storage_of("az://many/set")
+        sizes = {*storage.image_sizes(filter(None, dataset.images.paths))}
+    finally:
+        logging.getLogger().removeHandler(handler)
+        logging.getLogger("urllib3").setLevel(logging.NOTSET)
+    assert len(dataset) == 120 * 5
+    assert len(sizes) == 1
+    gets = emulator.proxy.gets
+    labels = [get for get in gets if get.blob.endswith(".txt")]
+    images = [get for get in gets if get.blob.endswith(".png")]
+    assert len(labels) == len({get.blob for get in labels}) == 120
+    assert sum(get.size for get in labels) == 120 * len(rows)
+    assert max(get.at_once for get in labels) > 2
+    assert len({get.blob for get in images}) == 60
+    assert sum(get.size for get in images) <= 60 * 2**16
+    assert "/set/labels/000.txt" in log.getvalue()
+    assert "sig=" not in log.getvalue()
+
+
+def test_the_time_of_this_process_for_a_label_file(emulator: Emulator) -> None:
+    """The issue allows 10 ms."""
+    with emulator.container("time") as client:
+        for number in range(200):
+            client.upload_blob(f"labels/{number:03}.txt", b"0 0.5 0.5 0.25 0.5\n")
+    connect(["az://time/labels"], emulator.options)
+    storage = storage_of("az://time/labels")
+    paths = [f"az://time/labels/{number:03}.txt" for number in range(200)]
+    before = os.times()
+    assert {*storage.read_many(paths)} == {b"0 0.5 0.5 0.25 0.5\n"}
+    after = os.times()
+    # The proxy is in this process too, and takes most of the time.
+    assert after.user + after.system - before.user - before.system < 200 * 0.03
+
+
+def test_a_signed_url_opens_a_file(emulator: Emulator) -> None:
+    import requests  # noqa: PLC0415 - only here
+
+    name = "a b#é?c.txt"
+    with emulator.container("signed") as client:
+        client.upload_blob(name, b"content")
+    connect(["az://signed"], emulator.options)
+    url = storage_of("az://signed/x").signed_url(f"az://signed/{name}", 60)
+    assert requests.get(url, timeout=60).content == b"content"
+    assert requests.get(url.partition("?")[0], timeout=60).status_code in (403, 404)
+
+
+def test_without_an_account_key_nothing_is_signed(emulator: Emulator) -> None:
+    """Files are still read, by the file system itself."""
+    from azure.storage.blob import (  # noqa: PLC0415 - with adlfs only
+        AccountSasPermissions,
+        ResourceTypes,
+        generate_account_sas,
+    )
+
+    emulator.put_folder(ROOT / "fixtures/scene/voc", "shared", "set")
+    from datetime import UTC, datetime, timedelta  # noqa: PLC0415
+
+    token = generate_account_sas(
+        "devstoreaccount1",
+        KEY,
+        ResourceTypes(container=True, object=True),
+        AccountSasPermissions(read=True, list=True),
+        datetime.now(UTC) + timedelta(hours=1),
+    )
+    endpoint = emulator.connection_string.partition("BlobEndpoint=")[2].rstrip(";")
+    shared = {"connection_string": f"BlobEndpoint={endpoint};SharedAccessSignature={token}"}
+    dataset = rb.read("az://shared/set", storage_options=shared)
+    assert len(dataset) == 12
+    with pytest.raises(rb.OptionError) as caught:
+        storage_of("az://shared/set").signed_url("az://shared/set/a.jpg", 60)
+    assert token not in str(caught.value)
+    with pytest.raises(rb.OutputError) as denied:
+        rb.convert("az://shared/set", "az://shared/o.jsonl", storage_options=shared, **TABLES)
+    assert token[-20:] not in f"{denied.value} {denied.value.__cause__} {denied.value.__context__}"
+
+
+@pytest.mark.parametrize(
+    "url", ["az://missing/set", "az://scene-without/set", "az://many2/nothing"]
+)
+def test_a_container_or_folder_that_does_not_exist(emulator: Emulator, url: str) -> None:
+    with pytest.raises(rb.DatasetNotFoundError):
+        rb.read(url, storage_options=emulator.options)
+    with pytest.raises(rb.OutputError):
+        rb.convert(
+            ROOT / "fixtures/scene/voc",
+            "az://missing/o.jsonl",
+            storage_options=emulator.options,
+            **TABLES,
+        )
+
+
+def test_a_wrong_key(emulator: Emulator) -> None:
+    options = {"connection_string": emulator.connection_string.replace("Eby8", "Xby8")}
+    with pytest.raises(rb.DatasetError) as caught:
+        rb.read("az://many/set", storage_options=options)
+    assert "Xby8" not in f"{caught.value} {caught.value.__cause__} {caught.value.__context__}"

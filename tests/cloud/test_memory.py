@@ -1,0 +1,349 @@
+"""Datasets in a cloud give what they give on this machine; with the memory of fsspec as a cloud."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import regionbatch as rb
+from helpers import ROOT, command
+from regionbatch.cases import cases_in
+from regionbatch.errors import RegionBatchError
+from regionbatch.files import cloud as cloud_storage
+from regionbatch.files import cloud_files
+from regionbatch.files.cloud_paths import CloudPath
+from regionbatch.files.storage import storage_of
+from regionbatch.files.text import UnreadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from regionbatch.testing import Case
+
+fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed (the extra `cloud`)")
+FORMATS = ("coco", "cvat", "voc", "vott", "yolo")
+CASES = [case for name in FORMATS for case in cases_in(ROOT / "fixtures" / name)][::8]
+"""Some of the cases: each is read twice. All are equal too, which takes a minute."""
+
+
+@pytest.fixture
+def cloud() -> Iterator[Any]:
+    """An empty cloud, memory://."""
+    found = fsspec.filesystem("memory")
+    found.store.clear()
+    found.pseudo_dirs[:] = [""]
+    yield found
+    found.store.clear()
+
+
+def copy(folder: Path, to: str, cloud: Any) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            key = f"{to.removeprefix('memory:/')}/{path.relative_to(folder).as_posix()}"
+            cloud.pipe_file(key, path.read_bytes())
+
+
+def content_of(source: object, options: dict[str, Any], names: Iterable[str]) -> object:
+    """Everything that reading a dataset says, without the path of the dataset."""
+
+    def plain(value: object) -> str:
+        text = str(value)
+        for name in names:
+            text = text.replace(name, "SET")
+        return text
+
+    try:
+        dataset = rb.read(source, **options)  # type: ignore[arg-type]
+    except RegionBatchError as error:
+        return type(error), plain(error), error.option, plain(error.place), error.choices
+    columns = [getattr(dataset.regions, each.name) for each in fields(dataset.regions)]
+    images = dataset.images
+    return (
+        [column.tolist() if isinstance(column, np.ndarray) else column for column in columns],
+        [*dataset.tags],
+        [plain(finding._asdict()) for finding in dataset.findings],
+        {name: plain(decision) for name, decision in dataset.decisions.items()},
+        str(dataset.ledger),
+        [*images.names],
+        [
+            images.width.tolist(),
+            images.height.tolist(),
+            images.split_names(),
+            images.exact.tolist(),
+        ],
+        [plain(path) for path in images.paths],
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_a_fixture_is_the_same_in_a_cloud(case: Case, cloud: Any) -> None:
+    folder = case.path / "input"
+    if any(path.is_symlink() for path in folder.rglob("*")):
+        pytest.skip("a cloud has no links")
+    url = "memory://container/my set"
+    copy(folder, url, cloud)
+    options = case.expected.get("options", {})
+    relative = case.input.relative_to(folder).as_posix()
+    here = content_of(case.input, dict(options), [str(folder)])
+    there = content_of(CloudPath(url) / relative, dict(options), [url])
+    assert there == here
+
+
+ROW = b"0 0.5 0.5 0.25 0.5\n"
+NAMES = ["a b.txt", "50%.txt", "a%20b.txt", "a#b.txt", "a?b.txt", "é猫.txt", "a\\b.txt", "[x]*.txt"]
+BLOCKED = ["x//y.txt", "x/../y.txt", "x/./z.txt", "tab\t.txt", "a?versionid=1.txt"]
+
+
+def test_names_of_files(cloud: Any) -> None:
+    """What a URL cannot name is reported, and nothing else is read in its place."""
+    cloud.pipe_file("/container/data.yaml", b"names: [cat]\n")
+    for name in NAMES:
+        cloud.pipe_file(f"/container/labels/{name}", ROW)
+    for name in BLOCKED:
+        cloud.store[f"/container/labels/{name}"] = cloud.store["/container/labels/a b.txt"]
+    dataset = rb.read("memory://container")
+    assert len(dataset) == len(NAMES)
+    blocked = {finding.file for finding in dataset.findings if finding.code == "unreadable_file"}
+    assert blocked == {f"labels/{name}" for name in BLOCKED}
+    assert dataset.ledger.images.dropped == {"unreadable_file": len(BLOCKED)}
+
+
+def test_nothing_outside_the_folder_is_read(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("set", "settings", "set2"):
+        copy(ROOT / "fixtures/scene/voc", f"memory://container/{folder}", cloud)
+    opened: list[str] = []
+    original = cloud.cat_file
+    monkeypatch.setattr(
+        type(cloud),
+        "cat_file",
+        lambda _, path, **options: opened.append(path) or original(path, **options),  # type: ignore[func-returns-value]
+    )
+    assert len(rb.read("memory://container/set")) == 12
+    assert opened
+    assert all(path.startswith("/container/set/") for path in opened)
+
+
+def test_a_label_file_is_read_once(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy(ROOT / "fixtures/scene/voc", "memory://container", cloud)
+    opened: list[str] = []
+    original = cloud.cat_file
+    monkeypatch.setattr(
+        type(cloud),
+        "cat_file",
+        lambda _, path, **options: opened.append(path) or original(path, **options),  # type: ignore[func-returns-value]
+    )
+    rb.read("memory://container")
+    labels = [path for path in opened if path.endswith(".xml")]
+    assert len(labels) == len(set(labels)) == 6
+
+
+def test_folders_have_markers_and_files_their_names(cloud: Any) -> None:
+    copy(ROOT / "fixtures/scene/yolo", "memory://container/set", cloud)
+    for marker in ("set/labels", "set/images/", "set/empty/"):
+        cloud.store[f"/container/{marker}"] = type(cloud.store["/container/set/data.yaml"])(
+            cloud, f"/container/{marker}", b""
+        )
+    assert content_of("memory://container/set", {}, ["memory://container/set"]) == content_of(
+        ROOT / "fixtures/scene/yolo", {}, [str(ROOT / "fixtures/scene/yolo")]
+    )
+
+
+def test_one_file_may_be_named(cloud: Any) -> None:
+    folder = ROOT / "fixtures/scene/coco"
+    copy(folder, "memory://container/set", cloud)
+    here = rb.read(folder / "annotations/instances_val.json")
+    there = rb.read("memory://container/set/annotations/instances_val.json")
+    assert [*there] == [*here]
+    assert str(there.root) == "memory://container/set/annotations"
+
+
+def test_labels_here_and_images_in_a_cloud(cloud: Any) -> None:
+    folder = ROOT / "fixtures/scene/yolo"
+    copy(folder / "images", "memory://container/images", cloud)
+    copied = rb.read(folder)
+    images = "memory://container/images"
+    dataset = rb.read(folder / "labels", image_dir=images, names=folder / "data.yaml")
+    assert sorted(region[1:] for region in dataset) == sorted(region[1:] for region in copied)
+    assert {path.partition("images/")[0] for path in dataset.images.paths} == {
+        "memory://container/"
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "hidden"),
+    [
+        ("memory://container/nothing", rb.DatasetNotFoundError, ""),
+        ("memory://nothing", rb.DatasetNotFoundError, ""),
+        ("nothing-known://container/set", rb.DatasetNotFoundError, ""),
+        ("https://example.com/set?sig=SECRET", rb.DatasetNotFoundError, "SECRET"),
+        ("az://me:SECRET@container/set", rb.DatasetNotFoundError, "SECRET"),
+        ("memory://container/../set", rb.DatasetNotFoundError, ""),
+    ],
+)
+def test_a_url_that_cannot_be_read(
+    cloud: Any, url: str, error: type[Exception], hidden: str
+) -> None:
+    cloud.pipe_file("/container/readme.md", b"")
+    with pytest.raises(error) as caught:
+        rb.read(url)
+    assert not hidden or hidden not in f"{caught.value} {caught.value.__dict__}"
+
+
+def test_credentials_are_in_no_error_and_no_pickle(cloud: Any) -> None:
+    copy(ROOT / "fixtures/scene/yolo", "memory://container", cloud)
+    secret = {"account_key": "SECRETKEY", "connection_string": "AccountKey=SECRETKEY"}
+    dataset = rb.read("memory://container", storage_options=secret)
+    assert b"SECRETKEY" not in pickle.dumps(dataset)
+    assert "SECRETKEY" not in repr((dataset, dataset.root, storage_of("memory://container/a")))
+    assert pickle.loads(pickle.dumps(dataset)).root == dataset.root
+    with pytest.raises(rb.OptionError) as caught:
+        rb.read("memory://container", storage_options="SECRETKEY")  # type: ignore[arg-type]
+    assert "SECRETKEY" not in f"{caught.value} {caught.value.__dict__}"
+
+
+def test_a_storage_reads_in_another_process(cloud: Any) -> None:
+    """Its sizes are not known there."""
+    cloud.pipe_file("/container/a.txt", b"a")
+    cloud.pipe_file("/container/large.txt", b"b" * 3_000_000)
+    cloud.pipe_file("/container/empty.txt", b"")
+    storage = pickle.loads(pickle.dumps(storage_of("memory://container/a")))
+    names = ("a", "large", "empty", "missing")
+    found = [*storage.read_many([f"memory://container/{name}.txt" for name in names], most=2**20)]
+    assert [type(each) for each in found] == [bytes, UnreadableError, bytes, UnreadableError]
+    assert (found[0], found[2]) == (b"a", b"")
+    assert storage.read_bytes("memory://container/large.txt") == b"b" * 3_000_000
+
+
+def test_a_file_that_is_deleted_meanwhile_is_a_finding(
+    cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy(ROOT / "fixtures/scene/yolo", "memory://container", cloud)
+    original = cloud_storage.CloudStorage.lister
+
+    def listed(self: Any, root: Any) -> Any:
+        found = original(self, root)
+        cloud.rm_file("/container/labels/train/bridge.txt")
+        return found
+
+    monkeypatch.setattr(cloud_storage.CloudStorage, "lister", listed)
+    dataset = rb.read("memory://container")
+    unreadable = [each for each in dataset.findings if each.code == "unreadable_file"]
+    assert [each.file for each in unreadable] == ["labels/train/bridge.txt"]
+
+
+def test_a_json_that_changes_is_an_error(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "fixtures/scene/coco/annotations/instances_train.json").read_bytes()
+    padded = text.rstrip()[:-1] + b" " * (3 * cloud_files.BLOCK_SIZE) + b"}"
+    cloud.pipe_file("/container/set.json", padded)
+    original = cloud_files.CloudFile._fetch_from
+
+    def fetch(self: Any, block: int) -> None:
+        original(self, block)
+        cloud.pipe_file("/container/set.json", text.ljust(len(padded)))
+
+    monkeypatch.setattr(cloud_files.CloudFile, "_fetch_from", fetch)
+    with pytest.raises(rb.DatasetError) as caught:
+        rb.read("memory://container/set.json")
+    assert caught.value.place == "set.json"
+    assert "changed" in str(caught.value)
+
+
+def test_the_size_of_an_image_takes_little_of_it() -> None:
+    image = (ROOT / "fixtures/scene/coco/images/market.jpg").read_bytes()
+    segment = b"\xff\xe2" + (60_002).to_bytes(2, "big") + bytes(60_000)
+    large = image[:2] + 6 * segment + image[2:] + bytes(3_000_000)
+    fetched: list[int] = []
+
+    def fetch(start: int, end: int) -> bytes:
+        fetched.append(end - start)
+        return large[start:end]
+
+    sizes = cloud_files.image_sizes_in(fetch, len(large))
+    assert sizes == cloud_files.image_sizes_in(lambda start, end: image[start:end], len(image))
+    assert 0 < sizes[0][0] < 2**16
+    assert sum(fetched) <= 2**16
+
+
+TABLES: dict[str, Any] = {
+    "tag_ids": ROOT / "fixtures/scene/tags.json",
+    "image_ids": ROOT / "fixtures/scene/images.json",
+}
+
+
+def test_payloads_are_written_to_a_cloud(cloud: Any, tmp_path: Path) -> None:
+    folder = ROOT / "fixtures/scene/coco"
+    copy(folder, "memory://container/set", cloud)
+    rb.convert(folder, tmp_path / "out.jsonl", **TABLES)
+    rb.convert("memory://container/set", "memory://container/out.jsonl", **TABLES)
+    here = (tmp_path / "out.jsonl").read_bytes()
+    assert cloud.cat_file("/container/out.jsonl") == here
+    with pytest.raises(rb.OutputError):
+        rb.convert(folder, "memory://container/out.jsonl", **TABLES)
+    cloud.pipe_file("/container/out.jsonl", b'{"regions":[]}\n')
+    rb.convert(folder, "memory://container/out.jsonl", overwrite=True, **TABLES)
+    assert cloud.cat_file("/container/out.jsonl") == here
+    cloud.pipe_file("/container/notes.jsonl", b"mine")
+    with pytest.raises(rb.OutputError):
+        rb.convert(folder, "memory://container/notes.jsonl", overwrite=True, **TABLES)
+    assert cloud.cat_file("/container/notes.jsonl") == b"mine"
+
+
+def test_a_cancelled_run_writes_nothing_to_a_cloud(cloud: Any) -> None:
+    def cancel(step: str, _done: int, _total: int) -> None:
+        if step == "writing payloads":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rb.convert(
+            ROOT / "fixtures/scene/coco", "memory://container/o.jsonl", progress=cancel, **TABLES
+        )
+    assert cloud.find("/") == []
+
+
+def test_output_that_appears_during_a_run_is_kept(cloud: Any) -> None:
+    def appear(step: str, _done: int, _total: int) -> None:
+        if step == "writing payloads":
+            cloud.pipe_file("/container/o.jsonl", b'{"regions":[]}')
+
+    with pytest.raises(rb.OutputError):
+        rb.convert(
+            ROOT / "fixtures/scene/coco", "memory://container/o.jsonl", progress=appear, **TABLES
+        )
+    assert cloud.cat_file("/container/o.jsonl") == b'{"regions":[]}'
+
+
+def test_a_folder_of_payloads_is_not_written_to_a_cloud(cloud: Any) -> None:
+    """It would not appear at once."""
+    with pytest.raises(rb.OptionError) as caught:
+        rb.convert(ROOT / "fixtures/scene/coco", "memory://container/out", **TABLES)
+    assert caught.value.option == "target"
+    assert cloud.find("/") == []
+
+
+def test_reports_are_written_to_a_cloud(cloud: Any) -> None:
+    dataset = rb.read(ROOT / "fixtures/scene/coco")
+    for _ in range(2):  # they replace earlier ones
+        rb.write_report("memory://container/report.json", dataset)
+        rb.write_html(dataset, "memory://container/report.html")
+    assert json.loads(cloud.cat_file("/container/report.json"))["boxes"]["read"] == 12
+    for write in (rb.write_report, lambda path, one: rb.write_html(one, path)):
+        cloud.pipe_file("/container/mine", b"mine")
+        with pytest.raises(rb.OutputError):
+            write("memory://container/mine", dataset)
+
+
+def test_the_command_takes_urls(cloud: Any) -> None:
+    copy(ROOT / "fixtures/scene/voc", "memory://container/set", cloud)
+    tables = ["--tag-ids", str(TABLES["tag_ids"]), "--image-ids", str(TABLES["image_ids"])]
+    done = command("convert", "memory://container/set", "-o", "memory://container/o.jsonl", *tables)
+    assert done.status == 0, done.stderr
+    assert cloud.cat_file("/container/o.jsonl").startswith(b'{"regions":[')
+    assert command("inspect", "memory://container/set").status == 0
+    assert command("inspect", "memory://container/nothing").status == 1
+    assert command("convert", "memory://container/set", "-o", "s3x://a/o", *tables).status == 2

@@ -1,0 +1,108 @@
+"""Mistakes with URLs, one for each error; the memory of fsspec is the cloud."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import regionbatch
+from regionbatch.files import cloud_write
+from regionbatch.files.atomic_write import atomic_write
+from regionbatch.files.cloud_paths import CloudPath
+from regionbatch.files.output_paths import resolve_target
+from regionbatch.files.storage import storage_of
+from regionbatch.report import check_report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+CONTAINER = "memory://mistakes"
+
+
+def put(name: str, content: bytes = b"") -> None:
+    import fsspec  # noqa: PLC0415 - an extra
+
+    fsspec.filesystem("memory").pipe_file(f"/mistakes/{name}", content)
+
+
+def written(name: str, **existing: bytes) -> Callable[[Path], object]:
+    """Write payloads to a file in the cloud."""
+
+    def run(_folder: Path) -> object:
+        for each, content in existing.items():
+            put(each.replace("__", "."), content)
+        return regionbatch.write([], f"{CONTAINER}/{name}")
+
+    return run
+
+
+def report(_folder: Path) -> object:
+    """Write a report where another file is."""
+    put("mine", b"mine")
+    return check_report(f"{CONTAINER}/mine")
+
+
+def appearing(_folder: Path) -> object:
+    """Write payloads to a file that appears meanwhile."""
+    with atomic_write(CloudPath(f"{CONTAINER}/appears.jsonl"), None):
+        put("appears.jsonl", b"mine")
+    return None
+
+
+def denied(_folder: Path) -> object:
+    """Read a cloud that denies everything."""
+    import fsspec  # noqa: PLC0415
+
+    memory: Any = type(fsspec.filesystem("memory"))
+    with mock.patch.object(memory, "info", side_effect=PermissionError("no")):
+        return regionbatch.read(f"{CONTAINER}/set")
+
+
+def without_container(_folder: Path) -> object:
+    """Write to a container that does not exist, in a cloud that has containers."""
+    with mock.patch.object(cloud_write, "_WITH_CONTAINERS", {"memory"}):
+        return regionbatch.write([], "memory://none/o.jsonl")
+
+
+def denied_output(_folder: Path) -> object:
+    import fsspec  # noqa: PLC0415
+
+    memory: Any = type(fsspec.filesystem("memory"))
+    with mock.patch.object(memory, "info", side_effect=PermissionError("no")):
+        return regionbatch.write([], f"{CONTAINER}/o.jsonl")
+
+
+def without_fsspec(_folder: Path) -> object:
+    """Read a URL without the extra."""
+    with mock.patch.dict(sys.modules, {"fsspec": None, "fsspec.core": None}):
+        return regionbatch.read("memory://another/set")
+
+
+CLOUD_MISTAKES: dict[str, Callable[[Path], object]] = {
+    "storage options that are none": lambda folder: regionbatch.read(
+        folder,
+        storage_options=5,  # type: ignore[arg-type]
+    ),
+    "a URL of a web server": lambda _: regionbatch.read("https://example.com/set"),
+    "a URL of an output on this machine": lambda _: regionbatch.write([], "file:///o.jsonl"),
+    "IDs in a cloud": lambda _: resolve_target("az://container/ids", "out"),
+    "a URL without the extra": without_fsspec,
+    "a signed URL of a local file": lambda folder: storage_of("a").signed_url(str(folder), 1),
+}
+
+if find_spec("fsspec"):
+    CLOUD_MISTAKES |= {
+        "a folder of output in a cloud": written("out"),
+        "an output in a cloud that is a folder": written("f.jsonl", **{"f__jsonl/a": b""}),
+        "a report in a cloud that is another file": report,
+        "an output in a cloud that appears": appearing,
+        "a cloud that denies everything": denied,
+        "a cloud that denies the output": denied_output,
+        "an output without a container": without_container,
+        "a signed URL of a cloud without": lambda _: storage_of(CONTAINER).signed_url(
+            f"{CONTAINER}/a", 1
+        ),
+    }
