@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from regionbatch.files.paths import IMAGE_EXTENSIONS, joined
-from regionbatch.findings.text import escape_unprintable, quoted
+from regionbatch.findings.text import escape_unprintable, quoted, shortened_place
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -59,7 +59,8 @@ def absence_of(path: str | PathLike[str], kind: str) -> str:
     """
     if folder := closed_folder(path):
         return f"no permission to open the folder '{folder}'. Check its permissions."
-    return f"no such {kind}: {quoted(escape_unprintable(os.fspath(path)))}. Check the path."
+    shown = shortened_place(escape_unprintable(os.fspath(path)))
+    return f"no such {kind}: {quoted(shown)}. Check the path."
 
 
 class Lister(Protocol):
