@@ -102,6 +102,7 @@ def real_values(work: Workspace) -> dict[str, list[Any]]:
         "imageIds": work.images,
         "regionIds": [row.region_id for row in work.service.regions(work.project)],
         "domainId": [row["id"] for row in work.call("GET", "/domains").json],
+        "url": [f"http://127.0.0.1:{number}/a.png" for number in (1, 2)],
         "contents": [base64.b64encode(work.image_file(number)).decode() for number in range(9)],
         **{name: [0, 0.125, 0.25, 0.5] for name in ("left", "top")},
         **{name: [0.125, 0.25, 0.5] for name in ("width", "height")},

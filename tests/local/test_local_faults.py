@@ -167,16 +167,16 @@ def test_faults_depend_only_on_the_seed_and_match_the_rate() -> None:
 
 ANYWHERE = set(Fault) - LATE - {Fault.CONFLICT, *AFFECTED}
 """The faults that affect every operation."""
+UPLOADING = {Fault.UNCONFIRMED, Fault.SKIPPED, Fault.NAMELESS, Fault.RENAMED, *LATE}
+"""More faults, of calls that create images."""
 
 
 @pytest.mark.parametrize(
     ("operation", "more"),
     [
         ("CreateImageRegions", {Fault.UNCONFIRMED, Fault.SKIPPED, *LATE}),
-        (
-            "CreateImagesFromFiles",
-            {Fault.UNCONFIRMED, Fault.SKIPPED, Fault.NAMELESS, Fault.RENAMED, *LATE},
-        ),
+        ("CreateImagesFromFiles", UPLOADING),
+        ("CreateImagesFromUrls", UPLOADING),
         ("CreateTag", {Fault.CONFLICT_APPLIED, Fault.NOT_UNIQUE_APPLIED, *LATE}),
         ("DeleteImageRegions", LATE),
         ("GetTags", {Fault.CONFLICT}),

@@ -11,8 +11,11 @@ from azure.cognitiveservices.vision.customvision.training.models import (
     ImageFileCreateBatch,
     ImageFileCreateEntry,
     ImageRegionCreateEntry,
+    ImageUrlCreateBatch,
+    ImageUrlCreateEntry,
     Region,
 )
+from blob_server import blob_server
 from msrest.authentication import ApiKeyCredentials
 
 if TYPE_CHECKING:
@@ -76,6 +79,23 @@ def test_uploaded_images(workspace: Start, nulls: bool) -> None:
         "10.png": "OKDuplicate",
         "x": "ErrorImageFormat",
     }
+
+
+def test_images_from_urls(work: Workspace) -> None:
+    with blob_server() as blobs, client_of(work) as client:
+        blobs.files |= {"a b.png": work.image_file(10), "b.png": work.image_file(11)}
+        names = {path: blobs.sign(path, 60) for path in [*blobs.files, "missing.png"]}
+        entries = [ImageUrlCreateEntry(url=url) for url in names.values()]
+        entries[0].regions = [Region(tag_id=work.tag, left=0, top=0, width=0.5, height=0.5)]
+        batch = ImageUrlCreateBatch(images=entries)
+        uploaded = client.create_images_from_urls(work.project, batch)
+    found = {row.source_url: row.status for row in uploaded.images}
+    assert {name: found[url] for name, url in names.items()} == {
+        "a b.png": "OK",
+        "b.png": "OK",
+        "missing.png": "ErrorSource",
+    }
+    assert work.stored() == [(0, 0, 0.5, 0.5)]
 
 
 @pytest.mark.parametrize("nulls", [True, False])

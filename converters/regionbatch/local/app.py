@@ -20,6 +20,7 @@ from regionbatch.local import fault_responses
 from regionbatch.local.calls import Call
 from regionbatch.local.contract import CustomVisionError
 from regionbatch.local.faults import LATE
+from regionbatch.local.image_operations import fetched
 from regionbatch.local.operations import Operations
 from regionbatch.local.rules import RefusedError
 
@@ -54,6 +55,11 @@ OPERATIONS: dict[str, tuple[str, str, Operation]] = {
         "POST",
         f"{PROJECT}/images/files",
         Operations.create_images_from_files,
+    ),
+    "CreateImagesFromUrls": (
+        "POST",
+        f"{PROJECT}/images/urls",
+        Operations.create_images_from_urls,
     ),
     "GetImages": ("GET", f"{PROJECT}/images", Operations.get_images),
     "GetTaggedImages": ("GET", f"{PROJECT}/images/tagged", Operations.get_tagged_images),
@@ -188,6 +194,8 @@ class Api:
         return await fault_responses.damage_response(fault, self.faults, response)
 
     def _schedule(self, operation: Operation, call: Call) -> None:
+        with contextlib.suppress(RefusedError):
+            call = self._with_sources(operation, call)
         with self._late_lock:
             moment = self._clock() + self.faults.late
             self._late_writes.append(_LateWrite(moment, operation, call))
@@ -202,9 +210,16 @@ class Api:
                 with contextlib.suppress(RefusedError), self._store.transaction(moment):
                     operation(self._operations, call)
 
+    def _with_sources(self, operation: Operation, call: Call) -> Call:
+        """Fetch the images at the URLs of a call before its transaction, which blocks others."""
+        if operation is Operations.create_images_from_urls:
+            return fetched(call, self.settings.limits)
+        return call
+
     def _run(self, operation: Operation, call: Call) -> Response:
         self.apply_late_writes()
         try:
+            call = self._with_sources(operation, call)
             with self._store.transaction():
                 result = operation(self._operations, call)
             content = result.content

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from regionbatch.local.rules import MAX_INT32, RefusedError
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from regionbatch.local.faults import Fault
+    from regionbatch.local.rules import ImageFile
 
 
 class Result(NamedTuple):
@@ -41,6 +42,8 @@ class Call:
     """The Content-Type header."""
     fault: Fault | None = None
     """The fault that affects the call."""
+    sources: Mapping[str, ImageFile] = field(default_factory=dict)
+    """The images at the URLs in the body, which were fetched before the transaction."""
 
     def path_id(self, name: str, code: str) -> str:
         """Return an ID in the path. One that is not a UUID does not exist: 404 with `code`."""

@@ -70,6 +70,22 @@ class ImageFileCreateBatch(Message, frozen=True, kw_only=True):
     metadata: dict[str, str] | None = None
 
 
+class ImageUrlCreateEntry(Message, frozen=True, kw_only=True):
+    """An image that the service fetches."""
+
+    url: str
+    tag_ids: list[UUID] | None = None
+    regions: list[Region] | None = None
+
+
+class ImageUrlCreateBatch(Message, frozen=True, kw_only=True):
+    """The body of CreateImagesFromUrls."""
+
+    images: list[ImageUrlCreateEntry] | None = None
+    tag_ids: list[UUID] | None = None
+    metadata: dict[str, str] | None = None
+
+
 # Responses.
 
 
@@ -168,7 +184,7 @@ class ImageRegionCreateSummary(Message, frozen=True, kw_only=True):
 
 
 class ImageCreateResult(Message, frozen=True, kw_only=True):
-    """The result for one image of an upload; `source_url` is its name in the request."""
+    """The result for one image of an upload; `source_url` is its name or URL in the request."""
 
     source_url: str | None
     status: str
@@ -176,7 +192,7 @@ class ImageCreateResult(Message, frozen=True, kw_only=True):
 
 
 class ImageCreateSummary(Message, frozen=True, kw_only=True):
-    """The response of CreateImagesFromFiles, in no particular order."""
+    """The response of CreateImagesFromFiles and ...Urls, in no particular order."""
 
     is_batch_successful: bool
     images: list[ImageCreateResult]

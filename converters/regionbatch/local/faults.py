@@ -55,15 +55,14 @@ class Fault(StrEnum):
     """The response to an image upload has another file name in every `sourceUrl`."""
 
 
-BATCHES = frozenset({"CreateImageRegions", "CreateImagesFromFiles"})
+UPLOADS = frozenset({"CreateImagesFromFiles", "CreateImagesFromUrls"})
+"""The operations that create images."""
+BATCHES = frozenset({"CreateImageRegions", *UPLOADS})
 """The operations that take a batch of entries."""
 LISTINGS = frozenset({"GetImages", "GetTaggedImages", "GetUntaggedImages"})
 """The operations that return pages of images."""
 LATE = frozenset({Fault.ERROR_504_LATE, Fault.TIMEOUT_LATE})
 """The faults after which the write is applied later."""
-
-
-UPLOADS = frozenset({"CreateImagesFromFiles"})
 NEW_TAGS = frozenset({"CreateTag"})
 AFFECTED = {
     Fault.UNCONFIRMED: BATCHES,

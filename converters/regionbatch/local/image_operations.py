@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -15,6 +16,7 @@ from regionbatch.local import contract, rules
 from regionbatch.local.bodies import decode_body
 from regionbatch.local.calls import Result
 from regionbatch.local.faults import Fault
+from regionbatch.local.image_sources import fetch_images
 from regionbatch.local.rules import RefusedError
 from regionbatch.local.shared_operations import DOMAINS, SharedOperations, every_second
 from regionbatch.local.store import Selection
@@ -26,16 +28,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from regionbatch.local.calls import Call
-    from regionbatch.local.contract import ImageFileCreateEntry
-    from regionbatch.local.settings import SourceUrl
+    from regionbatch.local.rules import ImageFile
+    from regionbatch.local.settings import Limits, SourceUrl
     from regionbatch.local.store import ProjectRow, RegionKey, Store
 
+    Batch = contract.ImageFileCreateBatch | contract.ImageUrlCreateBatch
+    Entry = contract.ImageFileCreateEntry | contract.ImageUrlCreateEntry
+
+B = TypeVar("B", contract.ImageFileCreateBatch, contract.ImageUrlCreateBatch)
 TAGGING = ("All", "Tagged", "Untagged")
 METADATA_FILTER = re.compile(r"metadata=(?P<key>\S+) eq '(?P<value>(?:[^']|'')*)'")
 SPELLING_OF_FAULT: dict[Fault | None, SourceUrl] = {
     Fault.NAMELESS: "null",
     Fault.RENAMED: "renamed",
 }
+
+
+class _Source(NamedTuple):
+    """An image to upload."""
+
+    name: str
+    """Its name or URL."""
+    entry: Entry
+    file: ImageFile
 
 
 class _Upload(NamedTuple):
@@ -53,24 +68,41 @@ class ImageOperations(SharedOperations):
     def create_images_from_files(self, call: Call) -> Result:
         """Store images. Each has its own status; bytes that are already stored keep their ID."""
         project = self._writable_project_of(call)
-        batch = _decode_batch(call)
+        batch = _decode_batch(call, contract.ImageFileCreateBatch)
+        limits_ = self.settings.limits
+        sources = [
+            _Source(entry.name or "", entry, rules.inspect_image(entry.contents, limits_))
+            for entry in batch.images or ()
+        ]
+        return self._create_images(call, project, batch, sources)
+
+    def create_images_from_urls(self, call: Call) -> Result:
+        """Store the images that were fetched from URLs, with the same rules."""
+        project = self._writable_project_of(call)
+        batch = _decode_batch(call, contract.ImageUrlCreateBatch)
+        sources = [
+            _Source(entry.url, entry, call.sources[entry.url]) for entry in batch.images or ()
+        ]
+        return self._create_images(call, project, batch, sources)
+
+    def _create_images(
+        self, call: Call, project: ProjectRow, batch: Batch, sources: Sequence[_Source]
+    ) -> Result:
         metadata = batch.metadata if _has_metadata(call) else None
         rules.check_metadata(metadata or {})
-        common_tags = {str(tag) for tag in batch.tag_ids or ()}
-        entries = batch.images or []
-        _check_batch_size(entries, common_tags)
+        common_tags = _common_tags(batch)
         if call.fault is Fault.SKIPPED:
-            entries = every_second(entries)
+            sources = every_second(sources)
 
         tag_types = self.store.tag_types(project.id)
         remaining = self.settings.limits.images - self.store.count_images(Selection(project.id))
         uploads = []
-        for entry in entries:
-            tags = common_tags | _tags_of(entry)
-            status, image = self._store_image(project, entry, tags, tag_types, remaining)
+        for source in sources:
+            tags = common_tags | _tags_of(source.entry)
+            status, image = self._store_image(project, source, tags, tag_types, remaining)
             if status == "OK":
                 remaining -= 1
-            uploads.append(_Upload(entry.name or "", status, image))
+            uploads.append(_Upload(source.name, status, image))
 
         new_images = [upload.image for upload in uploads if upload.image and upload.status == "OK"]
         self.store.add_metadata(new_images, metadata or {})
@@ -219,7 +251,7 @@ class ImageOperations(SharedOperations):
     def _store_image(
         self,
         project: ProjectRow,
-        entry: ImageFileCreateEntry,
+        source: _Source,
         tags: set[str],
         tag_types: dict[str, str],
         remaining: int,
@@ -228,7 +260,7 @@ class ImageOperations(SharedOperations):
 
         Args:
             project: The project.
-            entry: The image.
+            source: The image.
             tags: The tags of the image and its regions.
             tag_types: The type of each tag of the project.
             remaining: How many images the project still accepts.
@@ -236,14 +268,13 @@ class ImageOperations(SharedOperations):
         Returns:
             The status, and the ID; None: the image was refused.
         """
-        status, width, height = rules.check_image(entry.contents, self.settings.limits)
+        status, width, height, digest = source.file
         if status != "OK":
             return status, None
-        digest = hashlib.sha256(entry.contents or b"").digest()
         existing = self.store.image_with(project.id, digest)
         if existing:
             return "OKDuplicate", existing
-        regions = entry.regions or []
+        regions = source.entry.regions or []
         boxes = rules.float32_boxes(regions)
         status = self._check_annotations(project, tags, tag_types, boxes)
         if status == "OK" and remaining <= 0:
@@ -328,24 +359,35 @@ def source_url(name: str, spelling: SourceUrl) -> str | None:
     return name
 
 
-def _decode_batch(call: Call) -> contract.ImageFileCreateBatch:
+def fetched(call: Call, limits_: Limits) -> Call:
+    """Return a call of CreateImagesFromUrls with what is at its URLs.
+
+    Raises:
+        RefusedError: Its body is refused.
+    """
+    batch = _decode_batch(call, contract.ImageUrlCreateBatch)
+    urls = [entry.url for entry in batch.images or ()]
+    return replace(call, sources=fetch_images(urls, limits_))
+
+
+def _decode_batch(call: Call, kind: type[B]) -> B:
+    """Return the body of an upload, if its size is allowed."""
     refusal = RefusedError(400, "BadRequestImageBatch", "No images provided")
-    batch = decode_body(
-        call.body, call.content_type, contract.ImageFileCreateBatch, otherwise=refusal
-    )
+    batch = decode_body(call.body, call.content_type, kind, otherwise=refusal)
     if not batch.images:
         raise refusal
-    return batch
-
-
-def _check_batch_size(entries: Sequence[ImageFileCreateEntry], common_tags: set[str]) -> None:
-    tags = common_tags.union(*map(_tags_of, entries))
-    if len(entries) > limits.IMAGES_PER_BATCH or len(tags) > rules.MAX_TAGS:
+    tags = _common_tags(batch).union(*map(_tags_of, batch.images))
+    if len(batch.images) > limits.IMAGES_PER_BATCH or len(tags) > rules.MAX_TAGS:
         raise RefusedError(
             400, "BadRequestExceededBatchSize", "A batch takes at most 64 images and 20 tags"
         )
+    return batch
 
 
-def _tags_of(entry: ImageFileCreateEntry) -> set[str]:
+def _common_tags(batch: Batch) -> set[str]:
+    return {str(tag) for tag in batch.tag_ids or ()}
+
+
+def _tags_of(entry: Entry) -> set[str]:
     tags = {str(tag) for tag in entry.tag_ids or ()}
     return tags.union(str(region.tag_id) for region in entry.regions or ())

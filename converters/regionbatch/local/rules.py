@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import imagesize  # type: ignore[import-untyped, unused-ignore]  # it has no types
 import numpy as np
@@ -102,18 +103,34 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
         raise RefusedError(400, "BadRequestImageMetadataValue", message)
 
 
-def check_image(contents: bytes | None, limits: Limits) -> tuple[str, int, int]:
-    """Return the status of an image, and its width and height in pixels, from its header."""
+class ImageFile(NamedTuple):
+    """What the service finds out about an image that is uploaded."""
+
+    status: str
+    """`OK`, or why it is refused."""
+    width: int = 0
+    """In pixels, from its header."""
+    height: int = 0
+    digest: bytes = b""
+    """SHA-256 of its bytes."""
+
+
+NO_SOURCE = ImageFile("ErrorSource")
+TOO_LARGE = ImageFile("ErrorImageSize")
+
+
+def inspect_image(contents: bytes | None, limits: Limits) -> ImageFile:
+    """Return what the service finds out about an image."""
     if not contents:
-        return "ErrorSource", 0, 0
+        return NO_SOURCE
     if len(contents) > limits.image_bytes:
-        return "ErrorImageSize", 0, 0
+        return TOO_LARGE
     width, height = _size(contents)
     if min(width, height) <= 0:
-        return "ErrorImageFormat", 0, 0
+        return ImageFile("ErrorImageFormat")
     if max(width, height) > min(limits.side, limits.aspect * min(width, height)):
-        return "ErrorImageDimensions", width, height
-    return "OK", width, height
+        return ImageFile("ErrorImageDimensions", width, height)
+    return ImageFile("OK", width, height, hashlib.sha256(contents).digest())
 
 
 def _size(contents: bytes) -> tuple[int, int]:
