@@ -16,8 +16,11 @@ from regionbatch.customvision.service_types import (
     ImageUploadBatch,
     ImageUploadResult,
     ImageUploadResults,
+    ImageUrl,
+    ImageUrlBatch,
     ServiceTag,
 )
+from regionbatch.customvision.signed_urls import address_of, secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -121,19 +124,72 @@ class TrainingClient(ReadClient):
             'OK'
         """
         batch = ImageUploadBatch(images=images)
+        return self._create_images("CreateImagesFromFiles", project_id, "files", batch, metadata)
+
+    def create_images_from_urls(
+        self,
+        project_id: str,
+        urls: Sequence[str],
+        *,
+        metadata: Mapping[str, str] | None = None,
+    ) -> list[ImageUploadResult]:
+        """Let the service fetch images (CreateImagesFromUrls).
+
+        Args:
+            project_id: The ID of the project.
+            urls: At most 64 URLs. A signed one is a secret: no result, error or log contains its
+                query.
+            metadata: As for `create_images`.
+
+        Returns:
+            A result for each image, found by its URL without the query, in no particular order.
+
+        Raises:
+            ServiceError: The call failed; see the class.
+            OptionError: Metadata was given, and the version is 3.2.
+
+        Example:
+            >>> from regionbatch.local import LocalService
+            >>> with LocalService() as service:  # nothing listens at this address
+            ...     project_id = service.create_project("traffic")
+            ...     with rb.TrainingClient(service.endpoint, service.key) as client:
+            ...         url = "http://127.0.0.1:9/a.jpg?sig=secret"
+            ...         [result] = client.create_images_from_urls(project_id, [url])
+            >>> result.source_url, result.status
+            ('http://127.0.0.1:9/a.jpg', 'ErrorSource')
+        """
+        batch = ImageUrlBatch(images=[ImageUrl(url=url) for url in urls])
+        secrets = secrets_of(urls)
+        results = self._create_images(
+            "CreateImagesFromUrls", project_id, "urls", batch, metadata, secrets
+        )
+        for result in results:
+            result.source_url = address_of(result.source_url or "")
+        return results
+
+    def _create_images(
+        self,
+        operation: str,
+        project_id: str,
+        kind: str,
+        batch: ImageUploadBatch | ImageUrlBatch,
+        metadata: Mapping[str, str] | None,
+        secrets: Sequence[str] = (),
+    ) -> list[ImageUploadResult]:
         if metadata is not None:
             self.raise_without_metadata("metadata of images")
             batch.metadata = metadata
         response = self._connection.call(
-            "CreateImagesFromFiles",
+            operation,
             "POST",
-            project_path(project_id, "/images/files"),
+            project_path(project_id, f"/images/{kind}"),
             ImageUploadResults,
             body=msgspec.json.encode(batch),
+            secrets=secrets,
         )
         results = response.images or []
         for result in results:
-            result.status = self._connection.clean(result.status)
+            result.status = self._connection.clean(result.status, secrets=secrets)
             result.source_url = _without_quotes(result.source_url or "")
         return results
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import re
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -30,9 +31,12 @@ from regionbatch.customvision.authentication import (
 )
 from regionbatch.customvision.http_session import limited_session, read_body
 from regionbatch.customvision.refusals import NOT_JSON, refusal
+from regionbatch.customvision.signed_urls import without_queries
 from regionbatch.errors import AccessError, OptionError, TransportError, UnreachableError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from azure.core.credentials import TokenCredential
     from azure.core.rest import HttpResponse
 
@@ -117,29 +121,41 @@ class ServiceConnection:
         *,
         query: dict[str, str] | None = None,
         body: bytes | None = None,
+        secrets: Sequence[str] = (),
     ) -> T:
-        """Make a call and return its result; see `TrainingClient` for the errors."""
+        """Make a call and return its result; see `TrainingClient` for the errors.
+
+        Args:
+            operation: The name of the call, for messages.
+            method: The method of HTTP.
+            path: The path after that of the API.
+            result_type: What the response contains.
+            query: Parameters of the query.
+            body: The body, as JSON.
+            secrets: Texts in the body that no error may contain.
+        """
+        clean = partial(self.clean, secrets=secrets)
         url = f"{self._root}{path}"
         if query:  # azure-core does not encode the values of a query
             url += f"?{urlencode(query, quote_via=quote)}"
         headers = {"Content-Type": "application/json"} if body is not None else {}
         request = HttpRequest(method, url, headers=headers, content=body)
-        response, content = self._send(operation, request)
+        response, content = self._send(operation, request, clean)
         if not 200 <= response.status_code < 300:
-            raise refusal(
-                operation, self.endpoint, response, content, self.clean, has_key=self._has_key
-            )
+            raise refusal(operation, self.endpoint, response, content, clean, has_key=self._has_key)
         try:
             return msgspec.json.decode(content or b"null", type=result_type)
         except NOT_JSON as error:
             raise TransportError(
-                f"{operation}: unexpected response from {self.endpoint}: '{self.clean(error)}'. "
+                f"{operation}: unexpected response from {self.endpoint}: '{clean(error)}'. "
                 "Check the endpoint, then run it again.",
                 service_message="unexpected response",
                 status=response.status_code,
             ) from None
 
-    def _send(self, operation: str, request: HttpRequest) -> tuple[HttpResponse, bytes]:
+    def _send(
+        self, operation: str, request: HttpRequest, clean: Callable[[object], str]
+    ) -> tuple[HttpResponse, bytes]:
         """Send a request and return the response with its unpacked body."""
         try:
             with self._client.send_request(request, stream=True) as response:
@@ -147,21 +163,21 @@ class ServiceConnection:
                 return response, read_body(response.iter_raw(), encoding)
         except ClientAuthenticationError as error:
             raise AccessError(
-                f"{operation}: cannot get a token: '{self.clean(error)}'. "
+                f"{operation}: cannot get a token: '{clean(error)}'. "
                 "Sign in, or check the role of the account."
             ) from None
         except (AzureError, OSError) as error:
             kind = UnreachableError if isinstance(error, ServiceRequestError) else TransportError
-            reason = self.clean(_root_cause(error))
+            reason = clean(_root_cause(error))
             raise kind(
                 f"{operation}: no response from {self.endpoint}: '{reason}'. "
                 "Check the endpoint and the network, then run it again."
             ) from None
 
-    def clean(self, text: object) -> str:
-        """Return a text from the service or a library on one line, without the key."""
-        line = " ".join(str(text).split())
-        for secret in self._secrets:
+    def clean(self, text: object, *, secrets: Sequence[str] = ()) -> str:
+        """Return a text from the service or a library on one line, without keys and signatures."""
+        line = without_queries(" ".join(str(text).split()))
+        for secret in (*self._secrets, *secrets):
             line = line.replace(secret, "***")
         return line[:_LONGEST_SHOWN]
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 HASH_BYTES = np.dtype(np.uint64).itemsize
 """Bytes of the hash of a region."""
+_REMOTE = -1
+"""The inode of an image that is not on this machine."""
 
 
 class FileFingerprint(NamedTuple):
@@ -32,7 +34,23 @@ class FileFingerprint(NamedTuple):
     inode: int
     """Number of the file on its disk. A file that is moved here has another number."""
     digest: bytes
-    """SHA-256 of the content."""
+    """SHA-256 of the content; of an image that the service fetches, of its path and version."""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the service fetched the image, so that the content is unknown."""
+        return self.inode == _REMOTE
+
+
+def remote_fingerprint(path: str, version: str) -> FileFingerprint:
+    """Return the fingerprint of an image that the service fetches.
+
+    Args:
+        path: The path of the image.
+        version: What changes with the image.
+    """
+    digest = hashlib.sha256(f"{path}\0{version}".encode(errors="surrogatepass")).digest()
+    return FileFingerprint(0, 0, 0, _REMOTE, digest)
 
 
 class UploadedImage(NamedTuple):

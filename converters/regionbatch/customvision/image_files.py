@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import uuid
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from regionbatch.customvision.fingerprints import FileFingerprint
+from regionbatch.customvision.fingerprints import FileFingerprint, remote_fingerprint
 from regionbatch.customvision.shrink import FILE_BYTES, PIXELS, too_many_pixels
 from regionbatch.files.image_headers import image_size
+from regionbatch.files.paths import scheme_of
 from regionbatch.limits import BODY_BYTES, IMAGE_ASPECT, IMAGE_BYTES, IMAGE_SIDE, IMAGES_PER_BATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from regionbatch.customvision.fingerprints import UploadedImage
     from regionbatch.dataset import Images
@@ -77,7 +79,7 @@ def inspect_images(
     for row, original in inspection.duplicate_of.items():
         if original in refused:
             refused[row] = refused[original]
-    _report(log, images, "image_shrunk", inspection.to_shrink)
+    _report(log, images.names, "image_shrunk", inspection.to_shrink)
     return ImagesToUpload(
         batches=list(pack_batches(inspection.upload_sizes)),
         duplicate_of=inspection.duplicate_of,
@@ -86,6 +88,37 @@ def inspect_images(
         refused=refused,
         fingerprints=inspection.fingerprints,
     )
+
+
+def images_by_url(images: ImageFiles, rows: Iterable[int]) -> ImagesToUpload:
+    """Return images that the service fetches, in batches. No file is read.
+
+    Args:
+        images: The images of the dataset.
+        rows: The numbers of the images to upload.
+    """
+    fingerprints: dict[int, FileFingerprint] = {}
+    duplicate_of: dict[int, int] = {}
+    first_with_path: dict[str, int] = {}
+    for row in rows:
+        fingerprints[row] = images.fingerprint(row)
+        original = first_with_path.setdefault(images.paths[row], row)
+        if original != row:
+            duplicate_of[row] = original
+    sent = [*first_with_path.values()]
+    starts = range(0, len(sent), IMAGES_PER_BATCH)
+    return ImagesToUpload(
+        batches=[sent[start : start + IMAGES_PER_BATCH] for start in starts],
+        duplicate_of=duplicate_of,
+        placeholder_ids={row: _placeholder_id(file) for row, file in fingerprints.items()},
+        shrink=frozenset(),
+        refused={},
+        fingerprints=fingerprints,
+    )
+
+
+def _placeholder_id(file: FileFingerprint) -> str:
+    return str(uuid.UUID(bytes=file.digest[:16]))
 
 
 class _Inspection:
@@ -108,7 +141,7 @@ class _Inspection:
         fingerprint, head = fingerprint_file(path, max_bytes=self._max_bytes)
         digest = fingerprint.digest
         self.fingerprints[row] = fingerprint
-        self.placeholder_ids[row] = str(uuid.UUID(bytes=digest[:16]))
+        self.placeholder_ids[row] = _placeholder_id(fingerprint)
         original = self._first_with_digest.setdefault(digest, row)
         if original != row:
             self.duplicate_of[row] = original
@@ -206,8 +239,53 @@ def is_unchanged(path: Path, fingerprint: FileFingerprint) -> bool:
         return True
 
 
+class ImageFiles:
+    """The image files of a dataset, on this machine or elsewhere, to compare with earlier uploads.
+
+    Files on this machine are compared by their bytes. Others are never read: they have a version.
+    """
+
+    def __init__(self, images: Images, *, by_url: bool = False) -> None:
+        """Keep the images; nothing is read yet.
+
+        Args:
+            images: The images of the dataset.
+            by_url: Whether the service fetches all of them.
+        """
+        self.names = images.names
+        self.paths = images.paths
+        self._images = images
+        self._by_url = by_url
+
+    def fingerprint(self, row: int) -> FileFingerprint:
+        """Return the fingerprint of an image that has a file."""
+        path = self.paths[row]
+        if not (self._by_url or scheme_of(path)):
+            return fingerprint_file(Path(path))[0]
+        width, height = self._images.width[row], self._images.height[row]
+        return remote_fingerprint(path, self._versions.get(path) or f"{width} x {height}")
+
+    @cached_property
+    def _versions(self) -> Mapping[str, str]:
+        return {}
+
+    def is_unchanged(self, row: int, recorded: FileFingerprint) -> bool | None:
+        """Return whether the file of an image is as it was; None: they cannot be compared.
+
+        The bytes of an image that the service fetched are unknown, and the service recognises an
+        image that is uploaded again.
+        """
+        path = self.paths[row]
+        is_url = bool(scheme_of(path))
+        if not recorded.is_remote:
+            return None if is_url else is_unchanged(Path(path), recorded)
+        if not (is_url or self._by_url):
+            return None
+        return self.fingerprint(row) == recorded
+
+
 def find_uploaded(
-    images: Images,
+    images: ImageFiles,
     uploaded: Mapping[str, UploadedImage],
     given: Container[int],
     log: FindingLog,
@@ -232,26 +310,31 @@ def find_uploaded(
         if name not in uploaded:
             continue
         image = uploaded[name]
-        path = images.paths[row]
-        if path and not is_unchanged(Path(path), image.file):
-            changed[row] = image.id
-        elif path or same_dataset:
+        is_same = images.is_unchanged(row, image.file) if images.paths[row] else same_dataset
+        if is_same:
             unchanged[row] = image.id
+        elif is_same is False and images.paths[row]:
+            changed[row] = image.id
     reported = {row: id_ for row, id_ in changed.items() if row not in given}
-    _report(log, images, "image_changed", reported)
+    _report(log, images.names, "image_changed", reported)
     return unchanged, changed
 
 
 def report_refused_images(images: Images, refused: Mapping[int, Refusal], log: FindingLog) -> None:
     """Report the images that are not in the project, so that no region can be sent to them."""
     reasons = {row: f"{code}: {message}" for row, (code, message) in refused.items()}
-    _report(log, images, "image_refused", reasons)
+    _report(log, images.names, "image_refused", reasons)
 
 
-def _report(log: FindingLog, images: Images, code: str, values: Mapping[int, str]) -> None:
+def report_other_sizes(images: Images, sizes: Mapping[int, str], log: FindingLog) -> None:
+    """Report images that the service has in another size than the dataset."""
+    _report(log, images.names, "size_mismatch", sizes)
+
+
+def _report(log: FindingLog, names: Sequence[str], code: str, values: Mapping[int, str]) -> None:
     if values:
         rows = np.asarray([*values], np.int32)
-        log.add(code, rows, value=[*values.values()], table=images.names)
+        log.add(code, rows, value=[*values.values()], table=names)
 
 
 def pack_batches(sizes: Mapping[int, int]) -> Iterator[list[int]]:

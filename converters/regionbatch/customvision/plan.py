@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from regionbatch.customvision.plan_tags import TagPlan
     from regionbatch.customvision.prune import OutdatedRegion
     from regionbatch.customvision.session import ProjectSession
+    from regionbatch.customvision.signed_urls import SignUrl
     from regionbatch.customvision.snapshot import ProjectSnapshot
     from regionbatch.dataset import Dataset
     from regionbatch.findings import FindingLog, Findings
@@ -67,6 +68,8 @@ class UploadOptions:
     prune: bool = False
     prune_limit: str = "10%"
     store_names: bool = False
+    sign: SignUrl | None = None
+    """Returns a URL for the path of an image; None: image files are uploaded."""
 
     @property
     def existing_or_replaced(self) -> str | None:
@@ -328,11 +331,13 @@ def _calls_to_make(
     """Return the calls that are left to make, by operation."""
     region_count = int(np.count_nonzero(regions.is_sent))
     return Counter(
-        CreateTag=len(new_tags),
-        CreateImagesFromFiles=images.upload_calls,
-        CreateImageRegions=-(-region_count // REGIONS_PER_BATCH),
-        DeleteImageRegions=-(-len(outdated) // REGIONS_PER_BATCH),
-        GetTaggedImages=_verification_pages(planned, snapshot, regions),
+        {
+            "CreateTag": len(new_tags),
+            images.operation: images.upload_calls,
+            "CreateImageRegions": -(-region_count // REGIONS_PER_BATCH),
+            "DeleteImageRegions": -(-len(outdated) // REGIONS_PER_BATCH),
+            "GetTaggedImages": _verification_pages(planned, snapshot, regions),
+        }
     )
 
 

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regionbatch.customvision.image_files import Refusal, find_uploaded, inspect_images
+from regionbatch.customvision.image_files import (
+    ImageFiles,
+    Refusal,
+    find_uploaded,
+    images_by_url,
+    inspect_images,
+)
+from regionbatch.customvision.signed_urls import check_signer, raise_if_remote
 from regionbatch.customvision.snapshot import await_images, read_images
 from regionbatch.customvision.stored_names import find_by_stored_name
 from regionbatch.errors import ResolveError
@@ -51,6 +58,8 @@ class ImagePlan:
     """Names by ID of the dataset's images in the project, including those that were replaced."""
     stores_names: bool
     """Whether the name of each image is stored in its metadata."""
+    operation: str
+    """The call that uploads images."""
 
     @property
     def upload_calls(self) -> int:
@@ -72,8 +81,9 @@ def plan_images(
     journal = session.journal
     given = given_image_ids(images, options.image_ids, log)
     recorded = journal.images()
-    uploaded, _ = find_uploaded(images, recorded, given, log, same_dataset=same_dataset)
-    uploaded |= find_by_stored_name(images, snapshot.names, {**uploaded, **given})
+    files = ImageFiles(images, by_url=options.sign is not None)
+    uploaded, _ = find_uploaded(files, recorded, given, log, same_dataset=same_dataset)
+    uploaded |= find_by_stored_name(files, snapshot.names, {**uploaded, **given})
     ids = {**uploaded, **given}
     snapshot = _look_up_unlisted(session, snapshot, ids, given)
     deleted = [row for row, id_ in ids.items() if id_ not in snapshot.images]
@@ -82,7 +92,7 @@ def plan_images(
     again = {row for row in deleted if row not in given and images.paths[row]}
     known = {row: id_ for row, id_ in ids.items() if row not in again}
     rows = [row for row, path in enumerate(images.paths) if path and row not in known]
-    to_upload = inspect_images(images, rows, log, shrink=options.shrink)
+    to_upload = _images_to_upload(images, files, rows, log, options)
     same_files = _ids_of_same_files(names, known, to_upload, recorded)
     planned = {**known, **to_upload.placeholder_ids, **same_files}
     not_found = {row: _NOT_FOUND for row in sorted(deleted) if row not in again}
@@ -95,7 +105,23 @@ def plan_images(
         snapshot=snapshot,
         names_by_id=_names_by_id(names, known, journal),
         stores_names=options.store_names,
+        operation="CreateImagesFromUrls" if options.sign else "CreateImagesFromFiles",
     )
+
+
+def _images_to_upload(
+    images: Images,
+    files: ImageFiles,
+    rows: Sequence[int],
+    log: FindingLog,
+    options: UploadOptions,
+) -> ImagesToUpload:
+    if options.sign is None:
+        raise_if_remote(images.paths[row] for row in rows)
+        return inspect_images(images, rows, log, shrink=options.shrink)
+    if rows:
+        check_signer(options.sign, images.paths[rows[0]])
+    return images_by_url(files, rows)
 
 
 def _names_by_id(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from regionbatch.customvision.signed_urls import address_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -70,6 +72,9 @@ class ServiceImage(_Message):
     """An image of a project. The service keeps no image names, except in the metadata."""
 
     id: str
+    width: int | None = None
+    """In pixels."""
+    height: int | None = None
     regions: list[ServiceRegion] | None = None
     metadata: dict[str, str] | None = None
     """Texts by key that were given when the image was uploaded; since version 3.3."""
@@ -83,11 +88,23 @@ class ImageUpload(_Message):
     """The bytes of the image file; base64 in the JSON."""
 
 
+class ImageUrl(_Message):
+    """An image that the service fetches."""
+
+    url: str
+    """A secret, if it is signed."""
+
+    def __repr__(self) -> str:
+        """Return the type and the address, without a signature."""
+        return f"ImageUrl({address_of(self.url)!r})"
+
+
 class ImageUploadResult(_Message):
     """The result of uploading one image."""
 
     source_url: str | None = None
-    """The name that the image was uploaded with, or what the service made of it."""
+    """The name that the image was uploaded with, or what the service made of it; of an image that
+    the service fetched, its URL without the signature."""
     status: str = ""
     image: ServiceImage | None = None
 
@@ -108,8 +125,16 @@ class ImageUploadBatch(_Message):
     """Texts by key, for all images of the batch; since version 3.3."""
 
 
+class ImageUrlBatch(_Message):
+    """The body of CreateImagesFromUrls."""
+
+    images: Sequence[ImageUrl]
+    metadata: Mapping[str, str] | msgspec.UnsetType = msgspec.UNSET
+    """As for `ImageUploadBatch`."""
+
+
 class ImageUploadResults(_Message):
-    """The response of CreateImagesFromFiles."""
+    """The response of CreateImagesFromFiles and of CreateImagesFromUrls."""
 
     images: list[ImageUploadResult] | None = None
 

@@ -6,21 +6,22 @@ its file: another dataset may use the same name for another image.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from regionbatch.customvision.image_files import fingerprint_file
 from regionbatch.findings.text import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from regionbatch.dataset import Images
+    from regionbatch.customvision.fingerprints import FileFingerprint
+    from regionbatch.customvision.image_files import ImageFiles
 
 NAME_KEY = "name"
 """The key of an image's metadata for the name that the image has in its dataset."""
 DIGEST_KEY = "sha256"
 """The key for the digest of its file, in hexadecimal digits."""
+VERSION_KEY = "version"
+"""The key for the digest of path and version of an image that the service fetched."""
 MAX_LENGTH = 512
 """Longest text that the service stores, in characters."""
 
@@ -30,25 +31,27 @@ class StoredName(NamedTuple):
 
     name: str
     digest: str
-    """SHA-256 in hexadecimal digits; empty if it is unknown."""
+    """Of its fingerprint, in hexadecimal digits; empty if it is unknown."""
 
     @classmethod
     def of(cls, metadata: Mapping[str, str] | None) -> StoredName | None:
         """Return the name in metadata; None: there is none."""
-        name = (metadata or {}).get(NAME_KEY)
-        return cls(name, (metadata or {}).get(DIGEST_KEY, "")) if name else None
+        texts = metadata or {}
+        name = texts.get(NAME_KEY)
+        return cls(name, texts.get(DIGEST_KEY) or texts.get(VERSION_KEY, "")) if name else None
 
 
-def metadata_of(name: str, digest: bytes) -> dict[str, str]:
+def metadata_of(name: str, fingerprint: FileFingerprint) -> dict[str, str]:
     """Return the metadata of an image. A name that the service cannot store is left out."""
-    metadata = {DIGEST_KEY: digest.hex()}
+    key = VERSION_KEY if fingerprint.is_remote else DIGEST_KEY
+    metadata = {key: fingerprint.digest.hex()}
     if len(name) <= MAX_LENGTH and is_text(name):
         metadata[NAME_KEY] = name
     return metadata
 
 
 def find_by_stored_name(
-    images: Images, stored: Mapping[str, StoredName], known: Collection[int]
+    images: ImageFiles, stored: Mapping[str, StoredName], known: Collection[int]
 ) -> dict[int, str]:
     """Return the IDs of images whose name and file the metadata of exactly one image has.
 
@@ -67,8 +70,8 @@ def find_by_stored_name(
         if row in known or name not in ids_of:
             continue
         ids = ids_of[name]
-        if path := images.paths[row]:
-            digest = fingerprint_file(Path(path))[0].digest.hex()
+        if images.paths[row]:
+            digest = images.fingerprint(row).digest.hex()
             ids = [id_ for id_ in ids if stored[id_].digest == digest]
         if len(ids) == 1:
             found[row] = ids[0]

@@ -23,6 +23,7 @@ from regionbatch.customvision.prune import checked_prune_limit, raise_if_incompl
 from regionbatch.customvision.rate_limiter import RateLimiter
 from regionbatch.customvision.regions import RegionOutcome
 from regionbatch.customvision.session import ProjectSession
+from regionbatch.customvision.signed_urls import signer_of
 from regionbatch.customvision.upload_run import IN_FLIGHT, UploadRun
 from regionbatch.dataset.dataset import check_dataset
 from regionbatch.findings import FindingLog
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from regionbatch.batching import Batches
+    from regionbatch.customvision.signed_urls import SignUrl
     from regionbatch.customvision.verify import Verification
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Findings, Progress
@@ -170,6 +172,7 @@ def upload(  # longer than 40 lines because of its docstring
     journal: str | PathLike[str] | None = None,
     tier: str = "S0",
     shrink: bool = False,
+    by_url: bool | SignUrl = False,
     existing: Literal["skip", "add"] | None = None,
     prune: bool = False,
     prune_limit: str | int = "10%",
@@ -202,6 +205,9 @@ def upload(  # longer than 40 lines because of its docstring
         tier: Pricing tier whose limits and call rate apply: F0 or S0.
         shrink: Re-encode images that are too large or in an unsupported format. Needs the extra
             `shrink`.
+        by_url: Let Custom Vision fetch the images from cloud storage, by URLs that the storage
+            signs, so that no image passes this machine. Or a function that returns a URL for the
+            path of an image and a number of seconds, for images that are elsewhere too.
         existing: What to do if the project has a nearly equal region (same image and tag, IoU above
             0.95) that was not uploaded with this journal: `skip` or `add` the region of the
             dataset. [default: raise an error]
@@ -271,6 +277,7 @@ def upload(  # longer than 40 lines because of its docstring
         rename=normalise_renames(rename),
         skip_unresolved=skip_unresolved,
         shrink=shrink,
+        sign=signer_of(by_url, dataset.images, shrink=shrink),
         tier=tier,
         existing=checked_existing(existing),
         prune=prune,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regionbatch.customvision.differences import DifferenceReport, report_outdated
-from regionbatch.customvision.image_files import report_refused_images
-from regionbatch.customvision.image_upload import ImageUploader
+from regionbatch.customvision.image_files import report_other_sizes, report_refused_images
+from regionbatch.customvision.image_upload import uploader_of
 from regionbatch.customvision.matching import (
     NEAR,
     match_more,
@@ -138,15 +138,15 @@ class UploadRun:
         """Upload images; return those that the project had, although no listing did."""
         images = self._dataset.images
         plan = self._plan
-        uploader = ImageUploader(
-            self.session, images, plan.images.to_upload, store_names=self._options.store_names
-        )
+        to_upload = plan.images.to_upload
+        uploader = uploader_of(self.session, self._dataset, to_upload, self._options)
         try:
             uploader.upload(progress)
         finally:
             delivery = uploader.delivery
             self.uploaded = {images.names[row]: id_ for row, id_ in delivery.ids.items()}
             self.refused = {**plan.images.refused, **delivery.refused}
+            report_other_sizes(images, delivery.other_sizes, self.log)
         self._image_ids = {**plan.images.ids, **self.uploaded}
         self.batches = self._options.make_batches(self._dataset, plan.tag_ids, self._image_ids)
         self.outcomes = OutcomeTable(len(self.batches.regions))

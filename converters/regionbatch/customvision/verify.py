@@ -14,7 +14,7 @@ from regionbatch.batching import batches
 from regionbatch.customvision.client import TrainingClient
 from regionbatch.customvision.differences import DifferenceReport, ImageNames, RegionDifferences
 from regionbatch.customvision.fingerprints import fingerprint_dataset, region_hashes
-from regionbatch.customvision.image_files import find_uploaded
+from regionbatch.customvision.image_files import ImageFiles, find_uploaded
 from regionbatch.customvision.image_recognition import recognise_images
 from regionbatch.customvision.journal import Journal
 from regionbatch.customvision.journal_file import missing_journal
@@ -207,7 +207,7 @@ def verify(  # longer than 40 lines because of its docstring
     known = dict(recorded.ids)
     names = dataset.images.names
     rows = [row for row, name in enumerate(names) if name in known]
-    by_stored_name = find_by_stored_name(dataset.images, snapshot.names, rows)
+    by_stored_name = find_by_stored_name(ImageFiles(dataset.images), snapshot.names, rows)
     known |= {names[row]: id_ for row, id_ in by_stored_name.items()}
     ids = {name: known.get(name) or str(uuid.uuid4()) for name in names}
     wanted = batches(dataset, tag_ids=tag_ids.all, image_ids=ids, rename=rename)
@@ -274,7 +274,9 @@ def _recorded_images(
             former = opened.names_by_id()
             outcomes = recorded_outcomes(region_hashes(dataset), opened)
             age = opened.seconds_since_last_call()
-        uploaded, changed = find_uploaded(images, recorded, given, log, same_dataset=same_dataset)
+        uploaded, changed = find_uploaded(
+            ImageFiles(images), recorded, given, log, same_dataset=same_dataset
+        )
     ids = {images.names[row]: id_ for row, id_ in {**uploaded, **given}.items()}
     return _RecordedImages(ids, {*changed.values()}, former, outcomes, age)
 
