@@ -33,6 +33,7 @@ class BlobServer(ThreadingHTTPServer):
         redirects: Where the server redirects to, by path.
         sent: All responses so far.
         before: Called with the path before each response.
+        found: Returns where to redirect a query to; for the path `get`.
     """
 
     daemon_threads = True
@@ -44,6 +45,7 @@ class BlobServer(ThreadingHTTPServer):
         self.sent: list[Sent] = []
         self.signed = 0
         self.before: Callable[[str], object] = lambda _path: None
+        self.found: Callable[[str], str] = lambda _query: ""
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.server_port}/{quote(path)}"
@@ -75,6 +77,8 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         path = unquote(parts.path).removeprefix("/")
         self.server.before(path)
+        if path == "get":
+            self.server.redirects[path] = self.server.found(parts.query)
         status, content = self._found(path, parts.query)
         self.server.sent.append(Sent(path, status, len(content)))
         self.send_response(status)

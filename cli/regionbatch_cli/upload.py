@@ -51,6 +51,12 @@ _PARTIAL = ("only", "drop", "max_clip", "split", "coco_json", "skip_unresolved")
     is_flag=True,
     help="Re-encode images that are too large or in an unsupported format.",
 )
+@option(
+    UPLOAD,
+    "--by-url",
+    is_flag=True,
+    help="Let Custom Vision fetch the images from cloud storage, by signed URLs.",
+)
 @option(UPLOAD, "--dry-run", is_flag=True, help="Print the plan without writing anything.")
 @option(
     UPLOAD,
@@ -193,6 +199,11 @@ def _check_options(
         checked_prune_limit(given["prune_limit"])
         if not given["prune"]:
             raise click.UsageError("--prune-limit: needs --prune. Add --prune.")
+    if given["by_url"] and given["shrink"]:
+        raise click.UsageError(
+            "--by-url: the images are not read on this machine, so they cannot be re-encoded. "
+            "Use only one of --by-url and --shrink."
+        )
     if given["store_names"] and service.api_version == "3.2":
         raise click.UsageError(
             "--store-names: version 3.2 of the API stores no names. Give --api-version 3.3."

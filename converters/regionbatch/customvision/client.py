@@ -20,7 +20,7 @@ from regionbatch.customvision.service_types import (
     ImageUrlBatch,
     ServiceTag,
 )
-from regionbatch.customvision.signed_urls import address_of, secrets_of
+from regionbatch.customvision.signed_urls import address_of, secrets_of, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -164,7 +164,7 @@ class TrainingClient(ReadClient):
             "CreateImagesFromUrls", project_id, "urls", batch, metadata, secrets
         )
         for result in results:
-            result.source_url = address_of(result.source_url or "")
+            result.source_url = without_secrets(address_of(result.source_url or ""), secrets)
         return results
 
     def _create_images(

@@ -31,7 +31,7 @@ from regionbatch.customvision.authentication import (
 )
 from regionbatch.customvision.http_session import limited_session, read_body
 from regionbatch.customvision.refusals import NOT_JSON, refusal
-from regionbatch.customvision.signed_urls import without_queries
+from regionbatch.customvision.signed_urls import without_queries, without_secrets
 from regionbatch.errors import AccessError, OptionError, TransportError, UnreachableError
 
 if TYPE_CHECKING:
@@ -177,9 +177,7 @@ class ServiceConnection:
     def clean(self, text: object, *, secrets: Sequence[str] = ()) -> str:
         """Return a text from the service or a library on one line, without keys and signatures."""
         line = without_queries(" ".join(str(text).split()))
-        for secret in (*self._secrets, *secrets):
-            line = line.replace(secret, "***")
-        return line[:_LONGEST_SHOWN]
+        return without_secrets(line, (*self._secrets, *secrets))[:_LONGEST_SHOWN]
 
 
 def _spellings(key: str) -> list[str]:

@@ -172,13 +172,27 @@ def without_queries(text: str) -> str:
 
 
 def secrets_of(urls: Iterable[str]) -> list[str]:
-    """Return the texts that must not be in a message about some URLs, longest first."""
+    """Return the texts that must not be in a message about some URLs, longest first.
+
+    These are the values in their queries, however they are encoded.
+    """
     secrets: set[str] = set()
     for url in urls:
         query = url.partition("?")[2]
         for part in (query, *re.split(r"[&#]", query)):
             value = part.partition("=")[2]
             plain = unquote(value)
-            spellings = (part, value, plain, quote(plain, safe=""), quote(value, safe=""))
-            secrets.update(text for text in spellings if len(text) >= _SHORTEST_SECRET)
-    return sorted(secrets, key=len, reverse=True)
+            # Whatever characters an encoding changes, the text between them stays.
+            secrets.update(
+                (part, value, plain, quote(plain, safe=""), *re.split(r"[^\w.-]", plain))
+            )
+    return sorted(
+        (text for text in secrets if len(text) >= _SHORTEST_SECRET), key=len, reverse=True
+    )
+
+
+def without_secrets(text: str, secrets: Iterable[str]) -> str:
+    """Return a text with `***` in place of secrets."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
