@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from blob_server import SECRET, BlobServer, blob_server
 from customvision.rehearsal import (
+    UPLOADING,
     Clock,
     assert_exact,
     faults,
@@ -24,7 +25,7 @@ from customvision.rehearsal import (
 )
 
 import regionbatch as rb
-from helpers import write_coco
+from helpers import mentions, write_coco
 from regionbatch.customvision.service_types import ImageUrl
 from regionbatch.customvision.signed_urls import SECONDS, address_of
 from regionbatch.local import Fault, Settings
@@ -32,6 +33,7 @@ from regionbatch.local import Fault, Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from customvision.command_place import Place
     from customvision.conftest import ScriptedServer
 
     from regionbatch.local import Faults, LocalService
@@ -470,6 +472,44 @@ def test_images_that_cannot_be_uploaded_by_url(
     assert SECRET not in f"{caught.value}{caught.value.value}"
     assert not re.search("sig", repr(caught.value.__cause__))
     assert target.service.calls[URLS] == 0
+
+
+def test_a_stopped_upload_is_resumed(tmp_path: Path, blobs: BlobServer, target: Target) -> None:
+    dataset = rb.read(write_dataset(tmp_path / "set", images=6 * 64, boxes=1))
+    remote = Remote(tmp_path, dataset, blobs)
+    remote.put()
+    journal = tmp_path / "journal.sqlite"
+
+    def stop(step: str, done: int, _total: int) -> None:
+        if step == UPLOADING and done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        send(remote, target, journal=journal, progress=stop)
+    before = len(blobs.sent)
+    assert before < 6 * 64 + 1
+    result = send(remote, target, journal=journal)
+    assert_exact(dataset, result, target.service, target.project)
+    assert 0 < result.new_images < 6 * 64
+
+
+def test_no_image_can_be_fetched(tmp_path: Path, blobs: BlobServer, target: Target) -> None:
+    """No batch is accepted, so the run ends soon."""
+    dataset = rb.read(write_dataset(tmp_path / "set", images=4 * 64, boxes=1))
+    with pytest.raises(rb.ServiceError) as caught:
+        send(Remote(tmp_path, dataset, blobs), target)
+    assert caught.value.code == "ErrorSource"
+    assert not target.service.regions(target.project)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "tokens"), [(["--shrink"], ["--shrink", "--by-url"]), ([], ["image_dir"])]
+)
+def test_wrong_usage_of_the_command(place: Place, arguments: list[str], tokens: list[str]) -> None:
+    result = place.run("upload", "--by-url", "--create-tags", *arguments)
+    assert result.status == 2
+    assert mentions(result.stderr, "--by-url", *tokens)
+    assert not place.service.calls[URLS]
 
 
 def test_an_upload_without_images_signs_nothing(tmp_path: Path, target: Target) -> None:

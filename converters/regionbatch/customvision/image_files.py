@@ -15,6 +15,7 @@ from regionbatch.customvision.fingerprints import FileFingerprint, remote_finger
 from regionbatch.customvision.shrink import FILE_BYTES, PIXELS, too_many_pixels
 from regionbatch.files.image_headers import image_size
 from regionbatch.files.paths import scheme_of
+from regionbatch.files.storage import versions
 from regionbatch.limits import BODY_BYTES, IMAGE_ASPECT, IMAGE_BYTES, IMAGE_SIDE, IMAGES_PER_BATCH
 
 if TYPE_CHECKING:
@@ -267,7 +268,7 @@ class ImageFiles:
 
     @cached_property
     def _versions(self) -> Mapping[str, str]:
-        return {}
+        return versions(filter(scheme_of, self.paths))
 
     def is_unchanged(self, row: int, recorded: FileFingerprint) -> bool | None:
         """Return whether the file of an image is as it was; None: they cannot be compared.

@@ -6,8 +6,8 @@ What is left of a URL in results, messages and matching is its address, without 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import quote, unquote
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import quote, unquote, urlsplit
 
 from regionbatch.errors import OptionError, RegionBatchError
 from regionbatch.files.paths import scheme_of
@@ -98,8 +98,12 @@ def raise_if_remote(paths: Iterable[str]) -> None:
 
 
 def _signed_by_storage(path: str, seconds: int) -> str:
-    storage: Any = storage_of(path)
-    return str(storage.signed_url(path, seconds))
+    url = storage_of(path).signed_url(path, seconds)
+    path_in_container = path.partition("://")[2].partition("/")[2]
+    # Not every file system escapes every character, and the URL would be another image's.
+    if not unquote(urlsplit(url).path).endswith(f"/{path_in_container}"):
+        raise NotSignedError("the URL of the storage is that of another file")
+    return url
 
 
 def signed_url(sign: SignUrl, path: str) -> str:
@@ -107,12 +111,15 @@ def signed_url(sign: SignUrl, path: str) -> str:
 
     Raises:
         NotSignedError: There is none.
+        RegionBatchError: The storage says why.
     """
     try:
         url = sign(path, SECONDS)
-    except Exception as error:  # noqa: BLE001 - of a function of the caller, or of a file system
-        reason = str(error) if isinstance(error, RegionBatchError) else f"{error!r:.300}"
-        raise NotSignedError(without_queries(" ".join(reason.split()))) from None
+    except (RegionBatchError, NotSignedError):
+        raise
+    except Exception as error:  # noqa: BLE001 - of a function of the caller
+        reason = " ".join(f"{error!r:.300}".split())
+        raise NotSignedError(without_queries(reason)) from None
     if not (isinstance(url, str) and _WEB_ADDRESS.fullmatch(url) and url.isprintable()):
         raise NotSignedError("not an http or https URL")
     return url
@@ -122,7 +129,7 @@ def check_signer(sign: SignUrl, path: str) -> None:
     """Sign a URL, to find out before the first write whether that is possible.
 
     Raises:
-        OptionError: It is not.
+        RegionBatchError: It is not.
     """
     try:
         signed_url(sign, path)

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 from regionbatch.customvision.image_delivery import ImageDelivery
 from regionbatch.customvision.image_files import Refusal
-from regionbatch.customvision.signed_urls import NotSignedError, address_of, signed_url
+from regionbatch.customvision.signed_urls import (
+    NotSignedError,
+    address_of,
+    signed_url,
+    without_queries,
+)
+from regionbatch.errors import RegionBatchError
 from regionbatch.limits import SMALL_IMAGE_SIDE
 
 if TYPE_CHECKING:
@@ -80,8 +86,9 @@ class UrlDelivery(ImageDelivery):
         """Return the URL of an image; empty if there is none, so that the image is refused."""
         try:
             url = signed_url(self._sign, self.images.paths[row])
-        except NotSignedError as error:
-            self.refused[row] = Refusal(_NOT_SIGNED, f"no URL could be made for it: {error}")
+        except (NotSignedError, RegionBatchError) as error:
+            reason = without_queries(str(error))
+            self.refused[row] = Refusal(_NOT_SIGNED, f"no URL could be made for it: {reason}")
             return ""
         self._addresses[row] = address_of(url)
         return url

@@ -21,7 +21,7 @@ from regionbatch.files.cloud_paths import UnusableUrlError
 from regionbatch.files.paths import scheme_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path, PurePath
 
     from regionbatch.files.image_headers import Size
@@ -312,6 +312,27 @@ class CloudStorage:
             "Use those of an account key, or upload the image files.",
             place=self.container,
         )
+
+    def versions(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return the version of each file that has one, from new listings of their folders."""
+        folders = {*(path.rpartition("/")[0] for path in paths)}
+        found: dict[str, str] = {}
+        for folder, about in self._opened.fetcher.map(self._listed, sorted(folders)):
+            found |= {f"{folder}/{name}": version for name, version in about.items()}
+        return {path: found[path] for path in paths if path in found}
+
+    def _listed(self, folder: str) -> tuple[str, dict[str, str]]:
+        """Return the versions of the files in a folder, by name."""
+        try:
+            entries = self.call("ls", folder, detail=True, refresh=True)
+        except CloudError as error:
+            raise unusable(folder, error) from None
+        versions: dict[str, str] = {}
+        for about in entries:
+            version = next((about[key] for key in _VERSION_KEYS if about.get(key)), None)
+            if version is not None:
+                versions[about["name"].rpartition("/")[2]] = f"{version} {about.get('size')}"
+        return folder, versions
 
 
 class _KeptFiles(OrderedDict[str, bytes]):

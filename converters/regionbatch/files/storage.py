@@ -20,7 +20,7 @@ from regionbatch.files.paths import scheme_of
 from regionbatch.files.text import UnreadableError, read_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from io import RawIOBase
     from os import PathLike
     from pathlib import PurePath
@@ -98,6 +98,13 @@ class Storage(Protocol):
             OptionError: The storage cannot sign URLs.
         """
 
+    def versions(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return what changes whenever a file does, by path, for the files that have such a thing.
+
+        Raises:
+            DatasetError: The folders of the files cannot be listed.
+        """
+
 
 class LocalStorage:
     """The disks of this machine."""
@@ -149,6 +156,10 @@ class LocalStorage:
             "the files.",
             place=path,
         )
+
+    def versions(self, paths: Sequence[str]) -> dict[str, str]:  # noqa: ARG002 - as in the protocol
+        """Return nothing: a file on this machine is compared by its bytes."""
+        return {}
 
 
 LOCAL = LocalStorage()
@@ -203,3 +214,11 @@ def image_sizes(paths: Iterable[str], *, exif_rotation: bool = False) -> Iterato
     """Yield the sizes of images in any storage, in order; see `image_headers.image_size`."""
     for storage, some in groupby(paths, storage_of):
         yield from storage.image_sizes(some, exif_rotation=exif_rotation)
+
+
+def versions(paths: Iterable[str]) -> dict[str, str]:
+    """Return the versions of files in any storage, by path; see `Storage.versions`."""
+    found: dict[str, str] = {}
+    for storage, some in groupby(paths, storage_of):
+        found |= storage.versions([*some])
+    return found
