@@ -503,7 +503,7 @@ def test_no_image_can_be_fetched(tmp_path: Path, blobs: BlobServer, target: Targ
 
 
 @pytest.mark.parametrize(
-    ("arguments", "tokens"), [(["--shrink"], ["--shrink", "--by-url"]), ([], ["image_dir"])]
+    ("arguments", "tokens"), [(["--shrink"], ["--shrink", "--by-url"]), ([], ["--image-dir"])]
 )
 def test_wrong_usage_of_the_command(place: Place, arguments: list[str], tokens: list[str]) -> None:
     result = place.run("upload", "--by-url", "--create-tags", *arguments)

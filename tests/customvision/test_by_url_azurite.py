@@ -257,8 +257,8 @@ def test_kill_9_and_resume(
     with patient_rehearsal() as (service, project, client):
         monkeypatch.setenv("VISION_TRAINING_ENDPOINT", service.endpoint)
         monkeypatch.setenv("VISION_TRAINING_KEY", service.key)
-        line = ("upload", "az://container/third", "--by-url", "--create-tags")
-        line += ("--project-id", project, "--journal", "journal.sqlite", "--accept-drops")
+        line = ["upload", "az://container/third", "--by-url", "--create-tags"]
+        line += ["--project-id", project, "--journal", "journal.sqlite", "--accept-drops"]
         killed = started(*line, cwd=tmp_path)
         end = time.monotonic() + 120
         while not any(get.is_whole for get in emulator.proxy.images()):
