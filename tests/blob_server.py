@@ -37,6 +37,7 @@ class BlobServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 64
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -56,6 +57,9 @@ class BlobServer(ThreadingHTTPServer):
         self.signed += 1
         expires = f"{time.time() + seconds:.3f}"
         return f"{self.url(path)}?se={expires}&nr={self.signed}&sig={_signature(path, expires)}"
+
+    def handle_error(self, *_arguments: object) -> None:
+        """Say nothing: a caller may give up."""
 
     def sent_bytes(self) -> dict[str, int]:
         """Return how many bytes of each file were sent."""

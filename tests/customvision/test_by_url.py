@@ -28,6 +28,7 @@ import regionbatch as rb
 from helpers import mentions, write_coco
 from regionbatch.customvision.service_types import ImageUrl
 from regionbatch.customvision.signed_urls import SECONDS, address_of
+from regionbatch.customvision.url_delivery import MAX_FETCHES
 from regionbatch.local import Fault, Settings
 
 if TYPE_CHECKING:
@@ -251,7 +252,7 @@ def test_an_image_that_cannot_be_fetched_is_refused(of_sizes: Remote, target: Ta
     result = send(of_sizes, target)
     assert refusals(result) == {"a.png": "ErrorSource", "b.png": "ErrorSource"}
     assert (result.failed, result.created, result.lost, result.refused_images) == (2, 1, 2, 2)
-    assert result.calls[URLS] == 2, "once more, with new signatures"
+    assert result.calls[URLS] == MAX_FETCHES, "each time with new signatures"
 
 
 def test_an_expired_signature_is_renewed(of_sizes: Remote, target: Target) -> None:

@@ -5,6 +5,7 @@ Each call signs again, as late as possible. Of a URL, only its address is kept, 
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 IMAGE_CHANGED = "ImageChanged"
 """Code of an image that is another one at its URL than when the dataset was read."""
+MAX_FETCHES = 3
+"""How often an image is sent that the service cannot fetch: its signature may have expired, and
+storage may be busy."""
 _NOT_SIGNED = "NotSigned"
 _NO_SOURCE = Refusal(
     "ErrorSource",
@@ -67,7 +71,7 @@ class UrlDelivery(ImageDelivery):
         self._sign = sign
         self._not_compared = not_compared
         self._addresses: dict[int, str] = {}
-        self._without_source: set[int] = set()
+        self._failed_fetches: Counter[int] = Counter()
 
     def call_for(self, rows: Sequence[int]) -> Call:
         """Return the call that lets the service fetch images. It signs when it is made."""
@@ -101,15 +105,16 @@ class UrlDelivery(ImageDelivery):
     def error_of(self, row: int, status: str) -> None:
         """Note an image that the service did not accept.
 
-        If it could not be fetched, it is sent once more: its signature may have expired.
+        If it could not be fetched, it is sent again with a new signature.
         """
         if status != _NO_SOURCE.code:
             super().error_of(row, status)
-        elif row in self._without_source:
-            self.refused[row] = _NO_SOURCE
-        else:
-            self._without_source.add(row)
+            return
+        self._failed_fetches[row] += 1
+        if self._failed_fetches[row] < MAX_FETCHES:
             self.transient[row] = _NO_SOURCE
+        else:
+            self.refused[row] = _NO_SOURCE
 
     def refusal_of(self, row: int, image: ServiceImage) -> Refusal | None:
         """Return why an image is not the one of the dataset: its sides have another ratio.
