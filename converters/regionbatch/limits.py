@@ -14,7 +14,7 @@ REGIONS_PER_IMAGE = 300
 """Maximum regions of one image (documentation, January 2025); others are rejected as `exceeded`."""
 
 IMAGES_PER_BATCH = 64
-"""Maximum images of one CreateImagesFromFiles call (description of the API)."""
+"""Maximum images of one call that uploads images (description of the API)."""
 
 IMAGES_PER_PAGE = 256
 """Maximum images on one page of a listing (description of the API)."""

@@ -21,39 +21,38 @@ STRICT = "STRICT" if sqlite3.sqlite_version_info >= (3, 37) else ""
 _MAGIC = b"SQLite format 3\0"
 
 
-def is_empty(path: Path) -> bool:
-    """Return whether a database can be created at a path: nothing is there, or an empty file.
-
-    The path is only read.
+def check_database(path: Path) -> None:
+    """Check that a path is a database, or that one can be created there. It is only read.
 
     Raises:
         sqlite3.DatabaseError: The path is not a database. SQLite would overwrite a short file.
         OSError: The path cannot be read.
     """
     if not os.path.lexists(path):
-        return True
+        return
     if not path.is_file():  # reading a pipe would block
         raise sqlite3.DatabaseError("not a file")
     with path.open("rb") as file:
         head = file.read(len(_MAGIC))
     if head not in (b"", _MAGIC):
         raise sqlite3.DatabaseError("file is not a database")
-    return not head
 
 
-def is_foreign(db: sqlite3.Connection, application: int, *, empty: bool) -> bool:
+def is_foreign(db: sqlite3.Connection, application: int, path: Path | None) -> bool:
     """Return whether a database belongs to another application and must not be changed.
 
-    The database is only read.
+    The database is only read. A database without tables may have an owner too, but not an empty
+    file. If the first transaction was killed, the file is empty once SQLite has rolled it back.
 
     Args:
         db: The database.
         application: The application ID of our file.
-        empty: Whether the file was empty before. A database without tables may have an owner.
+        path: The file; None: it is in memory.
     """
     (owner,) = db.execute("PRAGMA application_id").fetchone()
     (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    return owner != application and bool(tables or not empty)
+    is_empty = path is None or not path.exists() or not path.stat().st_size
+    return owner != application and bool(tables or not is_empty)
 
 
 def sqlite_uri(path: PurePath) -> str:

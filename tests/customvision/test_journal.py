@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import struct
 from contextlib import closing
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
@@ -230,6 +231,22 @@ def test_another_database_without_tables_is_not_overwritten(tmp_path: Path, prag
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a pipe with a name")
+def test_a_journal_whose_first_transaction_was_killed(tmp_path: Path) -> None:
+    """SQLite rolls it back when the file is opened, and nothing is left of it."""
+    path = tmp_path / "journal.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA application_id = 7")
+    records, nonce, pages, sector, page_size = 0, 1, 0, 512, 4096
+    header = bytes.fromhex("d9d505f920a163d7")
+    header += struct.pack(">5I", records, nonce, pages, sector, page_size)
+    Path(f"{path}-journal").write_bytes(header.ljust(sector, b"\0"))
+    project = "e0a29092-7004-5bd9-a6e7-11e882b8adb1"
+    with Journal(path, project) as journal:
+        journal.start_call("CreateTag")
+    with Journal(path, project) as journal:
+        assert journal.seconds_since_unfinished_call() is not None
+
+
 def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for read_only in (False, True):

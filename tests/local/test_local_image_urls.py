@@ -169,7 +169,12 @@ def test_a_slow_server_is_given_up(workspace: Start, monkeypatch: pytest.MonkeyP
     """One that sends a byte now and then, in its headers or its body."""
     monkeypatch.setattr(image_sources, "SECONDS", 0.4)
     work = workspace()
-    starts = (b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b"")
+    starts = (
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+        b"",
+    )
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def trickle(connection: socket.socket, start: bytes) -> None:

@@ -31,7 +31,7 @@ from regionbatch.customvision.journal_file import (
     raise_if_no_folder,
 )
 from regionbatch.names.uuids import as_uuid
-from regionbatch.sqlite_files import JOURNAL, STRICT, is_empty, is_foreign
+from regionbatch.sqlite_files import JOURNAL, STRICT, check_database, is_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -96,7 +96,8 @@ class Journal:
         address = address_of(path, read_only=read_only)
         is_uri = address.startswith("file:")
         with self._translated_errors():
-            empty = path is None or is_empty(Path(path))
+            if path is not None:
+                check_database(Path(path))
             self._db = sqlite3.connect(
                 address,
                 uri=is_uri,
@@ -106,7 +107,7 @@ class Journal:
             )
         try:
             with self._translated_errors():
-                self._open(write=not is_uri, empty=empty)
+                self._open(path, write=not is_uri)
             self._check_format_and_project(self._project, write=not read_only)
         except BaseException:
             self._db.close()
@@ -128,12 +129,12 @@ class Journal:
         self._db.close()
         self._connect(self.path, read_only=False)
 
-    def _open(self, *, write: bool, empty: bool) -> None:
+    def _open(self, path: str | PathLike[str] | None, *, write: bool) -> None:
         """Lock the file, and check that it is empty or a whole journal before writing to it."""
         if write:
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("BEGIN IMMEDIATE")  # if two runs start together, one gets it
-        if is_foreign(self._db, JOURNAL, empty=empty):
+        if is_foreign(self._db, JOURNAL, None if path is None else Path(path)):
             raise self._error("not a journal, but another kind of database", OTHER_FILE)
         [(result,)] = self._db.execute("PRAGMA integrity_check(1)").fetchall()
         if result != "ok":

@@ -16,7 +16,7 @@ from regionbatch.errors import DatasetError, OptionError
 from regionbatch.files import text
 from regionbatch.files.cloud_fetch import CloudError, Fetcher
 from regionbatch.files.cloud_files import CloudFile, image_sizes_in
-from regionbatch.files.cloud_lister import CloudLister, listing_of
+from regionbatch.files.cloud_lister import VERSION_KEYS, CloudLister, listing_of, versions_of
 from regionbatch.files.cloud_paths import UnusableUrlError
 from regionbatch.files.paths import scheme_of
 
@@ -35,8 +35,6 @@ _MOST_KEPT = 2**26
 """Bytes of files that are kept, because they are often read twice: first to detect the format."""
 _AHEAD = 32
 """Files that are fetched ahead when those of a folder are read in order."""
-_VERSION_KEYS = ("etag", "ETag", "mtime", "last_modified", "LastModified", "updated", "created")
-"""What file systems call the version of a file."""
 _CREDENTIALS = "Check the credentials in the environment or in the storage options."
 
 
@@ -258,7 +256,7 @@ class CloudStorage:
             info = self._info(path)
         except CloudError:
             return ()
-        return (info.get("size"), *(str(info.get(key)) for key in _VERSION_KEYS))
+        return (info.get("size"), *(str(info.get(key)) for key in VERSION_KEYS))
 
     def image_sizes(self, paths: Iterable[str], *, exif_rotation: bool = False) -> Iterator[Size]:
         """Yield the sizes of images in order; several are read at a time, and each only once."""
@@ -324,15 +322,9 @@ class CloudStorage:
     def _listed(self, folder: str) -> tuple[str, dict[str, str]]:
         """Return the versions of the files in a folder, by name."""
         try:
-            entries = self.call("ls", folder, detail=True, refresh=True)
+            return folder, versions_of(self.call("ls", folder, detail=True, refresh=True))
         except CloudError as error:
             raise unusable(folder, error) from None
-        versions: dict[str, str] = {}
-        for about in entries:
-            version = next((about[key] for key in _VERSION_KEYS if about.get(key)), None)
-            if version is not None:
-                versions[about["name"].rpartition("/")[2]] = f"{version} {about.get('size')}"
-        return folder, versions
 
 
 class _KeptFiles(OrderedDict[str, bytes]):

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 _NOT_A_NAME = re.compile(r"|\.\.?|.*[\x00-\x1f\x7f]+.*|.*\?versionid=.*", re.DOTALL)
 """Parts of a path that a URL cannot have: clients leave them out, and open another file."""
 
+VERSION_KEYS = ("etag", "ETag", "mtime", "last_modified", "LastModified", "updated", "created")
+"""What file systems call the version of a file."""
+
 
 class Listing(NamedTuple):
     """What is below a folder of a cloud."""
@@ -106,3 +109,13 @@ def _add_folder(path: str, subfolders: dict[str, set[str]]) -> None:
         above, _, name = each.rpartition("/")
         subfolders[each] = set()
         subfolders[above].add(name)
+
+
+def versions_of(entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return what changes whenever a file of a folder does, by name, as fsspec knows it."""
+    versions: dict[str, str] = {}
+    for about in entries:
+        version = next((about[key] for key in VERSION_KEYS if about.get(key)), None)
+        if version is not None:
+            versions[about["name"].rpartition("/")[2]] = f"{version} {about.get('size')}"
+    return versions

@@ -9,7 +9,7 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from regionbatch.sqlite_files import SERVICE, is_empty, is_foreign
+from regionbatch.sqlite_files import SERVICE, check_database, is_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -53,7 +53,8 @@ class Database:
             OSError: The file cannot be opened.
             sqlite3.Error: The file is not a database of the service, or cannot be opened.
         """
-        empty = path is None or is_empty(path)
+        if path is not None:
+            check_database(path)
         self._db = sqlite3.connect(
             path or ":memory:", isolation_level=None, check_same_thread=False
         )
@@ -61,7 +62,7 @@ class Database:
         self._clock = clock
         self._uncommitted: list[tuple[str, Sequence[Sequence[Any]]]] = []
         try:
-            if is_foreign(self._db, SERVICE, empty=empty):
+            if is_foreign(self._db, SERVICE, path):
                 raise sqlite3.DatabaseError("its tables belong to another program")
             self._db.executescript(f"PRAGMA application_id = {SERVICE}; {PRAGMAS} {self.schema}")
         except sqlite3.Error:

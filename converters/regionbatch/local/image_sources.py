@@ -84,7 +84,9 @@ def _connect(parts: SplitResult, deadline: float) -> http.client.HTTPConnection:
         raise ValueError("not http")
     addresses = _loopback_addresses(host)
     connection = http.client.HTTPConnection(host, parts.port or 80)
-    timeout = max(0.0, deadline - time.monotonic()) or None
+    timeout = deadline - time.monotonic()
+    if timeout <= 0:
+        raise TimeoutError
     connection.sock = socket.create_connection((addresses[0], connection.port), timeout)
     return connection
 
