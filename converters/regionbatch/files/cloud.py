@@ -251,12 +251,13 @@ class CloudStorage:
         return CloudFile(fetch, self._opened.fetcher.map, size, partial(self.state, path))
 
     def state(self, path: str) -> tuple[object, ...]:
-        """Return what changes if a file does; nothing if it is gone."""
+        """Return the size and the version of a file; nothing if it is gone."""
         try:
             info = self._info(path)
         except CloudError:
             return ()
-        return (info.get("size"), *(str(info.get(key)) for key in VERSION_KEYS))
+        version = " ".join(str(info[key]) for key in VERSION_KEYS if info.get(key))
+        return info.get("size"), version
 
     def image_sizes(self, paths: Iterable[str], *, exif_rotation: bool = False) -> Iterator[Size]:
         """Yield the sizes of images in order; several are read at a time, and each only once."""
