@@ -43,6 +43,10 @@ class Get(NamedTuple):
     size: int
     at_once: int
     """The requests that were under way when it came, with itself."""
+    is_whole: bool
+    """Whether it read the whole blob."""
+    by_library: bool
+    """Whether the Azure library sent it."""
 
 
 class CountingProxy(ThreadingHTTPServer):
@@ -83,7 +87,9 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         if self.command == "GET" and "comp=list" not in parts.query:
             blob = unquote(parts.path).split("/", 2)[2]
-            server.gets.append(Get(blob, len(content), at_once))
+            is_whole = not {"range", "x-ms-range"} & {name.lower() for name in self.headers}
+            by_library = "azsdk" in self.headers.get("User-Agent", "")
+            server.gets.append(Get(blob, len(content), at_once, is_whole, by_library))
         self.send_response(response.status)
         for name, value in response.headers.items():
             if name.lower() not in ("transfer-encoding", "content-length", "connection"):

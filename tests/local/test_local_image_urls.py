@@ -195,9 +195,9 @@ def test_a_slow_server_is_given_up(workspace: Start, monkeypatch: pytest.MonkeyP
         threading.Thread(target=serve, daemon=True).start()
         port = listening.getsockname()[1]
         urls = [f"http://127.0.0.1:{port}/{number}" for number in range(len(starts))]
-        begun = time.monotonic()
+        start_time = time.monotonic()
         assert statuses(post(work, *urls)) == dict.fromkeys(urls, "ErrorSource")
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - start_time < 5
 
 
 @pytest.mark.parametrize(
