@@ -12,7 +12,7 @@ from cloud.azurite import KEY, Emulator, emulator_program, running_emulator
 
 import regionbatch as rb
 from helpers import ROOT, process
-from regionbatch.files.storage import connect, storage_of
+from regionbatch.files.storage import connected, storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,8 +114,8 @@ def test_the_time_of_this_process_for_a_label_file(emulator: Emulator) -> None:
     with emulator.container("time") as client:
         for number in range(200):
             client.upload_blob(f"labels/{number:03}.txt", b"0 0.5 0.5 0.25 0.5\n")
-    connect(["az://time/labels"], emulator.options)
-    storage = storage_of("az://time/labels")
+    with connected(["az://time/labels"], emulator.options):
+        storage = storage_of("az://time/labels")
     paths = [f"az://time/labels/{number:03}.txt" for number in range(200)]
     before = os.times()
     assert {*storage.read_many(paths)} == {b"0 0.5 0.5 0.25 0.5\n"}
@@ -130,8 +130,8 @@ def test_a_signed_url_opens_a_file(emulator: Emulator) -> None:
     name = "a b#é?c.txt"
     with emulator.container("signed") as client:
         client.upload_blob(name, b"content")
-    connect(["az://signed"], emulator.options)
-    url = storage_of("az://signed/x").signed_url(f"az://signed/{name}", 60)
+    with connected(["az://signed"], emulator.options):
+        url = storage_of("az://signed/x").signed_url(f"az://signed/{name}", 60)
     assert requests.get(url, timeout=60).content == b"content"
     assert requests.get(url.partition("?")[0], timeout=60).status_code in (403, 404)
 

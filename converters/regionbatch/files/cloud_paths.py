@@ -12,6 +12,9 @@ from regionbatch.files.paths import scheme_of
 
 if TYPE_CHECKING:
     from os import PathLike
+    from typing import Self, SupportsIndex
+
+    from regionbatch.files.cloud import CloudStorage
 
 LOCAL_SCHEME = "file"
 _WEB_SCHEMES = ("http", "https")
@@ -60,6 +63,44 @@ class CloudPath(PurePosixPath):
     def container(self) -> str:
         """The URL of the container (of the bucket, or of the host)."""
         return "/".join(str(self).split("/", 3)[:3])
+
+
+class FileUrl(str):
+    """The URL of a file in a cloud, with the storage in which it was listed.
+
+    So the file is read there even if the same name is later opened in another account. A pickle
+    contains only the account, by which another process knows whether its own storage is the same.
+    """
+
+    __slots__ = ("_account", "storage")
+    storage: CloudStorage | None
+    _account: str
+
+    def __new__(cls, url: str, storage: CloudStorage | None, account: str = "") -> Self:
+        """Keep a URL with its storage or, if there is none in this process, its account."""
+        self = super().__new__(cls, url)
+        self.storage = storage
+        self._account = account
+        return self
+
+    @property
+    def account(self) -> str:
+        """See `CloudStorage.account`."""
+        return self.storage.account if self.storage else self._account
+
+    def __add__(self, more: str, /) -> FileUrl:
+        """Return the URL of another file in the same storage."""
+        return FileUrl(super().__add__(more), self.storage, self._account)
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        """Return this URL."""
+        return self
+
+    def __reduce_ex__(
+        self, _protocol: SupportsIndex
+    ) -> tuple[type[FileUrl], tuple[str, None, str]]:
+        """Return how another process makes the same URL."""
+        return FileUrl, (str(self), None, self.account)
 
 
 def as_path(path: str | PathLike[str]) -> Path | CloudPath:
