@@ -76,7 +76,8 @@ def _account_of(file_system: Any) -> tuple[str, str]:  # noqa: ANN401 - fsspec h
 def unusable(path: str, error: CloudError) -> DatasetError:
     """Return the error for a dataset that a cloud does not show."""
     return DatasetError(
-        f"{path}: cannot be read: {error.strerror!r}. {_CREDENTIALS}",
+        f"{path}: cannot be read: {error.strerror!r}. Check the URL, and the credentials in the "
+        "environment or in the storage options.",
         place=path,
         value=error.strerror,
     )

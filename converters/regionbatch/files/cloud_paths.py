@@ -123,7 +123,10 @@ def as_path(path: str | PathLike[str]) -> Path | CloudPath:
     without_credential = _SIGNATURE.sub("?…", _PASSWORD.sub(r"\1…@", text))
     if text != without_credential:
         text = without_credential
-        problem = "contains a credential. Pass it in `storage_options` or the environment instead."
+        problem = (
+            "contains a credential. Set it in the environment, or pass it as `storage_options` in "
+            "Python."
+        )
     elif scheme.lower() in _WEB_SCHEMES:
         problem = (
             f"a web server does not list its files: '{scheme}'. Download them first, or use the "
