@@ -16,7 +16,13 @@ from regionbatch.errors import OptionError
 from regionbatch.files import text
 from regionbatch.files.cloud_fetch import CloudError
 from regionbatch.files.cloud_files import CloudFile, image_sizes_in
-from regionbatch.files.cloud_lister import VERSION_KEYS, CloudLister, listing_of, versions_of
+from regionbatch.files.cloud_lister import (
+    VERSION_KEYS,
+    CloudLister,
+    digest_of,
+    listing_of,
+    versions_of,
+)
 from regionbatch.files.cloud_open import Opened, open_container, unusable
 
 if TYPE_CHECKING:
@@ -318,6 +324,11 @@ class CloudStorage:
             "Use those of an account key, or upload the image files.",
             place=self.container,
         )
+
+    def have_same_bytes(self, path: str, other: str) -> bool:
+        """Return whether the storage has the same digest of two files, which are not read."""
+        digests = [digest_of(self._info(each)) for each in (path, other)]
+        return digests[0] == digests[1] != ""
 
     def versions(self, paths: Sequence[str]) -> dict[str, str]:
         """Return the version of each file that has one, from new listings of their folders."""

@@ -116,6 +116,16 @@ def _add_folder(path: str, subfolders: dict[str, set[str]]) -> None:
         subfolders[above].add(name)
 
 
+def digest_of(about: Mapping[str, Any]) -> str:
+    """Return the MD5 of a file and its size, as fsspec knows them; empty if there is no MD5."""
+    settings = about.get("content_settings") or {}  # of Azure
+    digest = about.get("md5Hash") or settings.get("content_md5")
+    etag = str(about.get("ETag") or "").strip('"')
+    if not digest and re.fullmatch(r"[0-9a-f]{32}", etag):  # of S3, unless uploaded in parts
+        digest = etag
+    return f"{digest!r} {about.get('size')}" if digest else ""
+
+
 def versions_of(entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Return what changes whenever a file of a folder does, by name, as fsspec knows it."""
     versions: dict[str, str] = {}

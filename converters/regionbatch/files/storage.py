@@ -6,6 +6,7 @@ returns. A storage can be pickled, so that another process reads the same files.
 
 from __future__ import annotations
 
+import filecmp
 import os
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -100,6 +101,13 @@ class Storage(Protocol):
             OptionError: The storage cannot sign URLs.
         """
 
+    def have_same_bytes(self, path: str, other: str) -> bool:
+        """Return whether two files are known to have the same bytes.
+
+        Raises:
+            OSError: One of them cannot be read.
+        """
+
     def versions(self, paths: Sequence[str]) -> dict[str, str]:
         """Return what changes whenever a file does, by path, for the files that have such a thing.
 
@@ -158,6 +166,10 @@ class LocalStorage:
             "the files.",
             place=path,
         )
+
+    def have_same_bytes(self, path: str, other: str) -> bool:
+        """Return whether two files are known to have the same bytes."""
+        return filecmp.cmp(path, other, shallow=False)
 
     def versions(self, paths: Sequence[str]) -> dict[str, str]:  # noqa: ARG002 - as in the protocol
         """Return nothing: a file on this machine is compared by its bytes."""
