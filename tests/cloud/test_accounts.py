@@ -7,6 +7,7 @@ import io
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -75,6 +76,15 @@ def test_each_dataset_keeps_its_account() -> None:
     assert signed(first) == signed(copy.deepcopy(first)) == [PROD_URL]
     assert signed(second) == [STAGING_URL]
     assert [one.code for one in second.findings] == ["size_mismatch"]
+
+
+def test_equal_urls_of_two_accounts_are_two_images() -> None:
+    both = [rb.read(URL, storage_options=options) for options in (PROD, STAGING)]
+    with pytest.raises(rb.AmbiguousDatasetError):
+        rb.concat(both)
+    assert len(rb.concat([both[0], rb.read(URL, storage_options=PROD)]).images) == 1
+    second = replace(both[1], images=replace(both[1].images, names=["b.png"]))
+    assert signed(rb.concat([both[0], second])) == [PROD_URL, STAGING_URL]
 
 
 def test_thumbnails_are_of_the_account(tmp_path: Path) -> None:

@@ -88,6 +88,17 @@ class FileUrl(str):
         """See `CloudStorage.account`."""
         return self.storage.account if self.storage else self._account
 
+    def __eq__(self, other: object, /) -> bool:
+        """Return whether this is the same file: with the same URL, and of the same account."""
+        is_equal = str.__eq__(self, other) is True
+        return is_equal and (not isinstance(other, FileUrl) or self.account == other.account)
+
+    def __ne__(self, other: object, /) -> bool:
+        """Return whether this is another file."""
+        return not self == other
+
+    __hash__ = str.__hash__
+
     def __add__(self, more: str, /) -> FileUrl:
         """Return the URL of another file in the same storage."""
         return FileUrl(super().__add__(more), self.storage, self._account)
