@@ -151,6 +151,38 @@ def test_corners_in_a_loaded_coco_are_detected() -> None:
 
 
 @pytest.mark.parametrize(
+    ("shape", "proves"),
+    [
+        ([[20, 10, 60, 10, 60, 40]], True),
+        ([[20, 10, 30, 10, 30, 20], [50, 30, 60, 30, 60, 40]], True),
+        ([[20, 10, 60, 10, 60, 40], [0, 0, 1, 1]], False),
+        ([[20, 10, 60, 10, 60, 40, 7]], False),
+        ([[20, 10, 60, 10, 1e308, -1e308]], False),
+        ([[]], False),
+        ([], False),
+        ("", False),
+        ({"size": [100, 200], "counts": [2010, 30, *[70, 30] * 39, 14060]}, True),
+        ({"size": [100, 200], "counts": [7]}, False),
+    ],
+    ids=str,
+)
+def test_polygons_prove_the_order_in_a_file_as_in_a_loaded_coco(
+    tmp_path: Path, shape: object, *, proves: bool
+) -> None:
+    other = {**RECORD, "id": 8, "bbox": [150, 60, 20, 10], "segmentation": None}
+    content = coco(other, {**RECORD, "bbox": [20, 10, 60, 40], "segmentation": shape})
+    file = write(tmp_path / "a.json", content)
+    reads: list[Callable[[], rb.Dataset]] = [lambda: read_loaded(content), lambda: rb.read(file)]
+    for read in reads:
+        if proves:
+            with pytest.raises(rb.AmbiguousDatasetError) as caught:
+                read()
+            assert caught.value.value == "annotation 1 (20 10 60 40)"
+        else:
+            assert read().ledger.kept == 2
+
+
+@pytest.mark.parametrize(
     ("corners", "error"), [(0, False), (1, False), (2, False), (3, True), (200, True)], ids=str
 )
 def test_a_few_corners_among_many_boxes_are_doubtful(*, corners: int, error: bool) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from regionbatch.files.paths import LABEL_WORDS
 from regionbatch.image_candidates import Rank
 from regionbatch.image_matching import DeclaredMatching, LabelMatching
-from regionbatch.matches import Matches, MatchOutcome
+from regionbatch.matches import Matches, MatchOutcome, is_one_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,7 +58,7 @@ def _prefer_parallel_folders(index: ImageIndex, table: ReferenceTable, matches: 
         return
     places = table.places()
     with_parallel = {places[row] for row in np.flatnonzero(parallel).tolist()}
-    others = np.isin(matches.rank, (Rank.SAME_FOLDER, Rank.SAME_KEY))
+    others = is_one_of(matches.rank, (Rank.SAME_FOLDER, Rank.SAME_KEY))
     for row in np.flatnonzero(others).tolist():
         folder = index.folder(matches.image[row])
         if places[row] in with_parallel and not folder.traits.in_image_dir:
@@ -71,7 +71,7 @@ def _reject_weak_matches(index: ImageIndex, table: ReferenceTable, matches: Matc
     Even then, the folder must not have a certain match or a parallel folder of images, and the
     images must not be in a folder with a certain match. Images in an `image_dir` are always kept.
     """
-    weak = np.isin(matches.rank, (Rank.LOOSE_KEY, Rank.NAME_ONLY))
+    weak = is_one_of(matches.rank, (Rank.LOOSE_KEY, Rank.NAME_ONLY))
     if not weak.any():
         return
     places = table.places()

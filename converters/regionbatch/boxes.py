@@ -205,15 +205,15 @@ def quantise(box: Boxes) -> Boxes:
     np.rint(quanta, out=quanta)
     quanta += 0.0  # -0.0 becomes 0.0
     np.maximum(quanta[:, 2:], 1, out=quanta[:, 2:])
-    # Rounding can exceed 1 only where left + width is close to it.
-    row, side = np.nonzero(quanta[:, :2] + quanta[:, 2:] > steps - 2 * _NUDGE)
-    first = _as_float32(quanta[row, side] / steps)
-    second = _as_float32(quanta[row, side + 2] / steps)
-    over = first + second > 1
-    row, side = row[over], side[over]
-    # The larger of the two is at least half the side, so it can spare the nudge.
-    larger = np.where(quanta[row, side + 2] > quanta[row, side], side + 2, side)
-    quanta[row, larger] -= _NUDGE
+    for side in (0, 1):
+        # Rounding can exceed 1 only where left + width is close to it.
+        near = np.flatnonzero(quanta[:, side] + quanta[:, side + 2] > steps - 2 * _NUDGE)
+        first = _as_float32(quanta[near, side] / steps)
+        second = _as_float32(quanta[near, side + 2] / steps)
+        row = near[first + second > 1]
+        # The larger of the two is at least half the side, so it can spare the nudge.
+        larger = np.where(quanta[row, side + 2] > quanta[row, side], side + 2, side)
+        quanta[row, larger] -= _NUDGE
     return np.divide(quanta, steps, out=quanta)
 
 
@@ -232,12 +232,14 @@ def region_keys(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes) ->
         box: (n, 4), LTWH boxes.
 
     Returns:
-        (n, 3): image and tag in one number, then the bits of the box.
+        (n, 3): image and tag in one number, then the bits of the box. It is stored column by
+        column.
     """
-    keys = np.empty((len(box), 3), np.uint64)
-    keys[:, 0] = image.astype(np.uint64) << np.uint64(32) | tag.astype(np.uint64)
-    keys[:, 1:] = box.astype(np.float32, order="C").view(np.uint64)
-    return keys
+    left, top, width, height = box.T.astype(np.float32).view(np.uint32)
+    keys = np.stack([image, top, height], dtype=np.uint64, casting="unsafe")
+    keys <<= np.uint64(32)
+    keys |= np.stack([tag, left, width], dtype=np.uint64, casting="unsafe")
+    return keys.T
 
 
 def hash_keys(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -261,18 +263,26 @@ def first_of_equal(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes)
     for block in blocks(len(box)):
         keys = region_keys(image[block], tag[block], box[block])
         hashes[block] = hash_keys(keys) >> np.uint64(32)
-    order = stable_argsort(hashes)
-    alike = np.flatnonzero(np.diff(hashes[order]) == 0)
-    suspect = np.zeros(len(box), np.bool_)
-    suspect[order[alike]] = True
-    suspect[order[alike + 1]] = True
-    suspects = np.flatnonzero(suspect)
+    suspects = np.flatnonzero(_may_be_repeated(hashes))
     keys = region_keys(image[suspects], tag[suspects], box[suspects])
     order = np.lexsort(keys.T)  # stable: the first of equal rows stays first
     repeated = (keys[order[1:]] == keys[order[:-1]]).all(axis=1)
     first = np.ones(len(box), np.bool_)
     first[suspects[order[1:][repeated]]] = False
     return first
+
+
+def _may_be_repeated(hashes: NDArray[np.uint32]) -> Mask:
+    """Return which hashes may occur several times, (n,): all that do, and a few others."""
+    # Sorting the hashes takes a fifth of the time of sorting their row numbers. Half of a hash
+    # is enough to find the rows of the few that are equal.
+    ordered = np.sort(hashes)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    half = np.uint32(16)
+    is_repeated = np.zeros(2**16, np.bool_)
+    is_repeated[repeated >> half] = True
+    may_be: Mask = is_repeated[hashes >> half]
+    return may_be
 
 
 def blocks(count: int) -> Iterator[slice]:

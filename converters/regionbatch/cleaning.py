@@ -257,7 +257,8 @@ def _image_sizes(
 ) -> Boxes:
     """Return the size of each row's image in pixels, (n, 2); drop rows whose size is unknown."""
     image = raw.image[block]
-    size = np.stack([raw.images.width[image], raw.images.height[image]], axis=1).astype(np.float64)
+    sides = raw.images.width[image], raw.images.height[image]
+    size = np.stack(sides, dtype=np.float64, casting="safe").T  # column by column, as the boxes
     unknown = _either(size <= 0)
     if angle is not None and not raw.mode.absolute:
         unknown = unknown & (angle != 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import cached_property
 from itertools import groupby, repeat
 from typing import TYPE_CHECKING
 
@@ -171,22 +172,21 @@ class DeclaredMatching(_Matching):
         if len(table.splits):
             pairs = zip(table.files, table.splits, strict=True)
             self._places = [f"{file}\0{split}" for file, split in pairs]
-        self._declarations = self._declarations_by_place()
         self._bare_names: dict[str, set[str]] = defaultdict(set)
         """The names without a folder, by place."""
         self._counts: dict[tuple[str, int], int] = {}
         """See `_count_bare_names`."""
 
-    def _declarations_by_place(self) -> Mapping[str, Declaration]:
+    @cached_property
+    def _declarations(self) -> Mapping[str, Declaration]:
+        """What each place declares."""
         names: dict[str, list[str]] = defaultdict(list)
-        splits: dict[str, str] = {}
-        for row, (place, name) in enumerate(zip(self._places, self.table.names, strict=True)):
+        for place, name in zip(self._places, self.table.names, strict=True):
             names[place].append(name)
-            splits[place] = self.table.split(row)
         found: dict[str, Declaration] = {}
         for place, of_place in names.items():
-            file = place.partition("\0")[0]
-            found[place] = declaration_of(file, len(_common_folders(of_place)), splits[place])
+            file, _, split = place.partition("\0")
+            found[place] = declaration_of(file, len(_common_folders(of_place)), split)
         return found
 
     def _groups(self) -> Iterator[tuple[_Place, dict[str, int]]]:

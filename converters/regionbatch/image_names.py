@@ -155,28 +155,31 @@ def names_of_declared(
         rows: Those whose image is not on disk.
     """
     homes = _homes(all_files)
+    start = {file: f"{home}/" if home else "" for file, home in homes.items()}
+    paths = [start[file] + name for file, name in zip(files, names, strict=True)]
     outside = {*rows_outside(files, names)}
-    listed_by: dict[str, set[str]] = {}
-    if len({*files}) > 1:
-        for file, name in zip(files, names, strict=True):
-            listed_by.setdefault(_below(homes[file], name), set()).add(file)
+    shared = _listed_by_several(files, paths)
     chosen: dict[int, str] = {}
     for row in rows:
-        name = names[row]
+        path = paths[row]
         if row in outside:
-            chosen[row] = name
-            continue
-        path = _below(homes[files[row]], name)
-        if splits[row] and len(listed_by.get(path, ())) > 1:
-            path = _below(homes[files[row]], joined(splits[row], name))
-        if ".." in path:
-            path = _resolved(name, files[row]) or path
+            path = names[row]
+        else:
+            if path in shared and splits[row]:
+                path = start[files[row]] + joined(splits[row], names[row])
+            if ".." in path:
+                path = _resolved(names[row], files[row]) or path
         chosen[row] = path
     return chosen
 
 
-def _below(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name
+def _listed_by_several(files: Sequence[str], paths: Sequence[str]) -> set[str]:
+    """Return the paths that several of the files declare."""
+    if len({*files}) < 2:
+        return set()
+    pairs = {*zip(paths, files, strict=True)}
+    counts = Counter(path for path, _ in pairs)
+    return {path for path, count in counts.items() if count > 1}
 
 
 def _homes(files: Collection[str]) -> Mapping[str, str]:

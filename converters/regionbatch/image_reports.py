@@ -69,6 +69,8 @@ def _report_inexact(
     name_of: Callable[[int], str],
     log: FindingLog,
 ) -> None:
+    if not len(rows):
+        return
     names = [name_of(row) for row in rows.tolist()]
     wanted = [table.source(row) for row in rows.tolist()]
     is_doubtful = np.isin(rows, [*matches.doubtful])

@@ -15,7 +15,7 @@ from regionbatch.image_labels import EXACT_ONLY, NOT_READ, LabelledImages, Rejec
 from regionbatch.image_names import names_of_declared, names_of_label_files, plain_names
 from regionbatch.image_reports import report_matches, report_names, report_no_images
 from regionbatch.image_scope import Scope
-from regionbatch.matches import ReferenceTable
+from regionbatch.matches import ReferenceTable, is_one_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,9 +116,9 @@ class ImageTable:
         report_names(self._index, found.file.tolist(), matches, table, names, self._log)
         on_disk = self._index.all_on_disk()
         paths = [on_disk[image] if image >= 0 else "" for image in images]
-        for row in np.flatnonzero(np.isin(outcome, NOT_READ)).tolist():
+        for row in np.flatnonzero(is_one_of(outcome, NOT_READ)).tolist():
             self.lost[row] = Rejected.of(row, matches, table.files)
-        exact = np.isin(outcome, EXACT_ONLY)
+        exact = is_one_of(outcome, EXACT_ONLY)
         result = Images(names, found.width, found.height, paths, found.split, found.splits, exact)
         return result, rows.astype(np.int32)
 

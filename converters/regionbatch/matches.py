@@ -13,7 +13,7 @@ from regionbatch.files.spelling import Spelling
 from regionbatch.image_candidates import Rank
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,6 +33,15 @@ class MatchOutcome(IntEnum):
     """Another label file matches the image better."""
     UNLISTED_LABEL = 5
     """The folder of the image has label files of its own."""
+
+
+def is_one_of(codes: NDArray[np.int8], values: Iterable[int]) -> NDArray[np.bool_]:
+    """Return which codes are one of a few values, (n,)."""
+    # `np.isin` imports `numpy.ma`, which takes a twentieth of the time of a small conversion.
+    found = np.zeros(len(codes), np.bool_)
+    for value in values:
+        found |= codes == value
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regionbatch import boxes
+from regionbatch.dataset.columns import take_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +34,7 @@ def report_swapped_axes(raw: PlacedAnnotations, log: FindingLog) -> None:
         raw: The annotations, with the sizes of their images.
         log: Receives the finding.
     """
-    declared = np.stack([raw.images.width, raw.images.height], axis=1)
+    declared = np.stack([raw.images.width, raw.images.height]).T
     size = np.asarray(declared * _TOLERANCE, np.float64)
     # Square images and images of unknown size are no evidence.
     size[(size <= 0).any(axis=1) | (size[:, 0] == size[:, 1])] = 0
@@ -57,7 +58,7 @@ def _count_outside(raw: PlacedAnnotations, size: NDArray[np.float64]) -> tuple[i
     for block in boxes.blocks(len(raw)):
         first = raw.box[block, :2]
         second = raw.box[block, 2:]
-        sides = size[raw.image[block]]
+        sides = take_rows(size, raw.image[block])
         # Numbers near 1e308 overflow; NaN stays NaN.
         with np.errstate(over="ignore", invalid="ignore"):
             far = np.maximum(first, second) if raw.mode.corners else first + second

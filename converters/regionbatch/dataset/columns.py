@@ -45,7 +45,7 @@ def by_column(box: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def take_rows(
-    box: NDArray[np.float64], rows: NDArray[np.bool_] | NDArray[np.int64]
+    box: NDArray[np.float64], rows: NDArray[np.bool_] | NDArray[np.integer[Any]]
 ) -> NDArray[np.float64]:
     """Return the boxes of row numbers, (m, 4), stored column by column."""
     # Along an axis of whole columns: seven times as fast as an index in square brackets.

@@ -58,8 +58,10 @@ def resolve(
             reported at once.
     """
     rename = rename or {}
-    check_renames(rename, names)
-    wanted = [rename.get(name, name) for name in names] if rename else names
+    wanted = names
+    if rename:
+        check_renames(rename, names)
+        wanted = [rename.get(name, name) for name in names]
     lookup = _Lookup(kind, names, wanted, table, splits, counts)
     used = list(used)
     found = lookup.find_exact(used)

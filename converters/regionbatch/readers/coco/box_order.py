@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from regionbatch import boxes
+from regionbatch.dataset.columns import take_rows
 from regionbatch.errors import AmbiguousDatasetError, DatasetError
 from regionbatch.findings import escape_unprintable
 
@@ -162,7 +163,7 @@ def count_order_evidence(
     """
     order = BoxOrder(corners, boxes=len(box))
     for block in boxes.blocks(len(box)):
-        order = _with_block(order, box[block], sizes[np.maximum(image[block], -1)])
+        order = _with_block(order, box[block], take_rows(sizes, np.maximum(image[block], -1)))
     return order
 
 
@@ -170,8 +171,9 @@ def _with_block(order: BoxOrder, box: boxes.Boxes, size: boxes.Boxes) -> BoxOrde
     inverted = _any_axis(box[:, 2:] < box[:, :2])
     either = may_be_corners(box)
     rows = np.flatnonzero(inverted if order.corners else either)  # others cannot fit better
-    in_pixels = fits_better(box[rows], size[rows], corners=order.corners)
-    normalised = fits_better(box[rows], np.ones((len(rows), 2)), corners=order.corners)
+    box, size = take_rows(box, rows), take_rows(size, rows)
+    in_pixels = fits_better(box, size, corners=order.corners)
+    normalised = fits_better(box, np.ones((2, len(rows))).T, corners=order.corners)
     certain = 0 if order.corners else int(np.count_nonzero(inverted))
     return order._replace(
         better_in_pixels=order.better_in_pixels + int(np.count_nonzero(in_pixels)),

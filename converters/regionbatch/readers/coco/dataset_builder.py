@@ -11,6 +11,7 @@ import numpy as np
 from regionbatch import boxes
 from regionbatch.boxes import BoxMode
 from regionbatch.dataset import RawAnnotations
+from regionbatch.dataset.columns import take_rows
 from regionbatch.errors import DatasetError
 from regionbatch.findings import escape_unprintable
 from regionbatch.readers.coco.box_order import BoxOrder, count_order_evidence, declares_corners
@@ -78,7 +79,7 @@ class _FileBoxes:
     image_codes: Mapping[int, int]
     """The code of each image, by its ID."""
     box: NDArray[np.float64]
-    """(n, 4)."""
+    """(n, 4), stored column by column."""
     where: NDArray[np.int64]
     """(n,), annotation IDs."""
     image: NDArray[np.int32]
@@ -165,7 +166,7 @@ class DatasetBuilder:
         """Look up the images and classes of the boxes, and report IDs without one."""
         image_codes = self._images.add(records.images, file)
         category_codes = self._categories.add(records.categories)
-        where, image_ids, category_ids = records.id_columns()
+        where, image_ids, category_ids = records.take_ids()
         image = look_up(image_ids, image_codes)
         tag = look_up(category_ids, category_codes)
         has_image = image >= 0
@@ -183,7 +184,7 @@ class DatasetBuilder:
             file=file,
             records=records,
             image_codes=image_codes,
-            box=records.boxes(),
+            box=records.take_boxes(),
             where=where,
             image=image,
             tag=tag,
@@ -251,7 +252,7 @@ class DatasetBuilder:
         tag = found.tag
         where = found.where
         if not kept.all():
-            box = box[kept]
+            box = take_rows(box, np.flatnonzero(kept))
             image = image[kept]
             tag = tag[kept]
             where = where[kept]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
-from msgspec.structs import astuple
 
 from regionbatch.errors import DatasetError
 from regionbatch.files.paths import NAME_CHARACTER
@@ -93,15 +91,19 @@ class _BoxColumns(NamedTuple):
     ids: NDArray[np.int64]
     """(3, k): annotation, image, category."""
     box: NDArray[np.float64]
-    """(k, 4)."""
+    """(4, k): left, top, width, height, or two corners."""
     crowd: NDArray[np.int64]
     """The numbers of the rows that are crowds."""
 
 
 def _images_to_columns(records: list[_Image]) -> ImageColumns:
-    if not records:
-        return ImageColumns([], [], [], [])
-    return ImageColumns(*map(list, zip(*map(astuple, records), strict=True)))
+    # Lists of one attribute each take a third of the time of transposing rows.
+    return ImageColumns(
+        [one.id for one in records],
+        [one.file_name for one in records],
+        [one.width for one in records],
+        [one.height for one in records],
+    )
 
 
 def _categories_to_columns(records: list[_Category]) -> list[tuple[int, str]]:
@@ -109,17 +111,14 @@ def _categories_to_columns(records: list[_Category]) -> list[tuple[int, str]]:
 
 
 def _annotations_to_columns(records: list[_Annotation]) -> _BoxColumns:
-    # Lists of one attribute each take a third of the time of transposing rows.
     ids = [one.id for one in records]
     ids += [one.image_id for one in records]
     ids += [one.category_id for one in records]
     numbers = chain.from_iterable([one.bbox for one in records])
-    box = np.fromiter(numbers, np.float64, 4 * len(records))
+    box = np.fromiter(numbers, np.float64, 4 * len(records)).reshape(-1, 4)
     crowd = [one.iscrowd for one in records]
     rows = np.flatnonzero(crowd) if any(crowd) else np.empty(0, np.int64)
-    return _BoxColumns(
-        np.fromiter(ids, np.int64, len(ids)).reshape(3, -1), box.reshape(-1, 4), rows
-    )
+    return _BoxColumns(np.fromiter(ids, np.int64, len(ids)).reshape(3, -1), box.T.copy(), rows)
 
 
 ARRAY_SPECS = {
@@ -178,9 +177,10 @@ class FileRecords:
         self.ids = RecordIds()
         self.images = ImageColumns([], [], [], [])
         self.categories: list[tuple[int, str]] = []
-        # Arrays that grow in place: joining thousands at the end would need twice the memory.
-        self._id_columns = array("q"), array("q"), array("q")
-        self._boxes = array("d")
+        self.rows = 0
+        """The number of boxes so far."""
+        self._ids = [np.empty((3, 0), np.int64)]
+        self._boxes = [np.empty((4, 0))]
         self.marks: dict[str, list[int]] = {"box_from_segmentation": [], "crowd": []}
         """Row numbers by what applies to them."""
         self.masks: dict[int, tuple[int, int]] = {}
@@ -223,11 +223,14 @@ class FileRecords:
             raise DatasetError(f"{name}: {what}. Export the file again as COCO.", place=name)
 
     def _add_boxes(self, boxes: _BoxColumns) -> None:
-        self._log.read(boxes=len(boxes.box))
-        without_id = np.flatnonzero(boxes.ids[0] < 0)
-        boxes.ids[0, without_id] = -1 - self._records["annotations"] - without_id
+        self._log.read(boxes=boxes.box.shape[1])
+        ids = boxes.ids
+        without_id = np.flatnonzero(ids[0] < 0)
+        if len(without_id):
+            ids = ids.copy()  # of another process, they may be read-only
+            ids[0, without_id] = -1 - self._records["annotations"] - without_id
         self.marks["crowd"] += (boxes.crowd + self.rows).tolist()
-        self._append(boxes.ids, boxes.box)
+        self._append(ids, boxes.box)
 
     def _add_plain_annotations(self, records: list[Any]) -> None:
         ids: list[tuple[int, int, int]] = []
@@ -255,7 +258,8 @@ class FileRecords:
         self._log.read(boxes=len(records) - bad.count("no_box"))
         bad.report(self._log, self._file, "annotation")
         self._append(
-            np.asarray(ids, np.int64).reshape(-1, 3).T, np.asarray(boxes, np.float64).reshape(-1, 4)
+            np.asarray(ids, np.int64).reshape(-1, 3).T,
+            np.asarray(boxes, np.float64).reshape(-1, 4).T,
         )
 
     def _mark(self, row: int, code: str, record: dict[str, Any], rotation: Rotation | None) -> None:
@@ -271,25 +275,21 @@ class FileRecords:
             self.marks["crowd"].append(row)
 
     def _append(self, ids: NDArray[np.int64], boxes: NDArray[np.float64]) -> None:
-        for column, more in zip(self._id_columns, ids, strict=True):
-            column.frombytes(more.tobytes())
-        self._boxes.frombytes(boxes.tobytes())
+        self._ids.append(ids)
+        self._boxes.append(boxes)
+        self.rows += ids.shape[1]
 
-    @property
-    def rows(self) -> int:
-        """The number of boxes so far."""
-        return len(self._boxes) // 4
+    def take_ids(self) -> NDArray[np.int64]:
+        """Return the IDs of annotations, images and categories, (3, n), and forget them."""
+        ids = np.concatenate(self._ids, axis=1)
+        self._ids.clear()
+        return ids
 
-    def id_columns(self) -> list[NDArray[np.int64]]:
-        """Return the IDs of annotations, images and categories, (n,) each.
-
-        They share memory with this object: nothing can be added afterwards.
-        """
-        return [np.asarray(column, np.int64) for column in self._id_columns]
-
-    def boxes(self) -> NDArray[np.float64]:
-        """Return the boxes, (n, 4). Nothing can be added afterwards."""
-        return np.asarray(self._boxes, np.float64).reshape(-1, 4)
+    def take_boxes(self) -> NDArray[np.float64]:
+        """Return the boxes, (n, 4), stored column by column, and forget them."""
+        boxes = np.concatenate(self._boxes, axis=1).T
+        self._boxes.clear()
+        return boxes
 
     def _plain_images(self, records: Sequence[Any]) -> ImageColumns:
         found = ImageColumns([], [], [], [])

@@ -64,7 +64,7 @@ def _around_lists(
 def _around_polygons(
     polygons: Sequence[NDArray[np.float64]],
 ) -> tuple[float, float, float, float] | None:
-    if any(len(polygon) < 6 or len(polygon) % 2 for polygon in polygons):
+    if not all(map(is_polygon, polygons)):
         return None
     x = np.concatenate([polygon[::2] for polygon in polygons])
     y = np.concatenate([polygon[1::2] for polygon in polygons])
@@ -73,6 +73,11 @@ def _around_polygons(
     left = float(x.min())
     top = float(y.min())
     return left, top, float(x.max()) - left, float(y.max()) - top
+
+
+def is_polygon(numbers: Sequence[Any] | NDArray[Any]) -> bool:
+    """Return whether numbers may be x, y of three points or more."""
+    return len(numbers) >= 6 and len(numbers) % 2 == 0
 
 
 def _around_mask(mask: dict[str, Any]) -> tuple[float, float, float, float] | None:
