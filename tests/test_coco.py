@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,6 +14,9 @@ import pytest
 import regionbatch as rb
 from helpers import ROOT, mentions, raises_mentioning
 from regionbatch.errors import DatasetError, UnknownFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CATEGORIES = [{"id": 1, "name": "cat"}]
 IMAGE = {"id": 1, "file_name": "a.jpg", "width": 200, "height": 100}
