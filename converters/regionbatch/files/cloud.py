@@ -35,7 +35,7 @@ _MOST_KEPT = 2**26
 """Bytes of files that are kept, because they are often read twice: first to detect the format."""
 _AHEAD = 32
 """Files that are fetched ahead when those of a folder are read in order."""
-_CREDENTIALS = "Check the credentials in the environment or in the storage options."
+_CREDENTIALS = "Check the credentials in the environment or, in Python, in `storage_options`."
 
 
 class CloudStorage:

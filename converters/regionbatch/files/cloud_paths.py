@@ -82,7 +82,10 @@ def as_path(path: str | PathLike[str]) -> Path | CloudPath:
     without_credential = _SIGNATURE.sub("?…", _PASSWORD.sub(r"\1…@", text))
     if text != without_credential:
         text = without_credential
-        problem = "contains a credential. Pass it in `storage_options` or the environment instead."
+        problem = (
+            "contains a credential. Leave it out, and set it in the environment or, in Python, in "
+            "`storage_options`."
+        )
     elif scheme.lower() in _WEB_SCHEMES:
         problem = (
             f"a web server does not list its files: '{scheme}'. Download them first, or use the "
