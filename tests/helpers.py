@@ -331,16 +331,22 @@ def imports_of(tree: ast.AST) -> set[str]:
 
 
 class InThisProcess(Executor):
-    """Calls functions at once, in this process, but pickles arguments and results too."""
+    """Calls functions at once, in this process, but pickles arguments and results too.
+
+    The arrays of results are read-only, as those of Ray are, which share memory.
+    """
 
     def __init__(self) -> None:
         self.results: list[Any] = []
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Future[Any]:
         future: Future[Any] = Future()
+        arrays: list[pickle.PickleBuffer] = []
         try:
             call, arguments = pickle.loads(pickle.dumps((fn, args), 5))
-            self.results.append(pickle.loads(pickle.dumps(call(*arguments), 5)))
+            result = pickle.dumps(call(*arguments), 5, buffer_callback=arrays.append)
+            buffers = [bytes(array.raw()) for array in arrays]
+            self.results.append(pickle.loads(result, buffers=buffers))
             future.set_result(self.results[-1])
         except Exception as error:  # noqa: BLE001 - as an executor does
             future.set_exception(error)

@@ -200,6 +200,7 @@ WRONG_VALUES = {
     "--option": "colour",
     "-O": "colour=red",
     "--payload": "yaml",
+    "--dask": "somewhere",
     "--tag-ids": "{here}/none.json",
     "--tags": "{here}/none.json",
     "--image-ids": "{here}/none.json",

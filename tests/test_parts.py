@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tblib import pickling_support
 
 import regionbatch as rb
 from helpers import (
@@ -165,6 +166,7 @@ def test_an_error_of_a_part_is_raised_in_its_turn_with_its_data() -> None:
 
 @pytest.mark.parametrize("name", [name for name in rb.__all__ if name.endswith("Error")])
 def test_errors_keep_their_data_when_they_are_pickled(name: str) -> None:
+    pickling_support.install()  # as Dask does
     error = getattr(errors, name)("a: b", place="a", option="b", value=3, choices=["c", "d"])
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is type(error)

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Self
 
 
 class RegionBatchError(Exception):
@@ -79,6 +80,10 @@ class DatasetError(RegionBatchError, ValueError):
 
 class DatasetNotFoundError(DatasetError, FileNotFoundError):
     """The path of the dataset does not exist, or a part that the dataset names does not."""
+
+    def __new__(cls, *_: object, **__: object) -> Self:
+        """Create the error. Dask does so without `__init__`, as `ValueError` does not allow."""
+        return FileNotFoundError.__new__(cls)
 
 
 class UnknownFormatError(DatasetError):

@@ -42,7 +42,8 @@ _IDLE_SECONDS = 60
 """A process of loky whose parent was killed ends after this time."""
 
 _CHILD_CODE = """
-import os, pickle, sys
+import gc, os, pickle, sys
+gc.disable()  # parts make many objects, and no cycles
 jobs = sys.stdin.buffer
 package_file, path, *byte_code = pickle.load(jobs)
 results = os.fdopen(os.dup(1), "wb")
@@ -126,13 +127,20 @@ def _start(count: int) -> Executor | None:
         executor: Executor = ProcessPoolExecutor(
             count,
             timeout=_IDLE_SECONDS,
-            initializer=signal.signal,
-            initargs=(signal.SIGINT, signal.SIG_IGN),  # Ctrl-C is for this process
+            initializer=_prepare,
             env={"PYTHONSAFEPATH": "1"},  # the current folder may be the dataset's
         )
     except Exception:  # noqa: BLE001 - no semaphores, a full disk: loky has many reasons
         return None
     return executor
+
+
+def _prepare() -> None:
+    """Prepare a process of loky: Ctrl-C is for its parent, and parts make no cycles of objects."""
+    import gc  # noqa: PLC0415 - only in other processes
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()
 
 
 def _stop(executor: Executor) -> None:

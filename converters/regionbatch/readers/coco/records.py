@@ -224,10 +224,13 @@ class FileRecords:
 
     def _add_boxes(self, boxes: _BoxColumns) -> None:
         self._log.read(boxes=boxes.box.shape[1])
-        without_id = np.flatnonzero(boxes.ids[0] < 0)
-        boxes.ids[0, without_id] = -1 - self._records["annotations"] - without_id
+        ids = boxes.ids
+        without_id = np.flatnonzero(ids[0] < 0)
+        if len(without_id):
+            ids = ids.copy()  # of another process, they may be read-only
+            ids[0, without_id] = -1 - self._records["annotations"] - without_id
         self.marks["crowd"] += (boxes.crowd + self.rows).tolist()
-        self._append(boxes.ids, boxes.box)
+        self._append(ids, boxes.box)
 
     def _add_plain_annotations(self, records: list[Any]) -> None:
         ids: list[tuple[int, int, int]] = []

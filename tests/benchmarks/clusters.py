@@ -1,0 +1,74 @@
+"""Convert a dataset in one process, in several, and with a Dask cluster, and compare the bytes.
+
+    python tests/benchmarks/generate.py coco DIR --scale 1
+    python tests/benchmarks/clusters.py DIR [DIR …]
+
+Prints the CPU seconds of all processes together, and the peak memory of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import os
+import resource
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import regionbatch as rb
+from regionbatch.processes import PROCESSES_VARIABLE
+
+MODES = ("one process", "local processes", "dask")
+
+
+def peak_memory() -> int:
+    """Return the peak memory of this process in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def convert(folder: Path, out: Path, executor: Any = None) -> None:
+    tables: dict[str, Any] = {"tag_ids": folder / "tags.json", "image_ids": folder / "images.json"}
+    rb.convert(folder / "dataset", out, executor=executor, **tables)
+
+
+def run(mode: str, folder: Path, out: Path) -> str:
+    """Convert in one of the modes, and return the memory of the workers."""
+    if mode != "dask":
+        os.environ[PROCESSES_VARIABLE] = "1" if mode == "one process" else "2"
+        convert(folder, out)
+        return ""
+    distributed: Any = importlib.import_module("distributed")  # an extra
+    settings: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1"}
+    with (
+        distributed.LocalCluster(**settings, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        convert(folder, out, client.get_executor())
+        return f", workers {[*client.run(peak_memory).values()]} MB"
+
+
+def measure(mode: str, folder: Path) -> None:
+    """Run a mode in a process of its own, so that its CPU and memory are known."""
+    child = os.fork()
+    if child == 0:
+        with tempfile.TemporaryDirectory() as temporary:
+            out = Path(temporary) / "out.jsonl"
+            workers = run(mode, folder, out)
+            digest = hashlib.sha256(out.read_bytes()).hexdigest()[:12]
+        print(f"{folder.name}, {mode}: sha256 {digest}{workers}", end="", flush=True)
+        sys.stdout.flush()
+        os._exit(0)
+    _, status, used = os.wait4(child, 0)
+    cpu = used.ru_utime + used.ru_stime
+    print(f", peak {used.ru_maxrss // 1024} MB, CPU {cpu:.2f} s, status {status}", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folders", nargs="+", type=Path)
+    for each in parser.parse_args().folders:
+        for name in MODES:
+            measure(name, each)
