@@ -2,8 +2,8 @@
 
 A block with a title, such as `python title="make.py"`, is a file: it is saved. In a block of
 `console`, lines that start with `$ ` are commands; the lines below each are its output. A line
-of `…` matches any lines, and `…` within a line any text. A command that ends with `&` runs until
-the page ends, and `export` sets a variable for the commands below it. A block of `python` runs as
+of `…` matches any lines, and `…` within a line any text. `regionbatch serve` runs until the page
+ends, and `export` sets a variable for the commands below it. A block of `python` runs as
 code or, with `>>>`, as a doctest. Other blocks, such as `sh` and `text`, are not run.
 """
 
@@ -113,8 +113,8 @@ class PageRun:
         if variable := re.fullmatch(r"export (\w+)=(\S+)", command):
             self._environment[variable[1]] = variable[2]
             return ""
-        if command.endswith("&"):
-            return self._start(command.removesuffix("&"))
+        if command.startswith("regionbatch serve "):
+            return self._start(command)
         run = subprocess.run(
             command,
             shell=True,

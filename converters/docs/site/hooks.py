@@ -29,6 +29,8 @@ import command_pages  # noqa: E402
 FOLDERS = {"converters/docs/": "", "cli/docs/": "command/"}
 """Folders of pages, and where they are on the site."""
 FILES = {
+    ".github/CONTRIBUTING.md": "contribute/index",
+    ".github/SECURITY.md": "contribute/security",
     "CHANGELOG.md": "contribute/changelog",
     "fixtures/README.md": "contribute/fixtures",
     "tests/README.md": "contribute/tests",

@@ -135,8 +135,8 @@ def as_path(path: str | PathLike[str]) -> Path | CloudPath:
     if text != without_credential:
         text = without_credential
         problem = (
-            "contains a credential. Set it in the environment, or pass it as `storage_options` in "
-            "Python."
+            "contains a credential. Leave it out, and set it in the environment or, in Python, in "
+            "`storage_options`."
         )
     elif scheme.lower() in _WEB_SCHEMES:
         problem = (
