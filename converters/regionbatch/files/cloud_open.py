@@ -13,7 +13,7 @@ from regionbatch.files.paths import scheme_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_CREDENTIALS = "Check the credentials in the environment or in the storage options."
+_CREDENTIALS = "Check the credentials in the environment or, in Python, in `storage_options`."
 _ACCOUNT_IN_URL = re.compile(r"[^@]*@([^@/.]+)\.(?:dfs|blob)\.", re.IGNORECASE)
 
 
