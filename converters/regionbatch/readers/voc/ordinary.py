@@ -51,7 +51,7 @@ def _leaves(*tags: str) -> str:
 
 
 def _once(group: int, content: str) -> str:
-    """Return an expression for a group that captures its content, and never a second time."""
+    """Return an expression for a group that captures its content, once at most."""
     return f"(?({group})(?!)|({content}))"
 
 
