@@ -141,7 +141,11 @@ def test_a_cluster_without_workers_is_waited_for_with_a_message(
     from regionbatch_cli.cluster import dask_executor  # noqa: PLC0415 - needs no extra itself
 
     with distributed.LocalCluster(
-        n_workers=0, host="127.0.0.1", dashboard_address=None, processes=False, protocol="tcp"
+        n_workers=0,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        processes=False,
+        protocol="tcp",
     ) as cluster:
         address = cluster.scheduler.address
         with dask_executor(address) as executor:

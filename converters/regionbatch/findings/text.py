@@ -20,7 +20,9 @@ def as_text(value: object) -> str:
     if not isinstance(value, str):
         plain = value.tolist() if hasattr(value, "tolist") else value  # NumPy array or scalar
         if plain is not value and isinstance(plain, list):
-            return " ".join(f"{number:.10g}" for number in plain)
+            if all(isinstance(item, (int, float)) for item in plain):
+                return " ".join(f"{number:.10g}" for number in plain)
+            plain = repr(plain)
         value = plain if isinstance(plain, str) else repr(plain)
     text = escape_unprintable(value)
     return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"
