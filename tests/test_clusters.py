@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +134,21 @@ def test_the_command_uses_a_cluster(cluster: Any, tmp_path: Path) -> None:
     assert (tmp_path / "out.jsonl").read_bytes() == expected
 
 
+def test_a_cluster_without_workers_is_waited_for_with_a_message(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
+    from regionbatch_cli.cluster import dask_executor  # noqa: PLC0415 - needs no extra itself
+
+    with distributed.LocalCluster(
+        n_workers=0, host="127.0.0.1", dashboard_address=None, processes=False, protocol="tcp"
+    ) as cluster:
+        address = cluster.scheduler.address
+        with dask_executor(address) as executor:
+            assert executor is not None
+    assert address in capsys.readouterr().err
+
+
 def test_a_cluster_that_is_missing_is_a_usage_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,10 +156,12 @@ def test_a_cluster_that_is_missing_is_a_usage_error(
     from regionbatch_cli import cluster  # noqa: PLC0415 - needs no extra itself
 
     monkeypatch.setattr(cluster, "_SECONDS", 0.5)
-    for address in ("tcp://127.0.0.1:1", "nonsense:"):
-        run = convert_command(tmp_path / "out.jsonl", address)
-        assert run.status == 2
-        assert run.stderr.startswith("Error: --dask: ")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent_address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        for address in ("tcp://127.0.0.1:1", "nonsense:", "tls://127.0.0.1:1", silent_address):
+            run = convert_command(tmp_path / "out.jsonl", address)
+            assert run.status == 2
+            assert run.stderr.startswith("Error: --dask: ")
     monkeypatch.setitem(sys.modules, "distributed", None)
     run = convert_command(tmp_path / "out.jsonl", "local")
     assert run.status == 2

@@ -306,3 +306,19 @@ def test_wrong_options_carry_the_value_and_the_choices(tmp_path: Path) -> None:
 def test_only_compares_class_names_normalised(tmp_path: Path) -> None:
     path = write(tmp_path / "a.json", coco(RECORD, categories=[{"id": 1, "name": "Ka\u0308se "}]))
     assert len(rb.read(path, only=" K\u00e4se")) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ('"bbox": NaN, "category_id": 1', "not_a_box"),
+        ('"bbox": [20, 10, 40, 30], "category_id": 1, "rotation": NaN', "unclear_rotation"),
+    ],
+)
+def test_nan_is_not_two_values_of_a_key(tmp_path: Path, values: str, code: str) -> None:
+    record = f'{{"id": 1, "image_id": 1, "area": 1, "area": 1, {values}}}'
+    text = json.dumps(coco(RECORD)).replace(json.dumps(RECORD), record)
+    (tmp_path / "a.json").write_text(text, encoding="utf-8")
+    dataset = rb.read(tmp_path)
+    assert [finding.code for finding in dataset.findings if finding.where == 1] == [code]
+    assert all("two values" not in finding.value for finding in dataset.findings)

@@ -274,6 +274,17 @@ def test_a_mistake_in_a_table_is_reported(
     assert getattr(caught.value, "place", "").startswith(str(tmp_path / name))
 
 
+@pytest.mark.parametrize("ids", [["bad"], [None], [CAT, DOG]])
+def test_an_error_quotes_no_signature(tmp_path: Path, ids: list[str | None]) -> None:
+    """Addresses of images may be signed."""
+    url = "https://example.com/a b.jpg?sv=1&sig=SECRET"
+    rows = [json.dumps(url) + ": " + json.dumps(each) for each in ids]
+    (tmp_path / "ids.json").write_text("{" + ", ".join(rows) + "}")
+    with pytest.raises(ResolveError) as caught:
+        rb.read_ids(tmp_path / "ids.json")
+    assert "SECRET" not in f"{caught.value} {caught.value.__dict__}"
+
+
 def test_a_missing_table(tmp_path: Path) -> None:
     with raises_mentioning(ResolveError, tmp_path / "nothing.json", os.strerror(errno.ENOENT)):
         rb.read_ids(tmp_path / "nothing.json")

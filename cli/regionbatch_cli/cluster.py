@@ -5,7 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from regionbatch.errors import OptionError
+from regionbatch.findings import escape_unprintable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,14 +59,33 @@ def _client(distributed: Any, address: str) -> Iterator[Any]:  # noqa: ANN401 - 
         ):
             yield client
         return
-    try:
-        client = distributed.Client(address, timeout=_SECONDS)
-    except (OSError, ValueError) as error:
-        raise OptionError(
-            f"--dask: no scheduler answers at this address: '{address}'. "
-            f"Start one with 'dask scheduler', or use --dask {LOCAL}.",
-            option="dask",
-            value=address,
-        ) from error
-    with client:
+    with _connected(distributed, address) as client:
         yield client
+
+
+def _connected(distributed: Any, address: str) -> Any:  # noqa: ANN401 - has no types
+    """Return the client of a scheduler that answers."""
+    import asyncio  # noqa: PLC0415 - only with an extra
+
+    async def identity() -> dict[str, Any]:
+        # The client itself waits forever for a server that is no scheduler.
+        async with asyncio.timeout(_SECONDS), distributed.rpc(address) as server:
+            found: dict[str, Any] = await server.identity()
+            return found
+
+    error: Exception | None = None
+    try:
+        found = asyncio.run(identity())
+        if found["type"] == "Scheduler":
+            if not found["workers"]:
+                line = f"--dask: '{address}' has no worker yet. Start one, or stop with Ctrl-C."
+                click.echo(escape_unprintable(line), err=True)
+            return distributed.Client(address, timeout=_SECONDS)
+    except Exception as caught:  # noqa: BLE001 - each kind of address has its own
+        error = caught
+    raise OptionError(
+        f"--dask: no scheduler answers at this address: '{address}'. "
+        f"Start one with 'dask scheduler', or use --dask {LOCAL}.",
+        option="dask",
+        value=address,
+    ) from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from regionbatch.argument_checks import check_flags
 from regionbatch.batching import batches
-from regionbatch.files.storage import connect
+from regionbatch.files.storage import connected
 from regionbatch.judging import raise_if_strict
 from regionbatch.option_values import checked_storage_options
 from regionbatch.output import check_target, write
@@ -97,28 +97,29 @@ def convert(  # longer than 40 lines because of its arguments
         (1, 12)
     """
     check_flags(strict=strict, overwrite=overwrite)
-    if isinstance(out, (str, os.PathLike)):
-        connect([out], checked_storage_options(storage_options))
-        check_target(out, overwrite=overwrite)  # before the work starts
-    dataset = read(
-        source,
-        format=format,
-        drop=drop,
-        only=only,
-        max_clip=max_clip,
-        progress=progress,
-        executor=executor,
-        storage_options=storage_options,
-        **options,
-    )
-    converted = batches(
-        dataset,
-        tag_ids=tag_ids,
-        image_ids=image_ids,
-        rename=rename,
-        skip_unresolved=skip_unresolved,
-    )
-    if strict:
-        raise_if_strict(converted.findings, dataset.root)
-    write(converted, out, payload=payload, overwrite=overwrite, progress=progress)
-    return converted
+    paths = [out] if isinstance(out, (str, os.PathLike)) else []
+    with connected(paths, checked_storage_options(storage_options)):
+        for path in paths:
+            check_target(path, overwrite=overwrite)  # before the work starts
+        dataset = read(
+            source,
+            format=format,
+            drop=drop,
+            only=only,
+            max_clip=max_clip,
+            progress=progress,
+            executor=executor,
+            storage_options=storage_options,
+            **options,
+        )
+        converted = batches(
+            dataset,
+            tag_ids=tag_ids,
+            image_ids=image_ids,
+            rename=rename,
+            skip_unresolved=skip_unresolved,
+        )
+        if strict:
+            raise_if_strict(converted.findings, dataset.root)
+        write(converted, out, payload=payload, overwrite=overwrite, progress=progress)
+        return converted

@@ -30,8 +30,7 @@ from regionbatch.files.output_paths import (
     has_signature,
     resolve_target,
 )
-from regionbatch.files.paths import scheme_of
-from regionbatch.files.storage import connect
+from regionbatch.files.storage import connected
 from regionbatch.option_values import checked_storage_options
 
 if TYPE_CHECKING:
@@ -88,7 +87,8 @@ def write(
         progress: Called with the step, the payloads written so far, and their total. An exception
             that it raises cancels the run, and nothing is written.
         storage_options: Arguments of the file system of fsspec that opens a URL, such as
-            credentials. [default: those with which `regionbatch.read` opened the same container]
+            credentials. [default: those with which `regionbatch.read` opened the same container, if
+            they were always of one account]
 
     Returns:
         The number of payloads written.
@@ -118,8 +118,19 @@ def write(
     if not isinstance(target, (str, os.PathLike)):
         _check_file_object(target)
         return _write_object(_lines(batches, payload, progress), target)
-    if storage_options is not None and scheme_of(target):
-        connect([target], checked_storage_options(storage_options))
+    given = checked_storage_options(storage_options)
+    with connected([] if given is None else [target], given):
+        return _write_to(target, batches, payload, progress, overwrite=overwrite)
+
+
+def _write_to(
+    target: str | PathLike[str],
+    batches: Iterable[Batch],
+    payload: Payload,
+    progress: Progress | None,
+    *,
+    overwrite: bool,
+) -> int:
     path = _resolve(target)
     if _is_jsonl(path) and payload == "xml":
         raise OptionError(

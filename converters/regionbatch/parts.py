@@ -216,7 +216,8 @@ def _call(caller: _Caller, work: Callable[..., Result], job: tuple[Any, ...]) ->
         raise _unfit(what, f"Start them with {caller.file_name_encoding}, as here.", encoding)
     if caller.state is not None and _state_of(caller.file) != caller.state:
         what = f"its processes do not see the same file: '{caller.file}'"
-        raise _unfit(what, "Put the dataset into a folder that they share.", caller.file)
+        advice = "Put the dataset into a folder that they share, and give its absolute path."
+        raise _unfit(what, advice, caller.file)
     return work(*job)
 
 

@@ -18,7 +18,7 @@ from regionbatch.errors import DatasetError, DatasetNotFoundError, OptionError, 
 from regionbatch.files.cloud_paths import UnusableUrlError, as_path, is_cloud, path_from
 from regionbatch.files.folders import closed_folder
 from regionbatch.files.paths import scheme_of
-from regionbatch.files.storage import connect, kind_of
+from regionbatch.files.storage import connected, kind_of
 from regionbatch.files.tree import Tree
 from regionbatch.findings.text import as_text, quoted
 from regionbatch.image_table import ImageTable
@@ -102,15 +102,15 @@ def read(  # long because its documentation is the reference of all arguments
     given = cast("dict[str, Any]", options)  # checked against the reader's own dataclass
     has_image_folder = True
     root: PurePath = Path()
-    connect(_paths_in(source, given), checked_storage_options(storage_options))
-    if isinstance(source, (str, Path)) or hasattr(source, "__fspath__"):
-        with _place_of_errors(source):
-            name, root, placed = _read_path(source, format, given, log, executor)
-    else:
-        name = "coco"
-        placed = _read_loaded(source, format, given, log)
-        has_image_folder = bool(given.get("image_dir"))
-    return judge(name, root, placed, log, filters, has_image_folder=has_image_folder)
+    with connected(_paths_in(source, given), checked_storage_options(storage_options)):
+        if isinstance(source, (str, Path)) or hasattr(source, "__fspath__"):
+            with _place_of_errors(source):
+                name, root, placed = _read_path(source, format, given, log, executor)
+        else:
+            name = "coco"
+            placed = _read_loaded(source, format, given, log)
+            has_image_folder = bool(given.get("image_dir"))
+        return judge(name, root, placed, log, filters, has_image_folder=has_image_folder)
 
 
 @contextmanager

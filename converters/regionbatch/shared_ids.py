@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import filecmp
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from regionbatch.errors import OptionError
+from regionbatch.files.storage import storage_of
 from regionbatch.limits import REGIONS_PER_IMAGE
 from regionbatch.similar import loose_key
 
@@ -89,8 +90,8 @@ def report_shared_images(
 
 
 def _same_bytes(path: str, other: str) -> bool:
-    """Return whether two image files exist and have the same bytes."""
+    """Return whether two image files are known to have the same bytes."""
     try:
-        return bool(path and other) and filecmp.cmp(path, other, shallow=False)
-    except OSError:
+        return bool(path and other) and storage_of(path).have_same_bytes(path, other)
+    except (OSError, OptionError):
         return False

@@ -11,8 +11,8 @@ import pytest
 from cloud.azurite import KEY, Emulator, emulator_program, running_emulator
 
 import regionbatch as rb
-from helpers import ROOT, process
-from regionbatch.files.storage import connect, storage_of
+from helpers import ROOT, id_of, process, write_coco
+from regionbatch.files.storage import connected, storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +54,23 @@ def test_from_blob_storage_to_blob_storage(emulator: Emulator, tmp_path: Path, k
     assert [*there.findings] == [*here.findings]
     with pytest.raises(rb.OutputError):
         rb.convert(url, out, storage_options=emulator.options, **TABLES)
+
+
+@pytest.mark.parametrize("are_equal", [True, False])
+def test_equal_images_may_have_one_id(emulator: Emulator, tmp_path: Path, are_equal: bool) -> None:
+    """As on this machine, without reading them."""
+    content = (ROOT / "fixtures/scene/yolo/images/val/yard.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(content)
+    (tmp_path / "b.png").write_bytes(content if are_equal else content[:-1] + b"x")
+    write_coco(tmp_path, [(name, "cat", (1, 1, 5, 5)) for name in ("a.png", "b.png")])
+    emulator.put_folder(tmp_path, "equal", f"set {are_equal}")
+    dataset = rb.read(f"az://equal/set {are_equal}", storage_options=emulator.options)
+    emulator.proxy.gets.clear()
+    ids = dict.fromkeys(("a.png", "b.png"), id_of("one"))
+    findings = rb.batches(dataset, tag_ids={"cat": id_of("cat")}, image_ids=ids).findings
+    assert findings.counts()["same_image"] == 1
+    assert ("same_image" in findings.doubtful()) is not are_equal
+    assert emulator.proxy.gets == []
 
 
 def test_the_command_finds_credentials_in_the_environment(
@@ -114,8 +131,8 @@ def test_the_time_of_this_process_for_a_label_file(emulator: Emulator) -> None:
     with emulator.container("time") as client:
         for number in range(200):
             client.upload_blob(f"labels/{number:03}.txt", b"0 0.5 0.5 0.25 0.5\n")
-    connect(["az://time/labels"], emulator.options)
-    storage = storage_of("az://time/labels")
+    with connected(["az://time/labels"], emulator.options):
+        storage = storage_of("az://time/labels")
     paths = [f"az://time/labels/{number:03}.txt" for number in range(200)]
     before = os.times()
     assert {*storage.read_many(paths)} == {b"0 0.5 0.5 0.25 0.5\n"}
@@ -130,8 +147,8 @@ def test_a_signed_url_opens_a_file(emulator: Emulator) -> None:
     name = "a b#é?c.txt"
     with emulator.container("signed") as client:
         client.upload_blob(name, b"content")
-    connect(["az://signed"], emulator.options)
-    url = storage_of("az://signed/x").signed_url(f"az://signed/{name}", 60)
+    with connected(["az://signed"], emulator.options):
+        url = storage_of("az://signed/x").signed_url(f"az://signed/{name}", 60)
     assert requests.get(url, timeout=60).content == b"content"
     assert requests.get(url.partition("?")[0], timeout=60).status_code in (403, 404)
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import regionbatch
-from regionbatch.files import cloud_write
+from regionbatch.files import cloud_write, storage
 from regionbatch.files.atomic_write import atomic_write
-from regionbatch.files.cloud_paths import CloudPath
+from regionbatch.files.cloud_paths import CloudPath, FileUrl
 from regionbatch.files.output_paths import resolve_target
 from regionbatch.files.storage import storage_of
 from regionbatch.report import check_report
@@ -81,6 +81,27 @@ def without_fsspec(_folder: Path) -> object:
         return regionbatch.read("memory://another/set")
 
 
+def of_another_account(_folder: Path) -> object:
+    """Open a file of a dataset that was pickled where the credentials were others."""
+    return storage_of(FileUrl(f"{CONTAINER}/a.png", None, "data.blob.core.windows.net"))
+
+
+def of_two_accounts(_folder: Path) -> object:
+    """Write to a container that was opened in two accounts."""
+    with mock.patch.dict(storage._ACCOUNTS, {CONTAINER: {"data.blob.core.windows.net"}}):
+        return regionbatch.write([], f"{CONTAINER}/o.jsonl")
+
+
+def of_another_account_than_the_url(_folder: Path) -> object:
+    """Read a URL that names another account than the credentials."""
+    import fsspec  # noqa: PLC0415
+
+    memory: Any = type(fsspec.filesystem("memory"))
+    client = mock.Mock(primary_hostname="a.blob.core.windows.net", account_name="a")
+    with mock.patch.object(memory, "service_client", client, create=True):
+        return regionbatch.read("memory://data@b.dfs.core.windows.net/set")
+
+
 CLOUD_MISTAKES: dict[str, Callable[[Path], object]] = {
     "storage options that are none": lambda folder: regionbatch.read(
         folder,
@@ -95,6 +116,9 @@ CLOUD_MISTAKES: dict[str, Callable[[Path], object]] = {
 
 if find_spec("fsspec"):
     CLOUD_MISTAKES |= {
+        "a dataset of another account": of_another_account,
+        "a container of two accounts": of_two_accounts,
+        "a URL of another account": of_another_account_than_the_url,
         "a folder of output in a cloud": written("out"),
         "an output in a cloud that is a folder": written("f.jsonl", **{"f__jsonl/a": b""}),
         "a report in a cloud that is another file": report,

@@ -10,15 +10,20 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from regionbatch.errors import DatasetError, OptionError
+from regionbatch.errors import OptionError
 from regionbatch.files import text
-from regionbatch.files.cloud_fetch import CloudError, Fetcher
+from regionbatch.files.cloud_fetch import CloudError
 from regionbatch.files.cloud_files import CloudFile, image_sizes_in
-from regionbatch.files.cloud_lister import VERSION_KEYS, CloudLister, listing_of, versions_of
-from regionbatch.files.cloud_paths import UnusableUrlError
-from regionbatch.files.paths import scheme_of
+from regionbatch.files.cloud_lister import (
+    VERSION_KEYS,
+    CloudLister,
+    digest_of,
+    listing_of,
+    versions_of,
+)
+from regionbatch.files.cloud_open import Opened, open_container, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,7 +40,6 @@ _MOST_KEPT = 2**26
 """Bytes of files that are kept, because they are often read twice: first to detect the format."""
 _AHEAD = 32
 """Files that are fetched ahead when those of a folder are read in order."""
-_CREDENTIALS = "Check the credentials in the environment or, in Python, in `storage_options`."
 
 
 class CloudStorage:
@@ -72,8 +76,17 @@ class CloudStorage:
         _ = self._opened
 
     @cached_property
-    def _opened(self) -> _Opened:
-        return _open(self.container, self._options)
+    def _opened(self) -> Opened:
+        return open_container(self.container, self._options)
+
+    @property
+    def account(self) -> str:
+        """Whose container this is, without credentials; empty if the file system does not tell.
+
+        Raises:
+            UnusableUrlError: The container cannot be opened.
+        """
+        return self._opened.account
 
     def key(self, path: str) -> str:
         """Return the path of a file in the file system of fsspec."""
@@ -131,7 +144,7 @@ class CloudStorage:
         )
         for folder, sizes in listing.sizes.items():
             self._sizes[f"{top}/{folder}" if folder else top] = sizes
-        return CloudLister(root, listing)
+        return CloudLister(root, listing, self)
 
     def _known_size(self, path: str) -> int | None:
         folder, _, name = path.rpartition("/")
@@ -312,6 +325,11 @@ class CloudStorage:
             place=self.container,
         )
 
+    def have_same_bytes(self, path: str, other: str) -> bool:
+        """Return whether the storage has the same digest of two files, which are not read."""
+        digests = [digest_of(self._info(each)) for each in (path, other)]
+        return digests[0] == digests[1] != ""
+
     def versions(self, paths: Sequence[str]) -> dict[str, str]:
         """Return the version of each file that has one, from new listings of their folders."""
         folders = {*(path.rpartition("/")[0] for path in paths)}
@@ -346,50 +364,3 @@ class _KeptFiles(OrderedDict[str, bytes]):
     def drop(self, path: str) -> None:
         """Forget a file."""
         self._size -= len(self.pop(path, b""))
-
-
-class _Opened(NamedTuple):
-    """A file system, and the path of the container in it."""
-
-    fetcher: Fetcher
-    key: str
-
-
-def _open(container: str, options: Mapping[str, Any]) -> _Opened:
-    """Open a container.
-
-    Raises:
-        UnusableUrlError: The file system is not installed, or it does not take the options.
-    """
-    try:
-        from fsspec import get_filesystem_class  # noqa: PLC0415 - an extra
-        from fsspec.core import url_to_fs  # noqa: PLC0415 - an extra
-    except ImportError:
-        problem = 'fsspec is not installed. Install it: pip install "regionbatch[cloud]".'
-        raise UnusableUrlError(container, problem) from None
-    scheme = scheme_of(container)
-    try:
-        get_filesystem_class(scheme)
-    except ImportError as error:
-        problem = f"a package is not installed. {' '.join(str(error).split())}."
-    except ValueError:
-        problem = f"no such kind of storage: '{scheme}'. Use, for example, az:// or s3://."
-    else:
-        fetcher = Fetcher(None, options)
-        try:
-            fetcher.file_system, key = url_to_fs(container, **options)
-        except Exception as error:  # noqa: BLE001 - each file system has its own
-            reason = fetcher.error_of(error).strerror
-            problem = f"cannot be opened: {reason!r}. {_CREDENTIALS}"
-        else:
-            return _Opened(fetcher, key.rstrip("/"))
-    raise UnusableUrlError(container, problem)
-
-
-def unusable(path: str, error: CloudError) -> DatasetError:
-    """Return the error for a dataset that a cloud does not show."""
-    return DatasetError(
-        f"{path}: cannot be read: {error.strerror!r}. {_CREDENTIALS}",
-        place=path,
-        value=error.strerror,
-    )

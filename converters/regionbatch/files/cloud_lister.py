@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from regionbatch.files.cloud_paths import FileUrl
 from regionbatch.files.folders import SYSTEM_FILES, Folder, by_extension
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import PurePath
+
+    from regionbatch.files.cloud import CloudStorage
 
 _NOT_A_NAME = re.compile(r"|\.\.?|.*[\x00-\x1f\x7f]+.*|.*\?versionid=.*", re.DOTALL)
 """Parts of a path that a URL cannot have: clients leave them out, and open another file."""
@@ -32,22 +35,24 @@ class Listing(NamedTuple):
 class CloudLister:
     """Lists the folders below a root in a cloud; implements `folders.Lister`."""
 
-    def __init__(self, root: PurePath, listing: Listing) -> None:
+    def __init__(self, root: PurePath, listing: Listing, storage: CloudStorage) -> None:
         """Set the root.
 
         Args:
             root: The folder.
             listing: What is below it.
+            storage: Where it was listed.
         """
         self.outside_links: list[str] = []
         self.special_files = listing.unusable
         self.unreadable_folders: list[str] = []
         self._prefix = f"{str(root).rstrip('/')}/"
         self._listing = listing
+        self._storage = storage
 
-    def on_disk(self, path: str) -> str:
+    def on_disk(self, path: str) -> FileUrl:
         """Return the URL of a path relative to the root."""
-        return self._prefix + path
+        return FileUrl(self._prefix + path, self._storage)
 
     def list_folder(self, folder: str) -> Folder | None:
         """Return the listing of a folder, or None if there is none."""
@@ -109,6 +114,16 @@ def _add_folder(path: str, subfolders: dict[str, set[str]]) -> None:
         above, _, name = each.rpartition("/")
         subfolders[each] = set()
         subfolders[above].add(name)
+
+
+def digest_of(about: Mapping[str, Any]) -> str:
+    """Return the MD5 of a file and its size, as fsspec knows them; empty if there is no MD5."""
+    settings = about.get("content_settings") or {}  # of Azure
+    digest = about.get("md5Hash") or settings.get("content_md5")
+    etag = str(about.get("ETag") or "").strip('"')
+    if not digest and re.fullmatch(r"[0-9a-f]{32}", etag):  # of S3, unless uploaded in parts
+        digest = etag
+    return f"{digest!r} {about.get('size')}" if digest else ""
 
 
 def versions_of(entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -12,6 +12,9 @@ from regionbatch.files.paths import scheme_of
 
 if TYPE_CHECKING:
     from os import PathLike
+    from typing import Self, SupportsIndex
+
+    from regionbatch.files.cloud import CloudStorage
 
 LOCAL_SCHEME = "file"
 _WEB_SCHEMES = ("http", "https")
@@ -62,6 +65,55 @@ class CloudPath(PurePosixPath):
         return "/".join(str(self).split("/", 3)[:3])
 
 
+class FileUrl(str):
+    """The URL of a file in a cloud, with the storage in which it was listed.
+
+    So the file is read there even if the same name is later opened in another account. A pickle
+    contains only the account, by which another process knows whether its own storage is the same.
+    """
+
+    __slots__ = ("_account", "storage")
+    storage: CloudStorage | None
+    _account: str
+
+    def __new__(cls, url: str, storage: CloudStorage | None, account: str = "") -> Self:
+        """Keep a URL with its storage or, if there is none in this process, its account."""
+        self = super().__new__(cls, url)
+        self.storage = storage
+        self._account = account
+        return self
+
+    @property
+    def account(self) -> str:
+        """See `CloudStorage.account`."""
+        return self.storage.account if self.storage else self._account
+
+    def __eq__(self, other: object, /) -> bool:
+        """Return whether this is the same file: with the same URL, and of the same account."""
+        is_equal = str.__eq__(self, other) is True
+        return is_equal and (not isinstance(other, FileUrl) or self.account == other.account)
+
+    def __ne__(self, other: object, /) -> bool:
+        """Return whether this is another file."""
+        return not self == other
+
+    __hash__ = str.__hash__
+
+    def __add__(self, more: str, /) -> FileUrl:
+        """Return the URL of another file in the same storage."""
+        return FileUrl(super().__add__(more), self.storage, self._account)
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        """Return this URL."""
+        return self
+
+    def __reduce_ex__(
+        self, _protocol: SupportsIndex
+    ) -> tuple[type[FileUrl], tuple[str, None, str]]:
+        """Return how another process makes the same URL."""
+        return FileUrl, (str(self), None, self.account)
+
+
 def as_path(path: str | PathLike[str]) -> Path | CloudPath:
     """Return a path on this machine or, for a URL, one in a cloud.
 
@@ -83,8 +135,8 @@ def as_path(path: str | PathLike[str]) -> Path | CloudPath:
     if text != without_credential:
         text = without_credential
         problem = (
-            "contains a credential. Leave it out, and set it in the environment or, in Python, in "
-            "`storage_options`."
+            "contains a credential. Set it in the environment, or pass it as `storage_options` in "
+            "Python."
         )
     elif scheme.lower() in _WEB_SCHEMES:
         problem = (

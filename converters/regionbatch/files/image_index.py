@@ -164,7 +164,7 @@ class ImageIndex:
         """Return the paths to open of all images; empty strings for absent images."""
         found: list[str] = []
         for folder in self.folders:
-            top = self._trees[folder.tree].on_disk(joined(folder.path, "x")[:-1])
+            top = self._trees[folder.tree].on_disk(f"{folder.path}/" if folder.path else "")
             found += [top + name for name in folder.names]
         for image in self._absent:
             found[image] = ""

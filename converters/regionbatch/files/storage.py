@@ -6,14 +6,17 @@ returns. A storage can be pickled, so that another process reads the same files.
 
 from __future__ import annotations
 
+import filecmp
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from io import FileIO
 from itertools import groupby
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from regionbatch.errors import OptionError
-from regionbatch.files.cloud_paths import as_path, is_cloud
+from regionbatch.files.cloud_paths import FileUrl, UnusableUrlError, as_path, is_cloud
 from regionbatch.files.folders import FolderLister
 from regionbatch.files.image_headers import image_size
 from regionbatch.files.paths import scheme_of
@@ -98,6 +101,13 @@ class Storage(Protocol):
             OptionError: The storage cannot sign URLs.
         """
 
+    def have_same_bytes(self, path: str, other: str) -> bool:
+        """Return whether two files are known to have the same bytes.
+
+        Raises:
+            OSError: One of them cannot be read.
+        """
+
     def versions(self, paths: Sequence[str]) -> dict[str, str]:
         """Return what changes whenever a file does, by path, for the files that have such a thing.
 
@@ -157,6 +167,10 @@ class LocalStorage:
             place=path,
         )
 
+    def have_same_bytes(self, path: str, other: str) -> bool:
+        """Return whether two files are known to have the same bytes."""
+        return filecmp.cmp(path, other, shallow=False)
+
     def versions(self, paths: Sequence[str]) -> dict[str, str]:  # noqa: ARG002 - as in the protocol
         """Return nothing: a file on this machine is compared by its bytes."""
         return {}
@@ -166,43 +180,87 @@ LOCAL = LocalStorage()
 
 
 _CLOUDS: dict[str, CloudStorage] = {}
-"""The storages of this process, by the URLs of their containers. fsspec also keeps what it opened,
-with its credentials, as long as the process runs."""
+"""The storages that were opened last, by the URLs of their containers. fsspec also keeps what it
+opened, with its credentials, as long as the process runs."""
+_ACCOUNTS: dict[str, set[str]] = {}
+"""The accounts in which each container was opened before."""
+_OPEN: ContextVar[Mapping[str, CloudStorage]] = ContextVar("_OPEN", default=MappingProxyType({}))
+"""The storages of the call that this thread is in, by the URLs of their containers."""
 
 
 def storage_of(path: str) -> Storage:
-    """Return the storage of a path that `Tree.on_disk` returned, or of a folder."""
+    """Return the storage of a path that `Tree.on_disk` returned, or of a folder.
+
+    Raises:
+        UnusableUrlError: The path is from another process, and this one has another account.
+    """
+    if isinstance(path, FileUrl) and path.storage:
+        return path.storage
     if "://" not in path or not scheme_of(path):
         return LOCAL
     found = as_path(path)
-    return cloud_of(found) if is_cloud(found) else LOCAL
+    if not is_cloud(found):
+        return LOCAL
+    storage = cloud_of(found)
+    if isinstance(path, FileUrl) and path.account != storage.account:
+        problem = f"the dataset is from the account '{path.account}', not '{storage.account}'."
+        raise UnusableUrlError(found.container, f"{problem} Read it again.")
+    return storage
 
 
 def cloud_of(path: CloudPath) -> CloudStorage:
-    """Return the storage of a path in a cloud."""
-    if path.container not in _CLOUDS:
-        connect([path], None)
-    return _CLOUDS[path.container]
+    """Return the storage of a path in a cloud.
+
+    Raises:
+        UnusableUrlError: It was opened in several accounts, so it is unclear which one is meant.
+    """
+    container = path.container
+    if container in _OPEN.get():
+        return _OPEN.get()[container]
+    storage = _CLOUDS.get(container)
+    if storage is None:
+        storage = _CLOUDS[container] = _new_storage(container, None)
+    if others := _ACCOUNTS.get(container, set()) - {storage.account}:
+        accounts = "' and '".join(each or "unknown" for each in sorted({*others, storage.account}))
+        problem = f"this process has opened it in several accounts: '{accounts}'."
+        raise UnusableUrlError(container, f"{problem} Pass `storage_options`.")
+    return storage
 
 
-def connect(paths: Iterable[str | PathLike[str]], options: Mapping[str, Any] | None) -> None:
+def _new_storage(container: str, options: Mapping[str, Any] | None) -> CloudStorage:
+    from regionbatch.files.cloud import CloudStorage  # noqa: PLC0415 - only for clouds
+
+    return CloudStorage(container, options)
+
+
+@contextmanager
+def connected(
+    paths: Iterable[str | PathLike[str]], options: Mapping[str, Any] | None
+) -> Iterator[None]:
     """Open the clouds of some paths anew, so that what they contain is listed and read now.
+
+    Other threads may at the same time open the same containers in other accounts.
 
     Args:
         paths: Paths, of which those in a cloud matter. A URL that cannot be used is left to the
             one who uses it.
         options: Arguments of the file system of fsspec.
     """
-    containers: set[str] = set()
+    opened: dict[str, CloudStorage] = {}
     for path in paths:
         with suppress(OptionError):
             found = as_path(path)
-            if is_cloud(found):
-                containers.add(found.container)
-    for container in containers:
-        from regionbatch.files.cloud import CloudStorage  # noqa: PLC0415 - only for clouds
-
-        _CLOUDS[container] = CloudStorage(container, options)
+            if is_cloud(found) and found.container not in opened:
+                opened[found.container] = _new_storage(found.container, options)
+    token = _OPEN.set({**_OPEN.get(), **opened})
+    try:
+        yield
+    finally:
+        _OPEN.reset(token)
+        for container, storage in opened.items():
+            with suppress(OptionError):
+                _ACCOUNTS.setdefault(container, set()).add(storage.account)
+                _CLOUDS[container] = storage
 
 
 def kind_of(path: PurePath) -> Kind:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,11 +120,11 @@ def collect_ids(
         id_ = _checked_id(name, value, place, option)
         if ids.setdefault(name, id_) != id_:
             raise ResolveError(
-                f"{place or option}: '{escape_unprintable(name)}' has two IDs: "
+                f"{place or option}: {_shown_name(name)} has two IDs: "
                 f"'{ids[name]}' and '{id_}'. Keep one of them.",
                 place=place,
                 option=option,
-                value=name,
+                value=_shown_name(name)[1:-1],
                 choices=(ids[name], id_),
             )
     return ids
@@ -134,21 +135,26 @@ def _checked_id(name: str, value: object, place: str, option: str) -> str:
 
     if value is None:
         raise ResolveError(
-            f"{place or option}: '{escape_unprintable(name)}' has no ID. "
-            "Copy it from Custom Vision.",
+            f"{place or option}: {_shown_name(name)} has no ID. Copy it from Custom Vision.",
             place=place,
             option=option,
         )
     text = str(value) if isinstance(value, (str, uuid.UUID)) else ""
     if (found := as_uuid(text)) is None:
         raise ResolveError(
-            f"{place or option}: ID of '{escape_unprintable(name)}' is not a UUID: "
+            f"{place or option}: ID of {_shown_name(name)} is not a UUID: "
             f"{_shown(value)}. Copy it from Custom Vision.",
             place=place,
             option=option,
             value=value,
         )
     return found
+
+
+def _shown_name(name: str) -> str:
+    """Return a name for messages. The query of a URL may be a signature, which is a secret."""
+    name = re.sub(r"(https?://[^?#]*)[?#].*", r"\1", name, flags=re.DOTALL | re.IGNORECASE)
+    return f"'{escape_unprintable(name)}'"
 
 
 def _shown(value: object) -> str:

@@ -38,7 +38,7 @@ class DuplicateKeyDict(dict[str, Any]):
         self.conflicts: dict[str, list[Any]] = {}
         """All values of each key whose values differ."""
         for key, some in values.items():
-            if any(value != some[0] for value in some):
+            if any(value != some[0] for value in some[1:]):  # NaN differs from itself
                 self.conflicts[key] = some
 
 

@@ -1,0 +1,83 @@
+"""Open the file systems of fsspec, and find out whose containers they show."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from regionbatch.errors import DatasetError
+from regionbatch.files.cloud_fetch import CloudError, Fetcher
+from regionbatch.files.cloud_paths import UnusableUrlError
+from regionbatch.files.paths import scheme_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_CREDENTIALS = "Check the credentials in the environment or in the storage options."
+_ACCOUNT_IN_URL = re.compile(r"[^@]*@([^@/.]+)\.(?:dfs|blob)\.", re.IGNORECASE)
+
+
+class Opened(NamedTuple):
+    """A file system, and a container in it."""
+
+    fetcher: Fetcher
+    key: str
+    """The path of the container."""
+    account: str
+    """Whose container it is, without credentials; empty if the file system does not tell."""
+
+
+def open_container(container: str, options: Mapping[str, Any]) -> Opened:
+    """Open a container.
+
+    Raises:
+        UnusableUrlError: The file system is not installed, it does not take the options, or they
+            are those of another account than the URL names.
+    """
+    try:
+        from fsspec import get_filesystem_class  # noqa: PLC0415 - an extra
+        from fsspec.core import url_to_fs  # noqa: PLC0415 - an extra
+    except ImportError:
+        problem = 'fsspec is not installed. Install it: pip install "regionbatch[cloud]".'
+        raise UnusableUrlError(container, problem) from None
+    scheme = scheme_of(container)
+    try:
+        get_filesystem_class(scheme)
+    except ImportError as error:
+        problem = f"a package is not installed. {' '.join(str(error).split())}."
+    except ValueError:
+        problem = f"no such kind of storage: '{scheme}'. Use, for example, az:// or s3://."
+    else:
+        fetcher = Fetcher(None, options)
+        try:
+            fetcher.file_system, key = url_to_fs(container, **options)
+        except Exception as error:  # noqa: BLE001 - each file system has its own
+            reason = fetcher.error_of(error).strerror
+            problem = f"cannot be opened: {reason!r}. {_CREDENTIALS}"
+        else:
+            account, name = _account_of(fetcher.file_system)
+            named = _ACCOUNT_IN_URL.search(container)
+            if not (named and name) or named[1].lower() == name.lower():
+                return Opened(fetcher, key.rstrip("/"), account)
+            problem = f"the credentials are those of another account: '{name}'. {_CREDENTIALS}"
+    raise UnusableUrlError(container, problem)
+
+
+def _account_of(file_system: Any) -> tuple[str, str]:  # noqa: ANN401 - fsspec has no types
+    """Return the address of an account, without credentials, and its name, where known.
+
+    Names of containers are unique within an account of Azure, and within a server of S3.
+    """
+    client = getattr(file_system, "service_client", None)
+    address = getattr(client, "primary_hostname", "") or getattr(file_system, "endpoint_url", "")
+    return str(address or ""), str(getattr(client, "account_name", "") or "")
+
+
+def unusable(path: str, error: CloudError) -> DatasetError:
+    """Return the error for a dataset that a cloud does not show."""
+    return DatasetError(
+        f"{path}: cannot be read: {error.strerror!r}. Check the URL, and the credentials in the "
+        "environment or in the storage options.",
+        place=path,
+        value=error.strerror,
+    )
