@@ -19,9 +19,9 @@ nox.options.sessions = []  # without -s, list the sessions
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run all tests. Arguments after `--` replace `-n 2`."""
+    """Run all tests. Arguments after `--` replace `-n 3`."""
     session.install(".[test]")
-    session.run("python", "-m", "pytest", *(session.posargs or ["-n", "2"]))
+    session.run("python", "-m", "pytest", *(session.posargs or ["-n", "3"]))
 
 
 @nox.session
@@ -101,7 +101,7 @@ def coverage(session: nox.Session) -> None:
     """Run all tests and fail if they reach less of the sources than the floor."""
     session.install("-e", ".[test]", "coverage>=7.10")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *(session.posargs or ["-n", "2"]))
+    session.run("coverage", "run", "-m", "pytest", *(session.posargs or ["-n", "3"]))
     # Processes that a test kills may leave a damaged file, which makes the status 1.
     session.run("coverage", "combine", "--quiet", success_codes=[0, 1])
     session.run("coverage", "report")

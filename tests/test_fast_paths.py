@@ -46,11 +46,6 @@ def plain_records(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(json_stream, "typed_records", lambda *_: None)
 
 
-def chunks_of_64_bytes(patch: pytest.MonkeyPatch) -> None:
-    """Read JSON in chunks of about one record."""
-    patch.setattr(json_stream.ArrayStream.__init__, "__defaults__", (64,))
-
-
 def line_by_line(patch: pytest.MonkeyPatch) -> None:
     """Parse label files line by line, never many at once."""
     patch.setattr(yolo_row_parser, "_parse_at_once", lambda _texts: None)
@@ -83,16 +78,10 @@ def row_by_row(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(boxes, "_BLOCK_ROWS", 1)
 
 
-def in_three_parts(patch: pytest.MonkeyPatch) -> None:
-    """Read in parts, as other processes do only for large datasets."""
-    chunks_of_64_bytes(patch)
-    always_in_parts(patch, 3)
-
-
 PATCHES: dict[str, list[list[Patch]]] = {
-    "coco": [[plain_records, image_by_image, row_by_row], [in_three_parts]],
-    "voc": [[every_file_by_lxml, image_by_image, row_by_row], [in_three_parts]],
-    "yolo": [[line_by_line, image_by_image, row_by_row], [file_by_file, in_three_parts]],
+    "coco": [[plain_records, image_by_image, row_by_row]],
+    "voc": [[every_file_by_lxml, image_by_image, row_by_row]],
+    "yolo": [[line_by_line, image_by_image, row_by_row], [file_by_file]],
 }
 """Patches that are applied together are of different steps: parsing, images, rules."""
 SCENE = ROOT / "fixtures" / "scene" / "yolo"

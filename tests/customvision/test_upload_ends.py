@@ -291,8 +291,8 @@ while time.time() < float(sys.argv[2]):
 try:
     with Journal(sys.argv[1], "x") as journal:
         journal.start_call("CreateTag")
-        time.sleep(1.5)
-    print("won")
+        print("won", flush=True)
+        sys.stdin.read()
 except JournalError:
     print("lost")
 """
@@ -311,10 +311,13 @@ def test_of_processes_that_open_a_journal_at_once_exactly_one_wins(
         subprocess.Popen(
             [sys.executable, "-c", _OPEN, str(path), start],
             env=environment(),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             encoding="utf-8",
         )
         for _ in range(3)
     ]
-    outputs = sorted(process.communicate()[0].strip() for process in processes)
+    outputs = sorted(process.stdout.readline().strip() for process in processes if process.stdout)
     assert outputs == ["lost", "lost", "won"]
+    for process in processes:
+        assert not process.communicate()[0]

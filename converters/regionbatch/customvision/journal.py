@@ -132,8 +132,13 @@ class Journal:
     def _open(self, path: str | PathLike[str] | None, *, write: bool) -> None:
         """Lock the file, and check that it is empty or a whole journal before writing to it."""
         if write:
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._db.execute("BEGIN IMMEDIATE")  # if two runs start together, one gets it
+            lock = ["PRAGMA locking_mode = EXCLUSIVE", "BEGIN IMMEDIATE"]
+            if path is not None and Path(path).exists() and not Path(path).stat().st_size:
+                # If runs start together, the one with the lock could not commit: in exclusive mode,
+                # those that wait for it keep a shared one.
+                lock.reverse()
+            for statement in lock:
+                self._db.execute(statement)
         if is_foreign(self._db, JOURNAL, None if path is None else Path(path)):
             raise self._error("not a journal, but another kind of database", OTHER_FILE)
         [(result,)] = self._db.execute("PRAGMA integrity_check(1)").fetchall()
