@@ -133,8 +133,8 @@ def test_ctrl_c_leaves_nothing_half_written(place: ConvertFolder, overwrite: boo
     run = start("convert", place.data, "-o", place.out, *options)
     writer = os.open(pipe, os.O_WRONLY)  # returns when the run has opened the other end
     run.send_signal(signal.SIGINT)
+    os.close(writer)  # ends a read that started just after the signal
     status, stderr = wait_for(run)
-    os.close(writer)
     assert status == 130
     assert len(stderr.strip().splitlines()) == 1
     assert "Traceback" not in stderr

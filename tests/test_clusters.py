@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from killed_reader import MARKER, PARENT, KilledOnce
+from loky import get_reusable_executor
 
 import regionbatch as rb
 from helpers import ROOT, command, ids_of, write_yolo
@@ -77,15 +78,14 @@ def test_a_worker_of_dask_that_is_killed_changes_nothing(
 def test_a_process_that_is_killed_changes_nothing(
     numbered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loky: bool
 ) -> None:
+    """Of loky, as an executor of the caller, or of regionbatch itself."""
     expected = payloads(numbered, tmp_path / "out.jsonl")
-    if loky:
-        pytest.importorskip("loky", reason="the extra parallel is not installed")
-    else:
-        monkeypatch.setitem(sys.modules, "loky", None)
     monkeypatch.setenv(processes.PROCESSES_VARIABLE, "2")
     monkeypatch.setattr(part_reading, "MIN_PARTS", 32)
     monkeypatch.setattr(part_reading, "MIN_PARTS_OF_LARGE", 0)
-    assert payloads(numbered, tmp_path / "out.jsonl", format=KilledOnce()) == expected
+    executor = get_reusable_executor(2) if loky else None
+    found = payloads(numbered, tmp_path / "out.jsonl", format=KilledOnce(), executor=executor)
+    assert found == expected
     assert (numbered / MARKER).exists()
 
 

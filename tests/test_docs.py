@@ -89,7 +89,7 @@ def test_the_readme_is_short_and_begins_with_what_runs() -> None:
         r"^python -m pip install .*&& regionbatch upload fixtures/", text, re.MULTILINE
     )
     [tests] = re.findall(r".*python -m pytest.*", text)  # `.ci/run` runs this line
-    assert re.fullmatch(r"python -m pip install .*&& python -m pytest -n 2", tests)
+    assert re.fullmatch(r"python -m pip install .*&& python -m pytest -n 3", tests)
     [first, *_] = page("README.md", CodeBlockParser("console"))
     assert first.line < 60
     assert list(page("README.md", CodeBlockParser("python")))

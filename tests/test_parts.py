@@ -48,11 +48,6 @@ def two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(processes.PROCESSES_VARIABLE, "2")
 
 
-@pytest.fixture
-def without_loky(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "loky", None)
-
-
 def result_of(format: str, executor: Executor | None = None) -> list[Any]:  # noqa: A002 - the keyword of `read`
     dataset = rb.read(SCENE / format, format=format, executor=executor)
     return [list(dataset), dataset.regions.where.tolist(), list(dataset.findings), dataset.ledger]
@@ -142,11 +137,6 @@ def test_results_come_in_order_from_several_processes() -> None:
     assert os.getpid() not in {pid for _, pid in results}
 
 
-@pytest.mark.usefixtures("without_loky")
-def test_results_come_in_order_from_child_processes() -> None:
-    test_results_come_in_order_from_several_processes()
-
-
 def test_only_some_parts_are_submitted_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "_MAX_WAITING", 3)
     executor = InThisProcess()
@@ -189,12 +179,7 @@ def test_an_executor_that_was_shut_down_is_reported_once(
     assert len(caplog.records) == 1
 
 
-@pytest.mark.parametrize("loky", [True, False])
-def test_parts_of_a_killed_process_are_read_again(
-    monkeypatch: pytest.MonkeyPatch, loky: bool
-) -> None:
-    if not loky:
-        monkeypatch.setitem(sys.modules, "loky", None)
+def test_parts_of_a_killed_process_are_read_again() -> None:
     jobs = [(number, os.getpid()) for number in range(10)]
     with local_processes() as executor:
         assert executor is not None
@@ -328,7 +313,6 @@ PREVENTED = [
 ]
 
 
-@pytest.mark.usefixtures("without_loky")
 @pytest.mark.parametrize("prevent", PREVENTED)
 def test_this_process_reads_everything_if_others_fail(
     monkeypatch: pytest.MonkeyPatch,
@@ -343,29 +327,23 @@ def test_this_process_reads_everything_if_others_fail(
 
 
 @pytest.mark.parametrize("format", ["coco", "voc", "yolo"])
-@pytest.mark.parametrize("loky", [True, False])
 def test_large_datasets_are_read_by_processes(
     monkeypatch: pytest.MonkeyPatch,
     format: str,  # noqa: A002
-    loky: bool,
 ) -> None:
-    if not loky:
-        monkeypatch.setitem(sys.modules, "loky", None)
     expected = result_of(format)
     monkeypatch.setattr(part_reading, "MIN_PARTS_OF_LARGE", 0)
-    kinds: list[type] = []
-    original = processes._start
+    pids: list[int] = []
+    original = ChildProcesses._start_child
 
-    def spy(count: int) -> Executor | None:
-        executor = original(count)
-        kinds.append(type(executor))
-        return executor
+    def spy(children: ChildProcesses) -> subprocess.Popen[bytes]:
+        child = original(children)
+        pids.append(child.pid)
+        return child
 
-    monkeypatch.setattr(processes, "_start", spy)
+    monkeypatch.setattr(ChildProcesses, "_start_child", spy)
     assert result_of(format) == expected
-    assert [kind.__name__ for kind in kinds] == [
-        "ProcessPoolExecutor" if loky else "ChildProcesses"
-    ]
+    assert pids
 
 
 def forever(_number: int) -> None:
@@ -373,10 +351,7 @@ def forever(_number: int) -> None:
         pass
 
 
-@pytest.mark.parametrize("loky", [True, False])
-def test_processes_end_with_the_block(monkeypatch: pytest.MonkeyPatch, loky: bool) -> None:
-    if not loky:
-        monkeypatch.setitem(sys.modules, "loky", None)
+def test_processes_end_with_the_block() -> None:
     with suppress(KeyboardInterrupt), local_processes() as executor:
         assert executor is not None
         pid = executor.submit(os.getpid).result()
@@ -421,17 +396,14 @@ from regionbatch.files.storage import LOCAL
 from regionbatch.parts import run_parts
 from test_parts import numbered
 os.chdir(sys.argv[1])
-if sys.argv[2] == "children":
-    sys.modules["loky"] = None
-    sys.path[:0] = ["", "."]  # as in a notebook that changed its folder
+sys.path[:0] = ["", "."]  # as in a notebook that changed its folder
 with local_processes() as executor:
     results = [*run_parts(numbered, [(1,), (2,)], executor)]
     print(len(results), os.getpid() in {pid for _, pid in results})
 """
 
 
-@pytest.mark.parametrize("kind", ["loky", "children"])
-def test_nothing_is_imported_from_the_current_folder(tmp_path: Path, kind: str) -> None:
+def test_nothing_is_imported_from_the_current_folder(tmp_path: Path) -> None:
     for name in (
         "gc",
         "json",
@@ -439,14 +411,13 @@ def test_nothing_is_imported_from_the_current_folder(tmp_path: Path, kind: str) 
         "regionbatch",
         "numpy",
         "msgspec",
-        "loky",
         "sitecustomize",
     ):
         (tmp_path / f"{name}.py").write_text(
             "open('imported', 'w')\nraise SystemExit(3)\n", encoding="utf-8"
         )
     path = os.pathsep.join(filter(None, sys.path))
-    run = process("-P", "-c", IN_ANOTHER_FOLDER, tmp_path, kind, PYTHONPATH=path)
+    run = process("-P", "-c", IN_ANOTHER_FOLDER, tmp_path, PYTHONPATH=path)
     assert run.stdout == "2 False\n", run.stderr
     assert not (tmp_path / "imported").exists()
 
@@ -460,11 +431,9 @@ print(len(rb.read(sys.argv[1])))
 """
 
 
-@pytest.mark.parametrize("loky", [True, False])
-def test_a_script_needs_no_guard(tmp_path: Path, loky: bool) -> None:
+def test_a_script_needs_no_guard(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    hidden = "" if loky else "import sys; sys.modules['loky'] = None\n"
-    script.write_text(hidden + SCRIPT, encoding="utf-8")
+    script.write_text(SCRIPT, encoding="utf-8")
     run = process(script, SCENE / "yolo")
     assert (run.stdout, run.stderr) == ("12\n", "")
 
