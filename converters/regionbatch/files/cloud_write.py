@@ -16,41 +16,13 @@ from regionbatch.files.cloud_fetch import CloudError
 from regionbatch.files.storage import cloud_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import PurePath
+    from collections.abc import Iterator
 
     from regionbatch.files.cloud_paths import CloudPath
-
-    IsOurs = Callable[[PurePath], bool]
+    from regionbatch.files.output_paths import IsOurs
 
 _WITH_CONTAINERS = frozenset(("abfs", "abfss", "az", "gcs", "gs", "s3", "s3a"))
 """Schemes of clouds whose containers must exist; elsewhere, the first folder is like any other."""
-
-
-def check_cloud_file(path: CloudPath, option: str, is_ours: IsOurs, what: str) -> None:
-    """Check before the work starts that a file can be written; it replaces only earlier output.
-
-    Args:
-        path: The file.
-        option: The keyword argument that it is from.
-        is_ours: Returns whether a file is earlier output.
-        what: What the output is: `a report`.
-
-    Raises:
-        OptionError: The file system is not installed, or cannot be opened.
-        OutputError: Another file or a folder has this path, there is no such container, or the
-            cloud does not say.
-    """
-    kind = kind_in_cloud(path)
-    problem = ""
-    if kind == "folder":
-        problem = f"is a folder, but {what} is a file"
-    elif kind and not is_ours(path):
-        problem = f"is another file, not {what}, and is not replaced"
-    if problem:
-        raise OutputError(
-            f"{path}: {problem}. Choose another name.", place=str(path), option=option
-        )
 
 
 def kind_in_cloud(path: CloudPath) -> str:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from regionbatch.errors import OptionError, OutputError
 from regionbatch.files.cloud_paths import UnusableUrlError, as_path, is_cloud
-from regionbatch.files.cloud_write import check_cloud_file, starts_with
+from regionbatch.files.cloud_write import kind_in_cloud, starts_with
 from regionbatch.files.paths import scheme_of
-from regionbatch.files.storage import cloud_of
+from regionbatch.files.storage import LOCAL, cloud_of
 from regionbatch.findings import escape_unprintable
 
 if TYPE_CHECKING:
@@ -115,16 +115,15 @@ def check_own_file(path: str | PathLike[str], option: str, is_ours: IsOurs, what
         OptionError: The path is empty, or a URL that cannot be used.
         OutputError: A folder or another file has this path, or the folder above cannot be written.
     """
-    if (in_cloud := cloud_target(path, option)) is not None:
-        check_cloud_file(in_cloud, option, is_ours, what)
-        return in_cloud
-    target = resolve_target(path, option)
-    if not target.exists():
+    in_cloud = cloud_target(path, option)
+    target = in_cloud or resolve_target(path, option)
+    kind = kind_in_cloud(in_cloud) if in_cloud else LOCAL.kind(str(target))
+    if not kind and isinstance(target, Path):
         check_parent(target)
     problem = ""
-    if target.is_dir():
+    if kind == "folder":
         problem = f"is a folder, but {what} is a file"
-    elif target.exists() and not is_ours(target):
+    elif kind and not is_ours(target):
         problem = f"is another file, not {what}, and is not replaced"
     if problem:
         raise OutputError(
