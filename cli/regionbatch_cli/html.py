@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from regionbatch.batching import Batches
+    from regionbatch.customvision.comparison import Verification
     from regionbatch.customvision.upload import UploadResult
-    from regionbatch.customvision.verify import Verification
     from regionbatch.dataset import Dataset
     from regionbatch_cli.options import DatasetOptions
 

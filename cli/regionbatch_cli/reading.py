@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from regionbatch.batching import Batches
+    from regionbatch.customvision.comparison import Verification
     from regionbatch.customvision.upload import UploadResult
-    from regionbatch.customvision.verify import Verification
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Findings, Progress
     from regionbatch_cli.options import DatasetOptions

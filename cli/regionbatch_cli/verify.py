@@ -20,7 +20,7 @@ from regionbatch_cli.service import (
 )
 
 if TYPE_CHECKING:
-    from regionbatch.customvision.verify import Verification
+    from regionbatch.customvision.comparison import Verification
     from regionbatch.dataset import Dataset
 
 

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from regionbatch.boxes import BoxMode
     from regionbatch.conversion import convert
     from regionbatch.customvision.client import TrainingClient
+    from regionbatch.customvision.comparison import Verification
     from regionbatch.customvision.upload import UploadResult, upload
-    from regionbatch.customvision.verify import Verification, verify
+    from regionbatch.customvision.verify import verify
     from regionbatch.dataset import Dataset, Region
     from regionbatch.errors import (
         AccessError,
@@ -79,7 +80,7 @@ _MODULE_OF = {
     "UnknownFormatError": "errors",
     "UnreachableError": "errors",
     "UploadResult": "customvision.upload",
-    "Verification": "customvision.verify",
+    "Verification": "customvision.comparison",
     "batches": "batching",
     "concat": "joining",
     "convert": "conversion",

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from regionbatch.batching import Batches
+    from regionbatch.customvision.comparison import Verification
     from regionbatch.customvision.signed_urls import SignUrl
-    from regionbatch.customvision.verify import Verification
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Findings, Progress
     from regionbatch.names.tables import Ids

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from regionbatch.customvision.comparison import compare
 from regionbatch.customvision.differences import DifferenceReport, report_outdated
 from regionbatch.customvision.image_files import report_other_sizes, report_refused_images
 from regionbatch.customvision.image_upload import uploader_of
@@ -36,7 +37,6 @@ from regionbatch.customvision.snapshot import (
     refresh_images,
 )
 from regionbatch.customvision.tag_creation import create_tags
-from regionbatch.customvision.verify import compare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,12 +44,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from regionbatch.batching import Batches
+    from regionbatch.customvision.comparison import Verification
     from regionbatch.customvision.image_files import Refusal
     from regionbatch.customvision.plan import Plan, UploadOptions
     from regionbatch.customvision.prune import OutdatedRegion
     from regionbatch.customvision.session import ProjectSession
     from regionbatch.customvision.snapshot import ProjectSnapshot
-    from regionbatch.customvision.verify import Verification
     from regionbatch.dataset import Dataset
     from regionbatch.findings import FindingLog, Progress
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from regionbatch.batching import Batches
 from regionbatch.boxes import stable_argsort
-from regionbatch.customvision.verify import Verification
+from regionbatch.customvision.comparison import Verification
 from regionbatch.dataset.columns import recoded
 from regionbatch.errors import OptionError
 from regionbatch.files.storage import image_sizes

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import PurePath
 
     from regionbatch.batching import Batches
+    from regionbatch.customvision.comparison import Verification
     from regionbatch.customvision.upload import UploadResult
-    from regionbatch.customvision.verify import Verification
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Progress
 
