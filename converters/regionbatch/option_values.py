@@ -201,7 +201,8 @@ def _not_an_option_of(
         return _unknown_option(key, problem, [*known])
     plural = "s" if len(owners) > 1 else ""
     return OptionError(
-        f"{key}: {problem}. It is an option of the {' and '.join(owners)} reader{plural}.",
+        f"{key}: {problem}. Leave it out: it is an option of the {' and '.join(owners)} "
+        f"reader{plural}.",
         option=key,
         choices=[*known],
     )
@@ -261,7 +262,7 @@ def _converted_one(field: Field[Any], value: Any) -> PurePath | str:  # noqa: AN
 
 def _wrong_type(option: str, problem: str, value: object) -> OptionError:
     return OptionError(
-        f"{option}: {problem}: {quoted(as_text(value))}. Correct its type.",
+        f"{option}: {problem}: {quoted(as_text(value))}. Pass a value of the right type.",
         option=option,
         value=value,
     )

@@ -254,8 +254,9 @@ def _read_tree(
     outside = tree.first_missing((*references.files, *references.others, *references.superseded))
     if outside is not None:
         raise PluginError(
-            f"{outside}: the {name} reader refers to a file that is not in the dataset. "
+            f"{outside}: the reader '{name}' refers to a file that is not in the dataset. "
             "Update its package.",
+            place=outside,
             value=outside,
         )
     table = ImageTable(tree, options.image_dir, references, log)

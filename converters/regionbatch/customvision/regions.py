@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 _DECISIVE_BATCHES = 3
 """Batches in a row after which no more are sent if all their regions are refused with one code."""
-_NOT_SENT = ServiceError("regions: not sent. Run it again.", code="Unconfirmed")
+_NOT_SENT = ServiceError("regions: not sent. Run the upload again.", code="Unconfirmed")
 
 
 class RegionOutcome(IntEnum):

@@ -204,7 +204,7 @@ def storage_of(path: str) -> Storage:
     storage = cloud_of(found)
     if isinstance(path, FileUrl) and path.account != storage.account:
         problem = f"the dataset is from the account '{path.account}', not '{storage.account}'."
-        raise UnusableUrlError(found.container, f"{problem} Read it again.")
+        raise UnusableUrlError(found.container, f"{problem} Read the dataset again.")
     return storage
 
 
@@ -222,7 +222,7 @@ def cloud_of(path: CloudPath) -> CloudStorage:
         storage = _CLOUDS[container] = _new_storage(container, None)
     if others := _ACCOUNTS.get(container, set()) - {storage.account}:
         accounts = "' and '".join(each or "unknown" for each in sorted({*others, storage.account}))
-        problem = f"this process has opened it in several accounts: '{accounts}'."
+        problem = f"this process has opened the container in several accounts: '{accounts}'."
         raise UnusableUrlError(container, f"{problem} Pass `storage_options`.")
     return storage
 

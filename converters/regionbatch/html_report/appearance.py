@@ -148,8 +148,8 @@ def _misplaced(source: Source, values: Floats, rows: Rows, usual: Usual) -> Hint
     def text(at: int) -> str:
         part = max(float(mean[found[at]]), 0)
         return (
-            f"its boxes differ from their surroundings by {part:.0%} of what is usual, as if they "
-            "belonged to another image"
+            f"its boxes differ from their surroundings only {part:.0%} as much as usual: they may "
+            "belong to another image"
         )
 
     images = judged[found].astype(np.int32)

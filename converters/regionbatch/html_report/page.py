@@ -135,7 +135,7 @@ def _gallery_notes(source: Source, gallery: Gallery) -> Iterator[Element]:
     if shown and not has_pillow():
         yield E.p(
             {"class": "verdict warning"},
-            "Pillow is not installed, so the boxes are on empty frames. Install it: ",
+            "Pillow is not installed, so the boxes are drawn on empty frames. Install it: ",
             E.code('pip install "regionbatch[shrink]"'),
         )
 

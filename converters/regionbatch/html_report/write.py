@@ -84,7 +84,7 @@ def write_html(
         raise
     except OSError as error:
         raise OutputError(
-            f"{target}: the page cannot be written: {error.strerror or error}. "
+            f"{target}: the HTML report cannot be written: '{error.strerror or error}'. "
             "Choose another path.",
             place=str(target),
             option="html",

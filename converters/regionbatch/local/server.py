@@ -18,8 +18,8 @@ try:
     from regionbatch.local.app import Api
 except ImportError as error:
     raise OptionError(
-        f"local service: a required package is missing: '{error.name}'. "
-        'Install it with: pip install "regionbatch[local]"',
+        f"local service: a required package is not installed: '{error.name}'. "
+        'Install it: pip install "regionbatch[local]".',
         value=error.name,
     ) from error
 
