@@ -36,7 +36,7 @@ LABEL_FILES = frozenset(kind for kind, _ in _OTHER_FORMATS if "panoptic" not in 
 
 _EMPTY = "empty"
 _NOT_JSON = "not JSON"
-_TRUNCATED = "truncated JSON"
+_TRUNCATED = "truncated JSON (export it again)"
 _UNREADABLE = "a file that cannot be read"
 _PADDED = "a file that ends with nothing but whitespace or NUL"
 _PADDING = b" \t\r\n\0"
