@@ -1,4 +1,4 @@
-"""Make new datasets of a dataset: fewer regions, other class names, or parts.
+"""Make new datasets from a dataset: with fewer regions or other class names, or parts of it.
 
 Nothing is lost without a finding: the ledger of each new dataset adds up.
 """

@@ -1,4 +1,4 @@
-"""Check the options given to `regionbatch.read`, and make a reader's options of them."""
+"""Check the options given to `regionbatch.read`, and make a reader's options from them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def make_options(
     reader: Reader, name: str, given: Mapping[str, Any], root: PurePath | None = None
 ) -> Any:  # noqa: ANN401 - the reader's own dataclass
-    """Make a reader's options of keyword arguments.
+    """Make a reader's options from keyword arguments.
 
     Args:
         reader: The reader.

@@ -88,7 +88,7 @@ def write(
             that it raises cancels the run, and nothing is written.
         storage_options: Arguments of the file system of fsspec that opens a URL, such as
             credentials. [default: those with which `regionbatch.read` opened the same container, if
-            they were always of one account]
+            it was always that of one account]
 
     Returns:
         The number of payloads written.

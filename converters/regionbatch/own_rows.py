@@ -1,4 +1,4 @@
-"""Make a dataset of rows that a program has in memory: through the rules that files go through."""
+"""Make a dataset from rows that a program has in memory, by the same rules as for files."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class UploadOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The most that an upload will do: the project may turn out to have some of the images."""
+    """What an upload will do at most: the project may turn out to have some of the images."""
 
     project: str
     """Name of the project."""

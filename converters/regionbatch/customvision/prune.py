@@ -1,4 +1,4 @@
-"""Delete regions from the project that the dataset no longer has, on the dataset's own images."""
+"""Delete regions that the dataset no longer has from the project, on the dataset's images only."""
 
 from __future__ import annotations
 

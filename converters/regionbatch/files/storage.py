@@ -78,7 +78,7 @@ class Storage(Protocol):
 
         Args:
             path: The path to open.
-            length: The most bytes of each. The two parts do not overlap.
+            length: Maximum bytes of each. The two parts do not overlap.
 
         Raises:
             OSError: The file cannot be read.
@@ -109,7 +109,7 @@ class Storage(Protocol):
         """
 
     def versions(self, paths: Sequence[str]) -> dict[str, str]:
-        """Return what changes whenever a file does, by path, for the files that have such a thing.
+        """Return the version of each file that has one, by path: it changes whenever the file does.
 
         Raises:
             DatasetError: The folders of the files cannot be listed.

@@ -42,7 +42,7 @@ def pages(source: Source, most: int, words: Words, progress: Progress | None) ->
 
     Args:
         source: What is shown.
-        most: Most images that are shown.
+        most: Maximum number of images that are shown.
         words: Rewrites messages of the library: the command names its own options.
         progress: Called while images are decoded.
     """

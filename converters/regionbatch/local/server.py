@@ -80,7 +80,7 @@ class LocalService:
             database: The SQLite file that keeps everything. [default: in memory]
             port: The port on 127.0.0.1. [default: 0, any free port]
             clock: Returns the time in seconds, for the lags and the rate of `Settings` and for
-                late writes. A test that moves it never waits. [default: the real time]
+                late writes. A test that sets the time need not wait. [default: the real time]
 
         Raises:
             OptionError: The port is in use, or the database cannot be opened.
