@@ -203,7 +203,7 @@ def storage_of(path: str) -> Storage:
         return LOCAL
     storage = cloud_of(found)
     if isinstance(path, FileUrl) and path.account != storage.account:
-        problem = f"the dataset is from the account '{path.account}', not '{storage.account}'."
+        problem = f"the dataset was read from another account: '{path.account}'."
         raise UnusableUrlError(found.container, f"{problem} Read the dataset again.")
     return storage
 
