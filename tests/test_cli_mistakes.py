@@ -26,7 +26,7 @@ MISTAKES: dict[str, tuple[str, int, list[str]]] = {
         ["--format", "x", "coco", "voc", "yolo"],
     ),
     "another format": ("inspect {data} --format voc", 2, ["XML"]),
-    "no dataset": ("inspect {empty}", 1, ["empty", "No file", "--format"]),
+    "no dataset": ("inspect {empty}", 1, ["empty", "no files", "--format"]),
     "an image": ("inspect {here}/a.png", 1, ["a.png", "--format"]),
     "no such split": ("inspect {data} --split night", 2, ["--split", "night"]),
     "no such image folder": (

@@ -83,7 +83,7 @@ FILES: dict[str, tuple[str, bytes | str, str, str]] = {
     "kitti": ("000001.txt", KITTI, "KITTI", UNSUPPORTED),
     "mot": ("gt.txt", "1,1,10,20,30,40,1,1,1.0\n", "MOT", UNSUPPORTED),
     "dota": ("P1.txt", "1 2 3 4 5 6 7 8 plane 0\n", "DOTA", UNSUPPORTED),
-    "labelme": ("a.json", '{"shapes": [], "imagePath": "a.jpg"}', "labelme", UNSUPPORTED),
+    "labelme": ("a.json", '{"shapes": [], "imagePath": "a.jpg"}', "LabelMe", UNSUPPORTED),
     "label studio": (
         "a.json",
         '[{"id": 1, "annotations": [{"result": []}], "data": {"image": "a"}}]',

@@ -125,11 +125,11 @@ def _print(tables: IdTables, written: Sequence[Path], default: Path | None) -> N
             print_labelled("note", text, severity="info")
     if tables.deleted:
         images = counted(len(tables.deleted), "image")
-        text = f"{images} of the journal no longer in the project: {quoted_names(tables.deleted)}."
+        text = f"left out {images} that the project no longer has: {quoted_names(tables.deleted)}."
         print_labelled("warning", text, severity="warning")
     if tables.ambiguous:
         names = counted(len(tables.ambiguous), "name")
-        text = f"{names} of several images left out: {quoted_names(tables.ambiguous)}."
+        text = f"left out {names} that several images have: {quoted_names(tables.ambiguous)}."
         print_labelled("warning", text, severity="warning")
 
 

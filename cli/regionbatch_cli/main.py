@@ -54,7 +54,7 @@ gc.set_threshold(50_000)
     regionbatch.__version__, prog_name="regionbatch", help="Show the version and exit."
 )
 def commands() -> None:
-    """Send COCO, Pascal VOC and YOLO bounding boxes to Azure Custom Vision.
+    """Send boxes of COCO, Pascal VOC, YOLO, CVAT or VoTT datasets to Custom Vision.
 
     Every box is sent, adjusted or dropped with a reason and a place.
 
@@ -99,7 +99,8 @@ def main() -> None:
 def _end_with_threads(earlier: AbstractSet[threading.Thread]) -> None:
     """End the process if calls are still under way after Ctrl-C: Python would wait for them.
 
-    The second Ctrl-C leaves them. What they do is in no journal, and the next run looks it up.
+    A second Ctrl-C does not wait for these calls. The journal does not say what they did, so the
+    next run looks it up.
     """
     end = time.monotonic() + _SECONDS_FOR_THREADS
     for thread in set(threading.enumerate()) - earlier:

@@ -123,7 +123,7 @@ _DATASET_OPTIONS = (
         GENERAL,
         "--strict",
         is_flag=True,
-        help="Fail and write nothing if a box is dropped or adjusted, or a decision is doubtful.",
+        help="Fail and write nothing if a box is dropped or adjusted, or a decision is uncertain.",
     ),
     option(
         GENERAL,

@@ -23,7 +23,7 @@ from regionbatch_cli.service import ServiceOptions, connection_options
     SERVICE,
     "--no-regions",
     is_flag=True,
-    help="Do not count regions, which takes one call per 256 images.",
+    help="Do not count regions: counting takes one call per 256 images.",
 )
 @option(OUTPUT, "--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @verbose_option

@@ -120,7 +120,7 @@ class ServiceOptions:
         if sys.stdin.isatty():
             return str(click.prompt("Training key", hide_input=True, err=True))
         raise click.UsageError(
-            f"No training key. Set {KEY}, name a file with --key-file, or sign in with --entra."
+            f"No training key. Set {KEY}, use --key-file with its file, or sign in with --entra."
         )
 
 
@@ -173,7 +173,8 @@ def _entra_credential() -> TokenCredential:
         from azure.identity import DefaultAzureCredential  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise click.UsageError(
-            '--entra needs more packages. Install them with: pip install "regionbatch[entra]"'
+            "--entra: azure-identity is not installed. "
+            'Install it: pip install "regionbatch[entra]".'
         ) from error
     credential: TokenCredential = DefaultAzureCredential()
     return credential

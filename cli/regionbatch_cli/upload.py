@@ -69,7 +69,7 @@ _PARTIAL = ("only", "drop", "max_clip", "split", "coco_json", "skip_unresolved")
     UPLOAD,
     "--prune",
     is_flag=True,
-    help="Delete regions that the dataset no longer has; only its own images are changed.",
+    help="Delete regions that the dataset no longer has, only on images of the dataset.",
 )
 @option(
     UPLOAD,
@@ -206,7 +206,7 @@ def _check_options(
         )
     if given["store_names"] and service.api_version == "3.2":
         raise click.UsageError(
-            "--store-names: version 3.2 of the API stores no names. Give --api-version 3.3."
+            "--store-names: version 3.2 of the API stores no names. Add --api-version 3.3."
         )
     if not given["prune"]:
         return
@@ -217,8 +217,7 @@ def _check_options(
         flags = flags_by_keyword()
         names = " and ".join(flags.get(name, name) for name in partial)
         raise click.UsageError(
-            f"--prune: a part of the dataset is left out by {names}, and would look deleted. "
-            "Use only one of them."
+            f"--prune: what {names} leaves out would look deleted. Leave out --prune, or {names}."
         )
 
 
@@ -234,8 +233,7 @@ def _check_local_options() -> None:
     if given:
         flags = [f"--{name.replace('_', '-')}" for name in given]
         raise click.UsageError(
-            f"--local: uses a temporary project, without {' or '.join(flags)}. "
-            "Use only one of them."
+            f"--local: uses a temporary project. Leave out {' and '.join(flags)}, or --local."
         )
 
 

@@ -39,7 +39,7 @@ _GIVEN_FLAGS = "regionbatch_cli.given_flags"
 def remember_flags(ctx: click.Context, flags: Mapping[str, str]) -> None:
     """Keep how reader options were spelled on the command line.
 
-    Two plugins may have an option of one name; then the option of one of them has a prefix.
+    If two plugins have options of the same name, one of them has a prefix on the command line.
     """
     ctx.meta[_GIVEN_FLAGS] = dict(flags)
 

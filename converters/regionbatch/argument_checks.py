@@ -62,7 +62,7 @@ def check_count(option: str, value: object) -> None:
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise OptionError(
-            f"{option}: not a whole number from 1: {quoted(as_text(value))}. "
+            f"{option}: not a whole number of 1 or more: {quoted(as_text(value))}. "
             f"Use, for example, `{option}=2`.",
             option=option,
             value=value,

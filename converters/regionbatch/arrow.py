@@ -144,7 +144,7 @@ def columns_of_table(table: Any, names: Collection[str]) -> dict[str, Any]:  # n
         return {name: _of_series(table[name]) for name in names if name in found}
     if not (hasattr(table, "__arrow_c_stream__") or hasattr(table, "__arrow_c_array__")):
         raise OptionError(
-            f"table: not a table of Arrow: '{type(table).__name__}'. "
+            f"table: not an Arrow table: '{type(table).__name__}'. "
             "Pass a data frame of pandas, Polars, PyArrow or DuckDB.",
             option="table",
             value=type(table).__name__,

@@ -210,17 +210,17 @@ def batches(
 ) -> Batches:
     """Resolve names to IDs and return the payloads of a dataset.
 
-    Names are matched exactly, or inexactly if just one ID is possible: classes up to case,
-    whitespace and Unicode form, images up to missing folders and extensions. Inexact matches are
-    reported as `matched_loosely`. Boxes that become equal, since names share an ID, are dropped as
-    `duplicate`.
+    Names are matched exactly. A name without an exact match is matched inexactly if only one ID is
+    possible: a class may differ in case, whitespace and Unicode form, and an image may lack folders
+    or the extension. Inexact matches are reported as `matched_loosely`. Boxes that become equal
+    because their names share an ID are dropped as `duplicate`.
 
     Args:
         dataset: The dataset, as `rb.read` returned it.
         tag_ids: Tag IDs by class name, or a JSON or CSV file of them (see `rb.read_ids`).
         image_ids: Image IDs by image name, or a file of them.
-        rename: Names in `tag_ids`, by the class names of the dataset. A class that is renamed to
-            its own name must match exactly.
+        rename: Names in `tag_ids` by class name. A class that is renamed to its own name must match
+            exactly.
         skip_unresolved: Drop regions without a tag or image ID (`unresolved`) instead of raising
             an error.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Boxes = NDArray[np.float64]
-    Mask = NDArray[np.bool_] | np.bool_  # NumPy types a comparison of arrays so
+    Mask = NDArray[np.bool_] | np.bool_  # the type of a comparison in NumPy's stubs
 
 NOISE = 1e-6
 """Largest overhang, as a fraction of the image's side, that is treated as rounding error."""

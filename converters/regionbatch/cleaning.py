@@ -364,7 +364,8 @@ def build_ledger(
     for what, account in (("boxes", ledger), ("images", images)):
         if not account.balanced:
             raise PluginError(
-                f"ledger of {what} does not add up: '{account}'. This is a bug in the reader.",
+                f"ledger: {what} do not add up: '{account}'. This is a bug in the reader: report "
+                "it to the authors of its package.",
                 value=account,
             )
     return ledger

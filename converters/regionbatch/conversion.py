@@ -58,7 +58,7 @@ def convert(  # longer than 40 lines because of its arguments
         out: A folder, a `.jsonl` file or a binary file object, as `regionbatch.write` takes it.
         tag_ids: Tag IDs by class name, or a file of them.
         image_ids: Image IDs by image name, or a file of them.
-        rename: Names in `tag_ids`, by the class names of the dataset.
+        rename: Names in `tag_ids` by class name.
         skip_unresolved: Drop regions without an ID instead of raising an error.
         payload: `json` or `xml`.
         overwrite: Replace the output of an earlier run.
@@ -67,7 +67,7 @@ def convert(  # longer than 40 lines because of its arguments
         only: Classes to keep. [default: all]
         max_clip: Leave out boxes of which more than this fraction is outside their image.
         strict: Raise an error, and write nothing, if a box is dropped or adjusted, or a decision is
-            doubtful.
+            uncertain.
         progress: Called with the current step, how many items are done, and how many there are. An
             exception that it raises cancels the run, and nothing is written.
         executor: Reads parts of the dataset in other processes, as `regionbatch.read` takes it.

@@ -1,4 +1,4 @@
-"""Make new datasets of a dataset: fewer regions, other class names, or parts.
+"""Make new datasets from a dataset: with fewer regions or other class names, or parts of it.
 
 Nothing is lost without a finding: the ledger of each new dataset adds up.
 """
@@ -198,14 +198,15 @@ def _checked_mask(mask: Any, count: int) -> Mask:  # noqa: ANN401 - any array
     found = np.asarray(mask)
     if found.dtype != np.bool_ and found.shape != (0,):
         raise OptionError(
-            f"mask: not only True and False: '{found.dtype}'. "
+            f"mask: not an array of booleans: '{found.dtype}'. "
             "Pass a comparison of columns, such as `dataset.regions.box[:, 2] > 0.1`.",
             option="mask",
             value=str(found.dtype),
         )
     if found.shape != (count,):
         raise OptionError(
-            f"mask: wrong shape: '{found.shape}'. Pass a value for each region: ({count},).",
+            f"mask: wrong shape: '{found.shape}'. Pass a value for each region: an array of shape "
+            f"({count},).",
             option="mask",
             value=found.shape,
         )
@@ -218,7 +219,7 @@ def _checked_names(names: Mapping[str, str]) -> dict[str, str]:
     for old, new in renames.items():
         if not isinstance(new, str) or not normalise_label(new):
             raise OptionError(
-                f"rename: not a class name: {quoted(as_text(new))}, for '{old}'. "
+                f"rename: the new name of '{old}' is not a class name: {quoted(as_text(new))}. "
                 "Pass a dict of new names by old ones.",
                 option="rename",
                 value=new,

@@ -69,8 +69,8 @@ def _unrecognised(tree: Tree, errors: Sequence[PluginError]) -> UnknownFormatErr
     names = plugins.format_names()
     broken = "".join(f" Broken plugin: {error}" for error in errors)
     return UnknownFormatError(
-        f"{tree.source}: unrecognised dataset format.{content} Supported: {', '.join(names)}. "
-        f"Check the path, or choose a format with `format`.{broken}",
+        f"{tree.source}: unrecognised dataset format.{content} "
+        f"Check the path, or choose a `format`: {', '.join(names)}.{broken}",
         place=tree.source,
         option="format",
         choices=names,
@@ -84,10 +84,11 @@ def _content_hints(tree: Tree) -> Iterator[str]:
 
     no_files = not tree.named and not any(listing.files for _, listing in tree.folders())
     if no_files and not tree.unreadable_folders:
-        yield "No file was found in it."
+        yield "The folder has no files."
     for found in identify_files(tree, plugins.format_names()):  # lists the folder
         yield f"{escape_unprintable(str(found))}."
     if tree.outside_links:
-        yield f"Links that lead out of it are not followed: {', '.join(tree.outside_links[:3])}."
+        links = ", ".join(tree.outside_links[:3])
+        yield f"Links that lead out of the folder are not followed: {links}."
     if tree.unreadable_folders:
         yield f"Folders that cannot be opened: {', '.join(tree.unreadable_folders[:3])}."

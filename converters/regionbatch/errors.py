@@ -117,7 +117,7 @@ class ResolveError(RegionBatchError, LookupError):
 
 
 class StrictError(RegionBatchError):
-    """Strict mode found a dropped or adjusted box, or a doubtful decision."""
+    """Strict mode found a dropped or adjusted box, or an uncertain decision."""
 
 
 class OutputError(RegionBatchError, OSError):
@@ -168,7 +168,7 @@ class AccessError(ServiceError, PermissionError):
 
 
 class LimitError(ServiceError):
-    """A limit of the tier, of the project or of a call is exceeded."""
+    """A limit of the tier, the project or a call is exceeded."""
 
 
 class TransportError(ServiceError, ConnectionError):

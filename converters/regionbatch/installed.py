@@ -81,7 +81,7 @@ def _read_packages(
     modified: int,  # noqa: ARG001 - an installation changes it, so that the folder is read again
     groups: tuple[str, ...],
 ) -> dict[str, list[EntryPoint]]:
-    """Read the entry points of a folder. Without a cache, that is half of reading a few images."""
+    """Read the entry points of a folder. Without a cache, this takes half of the time of a run."""
     packages: dict[str, list[EntryPoint]] = {}
     for name in os.listdir(root):  # noqa: PTH208 - speed
         stem, extension = os.path.splitext(name)  # noqa: PTH122 - speed

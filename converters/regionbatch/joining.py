@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 def concat(datasets: Iterable[Dataset]) -> Dataset:
     """Join datasets into one.
 
-    Images of the same name are one image, and classes of the same name one class. Of boxes that are
-    in several datasets, the first is kept. Findings and decisions are those of all.
+    Images of the same name become one image, and classes of the same name one class. If several
+    datasets have the same box, the first is kept. Findings and decisions are those of all datasets.
 
     Args:
         datasets: The datasets, at least one.
 
     Returns:
-        A dataset with the regions of all, in their order. Its format is that of all, joined by `+`,
-        and its `root` the folder that contains all.
+        A dataset with the regions of all datasets, in their order. Its format is made of theirs,
+        joined by `+`, and its `root` is the folder that contains theirs.
 
     Raises:
         AmbiguousDatasetError: Two image files have the same name.
@@ -199,7 +199,7 @@ def _common_root(roots: Sequence[PurePath]) -> PurePath:
 
 def _checked_datasets(datasets: Iterable[Dataset]) -> list[Dataset]:
     advice = "Pass a list of datasets, such as those that `regionbatch.read` returned."
-    # A dataset is iterable too: its regions are no datasets.
+    # A dataset is iterable too, but it yields regions.
     found = [*datasets] if isinstance(datasets, Iterable) else [datasets]
     for one in found:
         check_type("datasets", one, Dataset, advice)

@@ -33,10 +33,10 @@ IMAGE_ASPECT = 25
 
 
 IMAGES_PER_TAG = 15
-"""Fewest images of each tag with which a project can be trained (documentation, January 2025)."""
+"""Minimum images of each tag for a project to be trained (documentation, January 2025)."""
 
 RECOMMENDED_IMAGES_PER_TAG = 50
-"""Fewest images of each tag that are recommended for training (documentation)."""
+"""Minimum images of each tag that are recommended for training (documentation)."""
 
 SMALL_IMAGE_SIDE = 256
 """The service enlarges images whose shorter side has fewer pixels (documentation)."""

@@ -159,7 +159,10 @@ class Matches:
                 self.by_size.add(row)
 
     def pass_over(self, row: int, place: str, folder: str, outcome: MatchOutcome) -> None:
-        """Reject a match that is too weak, and count it by place of the references and folder."""
+        """Reject a match that is too weak.
+
+        It is counted for the place of the reference and the image folder that was not used.
+        """
         self.passed_over[place, folder] += 1
         self.reject(row, outcome)
 

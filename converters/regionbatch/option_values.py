@@ -1,4 +1,4 @@
-"""Check the options given to `regionbatch.read`, and make a reader's options of them."""
+"""Check the options given to `regionbatch.read`, and make a reader's options from them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def make_options(
     reader: Reader, name: str, given: Mapping[str, Any], root: PurePath | None = None
 ) -> Any:  # noqa: ANN401 - the reader's own dataclass
-    """Make a reader's options of keyword arguments.
+    """Make a reader's options from keyword arguments.
 
     Args:
         reader: The reader.
@@ -201,7 +201,8 @@ def _not_an_option_of(
         return _unknown_option(key, problem, [*known])
     plural = "s" if len(owners) > 1 else ""
     return OptionError(
-        f"{key}: {problem}. It is an option of the {' and '.join(owners)} reader{plural}.",
+        f"{key}: {problem}. Leave it out: it is an option of the {' and '.join(owners)} "
+        f"reader{plural}.",
         option=key,
         choices=[*known],
     )
@@ -261,7 +262,7 @@ def _converted_one(field: Field[Any], value: Any) -> PurePath | str:  # noqa: AN
 
 def _wrong_type(option: str, problem: str, value: object) -> OptionError:
     return OptionError(
-        f"{option}: {problem}: {quoted(as_text(value))}. Correct its type.",
+        f"{option}: {problem}: {quoted(as_text(value))}. Pass a value of the right type.",
         option=option,
         value=value,
     )

@@ -29,7 +29,7 @@ def option(
     (`tuple[str, ...]`) for an option that can be given several times.
 
     Args:
-        text: Help text: one phrase, without a capital letter and a full stop.
+        text: Help text: one phrase, which starts with a lower-case letter and has no full stop.
         choices: The allowed values; empty: any value.
         default: Value if the option is not given.
         metavar: Placeholder for the value in the command's help, such as `DIR`.

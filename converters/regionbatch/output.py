@@ -88,7 +88,7 @@ def write(
             that it raises cancels the run, and nothing is written.
         storage_options: Arguments of the file system of fsspec that opens a URL, such as
             credentials. [default: those with which `regionbatch.read` opened the same container, if
-            they were always of one account]
+            it was always that of one account]
 
     Returns:
         The number of payloads written.
@@ -148,10 +148,10 @@ def _write_to(
     except OutputError:
         raise
     except OSError as error:
-        advice = _ADVICE.get(error.errno or 0, "Nothing was left there.")
+        advice = _ADVICE.get(error.errno or 0, "Free some space, or choose another place.")
         reason = error.strerror or error
         raise OutputError(
-            f"{path}: cannot be written: {reason}. {advice}", place=str(path)
+            f"{path}: cannot be written: '{reason}'. {advice}", place=str(path)
         ) from error
 
 
@@ -236,8 +236,8 @@ def _check_in_cloud(path: PurePath, target: str | PathLike[str], *, overwrite: b
     """Check whether output can be written to a cloud."""
     if not _is_jsonl(path):
         raise OptionError(
-            f"{target}: a folder does not appear at once in a cloud. Choose a name that ends with "
-            f".jsonl, such as {path.name}.jsonl.",
+            f"{target}: a folder in a cloud cannot appear in one step. Choose a name that ends "
+            f"with .jsonl, such as {path.name}.jsonl.",
             place=str(target),
             option="target",
             value=str(target),
@@ -359,7 +359,8 @@ def _write_object(lines: Iterator[tuple[int, bytes]], file: BinaryFile) -> int:
     except OSError as error:
         name = getattr(file, "name", "target")
         raise OutputError(
-            f"{name}: cannot be written: {error.strerror or error}. The output is incomplete.",
+            f"{name}: cannot be written: '{error.strerror or error}'. The output is incomplete: "
+            "write it again.",
             place=str(name),
         ) from error
     return count

@@ -1,4 +1,4 @@
-"""Make a dataset of rows that a program has in memory: through the rules that files go through."""
+"""Make a dataset from rows that a program has in memory, by the same rules as for files."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _checked_mode(mode: BoxMode | str) -> BoxMode:
     if mode in names:
         return BoxMode[mode]
     raise OptionError(
-        f"mode: not a mode of boxes: {quoted(as_text(mode))}. Choose one of: {', '.join(names)}.",
+        f"mode: no such mode of boxes: {quoted(as_text(mode))}. Choose one of: {', '.join(names)}.",
         option="mode",
         value=mode,
         choices=names,
@@ -96,7 +96,7 @@ def _require(columns: Mapping[str, Any], *names: str) -> None:
     missing = [name for name in names if name not in columns]
     if missing:
         raise OptionError(
-            f"table: no such column: '{', '.join(missing)}'. "
+            f"table: not among its columns: '{', '.join(missing)}'. "
             f"Rename your columns to: {', '.join(names)}.",
             option="table",
             value=missing,

@@ -35,7 +35,7 @@ def check_parts(case: Case, reader: PartsReader, options: Mapping[str, Any]) -> 
 
 
 class _InParts:
-    """A reader that reads in parts. They are pickled, as if other processes read them."""
+    """A reader that reads in parts. The parts are pickled, as if other processes read them."""
 
     def __init__(self, reader: PartsReader, n: int) -> None:
         self.title = reader.title

@@ -202,7 +202,7 @@ def named_if_broken(name: str, file: Callable[[], str]) -> Iterator[None]:
         place = file()
         problem = quoted(f"{type(error).__name__}: {error}")
         raise PluginError(
-            f"{place}: the {name} reader of the package {package} failed: {problem}. "
+            f"{place}: the reader '{name}' of the package {package} failed: {problem}. "
             "Update the package, or report the error to its authors.",
             place=place,
         ) from error
@@ -260,7 +260,7 @@ def _checked_options(
                 plugin, "use a name of an argument of regionbatch.read", field.name
             )
         if field.default is MISSING and field.default_factory is MISSING:
-            raise _wrong_options(plugin, "include one without a default", field.name)
+            raise _wrong_options(plugin, "include one that has no default", field.name)
     return options
 
 

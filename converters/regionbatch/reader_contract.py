@@ -122,8 +122,8 @@ class PartsReader(Reader, Protocol):
             files: The files to read, as for `read`.
             options: An instance of the reader's own dataclass.
             n: The number of parts, if there is so much to read. If parts would then be larger than
-                a process should read at once, return more. From four parts for `n=1` on, a dataset
-                is so large that it is read by other processes of this machine.
+                a process should read at once, return more. A dataset for which `n=1` gives four
+                parts or more is read by several processes of this machine.
 
         Returns:
             The arguments of `read_part` for each part: values that can be pickled, such as paths.

@@ -68,7 +68,7 @@ def read(  # long because its documentation is the reference of all arguments
         only: Classes to keep. [default: all]
         max_clip: Leave out boxes of which more than this fraction (0 to 1) is outside their image.
             [default: clip all boxes]
-        strict: Raise an error if a box is dropped or adjusted, or a decision is doubtful.
+        strict: Raise an error if a box is dropped or adjusted, or a decision is uncertain.
         progress: Called with the current step, how many items are done, and how many there are.
             An exception that it raises cancels the run.
         executor: Reads parts of a dataset in other processes: any `concurrent.futures.Executor`,
@@ -115,7 +115,7 @@ def read(  # long because its documentation is the reference of all arguments
 
 @contextmanager
 def _place_of_errors(source: str | PathLike[str]) -> Iterator[None]:
-    """Give errors about the dataset as a whole its path as their place."""
+    """Give errors about the dataset as a whole the path of the dataset as their place."""
     try:
         yield
     except DatasetError as error:
@@ -254,8 +254,9 @@ def _read_tree(
     outside = tree.first_missing((*references.files, *references.others, *references.superseded))
     if outside is not None:
         raise PluginError(
-            f"{outside}: the {name} reader refers to a file that is not in the dataset. "
+            f"{outside}: the reader '{name}' refers to a file that is not in the dataset. "
             "Update its package.",
+            place=outside,
             value=outside,
         )
     table = ImageTable(tree, options.image_dir, references, log)

@@ -121,7 +121,7 @@ def write_report(
         raise
     except OSError as error:
         raise OutputError(
-            f"{path}: the report cannot be written: {error.strerror or error}. "
+            f"{path}: the report cannot be written: '{error.strerror or error}'. "
             "Choose another path.",
             place=str(path),
             option="report",

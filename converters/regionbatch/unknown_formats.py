@@ -65,8 +65,8 @@ def _keys(*names: str) -> tuple[bytes, ...]:
 
 
 _JSON = (
-    _Format("a labelme JSON", _keys("shapes", "imagePath"), ("labelme",)),
-    _Format("a labelme JSON", _keys("shapes", "imageData"), ("labelme",)),
+    _Format("a LabelMe JSON", _keys("shapes", "imagePath"), ("labelme",)),
+    _Format("a LabelMe JSON", _keys("shapes", "imageData"), ("labelme",)),
     _Format("a Datumaro JSON", _keys("items", "categories"), ("datumaro",)),
     _Format("a Label Studio JSON", _keys("annotations", "data", "result"), ("labelstudio",)),
     _Format("a Label Studio JSON", _keys("completions", "data"), ("labelstudio",)),

@@ -45,7 +45,7 @@ def refused(
         (403, "AuthenticationTypeDisabled", "no keys", rb.AccessError, ["credential"]),
         (403, "403", "Out of call volume quota", rb.LimitError, ["quota", "tier"]),
         (403, "ForbiddenDRModeEnabled", "", rb.AccessError, ["recovery"]),
-        (409, "Conflict", "busy", rb.TransportError, ["Run it again"]),
+        (409, "Conflict", "busy", rb.TransportError, ["Try again later"]),
     ],
 )
 def test_what_to_check(

@@ -148,7 +148,7 @@ class ServiceConnection:
         except NOT_JSON as error:
             raise TransportError(
                 f"{operation}: unexpected response from {self.endpoint}: '{clean(error)}'. "
-                "Check the endpoint, then run it again.",
+                "Check the endpoint, then try again.",
                 service_message="unexpected response",
                 status=response.status_code,
             ) from None
@@ -171,7 +171,7 @@ class ServiceConnection:
             reason = clean(_root_cause(error))
             raise kind(
                 f"{operation}: no response from {self.endpoint}: '{reason}'. "
-                "Check the endpoint and the network, then run it again."
+                "Check the endpoint and the network, then try again."
             ) from None
 
     def clean(self, text: object, *, secrets: Sequence[str] = ()) -> str:

@@ -295,7 +295,7 @@ def _settle(
 def _unconfirmed(operation: str, count: int) -> ServiceError:
     what = f"not confirmed by the response, and not found in the project: {counted(count, 'item')}"
     return ServiceError(
-        f"{operation}: {what}. Run it again.",
+        f"{operation}: {what}. Run the upload again.",
         code="Unconfirmed",
         service_message="sent, but neither confirmed nor found in the project",
     )

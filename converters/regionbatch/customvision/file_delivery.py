@@ -67,7 +67,7 @@ class FileDelivery(ImageDelivery):
                 content = file.read(fingerprint.size + 1)
             if digest_of(content) == fingerprint.digest:
                 return shrink_image(content) if row in self.to_upload.shrink else content
-            message = "the file changed during the upload; run it again"
+            message = "the file changed during the upload; run the upload again"
         except OSError as error:
             message = f"the file cannot be read: {error}"
         self.refused[row] = Refusal("ErrorSource", message)

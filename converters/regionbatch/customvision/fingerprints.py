@@ -47,7 +47,7 @@ def remote_fingerprint(path: str, version: str) -> FileFingerprint:
 
     Args:
         path: The path of the image.
-        version: What changes with the image.
+        version: A text that changes whenever the image does.
     """
     digest = hashlib.sha256(f"{path}\0{version}".encode(errors="surrogatepass")).digest()
     return FileFingerprint(0, 0, 0, _REMOTE, digest)

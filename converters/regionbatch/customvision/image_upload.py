@@ -118,7 +118,8 @@ class ImageUploader:
         kind = LimitError if "Limit" in refusal.code else ServiceError
         raise kind(
             f"{delivery.operation}: no image of {self._failed_batches} batches in a row was "
-            f"accepted: '{refusal.code}: {refusal.message}'. Correct the cause, then run it again.",
+            f"accepted: '{refusal.code}: {refusal.message}'. Correct the cause, then run the "
+            "upload again.",
             code=refusal.code,
             service_message=refusal.message,
         )

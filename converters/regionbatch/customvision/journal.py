@@ -123,7 +123,7 @@ class Journal:
             except FileExistsError:
                 raise self._error(
                     "another run created this journal meanwhile",
-                    "Wait for it to finish, then run it again.",
+                    "Wait for that run to finish, then run the upload again.",
                 ) from None
         self._is_to_be_created = False
         self._db.close()

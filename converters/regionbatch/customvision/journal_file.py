@@ -69,7 +69,7 @@ def address_of(path: str | PathLike[str] | None, *, read_only: bool) -> str:
 
 _CANNOT_WRITE = "cannot write the journal"
 _WRITABLE_FOLDER = "Name another file with `journal`, in a folder that can be written to."
-_IN_USE = ("another run uses this journal", "Wait for it to finish.")
+_IN_USE = ("another run uses this journal", "Wait for that run to finish.")
 _NOT_A_JOURNAL = ("not a journal, or a damaged one", OTHER_FILE)
 OTHER_PROBLEM = ("cannot use the journal", OTHER_FILE)
 PROBLEMS = {
@@ -77,8 +77,11 @@ PROBLEMS = {
     sqlite3.SQLITE_LOCKED: _IN_USE,
     sqlite3.SQLITE_NOTADB: _NOT_A_JOURNAL,
     sqlite3.SQLITE_CORRUPT: _NOT_A_JOURNAL,
-    sqlite3.SQLITE_FULL: (_CANNOT_WRITE, "Free disk space, then run it again."),
-    sqlite3.SQLITE_IOERR: (_CANNOT_WRITE, "Free disk space or repair the disk, then run it again."),
+    sqlite3.SQLITE_FULL: (_CANNOT_WRITE, "Free disk space, then run the upload again."),
+    sqlite3.SQLITE_IOERR: (
+        _CANNOT_WRITE,
+        "Free disk space or repair the disk, then run the upload again.",
+    ),
     sqlite3.SQLITE_READONLY: (_CANNOT_WRITE, _WRITABLE_FOLDER),
     sqlite3.SQLITE_CANTOPEN: ("cannot open the journal", _WRITABLE_FOLDER),
 }

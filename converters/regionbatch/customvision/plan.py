@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 
 _OBJECT_DETECTION = "ObjectDetection"
 _BUSY = {
-    "Importing": "Wait until the import has ended, then run it again.",
-    "Failed": "Its import failed: import it again, or create another project.",
+    "Importing": "Wait until the import has ended, then try again.",
+    "Failed": "The import of the project failed: repeat it, or create another project.",
 }
 """What to do about a project that cannot be used, by its status."""
 
@@ -91,7 +91,7 @@ class UploadOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The most that an upload will do: the project may turn out to have some of the images."""
+    """What an upload will do at most: the project may turn out to have some of the images."""
 
     project: str
     """Name of the project."""

@@ -89,7 +89,7 @@ def _codes_of(ids: Iterable[str], codes: Mapping[str, int]) -> NDArray[np.int32]
 def _new_groups(
     similar: Iterable[Mapping[str, int]], used: Collection[str]
 ) -> Iterator[Mapping[str, int]]:
-    """Yield the groups of which the dataset has some names, and only the project has others.
+    """Yield the groups in which some names are in the dataset, and others only in the project.
 
     Groups of which the dataset has all names were reported when it was read.
     """

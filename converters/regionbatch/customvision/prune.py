@@ -1,4 +1,4 @@
-"""Delete regions from the project that the dataset no longer has, on the dataset's own images."""
+"""Delete regions that the dataset no longer has from the project, on the dataset's images only."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def checked_prune_limit(limit: str | int) -> str:
     if text != "all" and (found is None or (found[2] and int(found[1]) > 100)):
         raise OptionError(
             f"prune_limit: not a number, a percentage or all: '{limit}'. "
-            'Use for example `prune_limit="10%"`.',
+            'Use, for example, `prune_limit="10%"`.',
             option="prune_limit",
             value=limit,
         )

@@ -255,7 +255,7 @@ class RateLimiter:
 
     def _raise_if_stopped(self) -> None:
         if self._is_stopped:
-            raise StoppedError("upload: the run was stopped. Run it again to resume.")
+            raise StoppedError("upload: the run was stopped. Run the upload again to resume.")
 
 
 def _may_wait(error: LimitError) -> bool:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 _DECISIVE_BATCHES = 3
 """Batches in a row after which no more are sent if all their regions are refused with one code."""
-_NOT_SENT = ServiceError("regions: not sent. Run it again.", code="Unconfirmed")
+_NOT_SENT = ServiceError("regions: not sent. Run the upload again.", code="Unconfirmed")
 
 
 class RegionOutcome(IntEnum):
@@ -188,7 +188,7 @@ class RegionDelivery(Delivery["Rows"]):
         self._outcomes.fail(items, code, prefix + (error.service_message or str(error)))
 
     def skip(self, items: Rows) -> None:
-        """Mark regions as failed that are not sent, because others were refused."""
+        """Mark regions as failed: they are not sent, because too many others were refused."""
         self.fail(items, self.last_refusal, prefix="not sent after others failed: ")
 
     def parts_of(self, items: Rows) -> list[Rows]:

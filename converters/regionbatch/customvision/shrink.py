@@ -24,7 +24,7 @@ FILE_BYTES = 2**28
 """Size of the largest file that is re-encoded: it is read into memory."""
 
 PIXELS = 2**26
-"""Most pixels of an image that is re-encoded: a decoded pixel takes up to 8 bytes."""
+"""Maximum pixels of an image that is re-encoded: a decoded pixel takes up to 8 bytes."""
 
 _QUALITY = 90
 _FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM")
@@ -64,7 +64,7 @@ class DecodedImage(NamedTuple):
     size: tuple[int, int]
     """Width and height of the file's image; `image` may be smaller."""
     orientation: int
-    """How EXIF asks for it to be turned, 1 to 8; 0: it does not say."""
+    """How EXIF asks for it to be rotated or mirrored, 1 to 8; 0: it does not say."""
 
 
 def decode(content: bytes, smallest_side: int | None = None) -> DecodedImage:

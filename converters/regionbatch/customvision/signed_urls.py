@@ -100,7 +100,7 @@ def raise_if_remote(paths: Iterable[str]) -> None:
 def _signed_by_storage(path: str, seconds: int) -> str:
     url = storage_of(path).signed_url(path, seconds)
     path_in_container = path.partition("://")[2].partition("/")[2]
-    # Not every file system escapes every character, and the URL would be another image's.
+    # If a file system does not escape a character, the URL may be that of another image.
     if not unquote(urlsplit(url).path).endswith(f"/{path_in_container}"):
         raise NotSignedError("the URL of the storage is that of another file")
     return url

@@ -238,7 +238,8 @@ class _ListingReader:
             if repeated_pages == _MAX_REPEATED_PAGES:
                 raise TransportError(
                     f"{operation}: the listing repeats itself after "
-                    f"{counted(len(self.builder), 'image')}. Run it again."
+                    f"{counted(len(self.builder), 'image')}. Try again when the project is not "
+                    "being changed."
                 )
             self._count += len(rows)
             if self._progress:

@@ -53,7 +53,7 @@ def metadata_of(name: str, fingerprint: FileFingerprint) -> dict[str, str]:
 def find_by_stored_name(
     images: ImageFiles, stored: Mapping[str, StoredName], known: Collection[int]
 ) -> dict[int, str]:
-    """Return the IDs of images whose name and file the metadata of exactly one image has.
+    """Return the IDs of images whose name and file match the metadata of exactly one project image.
 
     An image without a file is found by its name alone.
 

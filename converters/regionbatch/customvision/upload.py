@@ -211,15 +211,15 @@ def upload(  # longer than 40 lines because of its arguments and docstring
         existing: What to do if the project has a nearly equal region (same image and tag, IoU above
             0.95) that was not uploaded with this journal: `skip` or `add` the region of the
             dataset. [default: raise an error]
-        prune: Delete regions on the dataset's own images that the dataset no longer has, if their
+        prune: Delete regions on the dataset's images that the dataset no longer has, if their
             tag is one of the dataset's. Implies `existing="add"`.
-        prune_limit: The most regions to delete: a number, a percentage of the regions on the
+        prune_limit: Maximum regions to delete: a number, a percentage of the regions on the
             dataset's images, or `all`. A dry run lists all of them.
         store_names: Store the name of each image in its metadata, so that a later run finds it
             without a journal. Uploads one image per call, and needs version 3.3 of the API.
         dry_run: Read and plan only; write nothing, neither in the project nor in the journal.
         strict: Raise before the first write if a region or an image would be dropped, or was
-            adjusted, if a decision is doubtful, or if a tag has too few images for training.
+            adjusted, if a decision is uncertain, or if a tag has too few images for training.
         progress: Called with the current step, how much is done, and how much there is (0 if
             that is unknown). An exception that it raises cancels the run; what was confirmed is in
             the journal.

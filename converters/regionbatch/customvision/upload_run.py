@@ -351,7 +351,7 @@ class UploadRun:
         )
 
     def _images_with_extra(self) -> list[str]:
-        """Return the IDs of own images on which an earlier run may have deleted regions."""
+        """Return the IDs of the dataset's images on which an earlier run may have deleted any."""
         if not (self._options.prune or self._follows_a_run):
             return []
         wanted = self.snapshot.project_columns(self.batches)

@@ -105,10 +105,10 @@ class Dataset:
     def from_arrow(
         cls, table: ArrowTable, *, mode: BoxMode | ModeName, **options: Unpack[RowKeywords]
     ) -> Dataset:
-        """Make a dataset of a table: a data frame of pandas, Polars, PyArrow, DuckDB and others.
+        """Make a dataset from a table: a data frame of pandas, Polars, PyArrow, DuckDB and others.
 
-        The rows go through the same rules as those of a file; a bad row is a finding. `where` is
-        the number of the row, from 0. Needs the extra `arrow`.
+        The same rules apply as to the rows of a file; a bad row is a finding, whose `where` is the
+        number of the row, from 0. Needs the extra `arrow`.
 
         The table has the columns `image` (its name), `tag`, and four numbers: `left`, `top`,
         `width`, `height`; for corners `left`, `top`, `right`, `bottom`; for centres `centre_x`,
@@ -152,7 +152,7 @@ class Dataset:
         split: Iterable[str | None] | None = None,
         **options: Unpack[RowKeywords],
     ) -> Dataset:
-        """Make a dataset of arrays or lists with a value for each box; see `from_arrow`.
+        """Make a dataset from arrays or lists with a value for each box; see `from_arrow`.
 
         Args:
             image: n names of images.
@@ -198,7 +198,7 @@ class Dataset:
     def where(self, mask: NDArray[np.bool_] | Iterable[bool], reason: str = "") -> Dataset:
         """Return a dataset with only some of the regions; the others are findings (`left_out`).
 
-        The images stay, also those without a region.
+        All images stay, even those without a region.
 
         Args:
             mask: (n,), True for each region to keep.
@@ -208,7 +208,7 @@ class Dataset:
             A new dataset, whose ledger counts what was left out.
 
         Raises:
-            OptionError: `mask` is something else than n booleans.
+            OptionError: `mask` is not an array of n booleans.
 
         Example:
             >>> dataset = rb.read("fixtures/scene/coco")
@@ -221,7 +221,7 @@ class Dataset:
         return keep_regions(self, mask, reason)
 
     def rename(self, names: Mapping[str, str]) -> Dataset:
-        """Return a dataset with other class names. Classes that get one name become one.
+        """Return a dataset with other class names. Classes that get the same name are merged.
 
         Boxes that become equal are dropped as `duplicate`.
 
@@ -256,11 +256,11 @@ class Dataset:
 
         Args:
             by: A number of parts with about equally many images; a column: `split`, `tag`, `image`
-                or `file`; or a value for each region. By a number and by `split`, all images are in
-                a part, and otherwise those with regions of the part.
+                or `file`; or a value for each region. With a number or `split`, every image is in a
+                part. Otherwise, a part has the images on which it has regions.
 
         Returns:
-            A list of parts or, by a column or values, the part of each value.
+            A list of parts or, for a column or values, a dict with the part of each value.
 
         Raises:
             OptionError: `by` is something else.

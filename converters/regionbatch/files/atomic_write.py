@@ -204,7 +204,8 @@ def _checked_files(old: Path, path: Path, before: _Fingerprint, is_ours: IsOurFo
     if foreign or _fingerprint(old) != before:
         shown = f": '{foreign.name}'" if foreign and foreign != old else ""
         raise OutputError(
-            f"{path}: changed by another program during the run{shown}. Check it, then try again.",
+            f"{path}: changed by another program during the run{shown}. Check the output, then "
+            "try again.",
             place=str(path),
         )
     return files

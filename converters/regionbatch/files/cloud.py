@@ -81,7 +81,7 @@ class CloudStorage:
 
     @property
     def account(self) -> str:
-        """Whose container this is, without credentials; empty if the file system does not tell.
+        """Whose container this is, without credentials; empty if it is unknown.
 
         Raises:
             UnusableUrlError: The container cannot be opened.

@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 _THREADS = 16
 _AHEAD = 4 * _THREADS
-"""Most results that are fetched before they are needed."""
+"""Maximum number of results that are fetched before they are needed."""
 _SECONDS = 3600
 """How long the signature of a fetch is valid: only a little longer than a clock may be wrong."""
 _CONNECT_SECONDS = 10

@@ -22,7 +22,7 @@ VERSION_KEYS = ("etag", "ETag", "mtime", "last_modified", "LastModified", "updat
 
 
 class Listing(NamedTuple):
-    """What is below a folder of a cloud."""
+    """The files and folders below a folder in a cloud."""
 
     folders: dict[str, Folder]
     """By path; empty for the folder itself."""
@@ -127,7 +127,7 @@ def digest_of(about: Mapping[str, Any]) -> str:
 
 
 def versions_of(entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return what changes whenever a file of a folder does, by name, as fsspec knows it."""
+    """Return the version of each file in a folder, by name: it changes whenever the file does."""
     versions: dict[str, str] = {}
     for about in entries:
         version = next((about[key] for key in VERSION_KEYS if about.get(key)), None)

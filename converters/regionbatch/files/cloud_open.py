@@ -24,7 +24,7 @@ class Opened(NamedTuple):
     key: str
     """The path of the container."""
     account: str
-    """Whose container it is, without credentials; empty if the file system does not tell."""
+    """Whose container it is, without credentials; empty if it is unknown."""
 
 
 def open_container(container: str, options: Mapping[str, Any]) -> Opened:

@@ -77,7 +77,7 @@ def cloud_target(path: str | PathLike[str], option: str) -> CloudPath | None:
         if is_cloud(target):
             cloud_of(target).check()
             return target
-        problem = f"a local file has a path, not a URL: '{scheme}'. Leave it out."
+        problem = f"a local file has a path, not a URL: '{scheme}'. Write the path only."
     except UnusableUrlError as error:
         shown = shown or error.place
         problem = error.problem

@@ -78,7 +78,7 @@ class Storage(Protocol):
 
         Args:
             path: The path to open.
-            length: The most bytes of each. The two parts do not overlap.
+            length: Maximum bytes of each. The two parts do not overlap.
 
         Raises:
             OSError: The file cannot be read.
@@ -109,7 +109,7 @@ class Storage(Protocol):
         """
 
     def versions(self, paths: Sequence[str]) -> dict[str, str]:
-        """Return what changes whenever a file does, by path, for the files that have such a thing.
+        """Return the version of each file that has one, by path: it changes whenever the file does.
 
         Raises:
             DatasetError: The folders of the files cannot be listed.
@@ -203,8 +203,8 @@ def storage_of(path: str) -> Storage:
         return LOCAL
     storage = cloud_of(found)
     if isinstance(path, FileUrl) and path.account != storage.account:
-        problem = f"the dataset is from the account '{path.account}', not '{storage.account}'."
-        raise UnusableUrlError(found.container, f"{problem} Read it again.")
+        problem = f"the dataset was read from another account: '{path.account}'."
+        raise UnusableUrlError(found.container, f"{problem} Read the dataset again.")
     return storage
 
 
@@ -222,7 +222,7 @@ def cloud_of(path: CloudPath) -> CloudStorage:
         storage = _CLOUDS[container] = _new_storage(container, None)
     if others := _ACCOUNTS.get(container, set()) - {storage.account}:
         accounts = "' and '".join(each or "unknown" for each in sorted({*others, storage.account}))
-        problem = f"this process has opened it in several accounts: '{accounts}'."
+        problem = f"this process has opened the container in several accounts: '{accounts}'."
         raise UnusableUrlError(container, f"{problem} Pass `storage_options`.")
     return storage
 

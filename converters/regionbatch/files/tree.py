@@ -196,8 +196,8 @@ class Tree:
         if top.count("/") > MAX_DEPTH:
             shown = "/".join(top.split("/")[:2])
             raise DatasetError(
-                f"{shown}: folders are nested more than {MAX_DEPTH} deep. "
-                "Choose a folder further down.",
+                f"{shown}: folders are nested more than {MAX_DEPTH} levels deep. "
+                "Choose one of the folders inside.",
                 place=shown,
             )
         if listing is not None:
@@ -346,7 +346,7 @@ def read_lines(tree: Tree, path: str, log: FindingLog) -> list[str]:
         raise undecodable(path, error) from error
     except UnreadableError as error:
         raise DatasetNotFoundError(
-            f"{path}: cannot be read: {error}. Repair or replace it.", place=path
+            f"{path}: cannot be read: '{error}'. Repair or replace it.", place=path
         ) from error
     count = data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
     if count > MOST_LINES:  # counted before any line is made

@@ -23,7 +23,7 @@ class Decision(str):
     doubtful: bool
 
     def __new__(cls, value: str, evidence: str, doubtful: bool = False, text: str = "") -> Self:
-        """Make a decision; `text` is what it reads if not `VALUE (EVIDENCE)`."""
+        """Make a decision; `text` replaces `VALUE (EVIDENCE)`."""
         value = escape_unprintable(value)
         evidence = escape_unprintable(evidence)
         decision = super().__new__(cls, text or f"{value} ({evidence})")

@@ -144,7 +144,7 @@ class FindingLog:
         places: tuple[Place, ...],
         table: Sequence[str],
     ) -> None:
-        """Add a group for each kind of place, as messages word it in its own way."""
+        """Add a group for each kind of place, because messages word each kind differently."""
         values = [*value] if isinstance(value, Iterable) else None
         for place in dict.fromkeys(places):
             rows = np.flatnonzero(np.asarray([one == place for one in places])[file])

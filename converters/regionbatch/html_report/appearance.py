@@ -27,7 +27,7 @@ _FEWEST_BOXES = 3
 """Boxes of an image from which it is judged as a whole."""
 _LEAST_VARIATION = 0.15
 _LOST_CONTRAST = 0.3
-"""Part of the usual contrast below which boxes lie on anything."""
+"""Fraction of the usual contrast below which boxes seem to belong to another image."""
 _FAR_BELOW = 2.4
 """Spreads below the usual contrast of an image."""
 _FITS = 1.3
@@ -83,7 +83,7 @@ def look_hints(source: Source, rows: Rows, thumbnails: Sequence[Thumbnail]) -> l
 def file_hints(
     source: Source, shown: Sequence[int], thumbnails: Sequence[Thumbnail]
 ) -> list[Hints]:
-    """Return the images that another file equals, and those that EXIF asks to be rotated.
+    """Return the images whose file equals another one, and those that EXIF asks to be rotated.
 
     Args:
         source: The dataset.
@@ -126,9 +126,9 @@ def _about_images(
 
 
 def _misplaced(source: Source, values: Floats, rows: Rows, usual: Usual) -> Hints:
-    """Return images whose boxes do not differ from what is around them, as those of others do.
+    """Return images whose boxes differ less from their surroundings than those of other images.
 
-    That is so if the boxes belong to another image: they lie on anything.
+    This happens if the boxes belong to another image: they then lie anywhere on this one.
     """
     regions = source.regions
     contrast = usual.centre[regions.tag[rows]][:, CONTRAST]
@@ -148,8 +148,8 @@ def _misplaced(source: Source, values: Floats, rows: Rows, usual: Usual) -> Hint
     def text(at: int) -> str:
         part = max(float(mean[found[at]]), 0)
         return (
-            f"its boxes differ from their surroundings by {part:.0%} of what is usual, as if they "
-            "belonged to another image"
+            f"its boxes differ from their surroundings only {part:.0%} as much as usual: they may "
+            "belong to another image"
         )
 
     images = judged[found].astype(np.int32)

@@ -1,4 +1,4 @@
-"""What a labeller should look at first: at most a screen of it, each with an image."""
+"""What a labeller should look at first: at most one screen of points, each with an image."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MOST = 12
 _POINTS_OF_HINTS = 8
 _ALONE = 2
-"""Images with one hint that are listed one by one."""
+"""Maximum number of images with the same hint that are listed one by one."""
 _ABOUT_TWO_IMAGES = {"same_boxes", "same_pixels"}
 """Hints of which one image shows as much as both."""
 _TAGS_LISTED = 8

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from regionbatch.html_report.source import Source
 
 MOST_BYTES = 20 * 10**6
-"""Most bytes of the images with their boxes: a browser opens a larger page slowly."""
+"""Maximum bytes of the images with their boxes: a browser opens a larger page slowly."""
 
 _BYTES_OF_CARD, _BYTES_OF_BOX, _BYTES_OF_CORNER = 2000, 300, 40
 """On the page and in the data of the script, measured on boxes whose tags alternate."""
@@ -73,7 +73,7 @@ class Gallery:
         Args:
             source: The dataset.
             findings: All findings, with their images.
-            most: Most images that are shown.
+            most: Maximum number of images that are shown.
             progress: Called while images are decoded.
         """
         if not most:
@@ -113,7 +113,7 @@ class Gallery:
         return [*{one.text: one for one in found[::-1]}.values()][::-1][:_REASONS]
 
     def drawing(self, image: int, is_meant: Callable[[Drawn], bool] | None = None) -> Element:
-        """Return an image with its boxes; those that are meant are emphasised."""
+        """Return an image with its boxes; those for which `is_meant` is true are emphasised."""
         thumbnail = self.thumbnails[image]
         width, height = _shown_size(self.source, image, thumbnail)
         title = self.source.images.names[image]

@@ -117,7 +117,7 @@ def box_sizes(source: Source) -> Element:
     ticks = [(0.01, "1%"), (0.1, "10%"), (0.5, "50%"), (1.0, "100%")]
     return chart_figure(
         "Width and height of boxes",
-        "As parts of the image; darker: more boxes. The top right corner is the whole image.",
+        "As fractions of the image's; darker: more boxes. The top right corner is the whole image.",
         density_cells(density, ticks, ticks, ("width", "height"), "box"),
     )
 

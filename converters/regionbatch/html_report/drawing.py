@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     Point = tuple[float, float]
 
 MOST_DRAWN = 1000
-"""Most boxes of an image that are drawn, and of those that were dropped; 300 can be sent."""
+"""Maximum number of boxes drawn on an image, and of dropped ones; up to 300 can be sent."""
 COLOURS = 8
 DASHES = 5
 _FAR = 3.0
 """A box beyond the image is drawn up to this many sides away; its numbers are in the table."""
 _VISIBLE = 0.02
-"""Least side of a dropped box, as a part of the image's, at which it is drawn."""
+"""Shortest side at which a dropped box is drawn, as a fraction of the image's side."""
 _MOST = 1e5
 """Larger numbers of dropped boxes are shown as this."""
 _HEAD = 0.05
@@ -248,7 +248,7 @@ def _short(number: float) -> str:
 
 
 def label(one: Drawn, tags: Sequence[str]) -> str:
-    """Return the name of a box: its tag, and why it is not just sent."""
+    """Return the name of a box: its tag and, unless it is sent unchanged, what became of it."""
     tag = one.extra_tag or (tags[one.tag] if one.tag >= 0 else "no class")
     notes = {
         "sent": "",

@@ -70,7 +70,7 @@ class _Places:
         return image
 
     def _has_boxes_at(self, place: Place) -> NDArray[np.bool_]:
-        """Return in which files `where` of a box counts this."""
+        """Return for each file whether the `where` of its boxes is this kind of place."""
         places = self._source.regions.places(len(self._source.dataset.findings.files))
         return np.array([one == place for one in places], np.bool_)
 

@@ -39,13 +39,13 @@ _SAME_PLACE = 0.85
 _NEIGHBOURS = 4
 """How many of the next boxes by left edge are compared: boxes in the same place are close there."""
 _CANDIDATES = 20_000
-"""Most boxes that are compared with every other tag."""
+"""Maximum number of boxes that are compared with every other tag."""
 _EDGE = 0.005
 """Distance from the image's edge, as a fraction of its side, at which objects are often cut."""
 _LEAST_SPREAD = np.array([0.25, 0.15, 0.08, 0.08], np.float32)
 """Of log area, log aspect ratio, and the centre: less is no variation."""
 _MOST_NAMES = 2000
-"""Most tags whose names are compared."""
+"""Maximum number of tags whose names are compared."""
 _MOST_WITHOUT_BOXES = 50
 _FEW = 0.1
 """Part of the images: if more have no boxes, they are probably meant to be background."""
@@ -75,7 +75,7 @@ class Hints:
 
 
 def all_hints(source: Source) -> list[Hints]:
-    """Return what is worth a look, by measure."""
+    """Return the boxes and images that are worth a look, with one `Hints` for each reason."""
     regions = source.sent
     if not len(regions):
         return []

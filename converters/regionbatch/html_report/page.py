@@ -42,7 +42,7 @@ def pages(source: Source, most: int, words: Words, progress: Progress | None) ->
 
     Args:
         source: What is shown.
-        most: Most images that are shown.
+        most: Maximum number of images that are shown.
         words: Rewrites messages of the library: the command names its own options.
         progress: Called while images are decoded.
     """
@@ -135,7 +135,7 @@ def _gallery_notes(source: Source, gallery: Gallery) -> Iterator[Element]:
     if shown and not has_pillow():
         yield E.p(
             {"class": "verdict warning"},
-            "Pillow is not installed, so the boxes are on empty frames. Install it: ",
+            "Pillow is not installed, so the boxes are drawn on empty frames. Install it: ",
             E.code('pip install "regionbatch[shrink]"'),
         )
 

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 FEWEST = 8
-"""Fewest members of a group whose usual values can be judged."""
+"""Minimum number of members of a group whose usual values can be judged."""
 _MOST_GROUPS = 500
 """Only the largest groups are judged: the time for each is fixed."""
 _MOST_COMPARED = 10_000
-"""Most members from which it is judged whether features tell groups apart."""
+"""Maximum number of members that show whether features distinguish groups."""
 _TOLD_APART = 0.75
-"""Least part of the members of a group that are nearest to their own group."""
+"""Minimum fraction of the members of a group that must be nearest to their own group."""
 PER_DEVIATION = np.float32(1.4826)
 """Standard deviations in a median absolute deviation of a normal distribution."""
 
@@ -70,7 +70,7 @@ class Usual:
         return distances
 
     def tell_apart(self, values: Values, group: Codes) -> Mask:
-        """Return the groups that the features tell from all others, (t,).
+        """Return the groups that the features distinguish from all others, (t,).
 
         Nearly all of their members are likelier to belong to their own group than to another.
         """

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 _MOST_MEASURED = 20_000
-"""Most image files whose sizes are read only for the report: that takes 3 seconds."""
+"""Maximum number of image files whose sizes are read only for the report: that takes 3 seconds."""
 
 
 @dataclass(frozen=True)

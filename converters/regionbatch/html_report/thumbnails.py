@@ -46,7 +46,7 @@ _AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A small image of an image, or the reason why there is none."""
+    """A small copy of an image, or the reason why there is none."""
 
     jpeg: bytes = b""
     """Empty if there is none."""
@@ -55,7 +55,7 @@ class Thumbnail:
     shown: tuple[int, int] = (0, 0)
     """Width and height of the thumbnail."""
     orientation: int = 0
-    """How EXIF asks for the image to be turned, 2 to 8; 0 or 1: not at all."""
+    """How EXIF asks for the image to be rotated or mirrored, 2 to 8; 0 or 1: not at all."""
     problem: str = ""
     """Why there is none."""
     looks: Floats | None = None

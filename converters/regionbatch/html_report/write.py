@@ -49,8 +49,8 @@ def write_html(
         path: The file. An earlier report is replaced.
         result: What `rb.batches`, `rb.upload` or `rb.verify` returned. The page then shows IDs,
             and which regions the project lacks or has elsewhere.
-        images: Most images that are shown: the most unusual ones, then a sample. The page ends
-            earlier at 20 MB. All counts are about the whole dataset.
+        images: Maximum number of images that are shown: the most unusual ones, then a sample; fewer
+            if they would exceed 20 MB. All counts are about the whole dataset.
         rename: Tag names by class name, as given to `rb.batches`.
         tier: Pricing tier whose limits apply: F0 or S0.
         progress: Called with the current step, how many items are done, and how many there are.
@@ -84,7 +84,7 @@ def write_html(
         raise
     except OSError as error:
         raise OutputError(
-            f"{target}: the page cannot be written: {error.strerror or error}. "
+            f"{target}: the HTML report cannot be written: '{error.strerror or error}'. "
             "Choose another path.",
             place=str(target),
             option="html",

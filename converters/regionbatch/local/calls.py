@@ -57,7 +57,7 @@ class Call:
 
         Args:
             name: The parameter.
-            most: The most IDs that are accepted. [default: no limit]
+            most: Maximum number of IDs that are accepted. [default: no limit]
         """
         texts = [text for text in self.query.get(name, "").split(",") if text]
         if most is not None and len(texts) > most:

@@ -94,7 +94,7 @@ class Faults:
         rate: The fraction of calls that fail, 0 to 1.
         kinds: The faults to choose from. [default: all]
         operations: The operations that may fail, as named by Microsoft. [default: all]
-        cap: The most faults in total. [default: no limit]
+        cap: Maximum number of faults in total. [default: no limit]
         seed: The seed of the random choice.
         burst: The number of calls in a row that a `THROTTLED` fault affects.
         retry_seconds: The whole seconds that a 429 asks the caller to wait.

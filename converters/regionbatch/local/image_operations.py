@@ -243,7 +243,7 @@ class ImageOperations(SharedOperations):
             call: The call.
             project: Its project.
             tagging: All, Tagged or Untagged.
-            most_tags: The most tags that the call takes. [default: no limit]
+            most_tags: Maximum number of tags that the call takes. [default: no limit]
         """
         tags = call.ids("tagIds", most_tags) if tagging != "Untagged" else []
         return Selection(project.id, tagging, tags, _metadata_filter(call))

@@ -18,8 +18,8 @@ try:
     from regionbatch.local.app import Api
 except ImportError as error:
     raise OptionError(
-        f"local service: a required package is missing: '{error.name}'. "
-        'Install it with: pip install "regionbatch[local]"',
+        f"local service: a required package is not installed: '{error.name}'. "
+        'Install it: pip install "regionbatch[local]".',
         value=error.name,
     ) from error
 
@@ -80,7 +80,7 @@ class LocalService:
             database: The SQLite file that keeps everything. [default: in memory]
             port: The port on 127.0.0.1. [default: 0, any free port]
             clock: Returns the time in seconds, for the lags and the rate of `Settings` and for
-                late writes. A test that moves it never waits. [default: the real time]
+                late writes. A test that sets the time need not wait. [default: the real time]
 
         Raises:
             OptionError: The port is in use, or the database cannot be opened.

@@ -101,7 +101,7 @@ class Settings:
     with another file name, percent-encoded, or with a URL before it."""
 
     page_size: int = IMAGES_PER_PAGE
-    """The most images on a page, even if the caller asks for more."""
+    """Maximum number of images on a page, even if the caller asks for more."""
 
     project_status: ProjectStatus = "Succeeded"
     """The status of every project."""
@@ -129,7 +129,7 @@ class Settings:
     """The minimum response time in seconds. Calls wait in parallel."""
 
     rate: int | None = None
-    """The most calls per second of the service's clock, from all callers; excess calls get 429.
+    """Maximum calls per second of the service's clock, from all callers; excess calls get 429.
     None: no limit."""
 
     key: str | None = None

@@ -28,7 +28,8 @@ def read_bytes(path: Path) -> bytes:
             data = file.read(LARGEST_TABLE + 1)
     except OSError as error:
         raise ResolveError(
-            f"{path}: cannot be read: {error.strerror or error}. Check the path.", place=str(path)
+            f"{path}: cannot be read: '{error.strerror or error}'. Check the path.",
+            place=str(path),
         ) from error
     if len(data) > LARGEST_TABLE:
         raise ResolveError(
@@ -79,7 +80,7 @@ def csv_rows(text: str, path: Path) -> list[list[str]]:
         return [row for row in split_at(best) if any(map(str.strip, row))]
     except csv.Error as error:
         raise ResolveError(
-            f"{path}: not valid CSV: {error}. Use two columns, such as name,id.",
+            f"{path}: not valid CSV: '{error}'. Use two columns, such as name,id.",
             place=str(path),
         ) from error
 

@@ -67,7 +67,7 @@ class CvatReader:
                 log.note("ignored_file", name, "XML in another format than CVAT's")
         if not files:
             raise DatasetError(
-                f"{tree.root}: no CVAT XML{tree.unreadable_folders_note()}. "
+                f"{tree.root}: no CVAT XML file{tree.unreadable_folders_note()}. "
                 "Choose the folder with annotations.xml, or another format with `format`.",
                 place=str(tree.root),
                 option="format",

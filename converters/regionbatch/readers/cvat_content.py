@@ -64,7 +64,8 @@ class CvatContent:
     def end(self, element: etree._Element, parent: etree._Element) -> None:
         """Collect an element at its end tag."""
         tag = local_name(element)
-        label = self._open_labels.pop(element, None)  # also of a <label> that is a shape
+        # A <label> that is a shape was opened too, so it is removed before anything else.
+        label = self._open_labels.pop(element, None)
         if parent is self._open_image or _is_image(parent):
             self._open(parent)
             self._add_shape(element, tag)

@@ -118,7 +118,7 @@ def _names(column_name: str, column: Column, is_name: Callable[[str], object] = 
     """Return the names of a column in the order of their first rows; -1 for none."""
     if isinstance(column, np.ndarray):
         raise OptionError(
-            f"{column_name}: not names: '{column.dtype}'. Replace the numbers by names.",
+            f"{column_name}: not names: '{column.dtype}'. Pass names as text.",
             option=column_name,
             value=str(column.dtype),
         )
@@ -174,7 +174,7 @@ def _boxes(box: Column | Sequence[Column]) -> tuple[Numbers, Mask]:
     if isinstance(box, np.ndarray):
         if box.ndim != 2 or box.shape[1] != 4:
             raise OptionError(
-                f"box: not an array of four columns: '{box.shape}'. Pass an array of shape (n, 4).",
+                f"box: wrong shape: '{box.shape}'. Pass an array of shape (n, 4).",
                 option="box",
                 value=box.shape,
             )

@@ -215,7 +215,7 @@ CODES = (
         "left out on request",
         "This is the effect of `drop`, `only`, `max_clip` or a filter.",
         explanation=(
-            "An option excludes the box: its mark is in `drop`, its class is not in `only`, or "
+            "An option leaves out the box: its mark is in `drop`, its class is not in `only`, or "
             "more of it lies outside the image than `max_clip` allows. Or a program filters or "
             "splits the dataset, and gives the reason."
         ),

@@ -63,7 +63,7 @@ CODES = (
         "noted",
         "image",
         "several image files match, or one matches several images",
-        "Its boxes are kept by name. Move the other files, or choose the folder with `image_dir`.",
+        "The boxes are kept by name. Move the other files, or choose the folder with `image_dir`.",
         explanation=(
             "Image files are found by name. Here several files fit equally well, or one file fits "
             "several images, so no file is used. The boxes are kept under the image's name."

@@ -225,7 +225,7 @@ def _ambiguous(first: str, names: Sequence[str]) -> AmbiguousDatasetError:
     names = sorted(names)
     known = ", ".join(f"'{name}'" for name in names)
     return AmbiguousDatasetError(
-        f"{first}: several JSON files may be the dataset: {known}. Choose one with `coco_json`.",
+        f"{first}: several JSON files could be the dataset: {known}. Choose one with `coco_json`.",
         place=first,
         option="coco_json",
         choices=names,

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 COCO = "COCO"
 
-WHAT_COCO_IS = "A COCO file is a JSON object with images, annotations and categories."
+WHAT_COCO_IS = "Choose a COCO file: a JSON object with images, annotations and categories."
 """The advice of messages about files that are not COCO."""
 
 _SNIFF_SIZE = 2**16
 """Bytes that are read at both ends of a file."""
 
 _OTHER_FORMATS: tuple[tuple[str, tuple[bytes, ...]], ...] = (
-    ("a labelme file (one image)", (b"shapes", b"imagePath")),
-    ("a labelme file (one image)", (b"shapes", b"imageData")),
-    ("a Pascal VOC file turned into JSON", (b"bndbox",)),
+    ("a LabelMe file (one image)", (b"shapes", b"imagePath")),
+    ("a LabelMe file (one image)", (b"shapes", b"imageData")),
+    ("a Pascal VOC file converted to JSON", (b"bndbox",)),
     (
         "a panoptic COCO file (use the instances_* file)",
         (rb'segments_info"\s*+:\s*+\[\s*+\{\s*+"\w++',),
@@ -36,7 +36,7 @@ LABEL_FILES = frozenset(kind for kind, _ in _OTHER_FORMATS if "panoptic" not in 
 
 _EMPTY = "empty"
 _NOT_JSON = "not JSON"
-_TRUNCATED = "truncated JSON"
+_TRUNCATED = "truncated JSON (export it again)"
 _UNREADABLE = "a file that cannot be read"
 _PADDED = "a file that ends with nothing but whitespace or NUL"
 _PADDING = b" \t\r\n\0"

@@ -72,7 +72,7 @@ class DecodedParts:
 
 
 def divide(storage: Storage, path: str, n: int, key: str, spec: ArraySpec) -> list[PartOfFile]:
-    """Divide a JSON file into about `n` parts, without that before the first boundary.
+    """Divide a JSON file into about `n` parts. What precedes the first boundary is in none of them.
 
     There are none if the file cannot be read: that is reported when it is read as a whole.
 

@@ -221,13 +221,16 @@ class JsonText:
         if found:
             what = f"{what}: {found!a}"
         elif what.startswith("expected"):
-            what = f"{what}, but the file ends"
+            what = f"unexpected end of file, {what}"
+            advice = advice if self.is_guess else TRUNCATED
         place = self.place(at)
         message = f"{place}: {what}. {advice}"
         return DatasetError(message, place=place, option=option, value=found or None)
 
     def _changed(self) -> DatasetError:
-        what = "the file changed while it was being read. Read it again when nothing writes to it."
+        what = (
+            "the file changed while it was being read. Read it again when no program writes to it."
+        )
         return DatasetError(f"{self.name}: {what}", place=self.name)
 
 

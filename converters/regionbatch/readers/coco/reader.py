@@ -186,7 +186,8 @@ def _refuse_file_options(options: CocoOptions) -> None:
     for name in _FILE_OPTIONS:
         if value := getattr(options, name):
             raise OptionError(
-                f"{name}: a loaded COCO has no files: '{value}'. Leave out `{name}`.",
+                f"{name}: does not apply to a loaded COCO, which has no files: '{value}'. "
+                f"Leave out `{name}`.",
                 option=name,
                 value=value,
             )

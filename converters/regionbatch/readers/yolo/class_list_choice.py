@@ -139,8 +139,8 @@ class ClassListChooser:
     def _from_elsewhere(self, folder: str, last_resort: Sequence[ClassList]) -> Sequence[ClassList]:
         """Return lists for a folder that has none in it or above.
 
-        Lists of another role or split of the same dataset are as good as its own. A list that no
-        label file is below is a guess, and so is the `last_resort`.
+        A list of another role or split of the same dataset is as good as one in the folder itself.
+        A list without a label file below it is a guess, and so is the `last_resort`.
         """
         used = {parent for each in self._folders for parent in folder_and_parents(each)}
         lists = self._finder.everywhere(used)
@@ -161,7 +161,7 @@ class ClassListChooser:
     def _no_list(self, folder: str, lists: Sequence[ClassList]) -> AmbiguousDatasetError:
         if lists:
             place = folder or "."
-            what = f"no class list in this folder or above it, only {lists[0].file} elsewhere"
+            what = f"no class list in this folder or above it, only elsewhere: '{lists[0].file}'"
         else:
             place = str(self._tree.root)
             what = "no class names in a data.yaml, obj.data, obj.names or classes.txt"
@@ -198,7 +198,7 @@ class ClassListChooser:
 
 
 def distinct_lists(lists: Iterable[ClassList]) -> list[ClassList]:
-    """Return the first of all lists that have the same names."""
+    """Return the lists without those that have the same names as an earlier one."""
     by_number: dict[int, ClassList] = {}
     for each in reversed(list(lists)):
         by_number[each.number] = each

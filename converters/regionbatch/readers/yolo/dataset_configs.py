@@ -210,7 +210,7 @@ def _read_text(tree: Tree, name: str) -> tuple[bytes, bool]:
     except UndecodableError as error:
         raise undecodable(name, error) from error
     except UnreadableError as error:
-        raise DatasetError(f"{name}: cannot be read: {error}. Repair it.", place=name) from error
+        raise DatasetError(f"{name}: cannot be read: '{error}'. Repair it.", place=name) from error
 
 
 def _has_names_or_splits(content: Mapping[str, Any]) -> bool:

@@ -24,7 +24,7 @@ MAX_FILES = 5000
 
 
 class LabelPart(NamedTuple):
-    """The content of several label files in a row."""
+    """The content of several consecutive label files."""
 
     file_count: int
     rows: LabelRows

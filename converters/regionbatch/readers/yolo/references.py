@@ -145,8 +145,8 @@ def _report_missing_sources(
     paths = as_text(", ".join(config.split_paths()))
     if not files:
         raise DatasetNotFoundError(
-            f"{config.file}: no path of its splits exists: '{paths}'. Correct the paths, or name "
-            "the folder of the dataset instead.",
+            f"{config.file}: none of the paths of its splits exists: '{paths}'. Correct the paths, "
+            "or read the folder of the dataset instead.",
             place=config.file,
             value=paths,
         )

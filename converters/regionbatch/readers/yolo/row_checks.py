@@ -108,7 +108,7 @@ def _raise_if_kitti(rows: Sequence[Finding]) -> None:
 
 
 def _is_kitti(row: str) -> bool:
-    """Return whether a row, perhaps without its end, has a type, truncated, occluded and so on."""
+    """Return whether a row, which may be shortened, starts with the columns of KITTI."""
     words = row.split()
     is_long_enough = _KITTI_COLUMNS - 3 <= len(words) <= _KITTI_COLUMNS + 1
     return is_long_enough and words[2] in ("-1", "0", "1", "2", "3")

@@ -80,7 +80,7 @@ class ParsedRows(NamedTuple):
 
 
 class LabelBlock(NamedTuple):
-    """The content of several label files in a row."""
+    """The content of several consecutive label files."""
 
     file_count: int
     rows: ParsedRows | None
@@ -174,7 +174,7 @@ def _parse_by_halves(texts: Sequence[bytes]) -> ParsedRows:
 def _parse_at_once(texts: Sequence[bytes]) -> ParsedRows | None:
     """Parse all texts in one pass; return None if they contain anything but numbers as in JSON."""
     texts, joined = _with_line_feeds(texts)
-    if b"\r" in joined:  # a line end of its own
+    if b"\r" in joined:  # a carriage return without a line feed also ends a line
         return None
     characters = np.frombuffer(joined, np.uint8)
     sizes = np.fromiter(map(len, texts), np.int64, len(texts))
