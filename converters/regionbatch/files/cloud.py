@@ -23,7 +23,7 @@ from regionbatch.files.cloud_lister import (
     listing_of,
     versions_of,
 )
-from regionbatch.files.cloud_open import Opened, open_container, unusable
+from regionbatch.files.cloud_open import Opened, open_container, raise_if_unreachable, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -203,6 +203,7 @@ class CloudStorage:
         try:
             return self._fetch(path, start, end)
         except CloudError as error:
+            raise_if_unreachable(path, error)
             return text.UnreadableError(error.strerror)
 
     def _found(
@@ -219,6 +220,7 @@ class CloudStorage:
                 size = self._size(path)
                 found = self._fetch(path) if 0 < size <= most else b""
             except CloudError as error:
+                raise_if_unreachable(path, error)
                 raise text.UnreadableError(error.strerror) from None
         else:
             size = 0
@@ -286,7 +288,8 @@ class CloudStorage:
         if path not in self._image_sizes:
             try:
                 found = image_sizes_in(partial(self._fetch, path), self._size(path))
-            except CloudError:
+            except CloudError as error:
+                raise_if_unreachable(path, error)
                 found = (0, 0), (0, 0)
             self._image_sizes[path] = found
         return self._image_sizes[path]
@@ -317,8 +320,8 @@ class CloudStorage:
         """
         try:
             return str(self.call("sign", path, expiration=seconds))
-        except CloudError:
-            pass
+        except CloudError as error:
+            raise_if_unreachable(path, error)
         raise OptionError(
             f"{self.container}: this storage cannot sign URLs with these credentials. "
             "Use those of an account key, or upload the image files.",
