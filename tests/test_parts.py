@@ -193,7 +193,7 @@ class Never(Executor):
 def test_an_executor_that_does_nothing_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(part_waiting, "PATIENCE", 0.0)
+    monkeypatch.setattr(part_waiting, "GIVE_UP_SECONDS", 0.0)
     monkeypatch.setattr(part_waiting, "_POLL", 0.001)
     assert [number for number, _ in run_parts(numbered, JOBS, Never())] == [*range(20)]
     assert len(caplog.records) == 1

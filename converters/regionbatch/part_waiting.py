@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from concurrent.futures import Executor, Future
 
-PATIENCE = 60.0
+GIVE_UP_SECONDS = 60.0
 """Seconds without any result after which a call that has not started is taken back."""
 
 _POLL = 1.0
 """Seconds between two looks at the other calls, and at the cluster."""
 
 
-class PatientWait:
+class ResultWait:
     """Waits for futures, but not for those of a cluster that has been closed or does nothing.
 
     Dask leaves futures pending forever whose client closes, whether a program closes it or the
@@ -46,8 +46,8 @@ class PatientWait:
             if _is_closed(self._executor):
                 raise BrokenExecutor("the client of the cluster has been closed")
             self._note_results(others)
-            if time.monotonic() - self._last_result > PATIENCE and future.cancel():
-                raise TimeoutError(f"no result for {PATIENCE:.0f} seconds")
+            if time.monotonic() - self._last_result > GIVE_UP_SECONDS and future.cancel():
+                raise TimeoutError(f"no result for {GIVE_UP_SECONDS:.0f} seconds")
             wait([future], _POLL)
         self._last_result = time.monotonic()
 

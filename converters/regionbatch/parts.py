@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import regionbatch
 from regionbatch.errors import OptionError, RegionBatchError
-from regionbatch.part_waiting import PatientWait
+from regionbatch.part_waiting import ResultWait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -115,7 +115,7 @@ class PartResults(Generic[Result]):
         self._caller = _Caller(os.urandom(8).hex(), version, encoding, file, _state_of(file))
         self._done = 0
         self._waiting: deque[Future[Any] | None] = deque()
-        self._wait = PatientWait(executor)
+        self._wait = ResultWait(executor)
         self._submit()
 
     def _submit(self) -> None:
