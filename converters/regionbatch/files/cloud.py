@@ -120,11 +120,15 @@ class CloudStorage:
             UnusableUrlError: The file system is not installed, or cannot be opened.
         """
         try:
-            return "folder" if self._info(path).get("type") == "directory" else "file"
+            found = self._info(path)
+            is_folder = found.get("type") == "directory"
+            if not (is_folder or found.get("size")):  # perhaps a marker of a folder
+                is_folder = bool(self._below(path.rstrip("/")))
         except CloudError as error:
             if error.is_absence:
                 return ""
             raise unusable(path, error) from None
+        return "folder" if is_folder else "file"
 
     def lister(self, root: PurePath) -> CloudLister:
         """List a folder and all folders below it.
@@ -133,18 +137,28 @@ class CloudStorage:
             DatasetError: It cannot be listed.
         """
         top = str(root).rstrip("/")
-        above = f"{self.key(top).rstrip('/')}/"
         try:
-            found = self.call("find", top, withdirs=True, detail=True)
+            listing = listing_of(self._below(top).items())
         except CloudError as error:
             raise unusable(top, error) from None
-        entries = found.items() if isinstance(found, dict) else ()
-        listing = listing_of(
-            (key.removeprefix(above), about) for key, about in entries if key.startswith(above)
-        )
         for folder, sizes in listing.sizes.items():
             self._sizes[f"{top}/{folder}" if folder else top] = sizes
         return CloudLister(root, listing, self)
+
+    def _below(self, folder: str) -> dict[str, Mapping[str, Any]]:
+        """Return what the file system knows about all that is below a folder, by relative path."""
+        above = f"{self.key(folder).rstrip('/')}/"
+        parent, _, name = folder.rpartition("/")
+        # Where a marker has the name of the folder, only a prefix finds what is in the folder.
+        for where, options in ((folder, {}), (parent, {"prefix": f"{name}/"})):
+            found = self.call("find", where, withdirs=True, detail=True, **options)
+            entries = found.items() if isinstance(found, dict) else ()
+            below = {
+                key.removeprefix(above): about for key, about in entries if key.startswith(above)
+            }
+            if below or folder == self.container:
+                break
+        return below
 
     def _known_size(self, path: str) -> int | None:
         folder, _, name = path.rpartition("/")
