@@ -13,7 +13,7 @@ from loky import get_reusable_executor
 
 import regionbatch as rb
 from helpers import ROOT, command, ids_of, write_yolo
-from regionbatch import part_reading, processes
+from regionbatch import part_reading, part_waiting, parts, processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +72,31 @@ def test_a_worker_of_dask_that_is_killed_changes_nothing(
     found = payloads(numbered, tmp_path / "out.jsonl", format=KilledOnce(), executor=executor)
     assert found == expected
     assert (numbered / MARKER).exists()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("what", ["cluster", "client"])
+def test_a_cluster_that_is_closed_in_the_middle_changes_nothing(
+    what: str, numbered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dask leaves the futures pending that are submitted afterwards."""
+    distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
+    monkeypatch.setattr(part_reading, "MIN_PARTS", 32)
+    monkeypatch.setattr(parts, "_MAX_WAITING", 4)
+    monkeypatch.setattr(part_waiting, "_POLL", 0.01)
+    loopback = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "protocol": "tcp"}
+    with (
+        distributed.LocalCluster(n_workers=1, processes=False, **loopback) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+
+        def close(step: str, done: int, _total: int) -> None:
+            if step == "reading label files" and done == 2:
+                {"cluster": cluster, "client": client}[what].close()
+
+        executor = client.get_executor()
+        found = payloads(numbered, tmp_path / "out.jsonl", executor=executor, progress=close)
+    assert found == payloads(numbered, tmp_path / "out.jsonl")
 
 
 @pytest.mark.parametrize("loky", [True, False])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import regionbatch
-from helpers import ROOT, mentions, raises_mentioning, write_coco
+from helpers import ROOT, command, mentions, raises_mentioning, write_coco
 from regionbatch import errors
 from regionbatch.dataset import MARKS
 from regionbatch.readers.coco.reader import CocoReader
@@ -200,3 +200,30 @@ def test_a_folder_that_must_not_be_opened_is_named(
     assert not isinstance(caught.value, errors.DatasetNotFoundError)
     with raises_mentioning(errors.OptionError, "image_dir", closed):
         regionbatch.read(good, image_dir=closed / "images")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://a.blob.core.windows.net/set?sv=1&sig=SECRET%2B&x=1",
+        "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=SECRET+/==;",
+        "BlobEndpoint=https://a;SharedAccessSignature=sv=1&sig=SECRET",
+        "tcp://me:SECRET@host:8786",
+        "https://bucket.s3.amazonaws.com/a?X-Amz-Credential=a&X-Amz-Signature=SECRET",
+        "https://example.com/a?access_token=SECRET",
+    ],
+)
+def test_no_error_contains_a_credential(text: str, tmp_path: Path) -> None:
+    """Whatever the argument it was given for."""
+    tables: dict[str, Any] = {"tag_ids": {}, "image_ids": {}}
+    for use in (
+        lambda: regionbatch.read(text),
+        lambda: regionbatch.read(tmp_path, image_dir=text),
+        lambda: regionbatch.convert(tmp_path, tmp_path / "out", **{**tables, "tag_ids": text}),
+        lambda: regionbatch.convert(tmp_path, f"{text}.jsonl", **tables),
+    ):
+        with pytest.raises(Exception) as caught:
+            use()
+        assert "SECRET" not in f"{caught.value} {vars(caught.value)}"
+    run = command("convert", tmp_path, "-o", tmp_path / "out", "--dask", text)
+    assert "SECRET" not in run.stdout + run.stderr

@@ -8,9 +8,10 @@ import pickle
 import signal
 import subprocess
 import sys
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,7 +27,7 @@ from helpers import (
     write_coco,
 )
 from messages.executor_mistakes import DIFFERENCES, Client, Elsewhere, WithoutPackage
-from regionbatch import errors, part_reading, parts, processes
+from regionbatch import errors, part_reading, part_waiting, parts, processes
 from regionbatch.files.storage import LOCAL
 from regionbatch.parts import even_ranges, run_parts
 from regionbatch.processes import ChildProcesses, available_processes, local_processes
@@ -177,6 +178,77 @@ def test_an_executor_that_was_shut_down_is_reported_once(
     expected = result_of("yolo")
     assert result_of("yolo", executor) == expected
     assert len(caplog.records) == 1
+
+
+class Never(Executor):
+    """Returns futures that are never done, as a cluster whose scheduler is gone."""
+
+    def __init__(self, client: object = None) -> None:
+        self._client = client
+
+    def submit(self, *_: Any, **__: Any) -> Future[Any]:
+        return Future()
+
+
+def test_an_executor_that_does_nothing_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(part_waiting, "GIVE_UP_SECONDS", 0.0)
+    monkeypatch.setattr(part_waiting, "_POLL", 0.001)
+    assert [number for number, _ in run_parts(numbered, JOBS, Never())] == [*range(20)]
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("status", ["closing", "closed"])
+def test_a_closed_cluster_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, status: str
+) -> None:
+    monkeypatch.setattr(part_waiting, "_POLL", 0.001)
+    client = SimpleNamespace(status=status)
+    assert [number for number, _ in run_parts(numbered, JOBS, Never(client))] == [*range(20)]
+    assert len(caplog.records) == 1
+
+
+class Returning(InThisProcess):
+    """Has other results than those of the calls."""
+
+    def __init__(self, change: Callable[[list[Any]], Any]) -> None:
+        super().__init__()
+        self.change = change
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Any:
+        super().submit(fn, *args)
+        future: Future[Any] = Future()
+        future.set_result(self.change(self.results))
+        return future
+
+
+class WithoutFuture(InThisProcess):
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Any:
+        return super().submit(fn, *args).result()
+
+
+class Nothing(InThisProcess):
+    def submit(self, *_: Any, **__: Any) -> Any:
+        return None
+
+
+@pytest.mark.parametrize(
+    "executor",
+    [
+        Returning(lambda _: None),
+        Returning(lambda _: "a text"),
+        Returning(lambda results: results[0]),
+        Returning(lambda results: results[-1][-1]),
+        WithoutFuture(),
+        Nothing(),
+    ],
+    ids=["none", "text", "remembered", "unpacked", "no future", "nothing"],
+)
+def test_an_executor_that_returns_something_else_is_an_error(executor: Executor) -> None:
+    with pytest.raises(rb.OptionError) as caught:
+        result_of("voc", executor)
+    assert caught.value.option == "executor"
 
 
 def test_parts_of_a_killed_process_are_read_again() -> None:
@@ -485,7 +557,7 @@ def test_errors_in_a_part_are_reported_as_in_one_process(
     executor = always_in_parts(monkeypatch, 3)
     dataset = rb.read(path)
     assert isinstance(executor, InThisProcess)
-    assert any(executor.results)
+    assert any(part for _, _, part in executor.results)
     assert len(dataset) == 39
     assert [
         finding.code for finding in dataset.findings if finding.place.endswith("annotation 36")

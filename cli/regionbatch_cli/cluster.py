@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from regionbatch.credentials import without_credentials
 from regionbatch.errors import OptionError
 from regionbatch.findings import escape_unprintable
 
@@ -73,19 +74,19 @@ def _connected(distributed: Any, address: str) -> Any:  # noqa: ANN401 - has no 
             found: dict[str, Any] = await server.identity()
             return found
 
-    error: Exception | None = None
     try:
         found = asyncio.run(identity())
         if found["type"] == "Scheduler":
             if not found["workers"]:
-                line = f"--dask: '{address}' has no worker yet. Start one, or stop with Ctrl-C."
+                shown = without_credentials(address)
+                line = f"--dask: '{shown}' has no worker yet. Start one, or stop with Ctrl-C."
                 click.echo(escape_unprintable(line), err=True)
             return distributed.Client(address, timeout=_SECONDS)
-    except Exception as caught:  # noqa: BLE001 - each kind of address has its own
-        error = caught
+    except Exception:  # noqa: BLE001, S110 - each kind of address has its own
+        pass
     raise OptionError(
         f"--dask: no scheduler answers at this address: '{address}'. "
         f"Start one with 'dask scheduler', or use --dask {LOCAL}.",
         option="dask",
         value=address,
-    ) from error
+    )

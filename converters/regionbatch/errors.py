@@ -21,12 +21,15 @@ A bad record is not an exception but a `Finding`. An exception means that nothin
 
 Messages have the form `PLACE: what is wrong: 'value'. What to do.` The place comes first, so that
 editors can jump to it. Options are keyword arguments in backticks. Programs use the attributes
-`place`, `option`, `value` and `choices` instead of the text.
+`place`, `option`, `value` and `choices` instead of the text. A URL or connection string in them is
+without its credentials.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from regionbatch.credentials import without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,13 +65,13 @@ class RegionBatchError(Exception):
             value: See the attribute.
             choices: See the attribute.
         """
-        super().__init__(message)
-        self.place = place
+        super().__init__(without_credentials(message))
+        self.place = without_credentials(place)
         """What the error is about: a file in the dataset, with a line if known (`data.yaml:3`); the
         path of the dataset, the output or an ID table as a whole; empty for an option."""
         self.option = option
         """Keyword argument that is wrong, or that settles the matter (`coco_boxes`); or empty."""
-        self.value = value
+        self.value = without_credentials(value) if isinstance(value, str) else value
         """Value that cannot be used, or None."""
         self.choices = tuple(choices)
         """Values that can be used instead, if they are known."""

@@ -12,15 +12,17 @@ import os
 import pickle
 import sys
 from collections import deque
+from concurrent.futures import Future
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import regionbatch
 from regionbatch.errors import OptionError, RegionBatchError
+from regionbatch.part_waiting import ResultWait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Executor
 
 Result = TypeVar("Result")
 
@@ -112,20 +114,21 @@ class PartResults(Generic[Result]):
         encoding = sys.getfilesystemencoding()
         self._caller = _Caller(os.urandom(8).hex(), version, encoding, file, _state_of(file))
         self._done = 0
-        self._waiting: deque[Future[Result] | None] = deque()
+        self._waiting: deque[Future[Any] | None] = deque()
+        self._wait = ResultWait(executor)
         self._submit()
 
     def _submit(self) -> None:
         first = self._done + len(self._waiting)
-        for job in self._jobs[first : self._done + _MAX_WAITING]:
+        for number, job in enumerate(self._jobs[first : self._done + _MAX_WAITING], first):
             try:
-                call = pickle.dumps(_Call(self._caller, self._work, job), 5)
+                call = pickle.dumps(_Call(self._caller, number, self._work, job), 5)
                 future = self._executor.submit(pickle.loads, call)
             except Exception as error:  # noqa: BLE001 - it is broken or shut down, in its own words
                 self._warn(error)
                 self._waiting.append(None)
             else:
-                self._waiting.append(future)
+                self._waiting.append(_checked_future(future))
 
     def __iter__(self) -> PartResults[Result]:
         """Return the results themselves."""
@@ -142,10 +145,21 @@ class PartResults(Generic[Result]):
         if future is None:
             return self._work(*job)
         try:
-            return future.result()
+            if not self._is_own:
+                self._wait.until_done(future, self._waiting)
+            found = future.result()
         except Exception as error:  # noqa: BLE001 - any executor has its own
             self._raise_if_final(error)
-        return self._work(*job)
+            return self._work(*job)
+        return self._checked_result(found, self._done - 1)
+
+    def _checked_result(self, found: Any, number: int) -> Result:  # noqa: ANN401 - of any executor
+        """Return the result of a call, if it is what the call returned."""
+        if isinstance(found, tuple) and found[:-1] == (self._caller.run, number):
+            result: Result = found[-1]
+            return result
+        what = f"it returned something else than the call: '{type(found).__name__}'"
+        raise _unfit(what, "Correct its `submit`.", type(found).__name__)
 
     def close(self) -> None:
         """Cancel the calls that have not started."""
@@ -204,8 +218,14 @@ def _state_of(file: str) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
-def _call(caller: _Caller, work: Callable[..., Result], job: tuple[Any, ...]) -> Result:
-    """Call a function in another process, if this is the same package and sees the same files."""
+def _call(
+    caller: _Caller, number: int, work: Callable[..., Result], job: tuple[Any, ...]
+) -> tuple[str, int, Result]:
+    """Call a function in another process, if this is the same package and sees the same files.
+
+    Returns:
+        The run and the number of the job, by which the caller knows the result, and the result.
+    """
     version = regionbatch.__version__
     encoding = sys.getfilesystemencoding()
     if version != caller.version:
@@ -218,7 +238,14 @@ def _call(caller: _Caller, work: Callable[..., Result], job: tuple[Any, ...]) ->
         what = f"its processes do not see the same file: '{caller.file}'"
         advice = "Put the dataset into a folder that they share, and give its absolute path."
         raise _unfit(what, advice, caller.file)
-    return work(*job)
+    return caller.run, number, work(*job)
+
+
+def _checked_future(future: object) -> Future[Any]:
+    if not isinstance(future, Future):
+        what = f"its `submit` does not return a Future: '{type(future).__name__}'"
+        raise _unfit(what, "Return a `concurrent.futures.Future`.", type(future).__name__)
+    return future
 
 
 def _unfit(what: str, advice: str, value: str) -> OptionError:

@@ -203,3 +203,24 @@ def test_a_wrong_key(emulator: Emulator) -> None:
     with pytest.raises(rb.DatasetError) as caught:
         rb.read("az://many/set", storage_options=options)
     assert "Xby8" not in f"{caught.value} {caught.value.__cause__} {caught.value.__context__}"
+
+
+@pytest.mark.parametrize(
+    ("container", "markers"),
+    [
+        ("plain", ["set", "set/labels"]),
+        ("slash", ["set/", "set/labels/"]),
+        ("hadoop", ["set_$folder$", "set/labels_$folder$"]),
+    ],
+)
+def test_markers_of_folders_hide_nothing(
+    emulator: Emulator, container: str, markers: list[str]
+) -> None:
+    emulator.put_folder(ROOT / "fixtures/scene/yolo", container, "set")
+    with emulator.container(container) as client:
+        for marker in markers:
+            client.upload_blob(marker, b"", overwrite=True)
+        client.upload_blob("set2/labels/a.txt", b"0 1 1 1 1", overwrite=True)
+    dataset = rb.read(f"az://{container}/set", storage_options=emulator.options)
+    assert [*dataset] == [*rb.read(ROOT / "fixtures/scene/yolo")]
+    assert not dataset.findings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,6 +50,23 @@ class WithoutPackage(InThisProcess):
         return super().submit(__import__, "regionbatch_of_another_version")
 
 
+class Returning(InThisProcess):
+    """Returns something else than a future, or than what the call returns."""
+
+    def __init__(self, found: object) -> None:
+        super().__init__()
+        self.found = found
+
+    def submit(self, *_: Any, **__: Any) -> Any:
+        return self.found
+
+
+def done(result: object) -> Future[object]:
+    future: Future[object] = Future()
+    future.set_result(result)
+    return future
+
+
 DIFFERENCES: dict[str, tuple[Any, str, object]] = {
     "another version": (regionbatch, "__version__", "0.0.9"),
     "another encoding of file names": (sys, "getfilesystemencoding", lambda: "latin-1"),
@@ -60,6 +78,8 @@ DIFFERENCES: dict[str, tuple[Any, str, object]] = {
 EXECUTOR_MISTAKES: dict[str, Callable[[Path], object]] = {
     "an executor that is a number": read_by(3),
     "an executor that is a client": read_by(Client()),
+    "an executor without futures": read_by(Returning(None)),
+    "an executor with other results": read_by(Returning(done("text"))),
     "an executor without regionbatch": read_by(WithoutPackage()),
     **{
         f"an executor with {name}": read_by(Elsewhere(*difference))

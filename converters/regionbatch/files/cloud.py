@@ -23,7 +23,7 @@ from regionbatch.files.cloud_lister import (
     listing_of,
     versions_of,
 )
-from regionbatch.files.cloud_open import Opened, open_container, unusable
+from regionbatch.files.cloud_open import Opened, open_container, raise_if_unreachable, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -120,11 +120,15 @@ class CloudStorage:
             UnusableUrlError: The file system is not installed, or cannot be opened.
         """
         try:
-            return "folder" if self._info(path).get("type") == "directory" else "file"
+            found = self._info(path)
+            is_folder = found.get("type") == "directory"
+            if not (is_folder or found.get("size")):  # perhaps a marker of a folder
+                is_folder = bool(self._below(path.rstrip("/")))
         except CloudError as error:
             if error.is_absence:
                 return ""
             raise unusable(path, error) from None
+        return "folder" if is_folder else "file"
 
     def lister(self, root: PurePath) -> CloudLister:
         """List a folder and all folders below it.
@@ -133,18 +137,28 @@ class CloudStorage:
             DatasetError: It cannot be listed.
         """
         top = str(root).rstrip("/")
-        above = f"{self.key(top).rstrip('/')}/"
         try:
-            found = self.call("find", top, withdirs=True, detail=True)
+            listing = listing_of(self._below(top).items())
         except CloudError as error:
             raise unusable(top, error) from None
-        entries = found.items() if isinstance(found, dict) else ()
-        listing = listing_of(
-            (key.removeprefix(above), about) for key, about in entries if key.startswith(above)
-        )
         for folder, sizes in listing.sizes.items():
             self._sizes[f"{top}/{folder}" if folder else top] = sizes
         return CloudLister(root, listing, self)
+
+    def _below(self, folder: str) -> dict[str, Mapping[str, Any]]:
+        """Return what the file system knows about all that is below a folder, by relative path."""
+        above = f"{self.key(folder).rstrip('/')}/"
+        parent, _, name = folder.rpartition("/")
+        # Where a marker has the name of the folder, only a prefix finds what is in the folder.
+        for where, options in ((folder, {}), (parent, {"prefix": f"{name}/"})):
+            found = self.call("find", where, withdirs=True, detail=True, **options)
+            entries = found.items() if isinstance(found, dict) else ()
+            below = {
+                key.removeprefix(above): about for key, about in entries if key.startswith(above)
+            }
+            if below or folder == self.container:
+                break
+        return below
 
     def _known_size(self, path: str) -> int | None:
         folder, _, name = path.rpartition("/")
@@ -203,6 +217,7 @@ class CloudStorage:
         try:
             return self._fetch(path, start, end)
         except CloudError as error:
+            raise_if_unreachable(path, error)
             return text.UnreadableError(error.strerror)
 
     def _found(
@@ -219,6 +234,7 @@ class CloudStorage:
                 size = self._size(path)
                 found = self._fetch(path) if 0 < size <= most else b""
             except CloudError as error:
+                raise_if_unreachable(path, error)
                 raise text.UnreadableError(error.strerror) from None
         else:
             size = 0
@@ -286,7 +302,8 @@ class CloudStorage:
         if path not in self._image_sizes:
             try:
                 found = image_sizes_in(partial(self._fetch, path), self._size(path))
-            except CloudError:
+            except CloudError as error:
+                raise_if_unreachable(path, error)
                 found = (0, 0), (0, 0)
             self._image_sizes[path] = found
         return self._image_sizes[path]
@@ -317,8 +334,8 @@ class CloudStorage:
         """
         try:
             return str(self.call("sign", path, expiration=seconds))
-        except CloudError:
-            pass
+        except CloudError as error:
+            raise_if_unreachable(path, error)
         raise OptionError(
             f"{self.container}: this storage cannot sign URLs with these credentials. "
             "Use those of an account key, or upload the image files.",

@@ -16,6 +16,8 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from regionbatch.files.cloud_reach import proxy_for, why_unreachable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -64,6 +66,11 @@ class CloudError(OSError):
         return self.errno == errno.ENOENT
 
     @property
+    def is_unreachable(self) -> bool:
+        """Whether there is no connection to the server: that says nothing about the file."""
+        return self.errno == errno.EHOSTUNREACH
+
+    @property
     def is_taken(self) -> bool:
         """Whether a file exists that must not be replaced."""
         return self.errno == errno.EEXIST
@@ -85,6 +92,7 @@ class Fetcher:
         """
         self.file_system = file_system
         self._secrets = _secrets_in(options)
+        self._has_worked = False
 
     @cached_property
     def _http(self) -> _SignedHttp:
@@ -104,14 +112,28 @@ class Fetcher:
     def call(self, function: Callable[..., Result], *arguments: Any, **options: Any) -> Result:  # noqa: ANN401 - of any function
         """Call a function of the file system.
 
+        File systems try for minutes to reach a server. So this is checked before the first call.
+
         Raises:
             CloudError: It raised any exception. The error has no cause: that may name a secret.
         """
+        if not self._has_worked:
+            self._raise_if_unreachable()
         try:
-            return function(*arguments, **options)
+            result = function(*arguments, **options)
         except Exception as error:  # noqa: BLE001 - each file system has its own
             found = self.error_of(error)
+        else:
+            self._has_worked = True
+            return result
+        if found.errno == errno.EIO:
+            self._raise_if_unreachable()
         raise found
+
+    def _raise_if_unreachable(self) -> None:
+        server = _server_of(self.file_system)
+        if reason := server and why_unreachable(server):
+            raise CloudError(f"no connection to '{server}': '{reason}'", errno.EHOSTUNREACH)
 
     def error_of(self, error: Exception) -> CloudError:
         """Return the error for an exception of the file system."""
@@ -179,21 +201,16 @@ class _SignedHttp:
 
 def _pool_manager(url: str) -> PoolManager:
     """Return connections to the host of a URL, through a proxy if the environment names one."""
-    from urllib.parse import urlsplit  # noqa: PLC0415 - only for clouds
-    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - only for clouds
-
     from urllib3 import PoolManager, ProxyManager, Retry, Timeout  # noqa: PLC0415 - only for clouds
 
     _keep_queries_out_of_log()
-    parts = urlsplit(url)
     options: dict[str, Any] = {
         "maxsize": _THREADS,
         "block": True,
         "retries": Retry(total=1, redirect=0),
         "timeout": Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
     }
-    proxy = getproxies().get(parts.scheme)
-    if proxy and not proxy_bypass(parts.hostname or ""):
+    if proxy := proxy_for(url):
         return ProxyManager(proxy, **options)
     return PoolManager(**options)
 
@@ -214,6 +231,15 @@ def _without_queries(record: logging.LogRecord) -> bool:
 
 def _can_use_threads(file_system: Any) -> bool:  # noqa: ANN401 - fsspec has no types
     return bool(getattr(file_system, "async_impl", False))
+
+
+def _server_of(file_system: Any) -> str:  # noqa: ANN401 - fsspec has no types
+    """Return the URL of the server of a file system, without a query; empty if it is not known."""
+    if not _can_use_threads(file_system):
+        return ""
+    client = getattr(file_system, "service_client", None)
+    url = getattr(client, "url", "") or getattr(file_system, "endpoint_url", "")
+    return str(url or "").partition("?")[0]
 
 
 def _error_of(error: Exception, secrets: Iterable[str]) -> CloudError:

@@ -173,11 +173,11 @@ def image_sizes_in(fetch: Fetch, size: int) -> tuple[Size, Size]:
     Args:
         fetch: Fetches bytes of the file.
         size: Its size in bytes.
+
+    Raises:
+        OSError: The beginning of the file cannot be fetched.
     """
-    try:
-        file = _ImageFile(fetch, size)
-    except OSError:
-        return (0, 0), (0, 0)
+    file = _ImageFile(fetch, size)
     stored = size_in(file, exif_rotation=False)
     file.seek(0)
     return stored, size_in(file, exif_rotation=True)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _NOT_A_NAME = re.compile(r"|\.\.?|.*[\x00-\x1f\x7f]+.*|.*\?versionid=.*", re.DOTALL)
 """Parts of a path that a URL cannot have: clients leave them out, and open another file."""
 
+_MARKERS = ("/", "_$folder$")
+"""How names of empty files end that stand for folders."""
+
 VERSION_KEYS = ("etag", "ETag", "mtime", "last_modified", "LastModified", "updated", "created")
 """What file systems call the version of a file."""
 
@@ -63,7 +66,7 @@ def listing_of(entries: Iterable[tuple[str, Mapping[str, Any]]]) -> Listing:
     """Return the listing of a folder.
 
     Hidden files are left out, as those of operating systems are. So are markers of folders, which
-    are empty files with the name of a folder.
+    are empty files with the name of a folder, with or without `_$folder$` (of Hadoop).
 
     Args:
         entries: The paths of files and folders, relative to the folder, with what fsspec knows.
@@ -95,8 +98,8 @@ def _usable(
     entries: Iterable[tuple[str, Mapping[str, Any]]], unusable: list[str]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for name, about in entries:
-        is_marker = name.endswith("/") and not about.get("size")
-        path = name.rstrip("/") if is_marker else name
+        is_marker = name.endswith(_MARKERS) and not about.get("size")
+        path = name.removesuffix(_MARKERS[1]).rstrip("/") if is_marker else name
         parts = path.split("/")
         if any(map(_NOT_A_NAME.fullmatch, parts)):
             unusable.append(path)

@@ -75,9 +75,20 @@ def _account_of(file_system: Any) -> tuple[str, str]:  # noqa: ANN401 - fsspec h
 
 def unusable(path: str, error: CloudError) -> DatasetError:
     """Return the error for a dataset that a cloud does not show."""
-    return DatasetError(
-        f"{path}: cannot be read: {error.strerror!r}. Check the URL, and the credentials in the "
-        "environment or in the storage options.",
-        place=path,
-        value=error.strerror,
+    problem = (
+        f"cannot be read: {error.strerror!r}. Check the URL, and the credentials in the "
+        "environment or in the storage options."
     )
+    if error.is_unreachable:
+        problem = f"{error.strerror}. Check the name of the account, and the network."
+    return DatasetError(f"{path}: {problem}", place=path, value=error.strerror)
+
+
+def raise_if_unreachable(path: str, error: CloudError) -> None:
+    """Raise an error if a file cannot be read because no file can be.
+
+    Raises:
+        DatasetError: There is no connection to the server.
+    """
+    if error.is_unreachable:
+        raise unusable(path, error) from None

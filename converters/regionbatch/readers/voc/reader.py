@@ -104,10 +104,10 @@ class VocReader:
         columns: list[VocColumns] = []
         done = 0
         for part in results:
-            log.progress("reading XML files", done, len(files))
             _report(part, files[done : done + part.file_count], log)
             columns.append(part.columns)
             done += part.file_count
+            log.progress("reading XML files", done, len(files))
         whole = joined(columns)
         if files and not whole.names:
             from regionbatch.readers.safe_xml import nothing_readable  # noqa: PLC0415

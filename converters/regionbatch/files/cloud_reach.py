@@ -1,0 +1,41 @@
+"""Find out within seconds whether a server can be reached at all."""
+
+from __future__ import annotations
+
+import socket
+import time
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+_CONNECT_SECONDS = 5
+_PAUSES = (1.0, 2.0, 0.0)
+"""Seconds after each attempt that failed: a network may be gone for a moment."""
+_PORTS = {"http": 80, "https": 443}
+
+
+def why_unreachable(url: str) -> str:
+    """Return why there is no connection to the server of a URL; empty if there is one.
+
+    A proxy is not tried: only it knows which servers it reaches.
+    """
+    parts = urlsplit(url)
+    port = parts.port or _PORTS.get(parts.scheme)
+    if not parts.hostname or not port or proxy_for(url):
+        return ""
+    reason = ""
+    for pause in _PAUSES:
+        try:
+            socket.create_connection((parts.hostname, port), _CONNECT_SECONDS).close()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            time.sleep(pause)
+        else:
+            return ""
+    return reason
+
+
+def proxy_for(url: str) -> str:
+    """Return the proxy that the environment names for a URL; empty if there is none."""
+    parts = urlsplit(url)
+    proxy = getproxies().get(parts.scheme, "")
+    return "" if proxy_bypass(parts.hostname or "") else proxy
