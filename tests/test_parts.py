@@ -8,6 +8,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
@@ -129,12 +130,32 @@ def killed_elsewhere(number: int, parent: int) -> int:
 JOBS = [(number,) for number in range(20)]
 
 
-def test_results_come_in_order_from_several_processes() -> None:
+def test_results_come_in_order_from_another_process() -> None:
     with local_processes() as executor:
         assert executor is not None
-        results = [*run_parts(numbered, JOBS, executor, is_own=True)]
+        results = [*run_parts(numbered, JOBS, executor)]
     assert [number for number, _ in results] == [*range(20)]
     assert os.getpid() not in {pid for _, pid in results}
+
+
+READ_AHEAD = threading.Event()
+
+
+def waiting_for_the_next(number: int) -> int:
+    if number == 0 and not READ_AHEAD.wait(30):
+        raise TimeoutError
+    READ_AHEAD.set()
+    return broken_at_two(number)
+
+
+def test_this_process_reads_parts_too_instead_of_waiting() -> None:
+    """And an error of a part is still raised in its turn."""
+    READ_AHEAD.clear()
+    with ThreadPoolExecutor(1) as executor:
+        results = run_parts(waiting_for_the_next, JOBS, executor, is_own=True)
+        assert [next(results), next(results)] == [0, 1]
+        with pytest.raises(rb.AmbiguousDatasetError):
+            next(results)
 
 
 def test_only_some_parts_are_submitted_ahead(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,8 @@ def run_parts(
         jobs: The arguments of each call.
         executor: Calls it in other processes.
         file: The path of a file of the dataset, which the other processes must see too.
-        is_own: Whether the executor is our own; it may fail without a warning.
+        is_own: Whether the executor is our own: it may fail without a warning, and this process
+            computes results too, instead of waiting for one.
     """
     return PartResults(work, jobs, executor, file, is_own=is_own)
 
@@ -139,13 +140,34 @@ class PartResults(Generic[Result]):
         job = self._jobs[self._done]
         self._done += 1
         future = self._waiting.popleft()
-        if future is None:
+        if future is None or (self._is_own and future.cancel()):
             return self._work(*job)
+        if self._is_own:
+            self._work_until(future)
         try:
             return future.result()
         except Exception as error:  # noqa: BLE001 - any executor has its own
             self._raise_if_final(error)
         return self._work(*job)
+
+    def _work_until(self, future: Future[Result]) -> None:
+        """Compute the next results that no process has started, until another one has its own."""
+        for number, later in enumerate(self._waiting):
+            if future.done():
+                return
+            if later is not None and later.cancel():
+                self._waiting[number] = self._computed(self._jobs[self._done + number])
+
+    def _computed(self, job: tuple[Any, ...]) -> Future[Result] | None:
+        """Return a result that this process computes; None if an error belongs to its turn."""
+        from concurrent.futures import Future  # noqa: PLC0415 - it loads logging
+
+        future: Future[Result] = Future()
+        try:
+            future.set_result(self._work(*job))
+        except Exception:  # noqa: BLE001 - it is raised again
+            return None
+        return future
 
     def close(self) -> None:
         """Cancel the calls that have not started."""

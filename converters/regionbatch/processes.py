@@ -1,7 +1,8 @@
 """Processes of this machine that parts of a large dataset are read in.
 
-They are optional: `parts` reads whatever they do not in this process, with the same functions. They
-share no memory, run nothing of the calling program, and end when reading ends.
+They are optional: `parts` reads whatever they do not in this process, with the same functions. As
+this process does not wait for them, they are one less than the cores. They share no memory, run
+nothing of the calling program, and end when reading ends.
 
 `multiprocessing` and `concurrent.futures.ProcessPoolExecutor` are not used: with the start method
 "spawn" they import the caller's main module again, which may be a script without a `__main__`
@@ -40,6 +41,7 @@ _INTERPRETER_NAME = re.compile(r"(python|pypy)w?[\d._td]*", re.IGNORECASE)
 _CHILD_CODE = """
 import gc, os, pickle, sys
 gc.disable()  # parts make many objects, and no cycles
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # starting its threads takes 0.07 s
 jobs = sys.stdin.buffer
 package_file, path, *byte_code = pickle.load(jobs)
 results = os.fdopen(os.dup(1), "wb")
@@ -102,7 +104,7 @@ def local_processes() -> Iterator[Executor | None]:
     if not _can_start():
         yield None
         return
-    children = ChildProcesses(available_processes())
+    children = ChildProcesses(available_processes() - 1)  # this process reads parts, too
     try:
         yield children
     finally:
