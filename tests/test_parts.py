@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -308,11 +308,12 @@ def killed_child(patch: pytest.MonkeyPatch) -> None:
 
 def killed_in_a_result(patch: pytest.MonkeyPatch) -> None:
     half = (
-        "    results.write(pickle.dumps(work(*arguments), 5)[:-1]); results.flush(); os._exit(0)\n"
+        "    result = pickle.dumps(work(*arguments), 5)\n"
+        "    results.write(len(result).to_bytes(8, 'little') + result[:-1])\n"
+        "    results.flush(); os._exit(0)\n"
     )
-    patch.setattr(
-        processes, "_CHILD_CODE", processes._CHILD_CODE.replace("    pickle.dump(", half + "    (")
-    )
+    code = processes._CHILD_CODE
+    patch.setattr(processes, "_CHILD_CODE", code.replace("    result = ", half + "    result = "))
 
 
 def other_package(patch: pytest.MonkeyPatch) -> None:
@@ -354,15 +355,16 @@ def test_large_datasets_are_read_by_processes(
 ) -> None:
     expected = result_of(format)
     monkeypatch.setattr(part_reading, "MIN_PARTS_OF_LARGE", 0)
+    monkeypatch.setattr(Future, "cancel", lambda _: False)  # this process leaves all parts to them
     pids: list[int] = []
-    original = ChildProcesses._start_child
+    original = subprocess.Popen
 
-    def spy(children: ChildProcesses) -> subprocess.Popen[bytes]:
-        child = original(children)
+    def spy(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        child = original(*arguments, **options)
         pids.append(child.pid)
         return child
 
-    monkeypatch.setattr(ChildProcesses, "_start_child", spy)
+    monkeypatch.setattr(subprocess, "Popen", spy)
     assert result_of(format) == expected
     assert pids
 
