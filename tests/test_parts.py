@@ -8,6 +8,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
@@ -130,12 +131,32 @@ def killed_elsewhere(number: int, parent: int) -> int:
 JOBS = [(number,) for number in range(20)]
 
 
-def test_results_come_in_order_from_several_processes() -> None:
+def test_results_come_in_order_from_another_process() -> None:
     with local_processes() as executor:
         assert executor is not None
-        results = [*run_parts(numbered, JOBS, executor, is_own=True)]
+        results = [*run_parts(numbered, JOBS, executor)]
     assert [number for number, _ in results] == [*range(20)]
     assert os.getpid() not in {pid for _, pid in results}
+
+
+READ_AHEAD = threading.Event()
+
+
+def waiting_for_the_next(number: int) -> int:
+    if number == 0 and not READ_AHEAD.wait(30):
+        raise TimeoutError
+    READ_AHEAD.set()
+    return broken_at_two(number)
+
+
+def test_this_process_reads_parts_too_instead_of_waiting() -> None:
+    """And an error of a part is still raised in its turn."""
+    READ_AHEAD.clear()
+    with ThreadPoolExecutor(1) as executor:
+        results = run_parts(waiting_for_the_next, JOBS, executor, is_own=True)
+        assert [next(results), next(results)] == [0, 1]
+        with pytest.raises(rb.AmbiguousDatasetError):
+            next(results)
 
 
 def test_only_some_parts_are_submitted_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,11 +380,12 @@ def killed_child(patch: pytest.MonkeyPatch) -> None:
 
 def killed_in_a_result(patch: pytest.MonkeyPatch) -> None:
     half = (
-        "    results.write(pickle.dumps(work(*arguments), 5)[:-1]); results.flush(); os._exit(0)\n"
+        "    result = pickle.dumps(work(*arguments), 5)\n"
+        "    results.write(len(result).to_bytes(8, 'little') + result[:-1])\n"
+        "    results.flush(); os._exit(0)\n"
     )
-    patch.setattr(
-        processes, "_CHILD_CODE", processes._CHILD_CODE.replace("    pickle.dump(", half + "    (")
-    )
+    code = processes._CHILD_CODE
+    patch.setattr(processes, "_CHILD_CODE", code.replace("    result = ", half + "    result = "))
 
 
 def other_package(patch: pytest.MonkeyPatch) -> None:
@@ -405,15 +427,16 @@ def test_large_datasets_are_read_by_processes(
 ) -> None:
     expected = result_of(format)
     monkeypatch.setattr(part_reading, "MIN_PARTS_OF_LARGE", 0)
+    monkeypatch.setattr(Future, "cancel", lambda _: False)  # this process leaves all parts to them
     pids: list[int] = []
-    original = ChildProcesses._start_child
+    original = subprocess.Popen
 
-    def spy(children: ChildProcesses) -> subprocess.Popen[bytes]:
-        child = original(children)
+    def spy(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        child = original(*arguments, **options)
         pids.append(child.pid)
         return child
 
-    monkeypatch.setattr(ChildProcesses, "_start_child", spy)
+    monkeypatch.setattr(subprocess, "Popen", spy)
     assert result_of(format) == expected
     assert pids
 

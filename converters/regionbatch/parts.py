@@ -82,7 +82,8 @@ def run_parts(
         jobs: The arguments of each call.
         executor: Calls it in other processes.
         file: The path of a file of the dataset, which the other processes must see too.
-        is_own: Whether the executor is our own; it may fail without a warning.
+        is_own: Whether the executor is our own: it may fail without a warning, and this process
+            computes results too, instead of waiting for one.
     """
     return PartResults(work, jobs, executor, file, is_own=is_own)
 
@@ -142,8 +143,10 @@ class PartResults(Generic[Result]):
         job = self._jobs[self._done]
         self._done += 1
         future = self._waiting.popleft()
-        if future is None:
+        if future is None or (self._is_own and future.cancel()):
             return self._work(*job)
+        if self._is_own:
+            self._work_until(future)
         try:
             if not self._is_own:
                 self._wait.until_done(future, self._waiting)
@@ -160,6 +163,23 @@ class PartResults(Generic[Result]):
             return result
         what = f"it returned something else than the call: '{type(found).__name__}'"
         raise _unfit(what, "Correct its `submit`.", type(found).__name__)
+
+    def _work_until(self, future: Future[Result]) -> None:
+        """Compute the next results that no process has started, until another one has its own."""
+        for number, later in enumerate(self._waiting):
+            if future.done():
+                return
+            if later is not None and later.cancel():
+                self._waiting[number] = self._computed(self._done + number)
+
+    def _computed(self, number: int) -> Future[Any] | None:
+        """Return what this process computes for a job; None if an error belongs to its turn."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result((self._caller.run, number, self._work(*self._jobs[number])))
+        except Exception:  # noqa: BLE001 - it is raised again
+            return None
+        return future
 
     def close(self) -> None:
         """Cancel the calls that have not started."""

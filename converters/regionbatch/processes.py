@@ -1,7 +1,8 @@
 """Processes of this machine that parts of a large dataset are read in.
 
-They are optional: `parts` reads whatever they do not in this process, with the same functions. They
-share no memory, run nothing of the calling program, and end when reading ends.
+They are optional: `parts` reads whatever they do not in this process, with the same functions. As
+this process does not wait for them, they are one less than the cores. They share no memory, run
+nothing of the calling program, and end when reading ends.
 
 `multiprocessing` and `concurrent.futures.ProcessPoolExecutor` are not used: with the start method
 "spawn" they import the caller's main module again, which may be a script without a `__main__`
@@ -20,6 +21,7 @@ import threading
 from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import regionbatch
@@ -37,9 +39,15 @@ _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 _INTERPRETER_NAME = re.compile(r"(python|pypy)w?[\d._td]*", re.IGNORECASE)
 """Frozen programs and servers that embed Python have other names, and would start themselves."""
 
+_CALLS_AT_ONCE = 2
+"""Calls that a child has at a time: one runs, one waits."""
+_PIPE_SIZE = 2**20
+"""Bytes that a user without privileges may have in a pipe."""
+
 _CHILD_CODE = """
 import gc, os, pickle, sys
 gc.disable()  # parts make many objects, and no cycles
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # starting its threads takes 0.07 s
 jobs = sys.stdin.buffer
 package_file, path, *byte_code = pickle.load(jobs)
 results = os.fdopen(os.dup(1), "wb")
@@ -54,7 +62,8 @@ while True:
         work, arguments = pickle.load(jobs)
     except EOFError:
         break
-    pickle.dump(work(*arguments), results, 5)
+    result = pickle.dumps(work(*arguments), 5)
+    results.write(len(result).to_bytes(8, "little") + result)
     results.flush()
 """
 """What a plain child process runs until its input ends. It imports from the absolute entries of our
@@ -102,7 +111,7 @@ def local_processes() -> Iterator[Executor | None]:
     if not _can_start():
         yield None
         return
-    children = ChildProcesses(available_processes())
+    children = ChildProcesses(available_processes() - 1)  # this process reads parts, too
     try:
         yield children
     finally:
@@ -117,7 +126,7 @@ def _can_start() -> bool:
 
 
 class ChildProcesses(Executor):
-    """Plain child processes, one for each thread of a pool.
+    """Plain child processes.
 
     Once a call has failed, whatever the reason, all further calls fail.
     """
@@ -128,9 +137,11 @@ class ChildProcesses(Executor):
         Args:
             count: The number of processes.
         """
-        self._threads = ThreadPoolExecutor(count)
-        self._of_thread = threading.local()
-        self._children: list[subprocess.Popen[bytes]] = []
+        self._children = [_Child() for _ in range(count)]
+        self._free: SimpleQueue[_Child] = SimpleQueue()
+        for child in self._children * _CALLS_AT_ONCE:
+            self._free.put(child)
+        self._threads = ThreadPoolExecutor(count * _CALLS_AT_ONCE)
         self._is_broken = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401, ARG002 - as declared by Executor
@@ -140,36 +151,14 @@ class ChildProcesses(Executor):
     def _call(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401 - what the function returns
         if self._is_broken:
             raise BrokenExecutor
+        child = self._free.get()
         try:
-            child: Any = getattr(self._of_thread, "child", None) or self._start_child()
-            pickle.dump((work, arguments), child.stdin, 5)
-            child.stdin.flush()
-            return pickle.load(child.stdout)  # noqa: S301 - written by our own child
+            return child.call(work, arguments)
         except Exception as error:  # such as a full disk, or a child that was killed
             self._is_broken = True
             raise BrokenExecutor from error
-
-    def _start_child(self) -> subprocess.Popen[bytes]:
-        detached: dict[str, Any] = {"process_group": 0}  # Ctrl-C must reach only this process
-        if sys.platform == "win32":
-            detached = {"creationflags": subprocess.CREATE_NO_WINDOW}
-        child = subprocess.Popen(  # noqa: S603 - our own code
-            [sys.executable, "-I", "-c", _CHILD_CODE],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            **detached,
-        )
-        self._children.append(child)
-        self._of_thread.child = child
-        setup = (
-            regionbatch.__file__,
-            [entry for entry in map(str, sys.path) if os.path.isabs(entry)],  # noqa: PTH117 - text
-            sys.dont_write_bytecode,
-            sys.pycache_prefix,
-        )
-        pickle.dump(setup, child.stdin, 5)  # type: ignore[arg-type] # it is a pipe
-        return child
+        finally:
+            self._free.put(child)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Kill the processes."""
@@ -178,12 +167,74 @@ class ChildProcesses(Executor):
             child.kill()
         self._threads.shutdown(wait=wait, cancel_futures=cancel_futures)
         for child in self._children:
-            child.wait()
-            for pipe in (child.stdin, child.stdout):
-                if pipe is not None:
-                    _close(pipe)
+            child.close()
 
 
-def _close(pipe: Any) -> None:  # noqa: ANN401 - a buffered pipe
-    with suppress(OSError):  # what is left in its buffer cannot be written
-        pipe.close()
+class _Child:
+    """A plain child process. Several threads may call it, and it answers them in turn.
+
+    It then has its next call when it is done with one. Otherwise it would wait until the thread
+    that reads the result gets the interpreter from the one that reads parts.
+    """
+
+    def __init__(self) -> None:
+        """Start no process yet."""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._sending = threading.Lock()
+        self._receiving = threading.Lock()
+
+    def call(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401 - what the function returns
+        """Call a function of a module."""
+        with self._sending:
+            process: Any = self._process or self._start()
+            pickle.dump((work, arguments), process.stdin, 5)
+            process.stdin.flush()
+            self._receiving.acquire()  # before the next call is sent: results come in this order
+        try:
+            size = int.from_bytes(process.stdout.read(8), "little")
+            result = process.stdout.read(size)
+        finally:
+            self._receiving.release()
+        return pickle.loads(result)  # noqa: S301 - written by our own child
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        detached: dict[str, Any] = {"process_group": 0}  # Ctrl-C must reach only this process
+        if sys.platform == "win32":
+            detached = {"creationflags": subprocess.CREATE_NO_WINDOW}
+        self._process = process = subprocess.Popen(  # noqa: S603 - our own code
+            [sys.executable, "-I", "-c", _CHILD_CODE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            **detached,
+        )
+        _enlarge(process.stdout)
+        setup = (
+            regionbatch.__file__,
+            [entry for entry in map(str, sys.path) if os.path.isabs(entry)],  # noqa: PTH117 - text
+            sys.dont_write_bytecode,
+            sys.pycache_prefix,
+        )
+        pickle.dump(setup, process.stdin, 5)  # type: ignore[arg-type] # it is a pipe
+        return process
+
+    def kill(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+
+    def close(self) -> None:
+        """Close the pipes, once no thread uses them."""
+        if self._process is not None:
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                with suppress(OSError):  # what is left in its buffer cannot be written
+                    pipe.close()  # type: ignore[union-attr] # it is a pipe
+
+
+def _enlarge(pipe: Any) -> None:  # noqa: ANN401 - a buffered pipe
+    """Let a pipe hold a result of usual size, on Linux, so that the child need not wait."""
+    with suppress(ImportError, AttributeError, OSError):
+        import fcntl  # noqa: PLC0415 - not on Windows
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)

@@ -15,6 +15,7 @@ import errno
 import os
 import re
 import stat
+import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
@@ -39,6 +40,9 @@ _NO_HARD_LINKS = frozenset(
 """Error codes of systems for a disk without hard links."""
 _DELAYS = (0.05, 0.1, 0.2, 0.4, 0.8) if os.name == "nt" else ()
 """Seconds between attempts to rename: on Windows, a virus scanner may have a file open briefly."""
+_FLUSH_INTERVAL = 0.05
+"""Seconds between flushes of a file that is being written."""
+_sync_data = getattr(os, "fdatasync", os.fsync)  # Windows and macOS have no other
 _SYNC_THREADS = 8
 """Files that are flushed to disk at a time, so that they share commits of the file system."""
 
@@ -72,8 +76,9 @@ def atomic_write(path: PurePath, is_ours: IsOurs | None) -> Iterator[IO[bytes]]:
     with _parent_folders(path):
         try:
             with part.open("xb", 2**20) as file:
-                yield file
-                file.flush()
+                with _flushing(file.fileno()):
+                    yield file
+                    file.flush()
                 os.fsync(file.fileno())
             _take_name(part, path, before, is_ours)
         except BaseException:
@@ -307,6 +312,34 @@ def _remove_folder(folder: Path) -> None:
     import shutil  # noqa: PLC0415 - it loads three compression libraries
 
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _flushing(file: int) -> Iterator[None]:
+    """Flush a large file to disk while the block writes it, so that less is left at the end.
+
+    Raises:
+        OSError: The disk failed. It reports that only once, so not when the file is flushed again.
+    """
+    errors: list[OSError] = []
+    is_written = threading.Event()
+
+    def flush() -> None:
+        while not (errors or is_written.wait(_FLUSH_INTERVAL)):
+            try:
+                _sync_data(file)
+            except OSError as error:
+                errors.append(error)
+
+    thread = threading.Thread(target=flush)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_written.set()
+        thread.join()
+    for error in errors:
+        raise error
 
 
 def _sync_files(folder: Path) -> None:

@@ -61,6 +61,10 @@ class UndecodableError(UnreadableError):
         self.option = option
 
 
+class NotUtf8Error(Exception):
+    """A text that was expected to be UTF-8 is not; see `as_utf8`."""
+
+
 def read_bytes(path: str, *, head_only: bool = False, most: int | None = None) -> bytes:
     """Return the bytes of a label file.
 
@@ -206,7 +210,7 @@ def is_utf8_file(file: RawIOBase, *, but_ascii: bool = False) -> bool:
     is_first = True
     with memoryview(buffer) as view:
         while length := file.readinto(view) or 0:
-            if is_first and _without_mark(bytes(view[:4]))[1].startswith(("utf-16", "utf-32")):
+            if is_first and is_wide(bytes(view[:4])):
                 return False
             is_first = False
             chunk = buffer if length == _CHUNK else buffer[:length]
@@ -219,6 +223,11 @@ def is_utf8_file(file: RawIOBase, *, but_ascii: bool = False) -> bool:
             if but_ascii:
                 return False
     return not decoder.getstate()[0]
+
+
+def is_wide(start: bytes) -> bool:
+    """Return whether the first four bytes of a text are those of UTF-16 or UTF-32."""
+    return _without_mark(start)[1].startswith(("utf-16", "utf-32"))
 
 
 def non_ascii_words(text: bytes) -> Iterable[str]:

@@ -122,21 +122,26 @@ class DatasetBuilder:
         self._marks: dict[str, list[NDArray[np.int64]]] = {}
         self._rotations: dict[int, Rotation] = {}
 
-    def add_file(self, source: CocoSource) -> Iterable[str]:
+    def add_file(self, source: CocoSource, file: int) -> Iterable[str]:
         """Read all chunks of a file.
+
+        Args:
+            source: The file.
+            file: Its code, from `FindingLog.file`.
 
         Returns:
             The names of its classes and images.
 
         Raises:
+            NotUtf8Error: The file is not UTF-8. Nothing was added or reported.
             DatasetError: The file has no images, or declares an unknown order of coordinates.
             AmbiguousDatasetError: The order of its coordinates is mixed or contradicted.
         """
-        file = self._log.file(source.name)
         records = FileRecords(file, self._log)
         for chunk in source.chunks:
             records.add(chunk)
             self._log.progress(f"reading {source.name}", chunk.end, source.size)
+        self._log.read(boxes=records.boxes_read, images=records.images_read)
         self._check_header(source)
         found = self._resolve_ids(records, file)
         self._scale_masks(found)

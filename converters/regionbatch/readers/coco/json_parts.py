@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from regionbatch.errors import DatasetError
+from regionbatch.files.text import NotUtf8Error
 from regionbatch.readers.coco.json_records import BOUNDARY
 from regionbatch.readers.coco.json_text import CHUNK_SIZE, JsonText
 
@@ -121,7 +122,7 @@ def decode_part(
     from regionbatch.readers.coco.json_stream import ArrayStream  # noqa: PLC0415 - it imports this
 
     chunks: list[Chunk] = []
-    errors = suppress(OSError, ValueError, RecursionError)  # they are found again
+    errors = suppress(OSError, ValueError, RecursionError, NotUtf8Error)  # they are found again
     with errors, storage.open(path) as file:
         text = JsonText(file, path)
         if text.state[-2:] == state:  # or else the file was replaced

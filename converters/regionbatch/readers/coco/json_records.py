@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import msgspec
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
 
 _MAX_DIGITS = 100
 """Whole numbers with more digits stay text, which is just as exact and needs no conversion."""
@@ -24,6 +25,15 @@ BOUNDARY = re.compile(rb"}[ \t\r\n]*+,[ \t\r\n]*+{")
 
 _ARRAY_END = re.compile(rb"}[ \t\r\n]*+\][ \t\r\n]*+(?:,[ \t\r\n]*+\"|})")
 _ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
+
+
+class UniqueKeys(NamedTuple):
+    """Keys that a record must not repeat. Its type must require them; it would take the last."""
+
+    keys: tuple[bytes, ...]
+    byte: int = 0
+    """One that each of them contains once, and that is rare elsewhere; 0: none. If a chunk has
+    exactly as many as its records need, no record repeats a key."""
 
 
 class DuplicateKeyDict(dict[str, Any]):
@@ -78,8 +88,7 @@ def typed_records(
     decode: Callable[[memoryview], list[Any]],
     buffer: bytearray,
     end: int,
-    keys: Sequence[bytes] = (),
-    byte_counts: Sequence[tuple[int, int]] = (),
+    unique: Sequence[UniqueKeys] = (),
 ) -> list[Any] | None:
     """Decode the first `end` bytes after the bracket that `buffer` starts with.
 
@@ -87,18 +96,17 @@ def typed_records(
         decode: The decoder of an array.
         buffer: A bracket, records, and at least one more byte.
         end: The length of the records in bytes.
-        keys: See `json_stream.ArraySpec`.
-        byte_counts: See `json_stream.ArraySpec`.
+        unique: Keys that a record must not repeat.
 
     Returns:
-        The records; None if they do not fit the type, or if one may repeat one of `keys`.
+        The records; None if they do not fit the type, or if one may repeat a key.
     """
     comma = buffer[end + 1]
     buffer[end + 1] = ord("]")
     with memoryview(buffer) as view, view[: end + 2] as records:
         try:
             typed = decode(records)
-            if not keys or _has_no_duplicates(buffer, end, keys, byte_counts, len(typed)):
+            if not unique or _has_no_duplicates(buffer, end, unique, len(typed)):
                 return typed
         except (msgspec.DecodeError, UnicodeDecodeError):
             pass
@@ -107,11 +115,7 @@ def typed_records(
 
 
 def _has_no_duplicates(
-    buffer: bytearray,
-    end: int,
-    keys: Sequence[bytes],
-    byte_counts: Sequence[tuple[int, int]],
-    records: int,
+    buffer: bytearray, end: int, unique: Sequence[UniqueKeys], records: int
 ) -> bool:
     """Return whether certainly no record repeats one of the keys that its type requires."""
     escape = buffer.find(b"\\", 0, end)
@@ -119,11 +123,11 @@ def _has_no_duplicates(
         return False
     # Counting a byte takes a quarter of the time of counting a key.
     text = np.frombuffer(buffer, np.uint8, end)
-    if byte_counts and all(
-        np.count_nonzero(text == byte) == count * records for byte, count in byte_counts
-    ):
-        return True
-    return all(buffer.count(b'"%b"' % key, 0, end) == records for key in keys)
+    return all(
+        (byte and np.count_nonzero(text == byte) == len(keys) * records)
+        or all(buffer.count(b'"%b"' % key, 0, end) == records for key in keys)
+        for keys, byte in unique
+    )
 
 
 def plain_records(text: bytes, *, keep_literals: bool = False) -> list[Any]:

@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from regionbatch.errors import DatasetError
+from regionbatch.files.text import NotUtf8Error, is_utf8
 from regionbatch.readers.coco.json_parts import DecodedParts
 from regionbatch.readers.coco.json_records import (
+    UniqueKeys,
     boundaries,
     plain_records,
     typed_records,
@@ -64,12 +66,8 @@ class ArraySpec(NamedTuple):
     """The type of each record."""
     to_columns: Callable[[list[Any]], Any] = list
     """Turns the records of a chunk into columns. A function of a module, so that it pickles."""
-    unique_keys: tuple[bytes, ...] = ()
-    """Keys that a record must not repeat. The type must require them; it would take the last."""
-    byte_counts: tuple[tuple[int, int], ...] = ()
-    """Bytes, and how often they occur in all `unique_keys` together, at most once in each.
-
-    If a chunk has exactly as many of them as its records need, no record repeats a key."""
+    unique: tuple[UniqueKeys, ...] = ()
+    """Keys that a record must not repeat."""
     keep_literals: bool = False
     """Whether numbers of plain records keep their text (`LiteralFloat`), as they may be names."""
     max_record_size: int = MAX_RECORD_SIZE
@@ -149,10 +147,12 @@ class ArrayStream:
         Raises:
             DatasetError: The document is not a JSON object, is truncated, is followed by something
                 else, has a wanted key twice, or a wanted key is not an array.
+            NotUtf8Error: It was not checked before, and is not UTF-8. The chunks so far are typed.
         """
         try:
             yield from self._walk()
         except RecursionError as error:
+            self._text.check_utf8(self._text.size)
             name = self._text.name
             what = "brackets are nested too deeply. Check the tool that wrote the file."
             raise DatasetError(f"{name}: {what}", place=name) from error
@@ -171,13 +171,16 @@ class ArrayStream:
                 raise self._duplicate(at, key)
             if key in self._decoders and text.byte(at) == b"[":
                 self.header[key] = ""
+                text.check_utf8(at)
                 for chunk in self.array(key, at + 1):
-                    yield chunk
                     at = chunk.end
+                    text.checked = max(text.checked, at)
+                    yield chunk
             else:
                 at = self._other_value(key, start, at)
             at = self._next_key(at)
         self._check_end(at + 1)
+        text.check_utf8(text.size)
         text.check_unchanged()
 
     def _start_of_object(self) -> int:
@@ -237,7 +240,7 @@ class ArrayStream:
             at: The offset after its bracket, or of one of its records.
 
         Raises:
-            DatasetError: As for the whole document.
+            DatasetError, NotUtf8Error: As for the whole document.
         """
         spec = self._wanted[key]
         start = at
@@ -275,6 +278,7 @@ class ArrayStream:
             typed = self._typed(key, buffer, size)
             if typed is not None:
                 return _Records(size, is_last, typed, [])
+        self._text.check_utf8(self._text.size)  # plain records may become findings at once
         for size, is_last in boundaries(buffer, filled):
             with suppress(ValueError):  # the boundary is wrong, or the JSON is
                 text = bytes(buffer[: size + 1]) + b"]"
@@ -292,6 +296,7 @@ class ArrayStream:
         typed = self._typed(key, records, size)
         if typed is not None:
             return _Records(size, is_last, typed, [])
+        self._text.check_utf8(self._text.size)
         records[-1:] = b"]"
         plain = self._plain(records, at, keep_literals=spec.keep_literals)
         return _Records(size, is_last, None, plain)
@@ -309,9 +314,14 @@ class ArrayStream:
             return 1 + self._text.read_into(part, at)
 
     def _typed(self, key: str, buffer: bytearray, size: int) -> list[Any] | None:
+        """Decode records by their type; None if it does not fit them."""
         spec = self._wanted[key]
         decode = self._decoders[key]
-        return typed_records(decode, buffer, size, spec.unique_keys, spec.byte_counts)
+        typed = typed_records(decode, buffer, size, spec.unique)
+        is_read = typed is not None
+        if is_read and not (buffer.isascii() or is_utf8(bytes(buffer[1 : size + 1]))):
+            raise NotUtf8Error(self._text.name)
+        return typed
 
     def _plain(self, records: bytearray, at: int, *, keep_literals: bool) -> list[Any]:
         """Decode records that the type does not fit: NaN, IDs as text, a bbox of three numbers."""

@@ -7,6 +7,7 @@ is no slower on large documents.
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import sys
@@ -15,7 +16,13 @@ from typing import TYPE_CHECKING
 
 from regionbatch.errors import DatasetError
 from regionbatch.files.storage import LOCAL
-from regionbatch.files.text import UndecodableError, as_utf8, is_utf8_file
+from regionbatch.files.text import (
+    NotUtf8Error,
+    UndecodableError,
+    as_utf8,
+    is_utf8_file,
+    is_wide,
+)
 from regionbatch.files.tree import undecodable
 
 if TYPE_CHECKING:
@@ -48,7 +55,13 @@ class JsonText:
     """The bytes of a document. Every `at` is an offset in bytes from its start."""
 
     def __init__(
-        self, file: RawIOBase, name: str, *, is_guess: bool = False, is_copy: bool = False
+        self,
+        file: RawIOBase,
+        name: str,
+        *,
+        is_guess: bool = False,
+        is_copy: bool = False,
+        is_checked: bool = True,
     ) -> None:
         """Take an open file.
 
@@ -57,6 +70,7 @@ class JsonText:
             name: The place that errors name.
             is_guess: Whether the encoding of the original file is a guess, see `files.text`.
             is_copy: See the attribute.
+            is_checked: Whether nobody needs to check that it is UTF-8.
         """
         self.file = file
         self.name = name
@@ -65,6 +79,8 @@ class JsonText:
         self.size = file.seek(0, os.SEEK_END)
         self.is_copy = is_copy
         """Whether the file is a temporary copy in UTF-8."""
+        self.checked = self.size if is_checked else 0
+        """The bytes before this offset are known to be UTF-8."""
         self._window = b""
         self._start = 0
 
@@ -72,6 +88,20 @@ class JsonText:
         """Raise DatasetError if the file has changed since it was opened."""
         if file_state(self.file) != self.state:
             raise self._changed()
+
+    def check_utf8(self, to: int) -> None:
+        """Raise NotUtf8Error if the bytes before an offset, where a character ends, are not UTF-8.
+
+        Those of records are checked when they are decoded, since reading them twice takes longer.
+        """
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        while self.checked < to:
+            piece = self.read(self.checked, min(CHUNK_SIZE, to - self.checked))
+            self.checked += len(piece)
+            try:
+                decoder.decode(piece, final=self.checked == to)
+            except UnicodeDecodeError as error:
+                raise NotUtf8Error(self.name) from error
 
     def read_into(self, target: memoryview, at: int) -> int:
         """Fill a buffer with the bytes from `at` on, and return how many there were.
@@ -213,6 +243,7 @@ class JsonText:
         """Return the error for what is wrong at an offset, with the text that follows it."""
         if file_state(self.file) != self.state:  # parts of two files fit nowhere
             return self._changed()
+        self.check_utf8(self.size)  # or else it is no error in this text
         option = ""
         if self.is_guess:  # half a character may be a quotation mark or a backslash
             advice = "Specify the file's encoding with `encoding`, or save it as UTF-8."
@@ -240,14 +271,19 @@ def document(
     name: str = "",
     encoding: str | None = None,
     storage: Storage = LOCAL,
+    *,
+    is_checked: bool = True,
 ) -> Iterator[JsonText]:
     """Open a JSON file as UTF-8 without loading it. Other encodings use a temporary file.
+
+    If the file is opened before it is checked, reading it may raise NotUtf8Error.
 
     Args:
         path: The path to open.
         name: The place that errors name; empty: the name of the file.
         encoding: The codec that the user names; see `as_utf8`.
         storage: Where the file is.
+        is_checked: Whether to check the encoding of the whole file first.
 
     Raises:
         DatasetError: The file is empty, cannot be decoded, or cannot be opened.
@@ -256,7 +292,7 @@ def document(
     with ExitStack() as stack:
         try:
             file = stack.enter_context(storage.open(os.fspath(path)))
-            text = _open(file, name, encoding, stack)
+            text = _open(file, name, encoding, stack, is_checked=is_checked or bool(encoding))
         except OSError as error:
             reason = error.strerror or str(error)
             what = f"the file cannot be read: {reason!r}. Check that it exists and is readable."
@@ -264,9 +300,15 @@ def document(
         yield text
 
 
-def _open(file: RawIOBase, name: str, encoding: str | None, stack: ExitStack) -> JsonText:
+def _open(
+    file: RawIOBase, name: str, encoding: str | None, stack: ExitStack, *, is_checked: bool
+) -> JsonText:
     is_guess = is_copy = False
-    if not is_utf8_file(file, but_ascii=encoding is not None):
+    if is_checked:
+        is_utf8 = is_utf8_file(file, but_ascii=encoding is not None)
+    else:
+        is_utf8 = not is_wide(file.read(4) or b"")
+    if not is_utf8:
         import tempfile  # noqa: PLC0415 - only for other encodings
 
         is_copy = True
@@ -278,7 +320,9 @@ def _open(file: RawIOBase, name: str, encoding: str | None, stack: ExitStack) ->
         file = stack.enter_context(tempfile.TemporaryFile(buffering=0))  # noqa: SIM115 - in `stack`
         for start in range(0, len(text), CHUNK_SIZE):  # one call may not write all
             file.write(text[start : start + CHUNK_SIZE])
-    found = JsonText(file, name, is_guess=is_guess, is_copy=is_copy)
+    found = JsonText(
+        file, name, is_guess=is_guess, is_copy=is_copy, is_checked=is_checked or is_copy
+    )
     if found.size == 0:
         raise DatasetError(f"{name}: the file is empty. Export it again.", place=name)
     return found

@@ -16,7 +16,7 @@ import numpy as np
 
 from regionbatch.dataset import References
 from regionbatch.errors import DatasetError, OptionError
-from regionbatch.files.text import report_guess
+from regionbatch.files.text import NotUtf8Error, report_guess
 from regionbatch.options import CocoOptions
 from regionbatch.readers.coco.dataset_builder import CocoSource, DatasetBuilder
 from regionbatch.readers.coco.json_files import choose_files
@@ -132,11 +132,14 @@ class CocoReader:
             path = tree.on_disk(name)
             own_jobs = [job for job in jobs if job.path == path]
             of_file = islice(remaining, len(own_jobs))
-            with document(path, name, tree.encoding, tree.storage) as text:
-                starts = [job.start for job in own_jobs if is_part_of(text, job)]
-                parts = DecodedParts(starts, of_file)
-                stream = ArrayStream(text, ARRAY_SPECS, longest=_LONGEST, parts=parts)
-                _add_file(builder, name, stream, text, log)
+            file = log.file(name)
+            try:  # nearly every file is UTF-8, which is checked while it is read
+                with document(path, name, tree.encoding, tree.storage, is_checked=False) as text:
+                    starts = [job.start for job in own_jobs if is_part_of(text, job)]
+                    _add_file(builder, file, text, DecodedParts(starts, of_file), log)
+            except NotUtf8Error:
+                with document(path, name, tree.encoding, tree.storage) as text:
+                    _add_file(builder, file, text, DecodedParts(), log)
             deque(of_file, 0)  # those that were not used
         return builder.build()
 
@@ -166,20 +169,22 @@ class CocoReader:
         shapes = [chunk for chunk in chunks if chunk.key in SHAPE_SPECS]
         header = {key: _as_header(value) for key, value in content.items()}
         builder = DatasetBuilder(log, options)
-        builder.add_file(CocoSource("COCO", chunks, header, lambda: shapes))
+        builder.add_file(CocoSource("COCO", chunks, header, lambda: shapes), log.file("COCO"))
         return builder.build()
 
 
 def _add_file(
-    builder: DatasetBuilder, name: str, stream: ArrayStream, text: JsonText, log: FindingLog
+    builder: DatasetBuilder, file: int, text: JsonText, parts: DecodedParts, log: FindingLog
 ) -> None:
+    stream = ArrayStream(text, ARRAY_SPECS, longest=_LONGEST, parts=parts)
     shapes = partial(ArrayStream, text, SHAPE_SPECS)
+    source = CocoSource(text.name, stream, stream.header, shapes, text.size)
     before = log.boxes_read
-    names = builder.add_file(CocoSource(name, stream, stream.header, shapes, text.size))
+    names = builder.add_file(source, file)
     if log.boxes_read == before:
-        _report_boxes_elsewhere(name, count_boxes(text.chunks()), log)
+        _report_boxes_elsewhere(file, count_boxes(text.chunks()), log)
     if text.is_guess:
-        report_guess(log, name, names)
+        report_guess(log, text.name, names)
 
 
 def _refuse_file_options(options: CocoOptions) -> None:
@@ -193,11 +198,11 @@ def _refuse_file_options(options: CocoOptions) -> None:
             )
 
 
-def _report_boxes_elsewhere(name: str, count: int, log: FindingLog) -> None:
+def _report_boxes_elsewhere(file: int, count: int, log: FindingLog) -> None:
     """Report boxes outside 'annotations', in a file that has none inside."""
     log.read(boxes=count)
     values = repeat("outside 'annotations'", count)
-    log.add("not_a_box", log.file(name), np.zeros(count, np.int64), values)
+    log.add("not_a_box", file, np.zeros(count, np.int64), values)
 
 
 def _as_header(value: object) -> str:

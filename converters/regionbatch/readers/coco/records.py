@@ -13,6 +13,7 @@ from regionbatch.errors import DatasetError
 from regionbatch.files.paths import NAME_CHARACTER
 from regionbatch.files.text import as_side
 from regionbatch.readers.coco import segmentation
+from regionbatch.readers.coco.json_records import UniqueKeys
 from regionbatch.readers.coco.json_stream import ArraySpec
 from regionbatch.readers.coco.json_text import CHUNK_SIZE
 from regionbatch.readers.coco.plain_values import (
@@ -122,19 +123,20 @@ def _annotations_to_columns(records: list[_Annotation]) -> _BoxColumns:
 
 
 ARRAY_SPECS = {
-    "images": ArraySpec(_Image, _images_to_columns, (b"id", b"file_name", b"width", b"height")),
+    "images": ArraySpec(
+        _Image, _images_to_columns, (UniqueKeys((b"id", b"file_name", b"width", b"height")),)
+    ),
     "categories": ArraySpec(
         _Category,
         _categories_to_columns,
-        (b"id", b"name"),
+        (UniqueKeys((b"id", b"name")),),
         keep_literals=True,
         max_record_size=CHUNK_SIZE,
     ),
     "annotations": ArraySpec(
         _Annotation,
         _annotations_to_columns,
-        (b"bbox", b"image_id", b"category_id"),
-        byte_counts=((ord("x"), 1), (ord("_"), 2)),
+        (UniqueKeys((b"bbox",), ord("x")), UniqueKeys((b"image_id", b"category_id"), ord("_"))),
     ),
 }
 """How the arrays of a COCO file are read."""
@@ -179,6 +181,8 @@ class FileRecords:
         self.categories: list[tuple[int, str]] = []
         self.rows = 0
         """The number of boxes so far."""
+        self.boxes_read = 0
+        self.images_read = 0
         self._ids = [np.empty((3, 0), np.int64)]
         self._boxes = [np.empty((4, 0))]
         self.marks: dict[str, list[int]] = {"box_from_segmentation": [], "crowd": []}
@@ -203,7 +207,7 @@ class FileRecords:
             else:
                 self._add_boxes(chunk.typed)
         elif chunk.key == "images":
-            self._log.read(images=chunk.length)
+            self.images_read += chunk.length
             images = self._plain_images(chunk.plain) if chunk.typed is None else chunk.typed
             self.images.id.extend(images.id)
             self.images.file_name.extend(images.file_name)
@@ -223,7 +227,7 @@ class FileRecords:
             raise DatasetError(f"{name}: {what}. Export the file again as COCO.", place=name)
 
     def _add_boxes(self, boxes: _BoxColumns) -> None:
-        self._log.read(boxes=boxes.box.shape[1])
+        self.boxes_read += boxes.box.shape[1]
         ids = boxes.ids
         without_id = np.flatnonzero(ids[0] < 0)
         if len(without_id):
@@ -255,7 +259,7 @@ class FileRecords:
             category = self.ids.number_or_new(record.get("category_id"))
             ids.append((where, image, category))
             boxes.append(box)
-        self._log.read(boxes=len(records) - bad.count("no_box"))
+        self.boxes_read += len(records) - bad.count("no_box")
         bad.report(self._log, self._file, "annotation")
         self._append(
             np.asarray(ids, np.int64).reshape(-1, 3).T,

@@ -1,0 +1,36 @@
+"""Output is flushed to disk while it is written, and an error of the disk is not lost."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from regionbatch.files import atomic_write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_disk_that_fails_while_output_is_written_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system reports it only once, so not when the complete file is flushed."""
+    is_flushed = threading.Event()
+
+    def fail(_file: int) -> None:
+        is_flushed.set()
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(atomic_write, "_sync_data", fail)
+
+    def write() -> None:
+        with atomic_write.atomic_write(tmp_path / "out.jsonl", None) as file:
+            file.write(b"{}")
+            assert is_flushed.wait(30)
+
+    with pytest.raises(OSError, match="Input/output"):
+        write()
+    assert not list(tmp_path.iterdir())
