@@ -85,10 +85,7 @@ def judge(
     Raises:
         StrictError: See `filters`.
     """
-    if placed.mode.absolute or placed.angle is not None:
-        placed = with_image_sizes(placed, log)
-    if placed.mode.absolute:
-        report_swapped_axes(placed, log)
+    placed = with_known_sizes(placed, log)
     images, tags, originals, regions, ledger = clean(
         placed, log, filters.drop, filters.only, filters.max_clip
     )
@@ -99,6 +96,15 @@ def judge(
     if filters.strict:
         raise_if_strict(dataset.findings, dataset.root)
     return dataset
+
+
+def with_known_sizes(placed: PlacedAnnotations, log: FindingLog) -> PlacedAnnotations:
+    """Return annotations with the sizes of their images, and report swapped axes."""
+    if placed.mode.absolute or placed.angle is not None:
+        placed = with_image_sizes(placed, log)
+    if placed.mode.absolute:
+        report_swapped_axes(placed, log)
+    return placed
 
 
 def raise_if_strict(findings: Findings, place: str | PathLike[str]) -> None:

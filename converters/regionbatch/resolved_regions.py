@@ -11,6 +11,8 @@ from regionbatch.cleaning import build_ledger
 from regionbatch.shared_ids import is_shared
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from regionbatch.dataset import Dataset, Regions
@@ -65,9 +67,17 @@ def take_in_order(regions: Regions, rows: NDArray[np.int64]) -> Regions:
     return regions if is_all else regions.take(rows)
 
 
-def ledger_after(log: FindingLog, regions: Regions, before: Ledger) -> Ledger:
-    """Return the ledger of a dataset after more regions were dropped."""
+def ledger_after(
+    before: Ledger, by_adjustment: NDArray[np.int64], more_dropped: Mapping[str, int]
+) -> Ledger:
+    """Return a ledger after more regions were dropped.
+
+    Args:
+        before: The ledger before.
+        by_adjustment: The regions that are left; see `cleaning.build_ledger`.
+        more_dropped: The regions that were dropped since, by code.
+    """
     dropped = dict(before.dropped)
-    for code, count in log.dropped("box").items():
+    for code, count in more_dropped.items():
         dropped[code] = dropped.get(code, 0) + count
-    return build_ledger(regions, before.read, dropped, before.images)
+    return build_ledger(by_adjustment, before.read, dropped, before.images)
