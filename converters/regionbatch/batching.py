@@ -15,8 +15,13 @@ from regionbatch.dataset.dataset import check_dataset
 from regionbatch.findings import FindingLog, Findings, Ledger
 from regionbatch.limits import REGIONS_PER_BATCH
 from regionbatch.names.renames import normalise_renames
-from regionbatch.resolved_ids import ResolvedIds, resolve_ids
-from regionbatch.resolved_regions import ledger_after, rows_to_send, take_in_order
+from regionbatch.resolved_ids import resolve_ids
+from regionbatch.resolved_regions import (
+    ledger_after,
+    report_dropped,
+    rows_to_send,
+    take_in_order,
+)
 from regionbatch.similar import findings_after_rename
 from regionbatch.wording import counted
 
@@ -251,22 +256,10 @@ def batches(
         log,
         skip=skip_unresolved,
     )
-    findings = findings_after_rename(dataset, rename)
-    return resolved_batches(dataset, ids, findings, log)
-
-
-def resolved_batches(
-    dataset: Dataset, ids: ResolvedIds, findings: Findings, log: FindingLog
-) -> Batches:
-    """Return the payloads of a dataset whose names are resolved.
-
-    Args:
-        dataset: The dataset.
-        ids: The IDs of its tags and images.
-        findings: Those before names were resolved.
-        log: Those of resolving; receives the regions that are dropped.
-    """
-    rows = rows_to_send(dataset, ids.tag_codes, ids.image_codes, log)
-    regions = take_in_order(dataset.regions, rows)
+    rows, unresolved, duplicate = rows_to_send(regions, ids.tag_codes, ids.image_codes)
+    report_dropped("unresolved", unresolved, dataset, log)
+    report_dropped("duplicate", duplicate, dataset, log)
+    regions = take_in_order(regions, rows)
+    findings = findings_after_rename(dataset, rename) + log.findings()
     ledger = ledger_after(dataset.ledger, count_adjusted(regions), log.dropped("box"))
-    return Batches(regions, rows, ids.images, ids.tags, findings + log.findings(), ledger)
+    return Batches(regions, rows, ids.images, ids.tags, findings, ledger)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pathlib import PurePath
 
     from regionbatch.dataset import PlacedAnnotations
-    from regionbatch.findings import Findings, Progress
+    from regionbatch.findings import Progress
+    from regionbatch.findings.finding import AllFindings
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def with_known_sizes(placed: PlacedAnnotations, log: FindingLog) -> PlacedAnnota
     return placed
 
 
-def raise_if_strict(findings: Findings, place: str | PathLike[str]) -> None:
+def raise_if_strict(findings: AllFindings, place: str | PathLike[str]) -> None:
     """Raise an error if a box was lost or adjusted, or a decision is doubtful.
 
     Args:

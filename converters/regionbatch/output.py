@@ -13,14 +13,15 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Mapping, Sized
+from contextlib import contextmanager
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeGuard, get_args
 
 from regionbatch.argument_checks import check_callables, check_flags
 from regionbatch.batch import Batch
 from regionbatch.batching import Batches
 from regionbatch.dataset import Dataset
-from regionbatch.errors import OptionError, OutputError
+from regionbatch.errors import OptionError, OutputError, RegionBatchError
 from regionbatch.files.atomic_write import atomic_folder, atomic_write, recover_interrupted
 from regionbatch.files.cloud_paths import CloudPath
 from regionbatch.files.cloud_write import kind_in_cloud
@@ -58,8 +59,13 @@ _FILE_EXTENSIONS = (".json", ".ndjson", ".xml", ".gz", ".zip", ".csv", ".txt")
 """Extensions that suggest a file: a folder with one of them is surely a mistake."""
 _START = b'{"regions":['
 """First bytes of a payload in JSON, and of a .jsonl file."""
-_START_XML = b"<ImageRegionCreateBatch>"
-_PAYLOAD_NAME = re.compile(r"batch-\d{5,}\.(json|xml)")
+_OUTPUT_FILES = {
+    r"batch-\d{5,}\.json|part-\d{5,}\.jsonl": _START,
+    r"batch-\d{5,}\.xml": b"<ImageRegionCreateBatch>",
+    r"findings-\d{5,}\.jsonl": b'{"code":',
+    r"summary\.json": b'{\n "schema_version": ',
+}
+"""Names of files in a folder that runs have written, and their first bytes."""
 _ADVICE = {
     errno.EBUSY: "Choose a folder inside it.",  # A mount point, such as /out in a container.
     errno.EACCES: "Check its permissions, and that no program has it open.",
@@ -143,9 +149,16 @@ def _write_to(
     if recover_output(target):
         logging.getLogger(__name__).warning("%s: %s", path, RECOVERED)
     check_target(target, overwrite=overwrite)
-    try:
+    with output_errors(path):
         return _write_path(batches, path, payload, progress, overwrite=overwrite)
-    except OutputError:
+
+
+@contextmanager
+def output_errors(path: PurePath) -> Iterator[None]:
+    """Turn errors of the system into errors about the output."""
+    try:
+        yield
+    except RegionBatchError:
         raise
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, "Nothing was left there.")
@@ -192,12 +205,35 @@ def _check_file_object(target: object) -> None:
 def recover_output(target: str | PathLike[str]) -> bool:
     """Restore output that an interrupted run was replacing; return whether there was any."""
     path = _resolve(target)
-    return isinstance(path, Path) and recover_interrupted(path, _is_payload)
+    return isinstance(path, Path) and recover_interrupted(path, is_output)
 
 
 def _resolve(target: str | PathLike[str]) -> PurePath:
     """Return the absolute path of output, on this machine or in a cloud."""
     return cloud_target(target, "target") or resolve_target(target, "target")
+
+
+def is_for_parts(target: object, payload: str) -> TypeGuard[str | PathLike[str]]:
+    """Return whether an executor can write a target: a folder, to which each part adds files."""
+    is_path = isinstance(target, (str, os.PathLike))
+    return is_path and payload == "json" and not _is_jsonl(PurePath(target))  # type: ignore[arg-type]
+
+
+def folder_of_output(target: str | PathLike[str], *, overwrite: bool) -> Path:
+    """Check that a folder can be written, and return its absolute path.
+
+    Args:
+        target: The folder.
+        overwrite: Whether output in it may be replaced.
+
+    Raises:
+        OptionError: Output cannot have this name.
+        OutputError: See `check_target`.
+    """
+    if recover_output(target):
+        logging.getLogger(__name__).warning("%s: %s", target, RECOVERED)
+    check_target(target, overwrite=overwrite)
+    return Path(_resolve(target))
 
 
 def check_target(target: str | PathLike[str], *, overwrite: bool) -> None:
@@ -256,7 +292,7 @@ def _check_existing(path: Path, entries: Iterable[Path], *, overwrite: bool) -> 
     """Check that existing output may be replaced: it contains only payloads."""
     _check_existing_file(path, overwrite=overwrite, is_folder=path.is_dir())
     for entry in entries:
-        if not _is_payload(entry):
+        if not is_output(entry):
             raise OutputError(
                 f"{path}: contains other files than payloads: '{entry.name}'. "
                 "Choose another folder.",
@@ -302,9 +338,12 @@ def _holds_lines(file: PurePath) -> bool:
     return has_signature(file, _START)
 
 
-def _is_payload(file: Path) -> bool:
+def is_output(file: Path) -> bool:
     """Return whether a file in a folder was written by an earlier run."""
-    return bool(_PAYLOAD_NAME.fullmatch(file.name)) and has_signature(file, _START, _START_XML)
+    return any(
+        re.fullmatch(name, file.name) and has_signature(file, start)
+        for name, start in _OUTPUT_FILES.items()
+    )
 
 
 def _bodies(
@@ -346,7 +385,7 @@ def _write_path(
     if _is_jsonl(path):
         with atomic_write(path, _holds_lines if overwrite else None) as file:
             return _write_lines(_lines(batches, payload, progress), file)
-    with atomic_folder(Path(path), _is_payload if overwrite else None) as folder:
+    with atomic_folder(Path(path), is_output if overwrite else None) as folder:
         return _write_folder(_bodies(batches, payload, progress), folder, payload)
 
 

@@ -77,7 +77,7 @@ def run_parts(
 
     Args:
         work: A function of a module.
-        jobs: The arguments of each call.
+        jobs: The arguments of each call. They may be made when they are accessed.
         executor: Calls it in other processes.
         file: The path of a file of the dataset, which the other processes must see too.
         is_own: Whether the executor is our own; it may fail without a warning.
@@ -117,9 +117,9 @@ class PartResults(Generic[Result]):
 
     def _submit(self) -> None:
         first = self._done + len(self._waiting)
-        for job in self._jobs[first : self._done + _MAX_WAITING]:
+        for number in range(first, min(self._done + _MAX_WAITING, len(self._jobs))):
             try:
-                call = pickle.dumps(_Call(self._caller, self._work, job), 5)
+                call = pickle.dumps(_Call(self._caller, self._work, self._jobs[number]), 5)
                 future = self._executor.submit(pickle.loads, call)
             except Exception as error:  # noqa: BLE001 - it is broken or shut down, in its own words
                 self._warn(error)
@@ -136,16 +136,15 @@ class PartResults(Generic[Result]):
         if self._done == len(self._jobs):
             raise StopIteration
         self._submit()
-        job = self._jobs[self._done]
+        number = self._done
         self._done += 1
         future = self._waiting.popleft()
-        if future is None:
-            return self._work(*job)
         try:
-            return future.result()
+            if future is not None:
+                return future.result()
         except Exception as error:  # noqa: BLE001 - any executor has its own
             self._raise_if_final(error)
-        return self._work(*job)
+        return self._work(*self._jobs[number])
 
     def close(self) -> None:
         """Cancel the calls that have not started."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,26 +20,37 @@ if TYPE_CHECKING:
     from regionbatch.findings.finding import SameText
 
 
+class RowsToSend(NamedTuple):
+    """Rows of regions, by what becomes of them."""
+
+    sent: NDArray[np.int64]
+    """Distinct regions with IDs, ordered by image."""
+    unresolved: NDArray[np.int64]
+    duplicate: NDArray[np.int64]
+
+
 def rows_to_send(
-    dataset: Dataset,
-    tag_codes: NDArray[np.int32],
-    image_codes: NDArray[np.int32],
-    log: FindingLog,
-) -> NDArray[np.int64]:
-    """Return the distinct rows of regions with IDs, ordered by image, and report the others."""
-    regions = dataset.regions
+    regions: Regions, tag_codes: NDArray[np.int32], image_codes: NDArray[np.int32]
+) -> RowsToSend:
+    """Return which regions can be sent.
+
+    Args:
+        regions: The regions.
+        tag_codes: See `ResolvedIds.tag_codes`.
+        image_codes: See `ResolvedIds.image_codes`.
+    """
     tag = tag_codes[regions.tag]
     image = image_codes[regions.image]
     resolved = (tag >= 0) & (image >= 0)
-    report_dropped("unresolved", np.flatnonzero(~resolved), dataset, log)
     rows = np.flatnonzero(resolved)
+    duplicate = rows[:0]
     if is_shared(tag_codes).any() or is_shared(image_codes).any():
         first = first_of_equal(image[rows], tag[rows], regions.box[rows])
-        report_dropped("duplicate", rows[~first], dataset, log)
+        duplicate = rows[~first]
         rows = rows[first]
     if (np.diff(image[rows]) < 0).any():
         rows = rows[stable_argsort(image[rows].view(np.uint32))]
-    return rows
+    return RowsToSend(rows, np.flatnonzero(~resolved), duplicate)
 
 
 def report_dropped(

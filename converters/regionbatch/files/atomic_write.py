@@ -39,6 +39,8 @@ _NO_HARD_LINKS = frozenset(
 """Error codes of systems for a disk without hard links."""
 _DELAYS = (0.05, 0.1, 0.2, 0.4, 0.8) if os.name == "nt" else ()
 """Seconds between attempts to rename: on Windows, a virus scanner may have a file open briefly."""
+_DELAYS_OF_REMOVAL = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds between attempts to delete a folder."""
 _SYNC_THREADS = 8
 """Files that are flushed to disk at a time, so that they share commits of the file system."""
 
@@ -102,7 +104,7 @@ def atomic_folder(path: Path, is_ours: IsOurFolder | None) -> Iterator[Path]:
             _sync_files(part)
             _take_name(part, path, before, is_ours)
         except BaseException:
-            _remove_folder(part)
+            remove_folder(part)
             raise
 
 
@@ -302,10 +304,15 @@ def _delete(files: Iterable[Path], folder: Path) -> None:
     folder.rmdir()
 
 
-def _remove_folder(folder: Path) -> None:
+def remove_folder(folder: Path) -> None:
+    """Delete a folder with its contents, also if another process still adds a file."""
     import shutil  # noqa: PLC0415 - it loads three compression libraries
 
-    shutil.rmtree(folder, ignore_errors=True)
+    for delay in _DELAYS_OF_REMOVAL:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(delay)
 
 
 def _sync_files(folder: Path) -> None:
