@@ -110,7 +110,7 @@ def convert(  # longer than 40 lines because of its arguments
         return convert_in_parts(
             source,
             out,
-            IdOptions(tag_ids, image_ids, rename or {}, skip_unresolved),
+            IdOptions(tag_ids, image_ids, rename, skip_unresolved),
             executor,
             format=format,
             drop=drop,
@@ -186,7 +186,7 @@ def convert_in_parts(
     """
     check_flags(skip_unresolved=ids.skip_unresolved)
     check_executor(executor)
-    ids = ids._replace(rename=normalise_renames(ids.rename))
+    normalise_renames(ids.rename)  # before the work starts
     storage = checked_storage_options(storage_options)
     with connected([out], storage):
         target = folder_of_output(out, overwrite=overwrite)

@@ -175,7 +175,7 @@ class PartResults(Generic[Result]):
         import logging  # noqa: PLC0415 - only when an executor fails
 
         logging.getLogger(__name__).warning(
-            "executor: failed: '%s: %s'. Parts of the dataset are read in this process.",
+            "executor: failed: '%s: %s'. This process does the work instead.",
             type(error).__name__,
             error,
         )

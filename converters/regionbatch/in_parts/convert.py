@@ -26,6 +26,7 @@ from regionbatch.in_parts.folder import OutputFile, OutputFolder, collected_in
 from regionbatch.in_parts.work import Counts, count_part, first_of, write_part
 from regionbatch.judging import raise_if_strict, with_known_sizes
 from regionbatch.merging import merge_tables
+from regionbatch.names.renames import normalise_renames
 from regionbatch.parts import run_parts
 from regionbatch.report import figures_of
 from regionbatch.resolved_ids import ResolvedIds, resolve_ids
@@ -53,7 +54,7 @@ class IdOptions(NamedTuple):
 
     tag_ids: Ids
     image_ids: Ids
-    rename: Mapping[str, str]
+    rename: Mapping[str, str] | None
     skip_unresolved: bool
 
 
@@ -125,7 +126,8 @@ def write_in_parts(
             group = np.where(ids.image_codes < 0, own, ids.image_codes)
             rows = stack.enter_context(rows.grouped(group))
         by_tag = dataset.regions.by_tag.tolist()
-        findings = similar_after_rename(dataset.findings, dataset.tags, by_tag, options.rename)
+        rename = normalise_renames(options.rename)
+        findings = similar_after_rename(dataset.findings, dataset.tags, by_tag, rename)
         dataset = dataset._replace(findings=findings + log.findings())
         with collected_in(target, overwrite=overwrite) as folder:
             output = _write(rows, ids, folder, dataset, log, executor)
@@ -176,7 +178,7 @@ def _resolve(dataset: JudgedDataset, options: IdOptions, log: FindingLog) -> Res
         dataset.images,
         (dataset.regions.by_tag, dataset.regions.by_image),
         (options.tag_ids, options.image_ids),
-        options.rename,
+        normalise_renames(options.rename),
         log,
         skip=options.skip_unresolved,
     )
