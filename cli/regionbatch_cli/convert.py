@@ -175,7 +175,9 @@ def _write_report(options: DatasetOptions, written: BatchFiles) -> None:
         from regionbatch_cli.wording import WordedFindings  # noqa: PLC0415
 
         worded = cast("AllFindings", WordedFindings(written.findings))
-        write_figures(options.report, written.summary, worded)
+        names_of_files = {"files", "finding_files"}
+        figures = {key: written.summary[key] for key in written.summary if key not in names_of_files}
+        write_figures(options.report, figures, worded)
 
 
 def _check_output(options: DatasetOptions, output: str, *, overwrite: bool) -> None:
