@@ -176,7 +176,9 @@ def _write_report(options: DatasetOptions, written: BatchFiles) -> None:
 
         worded = cast("AllFindings", WordedFindings(written.findings))
         names_of_files = {"files", "finding_files"}
-        figures = {key: written.summary[key] for key in written.summary if key not in names_of_files}
+        figures = {
+            key: written.summary[key] for key in written.summary if key not in names_of_files
+        }
         write_figures(options.report, figures, worded)
 
 

@@ -209,11 +209,12 @@ def _write(
         lambda number: (rows.part(number), rows.ids_of(number, ids), folder, number + 1),
     )
     with closing(run_parts(write_part, jobs, executor)) as results:
+        output.add_files(*folder.write_findings(0, dataset.findings))  # while others work
         for number, written in _with_progress("writing payloads", results, rows, log):
             for file in written.files:
                 folder.check(file)
             output.add(number, written)
-    output.finish(folder)
+    output.finish()
     return output
 
 
@@ -271,10 +272,14 @@ class _Output:
         self._doubtful = sum_of_counts([self._doubtful, part.doubtful])
         for code, found in part.first.items():
             self._first[code] = first_of([*self._first.get(code, ()), *found])
-        self._files += part.files
+        self.add_files(*part.files)
 
-    def finish(self, folder: OutputFolder) -> None:
-        """Account for every box again, and write the findings that are about no part."""
+    def add_files(self, *files: OutputFile) -> None:
+        """Add files."""
+        self._files += files
+
+    def finish(self) -> None:
+        """Account for every box again."""
         dataset = self._dataset
         if not _are_equal(self._judged.counts(), dataset.regions):
             raise OptionError(
@@ -284,7 +289,6 @@ class _Output:
             )
         sent = self._sent.counts()
         self.ledger = ledger_after(dataset.ledger, sent.by_adjustment, sent.dropped)
-        self._files = [*folder.write_findings(0, dataset.findings), *self._files]
         figures = figures_of(
             dataset.format,
             dataset.root,

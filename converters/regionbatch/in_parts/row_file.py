@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from regionbatch.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,11 +38,13 @@ class RowFile:
         self._start = np.append(0, np.cumsum(counts))
         self._end = self._start[:-1].copy()
         """Where the next record of each part is written."""
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        with _disk_errors():
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
 
     def close(self) -> None:
         """Delete the file."""
-        self._file.close()
+        with suppress(OSError):  # what is left in its buffer cannot be written
+            self._file.close()
 
     def add(self, part: NDArray[np.integer[Any]], records: Records) -> None:
         """Add records with the number of their parts."""
@@ -50,17 +55,33 @@ class RowFile:
         first = 0
         for each in np.flatnonzero(counts).tolist():
             count = int(counts[each])
-            self._file.seek(int(self._end[each]) * self.layout.itemsize)
-            self._file.write(ordered[first : first + count].view(np.uint8).data)
+            with _disk_errors():
+                self._file.seek(int(self._end[each]) * self.layout.itemsize)
+                self._file.write(ordered[first : first + count].view(np.uint8).data)
             self._end[each] += count
             first += count
 
     def part(self, number: int) -> Records:
         """Return the records of a part."""
         records = np.empty(int(self._counts[number]), self.layout)
-        self._file.seek(int(self._start[number]) * self.layout.itemsize)
-        self._file.readinto(records.view(np.uint8).data)
+        with _disk_errors():
+            self._file.seek(int(self._start[number]) * self.layout.itemsize)
+            self._file.readinto(records.view(np.uint8).data)
         return records
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Turn errors of the system into errors about the folder for temporary files."""
+    try:
+        yield
+    except OSError as error:
+        folder = tempfile.gettempdir()
+        raise OutputError(
+            f"{folder}: no temporary file can be written here: '{error.strerror or error}'. Free "
+            "some space, or set the environment variable TMPDIR to another folder.",
+            place=folder,
+        ) from error
 
 
 def layout_of(raw: PlacedAnnotations) -> np.dtype[np.void]:
