@@ -92,7 +92,8 @@ def convert(
     """
     from regionbatch.batching import batches as make_batches  # noqa: PLC0415 - NumPy
     from regionbatch.names.renames import read_renames  # noqa: PLC0415
-    from regionbatch.output import is_for_parts, write  # noqa: PLC0415
+    from regionbatch.output import write  # noqa: PLC0415
+    from regionbatch.output_target import is_for_parts  # noqa: PLC0415
 
     _check_output(options, output, overwrite=overwrite)
     renames = read_renames(rename, rename_file)
@@ -189,7 +190,11 @@ def _check_output(options: DatasetOptions, output: str, *, overwrite: bool) -> N
         click.UsageError: The options exclude each other.
         OutputError: The output exists, or cannot be written.
     """
-    from regionbatch.output import RECOVERED, check_target, recover_output  # noqa: PLC0415 - NumPy
+    from regionbatch.output_target import (  # noqa: PLC0415 - only when there is work
+        RECOVERED,
+        check_target,
+        recover_output,
+    )
 
     if output == "-":
         advice = "Write the payloads to a file instead."

@@ -12,7 +12,8 @@ from regionbatch.in_parts.convert import IdOptions, write_in_parts
 from regionbatch.judging import Filters, new_log, raise_if_strict
 from regionbatch.names.renames import normalise_renames
 from regionbatch.option_values import checked_storage_options
-from regionbatch.output import check_target, folder_of_output, is_for_parts, write
+from regionbatch.output import write
+from regionbatch.output_target import check_target, folder_of_output, is_for_parts
 from regionbatch.part_reading import check_executor
 from regionbatch.reading import paths_in, read, read_placed
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 import regionbatch
 from helpers import ROOT, InThisProcess
 from regionbatch import parts
+from regionbatch.in_parts.work import WrittenPart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,10 +60,41 @@ DIFFERENCES: dict[str, tuple[Any, str, object]] = {
 }
 """What differs in a process: what is replaced there, and by what."""
 
+
+class JudgingDifferently(InThisProcess):
+    """Loses what the second round returns about the first."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Any:
+        future = super().submit(fn, *args)
+        if isinstance(future.result(), WrittenPart):
+            future.result().judged.by_tag[:] += 1
+        return future
+
+
+def written_by(executor: Any) -> Callable[[Path], object]:
+    tables: dict[str, Any] = {
+        "tag_ids": ROOT / "fixtures/scene/tags.json",
+        "image_ids": ROOT / "fixtures/scene/images.json",
+    }
+    return lambda folder: regionbatch.convert(SCENE, folder / "out", executor=executor, **tables)
+
+
+def written_without_space(folder: Path) -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "TemporaryFile", no_space)
+        return written_by(InThisProcess())(folder)
+
+
+def no_space() -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 EXECUTOR_MISTAKES: dict[str, Callable[[Path], object]] = {
     "an executor that is a number": read_by(3),
     "an executor that is a client": read_by(Client()),
     "an executor without regionbatch": read_by(WithoutPackage()),
+    "an executor with other results": written_by(JudgingDifferently()),
+    "a temporary file without space": written_without_space,
     **{
         f"an executor with {name}": read_by(Elsewhere(*difference))
         for name, difference in DIFFERENCES.items()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from regionbatch.errors import OptionError
 from regionbatch.files.atomic_write import atomic_folder, remove_folder
-from regionbatch.output import is_output, output_errors
+from regionbatch.output_target import is_output, output_errors
 from regionbatch.report import as_json
 
 if TYPE_CHECKING:
