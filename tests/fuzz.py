@@ -150,6 +150,7 @@ OTHERS = (
     "image_reports",
     "image_scope",
     "image_table",
+    "rules",
 )
 """Modules and packages whose branches depend on what is in the files, besides the readers."""
 

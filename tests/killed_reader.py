@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from regionbatch.in_parts.work import WrittenPart, write_part
 from regionbatch.plugins import get
 from regionbatch.readers.yolo.reader import YoloReader
 
+if TYPE_CHECKING:
+    from regionbatch.in_parts.folder import OutputFolder
+
 MARKER = "killed-once"
 """A file in the folder of the label files: the process that creates it is killed."""
+WRITING_MARKER = "killed-while-writing"
+"""The same, in the folder above that of the output."""
 PARENT = "parent-process"
 """A file with the ID of the process that must not be killed."""
 
@@ -29,3 +35,15 @@ class KilledOnce(YoloReader):
             else:
                 os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
         return get("yolo").read_part(storage, paths, *rest)  # type: ignore[attr-defined]
+
+
+def write_or_die(part: Any, ids: Any, folder: OutputFolder, number: int) -> WrittenPart:
+    """Write a part; the first time that another process writes one, kill it before it ends."""
+    marker = folder.target.parent / WRITING_MARKER
+    is_other = os.getpid() != int((folder.target.parent / PARENT).read_text(encoding="utf-8"))
+    written = write_part(part, ids, folder, number)
+    if is_other and number == 3 and not marker.exists():
+        marker.touch()
+        (folder.path / "unfinished" / "half").write_bytes(b"{")
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+    return written

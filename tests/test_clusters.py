@@ -9,12 +9,14 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from killed_reader import MARKER, PARENT, KilledOnce
+from killed_reader import MARKER, PARENT, WRITING_MARKER, KilledOnce, write_or_die
 from loky import get_reusable_executor
 
 import regionbatch as rb
-from helpers import ROOT, command, ids_of, write_yolo
+from helpers import ROOT, InThisProcess, command, ids_of, write_yolo
 from regionbatch import part_reading, part_waiting, parts, processes
+from regionbatch.in_parts import convert as in_parts
+from regionbatch.in_parts import division
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,6 +118,42 @@ def test_a_process_that_is_killed_changes_nothing(
     assert (numbered / MARKER).exists()
 
 
+@pytest.mark.parametrize("kind", ["dask", "loky"])
+def test_a_process_that_is_killed_while_it_writes_changes_nothing(
+    cluster: Any, numbered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(division, "ROWS_PER_PART", 4)
+    executor = cluster.get_executor() if kind == "dask" else get_reusable_executor(2)
+    tables: dict[str, Any] = {"tag_ids": ids_of(["cat"])}
+    tables["image_ids"] = ids_of([f"{number:02}.jpg" for number in range(1, 33)])
+    (tmp_path / PARENT).write_text(str(os.getpid()), encoding="utf-8")
+    expected = rb.convert(numbered, tmp_path / "one", **tables, executor=InThisProcess())
+    monkeypatch.setattr(in_parts, "write_part", write_or_die)
+    found = rb.convert(numbered, tmp_path / "out", **tables, executor=executor)
+    assert (tmp_path / WRITING_MARKER).exists()
+    texts = [
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+        for name in ("one", "out")
+    ]
+    assert texts[0] == texts[1]
+    assert len(texts[0]) > 8
+    assert found.ledger == expected.ledger
+
+
+def test_the_command_has_a_cluster_write_a_folder(cluster: Any, tmp_path: Path) -> None:
+    runs = [
+        convert_command(tmp_path / "one", ""),
+        convert_command(tmp_path / "parts", cluster.scheduler.address),
+    ]
+    assert [run.status for run in runs] == [0, 0], runs[1].stderr
+    assert runs[1].stdout.replace("parts", "one") == runs[0].stdout
+    names = sorted(path.name for path in (tmp_path / "parts").iterdir())
+    assert names == ["part-00001.jsonl", "summary.json"]
+    page = convert_command(tmp_path / "other", cluster.scheduler.address, "--html", "page.html")
+    assert page.status == 2
+    assert not (tmp_path / "other").exists()
+
+
 def without_package() -> None:
     """Make a process unable to import regionbatch."""
     import sys  # noqa: PLC0415 - in another process
@@ -143,14 +181,15 @@ def test_workers_without_regionbatch_are_an_error(cluster: Any) -> None:
     assert len(rb.read(SCENE / "yolo", executor=cluster.get_executor())) == 12
 
 
-def convert_command(out: Path, address: str) -> Any:
+def convert_command(out: Path, address: str, *more: str) -> Any:
     tables: list[str | Path] = [
         "--tag-ids",
         SCENE / "tags.json",
         "--image-ids",
         SCENE / "images.json",
     ]
-    return command("convert", SCENE / "coco", "-o", out, *tables, "--dask", address)
+    cluster = ["--dask", address] if address else []
+    return command("convert", SCENE / "coco", "-o", out, *tables, *cluster, *more)
 
 
 def test_the_command_uses_a_cluster(cluster: Any, tmp_path: Path) -> None:

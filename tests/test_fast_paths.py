@@ -75,7 +75,7 @@ def image_by_image(patch: pytest.MonkeyPatch) -> None:
 
 def row_by_row(patch: pytest.MonkeyPatch) -> None:
     """Clean boxes one at a time."""
-    patch.setattr(boxes, "_BLOCK_ROWS", 1)
+    patch.setattr(boxes, "BLOCK_ROWS", 1)
 
 
 PATCHES: dict[str, list[list[Patch]]] = {

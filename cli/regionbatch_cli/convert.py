@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -24,11 +24,22 @@ from regionbatch_cli.options import (
 from regionbatch_cli.printing import print_account, print_decisions, print_json, say
 from regionbatch_cli.progress import progress_display
 from regionbatch_cli.reader_options import DatasetCommand
-from regionbatch_cli.reading import fail_if_strict, finish, read_dataset
+from regionbatch_cli.reading import (
+    check_files,
+    exit_status,
+    fail_if_strict,
+    finish,
+    read_arguments,
+    read_dataset,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Executor
+
     from regionbatch.batching import Batches
-    from regionbatch.dataset import Dataset
+    from regionbatch.findings.finding import AllFindings
+    from regionbatch.in_parts.batch_files import BatchFiles
 
 
 @click.command(
@@ -57,7 +68,8 @@ if TYPE_CHECKING:
     INPUT,
     "--dask",
     metavar="ADDRESS",
-    help="Read with a Dask cluster: the address of its scheduler, or local.",
+    help="Convert with a Dask cluster: the address of its scheduler, or local. It also writes the "
+    "files if OUT is a folder.",
 )
 @dataset_options
 def convert(
@@ -81,9 +93,13 @@ def convert(
     from regionbatch.batching import batches as make_batches  # noqa: PLC0415 - NumPy
     from regionbatch.names.renames import read_renames  # noqa: PLC0415
     from regionbatch.output import write  # noqa: PLC0415
+    from regionbatch.output_target import is_for_parts  # noqa: PLC0415
 
     _check_output(options, output, overwrite=overwrite)
     renames = read_renames(rename, rename_file)
+    if dask and output != "-" and is_for_parts(output, payload):
+        ids = tag_ids, image_ids, renames, skip_unresolved
+        return _convert_in_parts(options, output, ids, dask, overwrite=overwrite)
     with progress_display(quiet=options.quiet) as progress:
         with dask_executor(dask) as executor:
             dataset = read_dataset(options, progress, renames, executor)
@@ -103,8 +119,68 @@ def convert(
             overwrite=overwrite,
             progress=progress,
         )
-    _print(options, dataset, batches, count, output)
+    if options.as_json:
+        from regionbatch.report import summary  # noqa: PLC0415 - NumPy: only when there is work
+
+        print_json({**summary(dataset, batches), "output": output})
+    else:
+        _print(options, dataset.decisions, batches, count, output)
     return finish(options, dataset, batches)
+
+
+def _convert_in_parts(
+    options: DatasetOptions,
+    output: str,
+    ids: tuple[str, str, Mapping[str, str], bool],
+    dask: str,
+    *,
+    overwrite: bool,
+) -> int:
+    """Have a cluster read the dataset and write the payloads.
+
+    Raises:
+        click.UsageError: --html was given.
+    """
+    from regionbatch.conversion import convert_in_parts  # noqa: PLC0415 - NumPy
+    from regionbatch.in_parts.convert import IdOptions  # noqa: PLC0415
+
+    if options.html is not None:
+        raise click.UsageError(
+            "--html: needs all boxes in one process, but with --dask a cluster writes the folder. "
+            "Choose a .jsonl file for --output, or leave out one of the options."
+        )
+    check_files(options)
+    with progress_display(quiet=options.quiet) as progress, dask_executor(dask) as executor:
+        written = convert_in_parts(
+            options.dataset,
+            output,
+            IdOptions(*ids),
+            cast("Executor", executor),  # there is one for every address
+            strict=options.strict,
+            overwrite=overwrite,
+            progress=progress,
+            if_strict_fails=lambda result: _write_report(options, result),
+            **read_arguments(options),
+        )
+    if options.as_json:
+        print_json({**written.summary, "output": output})
+    else:
+        _print(options, written.decisions, written, len(written), output)
+    _write_report(options, written)
+    return exit_status(options, written.ledger)
+
+
+def _write_report(options: DatasetOptions, written: BatchFiles) -> None:
+    if options.report:
+        from regionbatch.report import write_figures  # noqa: PLC0415 - NumPy
+        from regionbatch_cli.wording import WordedFindings  # noqa: PLC0415
+
+        worded = cast("AllFindings", WordedFindings(written.findings))
+        names_of_files = {"files", "finding_files"}
+        figures = {
+            key: written.summary[key] for key in written.summary if key not in names_of_files
+        }
+        write_figures(options.report, figures, worded)
 
 
 def _check_output(options: DatasetOptions, output: str, *, overwrite: bool) -> None:
@@ -114,7 +190,11 @@ def _check_output(options: DatasetOptions, output: str, *, overwrite: bool) -> N
         click.UsageError: The options exclude each other.
         OutputError: The output exists, or cannot be written.
     """
-    from regionbatch.output import RECOVERED, check_target, recover_output  # noqa: PLC0415 - NumPy
+    from regionbatch.output_target import (  # noqa: PLC0415 - only when there is work
+        RECOVERED,
+        check_target,
+        recover_output,
+    )
 
     if output == "-":
         advice = "Write the payloads to a file instead."
@@ -132,16 +212,15 @@ def _check_output(options: DatasetOptions, output: str, *, overwrite: bool) -> N
 
 
 def _print(
-    options: DatasetOptions, dataset: Dataset, batches: Batches, count: int, output: str
+    options: DatasetOptions,
+    decisions: Mapping[str, str],
+    batches: Batches | BatchFiles,
+    count: int,
+    output: str,
 ) -> None:
     """Print what was decided, found and written."""
-    if options.as_json:
-        from regionbatch.report import summary  # noqa: PLC0415 - NumPy: only when there is work
-
-        print_json({**summary(dataset, batches), "output": output})
-        return
     err = output == "-"
-    print_decisions(options, dataset.decisions, err=err)
+    print_decisions(options, decisions, err=err)
     print_account(options, batches.ledger, batches.findings, err=err)
     regions = counted(len(batches.regions), "region")
     payloads = counted(count, "batch")

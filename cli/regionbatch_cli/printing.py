@@ -13,7 +13,8 @@ from regionbatch_cli.failures import use_colours
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from regionbatch.findings import Code, Findings, Ledger
+    from regionbatch.findings import Code, Ledger
+    from regionbatch.findings.finding import AllFindings
     from regionbatch_cli.options import DatasetOptions
 
 _PLACES, _PLACES_IF_VERBOSE = 3, 20
@@ -135,7 +136,7 @@ def print_decisions(
 def print_account(
     options: DatasetOptions,
     ledger: Ledger,
-    findings: Findings,
+    findings: AllFindings,
     *,
     notes: bool = False,
     err: bool = False,
@@ -148,7 +149,7 @@ def print_account(
 
 def print_findings(
     options: DatasetOptions,
-    findings: Findings,
+    findings: AllFindings,
     *,
     printed: Mapping[str, int] | None = None,
     notes: bool = False,
@@ -174,7 +175,7 @@ def print_findings(
         _print_code(options, findings, code, count, severity, err=err)
 
 
-def _by_severity(findings: Findings) -> Iterator[tuple[str, Code, int]]:
+def _by_severity(findings: AllFindings) -> Iterator[tuple[str, Code, int]]:
     """Yield the severity, the code and the number of findings of each code."""
     from regionbatch.findings.codes import CODES  # noqa: PLC0415 - only when there is work
 
@@ -191,7 +192,7 @@ def _by_severity(findings: Findings) -> Iterator[tuple[str, Code, int]]:
 
 def _print_code(
     options: DatasetOptions,
-    findings: Findings,
+    findings: AllFindings,
     code: Code,
     count: int,
     severity: str,

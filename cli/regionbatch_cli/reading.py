@@ -12,14 +12,14 @@ from regionbatch_cli.html import check_html_options, write_html_page
 from regionbatch_cli.reader_options import keywords_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from concurrent.futures import Executor
 
     from regionbatch.batching import Batches
     from regionbatch.customvision.comparison import Verification
     from regionbatch.customvision.upload import UploadResult
     from regionbatch.dataset import Dataset
-    from regionbatch.findings import Findings, Progress
+    from regionbatch.findings import Findings, Ledger, Progress
     from regionbatch_cli.options import DatasetOptions
 
 
@@ -44,30 +44,47 @@ def read_dataset(
     """
     from regionbatch.reading import read  # noqa: PLC0415 - NumPy: only when there is work
 
+    check_files(options)
+    given = read_arguments(options)
+    dataset = read(options.dataset, progress=progress, executor=executor, **given)
+    fail_if_strict(options, dataset, rename=rename)
+    return dataset
+
+
+def check_files(options: DatasetOptions) -> None:
+    """Check before the work starts that the report and the page can be written.
+
+    Raises:
+        click.UsageError: The report or the page is to be standard output.
+        OutputError: Another file or a folder has the name.
+    """
     for flag, file in (("--report", options.report), ("--html", options.html)):
         if file == "-":
             raise click.UsageError(f"{flag}: cannot be standard output: '-'. Give a file name.")
     if options.report is not None:
-        from regionbatch.report import check_report  # noqa: PLC0415 - as above
+        from regionbatch.report import check_report  # noqa: PLC0415 - NumPy
 
         check_report(options.report)
     check_html_options(options)
+
+
+def read_arguments(options: DatasetOptions) -> dict[str, Any]:
+    """Return the arguments of `regionbatch.read` that are on the command line.
+
+    Raises:
+        OptionError: --option has a wrong value.
+    """
     given: dict[str, Any] = {
         "format": options.format,
         "drop": options.marks,
         "only": options.only or None,
         "max_clip": options.max_clip,
-        "progress": progress,
-        "executor": executor,
         **keywords_of(options.reader),
     }
-    given |= _plugin_options(options.option, given)
-    dataset = read(options.dataset, **given)
-    fail_if_strict(options, dataset, rename=rename)
-    return dataset
+    return given | _plugin_options(options.option, {"progress", "executor", *given})
 
 
-def _plugin_options(texts: tuple[str, ...], given: Mapping[str, Any]) -> dict[str, str]:
+def _plugin_options(texts: tuple[str, ...], given: Collection[str]) -> dict[str, str]:
     """Return the options of --option NAME=VALUE by name."""
     found: dict[str, str] = {}
     for text in texts:
@@ -151,5 +168,16 @@ def finish(
         write_report(options.report, dataset, batches, findings=worded, more=more)
     write_html_page(options, dataset, result or batches)
     ledger = dataset.ledger if batches is None else batches.ledger
+    return exit_status(options, ledger, lost)
+
+
+def exit_status(options: DatasetOptions, ledger: Ledger, lost: int = 0) -> int:
+    """Return the exit status of a run that finished.
+
+    Args:
+        options: The options of the command.
+        ledger: The account of boxes and images.
+        lost: Regions that are not in the ledger.
+    """
     lost += ledger.lost + ledger.images.lost
     return LOST if lost and not options.accept_drops else 0

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from regionbatch.errors import RegionBatchError
-    from regionbatch.findings import Finding, Findings
+    from regionbatch.findings import Finding
+    from regionbatch.findings.finding import AllFindings
 
 _KEYWORD = r"`(?P<name>[A-Za-z_]\w*)(?:=(?P<value>[^`]*))?`"
 """A keyword argument in a message, with or without a value: `image_dir`, `coco_boxes="pixels"`."""
@@ -162,7 +163,7 @@ def _with_leading_flag(text: str, error: RegionBatchError, flags: Mapping[str, s
 class WordedFindings:
     """Findings whose messages are in the words of the command, for the report file."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: AllFindings) -> None:
         """Wrap findings of the library."""
         self._findings = findings
         self._flags = flags_by_keyword()

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     )
     from regionbatch.findings import Finding
     from regionbatch.html_report.write import write_html
+    from regionbatch.in_parts.batch_files import BatchFiles
     from regionbatch.joining import concat
     from regionbatch.names.tables import read_ids
     from regionbatch.options import ReadKeywords
@@ -58,6 +59,7 @@ _MODULE_OF = {
     "AccessError": "errors",
     "AmbiguousDatasetError": "errors",
     "Batch": "batch",
+    "BatchFiles": "in_parts.batch_files",
     "Batches": "batching",
     "BoxMode": "boxes",
     "Dataset": "dataset",
@@ -98,6 +100,7 @@ __all__ = [
     "AccessError",
     "AmbiguousDatasetError",
     "Batch",
+    "BatchFiles",
     "Batches",
     "BoxMode",
     "Dataset",

@@ -10,17 +10,17 @@ import numpy as np
 from regionbatch import arrow, payload
 from regionbatch.argument_checks import check_flags
 from regionbatch.batch import Batch, Entry
+from regionbatch.cleaning import count_adjusted, count_by
 from regionbatch.dataset.dataset import check_dataset
 from regionbatch.findings import FindingLog, Findings, Ledger
 from regionbatch.limits import REGIONS_PER_BATCH
 from regionbatch.names.renames import normalise_renames
-from regionbatch.names.resolve import resolve
-from regionbatch.names.tables import table_of
-from regionbatch.resolved_regions import ledger_after, rows_to_send, take_in_order
-from regionbatch.shared_ids import (
-    codes_by_id,
-    report_shared_images,
-    report_shared_tags,
+from regionbatch.resolved_ids import resolve_ids
+from regionbatch.resolved_regions import (
+    ledger_after,
+    report_dropped,
+    rows_to_send,
+    take_in_order,
 )
 from regionbatch.similar import findings_after_rename
 from regionbatch.wording import counted
@@ -246,56 +246,20 @@ def batches(
     check_flags(skip_unresolved=skip_unresolved)
     log = FindingLog()
     rename = normalise_renames(rename)
-    tags = _resolve_tags(dataset, tag_ids, rename, log, skip=skip_unresolved)
-    images = _resolve_images(dataset, image_ids, log, skip=skip_unresolved)
-    tag_codes = codes_by_id(tags)
-    image_codes = codes_by_id(images)
-    report_shared_tags(tag_codes, dataset.tags, rename, log)
-    report_shared_images(image_codes, _image_counts(dataset), dataset.images, log)
-    rows = rows_to_send(dataset, tag_codes, image_codes, log)
-    regions = take_in_order(dataset.regions, rows)
-    findings = findings_after_rename(dataset, rename) + log.findings()
-    ledger = ledger_after(log, regions, dataset.ledger)
-    return Batches(regions, rows, _as_texts(images), _as_texts(tags), findings, ledger)
-
-
-def _resolve_tags(
-    dataset: Dataset, tag_ids: Ids, rename: Mapping[str, str], log: FindingLog, *, skip: bool
-) -> list[str | None]:
-    counts = np.bincount(dataset.regions.tag, minlength=len(dataset.tags))
-    return resolve(
-        "tag",
+    regions = dataset.regions
+    ids = resolve_ids(
         dataset.tags,
-        np.flatnonzero(counts).tolist(),
-        table_of(tag_ids, "tag_ids"),
+        dataset.images,
+        (count_by(regions.tag, dataset.tags), count_by(regions.image, dataset.images)),
+        (tag_ids, image_ids),
+        rename,
         log,
-        rename=rename,
-        counts=counts.tolist(),
-        skip=skip,
+        skip=skip_unresolved,
     )
-
-
-def _resolve_images(
-    dataset: Dataset, image_ids: Ids, log: FindingLog, *, skip: bool
-) -> list[str | None]:
-    counts = _image_counts(dataset)
-    return resolve(
-        "image",
-        dataset.images.names,
-        np.flatnonzero(counts).tolist(),
-        table_of(image_ids, "image_ids"),
-        log,
-        counts=counts.tolist(),
-        exact=np.flatnonzero(dataset.images.exact).tolist(),
-        splits=dataset.images.split_names(),
-        skip=skip,
-    )
-
-
-def _image_counts(dataset: Dataset) -> NDArray[np.int64]:
-    """Return (m,), the number of regions of each of the m images."""
-    return np.bincount(dataset.regions.image, minlength=len(dataset.images))
-
-
-def _as_texts(ids: Sequence[str | None]) -> list[str]:
-    return [id_ or "" for id_ in ids]
+    rows, unresolved, duplicate = rows_to_send(regions, ids.tag_codes, ids.image_codes)
+    report_dropped("unresolved", unresolved, dataset, log)
+    report_dropped("duplicate", duplicate, dataset, log)
+    regions = take_in_order(regions, rows)
+    findings = findings_after_rename(dataset, rename) + log.findings()
+    ledger = ledger_after(dataset.ledger, count_adjusted(regions), log.dropped("box"))
+    return Batches(regions, rows, ids.images, ids.tags, findings, ledger)

@@ -28,7 +28,7 @@ QUANTUM = 1e-9
 _NUDGE = 60
 """Quanta that make up for float32 rounding: half a step of left and of width is at most 45."""
 
-_BLOCK_ROWS = 2**14
+BLOCK_ROWS = 2**14
 """Rows of a block: half a megabyte of boxes."""
 
 
@@ -287,8 +287,8 @@ def _may_be_repeated(hashes: NDArray[np.uint32]) -> Mask:
 
 def blocks(count: int) -> Iterator[slice]:
     """Yield slices of rows small enough that intermediate results stay in the processor's cache."""
-    for start in range(0, count, _BLOCK_ROWS):
-        yield slice(start, start + _BLOCK_ROWS)
+    for start in range(0, count, BLOCK_ROWS):
+        yield slice(start, start + BLOCK_ROWS)
 
 
 def stable_argsort(codes: NDArray[np.uint32]) -> NDArray[np.int64]:

@@ -1,10 +1,4 @@
-"""Apply the rules for boxes: annotations become regions, and every box is accounted for.
-
-Each rule exists once for all formats, as one line that finds its rows. Some rules come from the
-service: it accepts only boxes inside the image, rejects empty boxes, and rejects a whole batch that
-contains an entry twice. The other rules come from what published datasets contain (see the table of
-findings in the documentation).
-"""
+"""Turn annotations into regions: merge their tables, apply the rules, and account for every box."""
 
 from __future__ import annotations
 
@@ -12,84 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regionbatch import boxes
-from regionbatch.dataset import (
-    MARKS,
-    Images,
-    Originals,
-    PlacedAnnotations,
-    Regions,
-    normalise_label,
-)
-from regionbatch.errors import OptionError, PluginError
-from regionbatch.findings import Account, ClippedBoxes, FindingLog, Ledger, escape_unprintable
-from regionbatch.findings.codes import ADJUSTING, CODES
-from regionbatch.findings.finding import SameText
+from regionbatch.errors import PluginError
+from regionbatch.findings import Account, Ledger
+from regionbatch.findings.codes import ADJUSTING
 from regionbatch.limits import REGIONS_PER_IMAGE
-from regionbatch.merging import merge_images, merge_tags
+from regionbatch.merging import merge_tables
+from regionbatch.rules import apply_rules
 from regionbatch.similar import report_similar
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sized
 
     from numpy.typing import NDArray
 
-    from regionbatch.boxes import Boxes, BoxMode, Mask
-
-
-MOSTLY_OUTSIDE = 0.5
-"""Fraction of a box outside the image above which it may be an error, such as an extra digit."""
-
-_MAX_CLASSES_SHOWN = 20
-
-
-class RuleTracker:
-    """The state of each row: kept until a rule drops it, and the first rule that adjusted it."""
-
-    def __init__(self, raw: PlacedAnnotations, log: FindingLog) -> None:
-        """Start with every row kept."""
-        self._raw = raw
-        self._log = log
-        self.kept = np.ones(len(raw), np.bool_)
-        self.adjusted = np.zeros(len(raw), np.int8)
-        """The first code that adjusted each row, as its number in `codes.ADJUSTING`; 0: none."""
-        self.dropped: list[tuple[str, NDArray[np.int64]]] = []
-        """The rows that each rule dropped, by its code."""
-
-    def apply(
-        self,
-        code: str,
-        rows: Mask,
-        block: slice = slice(None),
-        *,
-        value: str = "",
-        outside: NDArray[np.float64] | None = None,
-    ) -> None:
-        """Apply a rule to rows that are still kept: report them, and drop or adjust them.
-
-        Args:
-            code: The code of the finding. Its effect is applied.
-            rows: Which rows of the block the rule applies to, as a mask.
-            block: The rows that the mask covers. [default: all]
-            value: The value to report; empty: the box.
-            outside: The fraction of each row of the block that is outside the image. It is reported
-                with the box.
-        """
-        hit = np.flatnonzero(rows & self.kept[block])
-        if not len(hit):
-            return
-        hit_outside = None if outside is None else outside[hit]
-        hit += block.start or 0
-        raw = self._raw
-        values: Any = SameText(value) if value else raw.box[hit]
-        if hit_outside is not None:
-            values = ClippedBoxes(values, hit_outside)
-        self._log.add(code, raw.file[hit], raw.where[hit], values, place=raw.place)
-        if CODES[code].effect == "dropped":
-            self.kept[hit] = False
-            self.dropped.append((code, hit))
-        elif CODES[code].effect == "adjusted":
-            self.adjusted[hit[self.adjusted[hit] == 0]] = ADJUSTING.index(code)
+    from regionbatch.dataset import Images, Originals, PlacedAnnotations, Regions
+    from regionbatch.findings import FindingLog
 
 
 def clean(
@@ -117,238 +48,54 @@ def clean(
         AmbiguousDatasetError: Two image files have one name.
         PluginError: The reader counted wrong.
     """
-    tracker = RuleTracker(raw, log)
-    tags, tag_code = merge_tags(raw.tags, log)
-    images, image_code = merge_images(raw.images, log)
-    tag = tag_code[raw.tag]
-    image = image_code[raw.image]
-    _apply_marks(raw, drop, tracker)
-    if only is not None:
-        _apply_only(only, tags, tag, tracker)
-    tracker.apply("unknown_class", tag < 0)
-    box = _normalised(raw, max_clip, tracker)
-    _drop_duplicates(image, tag, box, tracker)
-    regions = _kept_regions(raw, image, tag, box, tracker)
-    originals = _originals(raw, image, tag, box, tracker)
-    report_full_images(regions, images, log)
-    report_similar(tags, np.bincount(regions.tag, minlength=len(tags)).tolist(), log)
-    account = _account_of_images(images, log)
-    ledger = build_ledger(regions, log.boxes_read, log.dropped("box"), account)
-    return images, tags, originals, regions, ledger
-
-
-def _normalised(raw: PlacedAnnotations, max_clip: float | None, tracker: RuleTracker) -> Boxes:
-    """Apply the rules on coordinates, and return the boxes as they will be sent; 0 if dropped."""
-    box = np.zeros((4, len(raw))).T  # column by column, as `Regions` stores them
-    for block in boxes.blocks(len(raw)):
-        _judge(raw, block, tracker, box[block], max_clip)
-    return box
-
-
-def _kept_regions(
-    raw: PlacedAnnotations,
-    image: NDArray[np.int32],
-    tag: NDArray[np.int32],
-    box: Boxes,
-    tracker: RuleTracker,
-) -> Regions:
-    regions = Regions(image, tag, box, raw.file, raw.where, tracker.adjusted, raw.place)
-    return regions if tracker.kept.all() else regions.take(tracker.kept)
-
-
-def _originals(
-    raw: PlacedAnnotations,
-    image: NDArray[np.int32],
-    tag: NDArray[np.int32],
-    box: Boxes,
-    tracker: RuleTracker,
-) -> Originals:
-    """Return the boxes that were dropped or changed, as they are in the files."""
-    numbers = {code: number for number, code in enumerate(CODES)}
-    changed = np.flatnonzero(tracker.adjusted)
-    rows = [changed, *(rows for _, rows in tracker.dropped)]
-    codes = [np.array([numbers.get(code, 0) for code in ADJUSTING])[tracker.adjusted[changed]]]
-    codes += [np.full(len(rows), numbers[code]) for code, rows in tracker.dropped]
-    row = np.concatenate(rows)
-    if not len(row):
-        return Originals.none()
-    images = raw.images
-    size = np.stack([images.width[raw.image[row]], images.height[raw.image[row]]], axis=1)
-    known_size = np.where(size > 0, size, np.nan)
-    with np.errstate(over="ignore", invalid="ignore"):
-        original = boxes.to_ltwh(raw.box[row], raw.mode, known_size)
-    angle = np.zeros(len(row)) if raw.angle is None else raw.angle[row]
-    region = np.where(tracker.kept, np.cumsum(tracker.kept) - 1, -1)[row]
-    is_same = (np.abs(original - box[row]) <= boxes.NOISE).all(axis=1) & (angle == 0)
-    shown = np.flatnonzero(~is_same | (region < 0))
-    at = row[shown]
-    return Originals(
-        original[shown],
-        angle[shown],
-        image[at],
-        tag[at],
-        raw.file[at],
-        raw.where[at],
-        np.concatenate(codes)[shown].astype(np.int16),
-        region[shown],
+    tables = merge_tables(raw, only, log)
+    judged = apply_rules(raw, tables, log, drop, max_clip)
+    regions = judged.regions()
+    images, tags = tables.images, tables.tags
+    report_full_images(count_by(regions.image, images), images, log)
+    report_similar(tags, count_by(regions.tag, tags).tolist(), log)
+    ledger = build_ledger(
+        count_adjusted(regions), log.boxes_read, log.dropped("box"), account_of_images(images, log)
     )
+    return images, tags, judged.originals(), regions, ledger
 
 
-def _apply_marks(raw: PlacedAnnotations, drop: Collection[str], tracker: RuleTracker) -> None:
-    for mark, rows in raw.marks.items():
-        mask = np.zeros(len(raw), np.bool_)
-        mask[rows] = True
-        if mark in MARKS:
-            tracker.apply("left_out" if mark in drop else "marked", mask, value=mark)
-        else:
-            tracker.apply(mark, mask)
+def count_by(codes: NDArray[np.integer[Any]], table: Sized) -> NDArray[np.int64]:
+    """Return how many rows have each code of a table: the regions of each image or tag."""
+    return np.bincount(codes, minlength=len(table))
 
 
-def _apply_only(
-    only: Collection[str], tags: Sequence[str], tag: NDArray[np.int32], tracker: RuleTracker
-) -> None:
-    wanted = {*map(normalise_label, only)}
-    unknown = sorted(wanted.difference(tags))
-    if unknown:
-        what = "no such class" if len(unknown) == 1 else "no such classes"
-        names = ", ".join(f"'{name}'" for name in unknown)
-        more = ", …" if len(tags) > _MAX_CLASSES_SHOWN else ""
-        known = ", ".join(tags[:_MAX_CLASSES_SHOWN]) + more
-        raise OptionError(
-            escape_unprintable(f"only: {what}: {names}. The classes are: {known}."),
-            option="only",
-            value=unknown,
-            choices=tags,
-        )
-    codes = [code for code, name in enumerate(tags) if name in wanted]
-    tracker.apply("left_out", ~np.isin(tag, codes))
+def count_adjusted(regions: Regions) -> NDArray[np.int64]:
+    """Return how many regions each code of `ADJUSTING` adjusted first."""
+    return count_by(regions.adjusted, ADJUSTING)
 
 
-def _judge(
-    raw: PlacedAnnotations,
-    block: slice,
-    tracker: RuleTracker,
-    judged: Boxes,
-    max_clip: float | None,
-) -> None:
-    """Apply the rules on coordinates to a block of rows, and write the kept boxes to `judged`."""
-    box = raw.box[block]
-    tracker.apply("not_a_box", ~boxes.finite(box), block)
-    angle = None if raw.angle is None else raw.angle[block]
-    if angle is not None:
-        tracker.apply("not_a_box", ~np.isfinite(angle), block)
-    size = None
-    if raw.mode.absolute or angle is not None:
-        size = _image_sizes(raw, block, angle, tracker)
-    box = _with_positive_size(box, raw.mode, block, tracker)
-    # Numbers near 1e308 overflow, and rows that were dropped may be NaN.
-    with np.errstate(over="ignore", invalid="ignore"):
-        box = boxes.to_ltwh(box, raw.mode, size)
-        if angle is not None and size is not None:
-            box = _enclose_rotated(box, angle, size, block, tracker)
-        tracker.apply("not_a_box", ~boxes.finite(box), block)
-        box = _clip(box, max_clip, block, tracker)
-    kept = _index_of(tracker.kept[block])
-    judged[kept] = boxes.quantise(box[kept])
+def report_full_images(counts: NDArray[np.int64], images: Images, log: FindingLog) -> None:
+    """Report images with more regions than the service accepts.
 
-
-def _image_sizes(
-    raw: PlacedAnnotations, block: slice, angle: NDArray[np.float64] | None, tracker: RuleTracker
-) -> Boxes:
-    """Return the size of each row's image in pixels, (n, 2); drop rows whose size is unknown."""
-    image = raw.image[block]
-    sides = raw.images.width[image], raw.images.height[image]
-    size = np.stack(sides, dtype=np.float64, casting="safe").T  # column by column, as the boxes
-    unknown = _either(size <= 0)
-    if angle is not None and not raw.mode.absolute:
-        unknown = unknown & (angle != 0)
-    tracker.apply("unknown_image_size", unknown, block)
-    return np.maximum(size, 1)
-
-
-def _with_positive_size(box: Boxes, mode: BoxMode, block: slice, tracker: RuleTracker) -> Boxes:
-    """Put swapped corners in order; drop boxes with a negative width or height."""
-    if not mode.corners:
-        tracker.apply("negative_size", _either(box[:, 2:] < 0), block)
-        return box
-    swapped = _either(box[:, 2:] < box[:, :2])
-    tracker.apply("reordered", swapped, block)
-    return boxes.order_corners(box, swapped & tracker.kept[block])
-
-
-def _enclose_rotated(
-    box: Boxes, angle: NDArray[np.float64], size: Boxes, block: slice, tracker: RuleTracker
-) -> Boxes:
-    """Replace rotated boxes by the axis-aligned boxes around them."""
-    rotated = angle != 0
-    tracker.apply("empty_box", rotated & _either(box[:, 2:] < boxes.QUANTUM), block)
-    tracker.apply("box_from_shape", rotated, block)
-    rows = np.flatnonzero(rotated)
-    box = box.copy()
-    box[rows] = boxes.enclose_rotated(box[rows], angle[rows], size[rows])
-    return box
-
-
-def _clip(box: Boxes, max_clip: float | None, block: slice, tracker: RuleTracker) -> Boxes:
-    """Clip boxes to the image, and judge them by the fraction that was outside."""
-    over = boxes.overhang(box)
-    clipped = boxes.clip(box, over)
-    tracker.apply("empty_box", _either(clipped[:, 2:] < boxes.QUANTUM), block)
-    reaching = over > boxes.NOISE
-    rows = np.flatnonzero(reaching & tracker.kept[block])
-    if not len(rows):
-        return clipped
-    outside = np.zeros(len(box))
-    outside[rows] = boxes.fraction_outside(box[rows], clipped[rows])
-    if max_clip is not None:
-        too_much = reaching & (outside > max_clip + boxes.NOISE)
-        tracker.apply("left_out", too_much, block, outside=outside)
-    limit = MOSTLY_OUTSIDE + boxes.NOISE
-    tracker.apply("mostly_outside", outside > limit, block, outside=outside)
-    tracker.apply("clipped", reaching & (outside <= limit), block, outside=outside)
-    return clipped
-
-
-def _drop_duplicates(
-    image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes, tracker: RuleTracker
-) -> None:
-    kept = _index_of(tracker.kept)
-    repeated = np.zeros(len(box), np.bool_)
-    repeated[kept] = ~boxes.first_of_equal(image[kept], tag[kept], box[kept])
-    tracker.apply("duplicate", repeated)
-
-
-def _index_of(mask: Mask) -> slice | NDArray[np.int64]:
-    """Return an index of the rows in a mask. It is mostly all rows, and then nothing is copied."""
-    return slice(None) if mask.all() else np.flatnonzero(mask)
-
-
-def _either(mask: Any) -> Mask:  # noqa: ANN401 - NumPy types a comparison loosely
-    """Return which rows of a mask of two columns are true; `any(axis=1)` is ten times slower."""
-    either: Mask = mask[:, 0] | mask[:, 1]
-    return either
-
-
-def report_full_images(regions: Regions, images: Images, log: FindingLog) -> None:
-    """Report images with more regions than the service accepts."""
-    counts = np.bincount(regions.image, minlength=len(images))
+    Args:
+        counts: (m,), the number of regions of each image.
+        images: The m images.
+        log: Receives the findings.
+    """
     full = np.flatnonzero(counts > REGIONS_PER_IMAGE)
     log.add(
         "over_region_limit", full.astype(np.int32), value=counts[full].tolist(), table=images.names
     )
 
 
-def _account_of_images(images: Images, log: FindingLog) -> Account:
+def account_of_images(images: Images, log: FindingLog) -> Account:
+    """Return what became of the images that were read."""
     return Account(log.images_read, len(images), log.adjusted("image"), log.dropped("image"))
 
 
 def build_ledger(
-    regions: Regions, read: int, dropped: Mapping[str, int], images: Account
+    by_adjustment: NDArray[np.int64], read: int, dropped: Mapping[str, int], images: Account
 ) -> Ledger:
     """Return the ledger of the regions that are left.
 
     Args:
-        regions: The regions.
+        by_adjustment: How many regions are left, by number in `ADJUSTING`; see `count_adjusted`.
         read: The number of boxes read.
         dropped: The number of boxes dropped, by code.
         images: The account of the images.
@@ -357,10 +104,9 @@ def build_ledger(
         PluginError: It does not add up: a reader counted other records than it returned or
             reported.
     """
-    counts = np.bincount(regions.adjusted, minlength=len(ADJUSTING)).tolist()
-    by_code = dict(zip(ADJUSTING, counts, strict=True))
-    adjusted = {code: count for code, count in by_code.items() if code and count}
-    ledger = Ledger(read, counts[0], adjusted, dict(dropped), images)
+    kept, *counts = by_adjustment.tolist()
+    adjusted = {code: count for code, count in zip(ADJUSTING[1:], counts, strict=True) if count}
+    ledger = Ledger(read, kept, adjusted, dict(dropped), images)
     for what, account in (("boxes", ledger), ("images", images)):
         if not account.balanced:
             raise PluginError(

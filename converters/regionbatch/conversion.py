@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 from regionbatch.argument_checks import check_flags
 from regionbatch.batching import batches
 from regionbatch.files.storage import connected
-from regionbatch.judging import raise_if_strict
+from regionbatch.in_parts.convert import IdOptions, write_in_parts
+from regionbatch.judging import Filters, new_log, raise_if_strict
+from regionbatch.names.renames import normalise_renames
 from regionbatch.option_values import checked_storage_options
-from regionbatch.output import check_target, write
-from regionbatch.reading import read
+from regionbatch.output import write
+from regionbatch.output_target import check_target, folder_of_output, is_for_parts
+from regionbatch.part_reading import check_executor
+from regionbatch.reading import paths_in, read, read_placed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from concurrent.futures import Executor
     from os import PathLike
     from typing import Unpack
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
     from regionbatch.batching import Batches
     from regionbatch.findings import Progress
+    from regionbatch.in_parts.batch_files import BatchFiles
     from regionbatch.names.tables import Ids
     from regionbatch.options import ReadKeywords
     from regionbatch.output import BinaryFile, Payload
@@ -48,7 +53,7 @@ def convert(  # longer than 40 lines because of its arguments
     executor: Executor | None = None,
     storage_options: Mapping[str, Any] | None = None,
     **options: Unpack[ReadKeywords],
-) -> Batches:
+) -> Batches | BatchFiles:
     """Write a dataset as payloads: `read`, `batches` and `write` in one call.
 
     It is the command `regionbatch convert`.
@@ -70,14 +75,18 @@ def convert(  # longer than 40 lines because of its arguments
             uncertain.
         progress: Called with the current step, how many items are done, and how many there are. An
             exception that it raises cancels the run, and nothing is written.
-        executor: Reads parts of the dataset in other processes, as `regionbatch.read` takes it.
+        executor: Reads parts of the dataset in other processes, as `regionbatch.read` takes it. If
+            `out` is a folder, and the payloads are JSON, these processes also write them, each
+            part to files of its own: `part-00001.jsonl` (a payload per line) and
+            `findings-00001.ndjson`, with a `summary.json`.
             [default: processes of this machine for large datasets, none for others]
         storage_options: Arguments of the file system of fsspec for URLs in `source`, `out` and
             `image_dir`, as `regionbatch.read` takes them.
         **options: Options of the reader, as `regionbatch.read` takes them.
 
     Returns:
-        The payloads that were written, with the ledger and all findings.
+        The payloads that were written, with the ledger and all findings; `BatchFiles` if other
+        processes wrote them.
 
     Raises:
         DatasetError: The dataset cannot be read.
@@ -98,6 +107,22 @@ def convert(  # longer than 40 lines because of its arguments
     """
     check_flags(strict=strict, overwrite=overwrite)
     paths = [out] if isinstance(out, (str, os.PathLike)) else []
+    if executor is not None and is_for_parts(out, payload):
+        return convert_in_parts(
+            source,
+            out,
+            IdOptions(tag_ids, image_ids, rename, skip_unresolved),
+            executor,
+            format=format,
+            drop=drop,
+            only=only,
+            max_clip=max_clip,
+            strict=strict,
+            overwrite=overwrite,
+            progress=progress,
+            storage_options=storage_options,
+            **options,
+        )
     with connected(paths, checked_storage_options(storage_options)):
         for path in paths:
             check_target(path, overwrite=overwrite)  # before the work starts
@@ -123,3 +148,59 @@ def convert(  # longer than 40 lines because of its arguments
             raise_if_strict(converted.findings, dataset.root)
         write(converted, out, payload=payload, overwrite=overwrite, progress=progress)
         return converted
+
+
+def convert_in_parts(
+    source: str | PathLike[str] | COCO | Mapping[str, Any],
+    out: str | PathLike[str],
+    ids: IdOptions,
+    executor: Executor,
+    *,
+    format: str | Reader | None = None,  # noqa: A002 - as in `read`
+    drop: str | Iterable[str] = (),
+    only: str | Iterable[str] | None = None,
+    max_clip: float | None = None,
+    strict: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    if_strict_fails: Callable[[BatchFiles], object] = lambda _: None,
+    **options: Any,  # noqa: ANN401 - those of the reader
+) -> BatchFiles:
+    """Write a dataset to a folder, each part by another process.
+
+    Args:
+        source: See `convert`, as for all arguments that are not described here.
+        out: A folder.
+        ids: How names are resolved.
+        executor: See `convert`.
+        format: See `convert`.
+        drop: See `convert`.
+        only: See `convert`.
+        max_clip: See `convert`.
+        strict: See `convert`.
+        overwrite: See `convert`.
+        progress: See `convert`.
+        storage_options: See `convert`.
+        if_strict_fails: Called with the result before strict mode raises an error and deletes it.
+        **options: Options of the reader.
+    """
+    check_flags(skip_unresolved=ids.skip_unresolved)
+    check_executor(executor)
+    normalise_renames(ids.rename)  # before the work starts
+    storage = checked_storage_options(storage_options)
+    with connected([out], storage):
+        target = folder_of_output(out, overwrite=overwrite)
+        filters = Filters.checked(drop, only, max_clip, strict=strict)
+        log = new_log(progress)
+        with connected(paths_in(source, options), storage):
+            return write_in_parts(
+                lambda: read_placed(source, format, options, log, executor),
+                target,
+                ids,
+                filters,
+                log,
+                executor,
+                overwrite=overwrite,
+                if_strict_fails=if_strict_fails,
+            )

@@ -13,7 +13,7 @@ import numpy as np
 
 from regionbatch.argument_checks import check_count, check_type
 from regionbatch.boxes import first_of_equal
-from regionbatch.cleaning import report_full_images
+from regionbatch.cleaning import count_adjusted, count_by, report_full_images
 from regionbatch.dataset import Dataset, Images, Originals, Regions, normalise_label, split_names
 from regionbatch.dataset.columns import recoded
 from regionbatch.errors import OptionError
@@ -183,12 +183,12 @@ def without_duplicates(dataset: Dataset, log: FindingLog, intended: Sequence[str
 def _with_findings(dataset: Dataset, log: FindingLog, intended: Sequence[str] = ()) -> Dataset:
     """Return a dataset with more findings, and with the ledger after them."""
     regions = dataset.regions
-    ledger = ledger_after(log, regions, dataset.ledger)
+    ledger = ledger_after(dataset.ledger, count_adjusted(regions), log.dropped("box"))
     findings = dataset.findings + log.findings()
     # What depends on the number of boxes is reported as it is now.
     counts = FindingLog()
-    report_full_images(regions, dataset.images, counts)
-    of_tags = np.bincount(regions.tag, minlength=len(dataset.tags)).tolist()
+    report_full_images(count_by(regions.image, dataset.images), dataset.images, counts)
+    of_tags = count_by(regions.tag, dataset.tags).tolist()
     report_similar(dataset.tags, of_tags, counts, {name: name for name in intended})
     findings = findings.without("over_region_limit").without("similar_tags") + counts.findings()
     return replace(dataset, findings=findings, ledger=ledger)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pathlib import PurePath
 
     from regionbatch.dataset import PlacedAnnotations
-    from regionbatch.findings import Findings, Progress
+    from regionbatch.findings import Progress
+    from regionbatch.findings.finding import AllFindings
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +86,7 @@ def judge(
     Raises:
         StrictError: See `filters`.
     """
-    if placed.mode.absolute or placed.angle is not None:
-        placed = with_image_sizes(placed, log)
-    if placed.mode.absolute:
-        report_swapped_axes(placed, log)
+    placed = with_known_sizes(placed, log)
     images, tags, originals, regions, ledger = clean(
         placed, log, filters.drop, filters.only, filters.max_clip
     )
@@ -101,7 +99,16 @@ def judge(
     return dataset
 
 
-def raise_if_strict(findings: Findings, place: str | PathLike[str]) -> None:
+def with_known_sizes(placed: PlacedAnnotations, log: FindingLog) -> PlacedAnnotations:
+    """Return annotations with the sizes of their images, and report swapped axes."""
+    if placed.mode.absolute or placed.angle is not None:
+        placed = with_image_sizes(placed, log)
+    if placed.mode.absolute:
+        report_swapped_axes(placed, log)
+    return placed
+
+
+def raise_if_strict(findings: AllFindings, place: str | PathLike[str]) -> None:
     """Raise an error if a box was lost or adjusted, or a decision is doubtful.
 
     Args:

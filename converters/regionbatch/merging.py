@@ -2,21 +2,78 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from unicodedata import category
 
 import numpy as np
 
 from regionbatch.dataset import normalise_label
-from regionbatch.errors import AmbiguousDatasetError
+from regionbatch.errors import AmbiguousDatasetError, OptionError
+from regionbatch.findings.text import escape_unprintable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
-    from regionbatch.dataset import Images
+    from regionbatch.dataset import Images, PlacedAnnotations
     from regionbatch.findings import FindingLog
+
+_MAX_CLASSES_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MergedTables:
+    """The distinct classes and images of annotations."""
+
+    tags: list[str]
+    """Distinct normalised names."""
+    tag_code: NDArray[np.int32]
+    """The new code of each class as in the file; -1: it has no name."""
+    images: Images
+    """Distinct images."""
+    image_code: NDArray[np.int32]
+    """The new code of each image as listed."""
+    wanted: NDArray[np.bool_] | None
+    """Whether each tag was asked for by `only`; None: all."""
+
+
+def merge_tables(
+    raw: PlacedAnnotations, only: Collection[str] | None, log: FindingLog
+) -> MergedTables:
+    """Merge the classes and the images of annotations.
+
+    Args:
+        raw: The annotations.
+        only: The classes to keep; None: all.
+        log: Receives the findings.
+
+    Raises:
+        OptionError: `only` names a class that does not exist.
+        AmbiguousDatasetError: Two image files have one name.
+    """
+    tags, tag_code = merge_tags(raw.tags, log)
+    images, image_code = merge_images(raw.images, log)
+    wanted = None if only is None else _wanted(only, tags)
+    return MergedTables(tags, tag_code, images, image_code, wanted)
+
+
+def _wanted(only: Collection[str], tags: Sequence[str]) -> NDArray[np.bool_]:
+    wanted = {*map(normalise_label, only)}
+    unknown = sorted(wanted.difference(tags))
+    if unknown:
+        what = "no such class" if len(unknown) == 1 else "no such classes"
+        names = ", ".join(f"'{name}'" for name in unknown)
+        more = ", …" if len(tags) > _MAX_CLASSES_SHOWN else ""
+        known = ", ".join(tags[:_MAX_CLASSES_SHOWN]) + more
+        raise OptionError(
+            escape_unprintable(f"only: {what}: {names}. The classes are: {known}."),
+            option="only",
+            value=unknown,
+            choices=tags,
+        )
+    return np.asarray([name in wanted for name in tags], np.bool_)
 
 
 def merge_tags(names: Sequence[str], log: FindingLog) -> tuple[list[str], NDArray[np.int32]]:

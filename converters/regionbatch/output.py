@@ -11,7 +11,6 @@ import errno
 import io
 import logging
 import os
-import re
 from collections.abc import Iterable, Mapping, Sized
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
@@ -21,17 +20,19 @@ from regionbatch.batch import Batch
 from regionbatch.batching import Batches
 from regionbatch.dataset import Dataset
 from regionbatch.errors import OptionError, OutputError
-from regionbatch.files.atomic_write import atomic_folder, atomic_write, recover_interrupted
-from regionbatch.files.cloud_paths import CloudPath
-from regionbatch.files.cloud_write import kind_in_cloud
-from regionbatch.files.output_paths import (
-    check_parent,
-    cloud_target,
-    has_signature,
-    resolve_target,
-)
+from regionbatch.files.atomic_write import atomic_folder, atomic_write
 from regionbatch.files.storage import connected
 from regionbatch.option_values import checked_storage_options
+from regionbatch.output_target import (
+    RECOVERED,
+    check_target,
+    holds_lines,
+    is_jsonl,
+    is_output,
+    output_errors,
+    recover_output,
+    resolve_output,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,20 +51,6 @@ class BinaryFile(Protocol):
 
     def flush(self) -> object:
         """Write the buffered bytes."""
-
-
-RECOVERED = "An interrupted run was replacing this output. Its earlier content has been restored."
-
-_FILE_EXTENSIONS = (".json", ".ndjson", ".xml", ".gz", ".zip", ".csv", ".txt")
-"""Extensions that suggest a file: a folder with one of them is surely a mistake."""
-_START = b'{"regions":['
-"""First bytes of a payload in JSON, and of a .jsonl file."""
-_START_XML = b"<ImageRegionCreateBatch>"
-_PAYLOAD_NAME = re.compile(r"batch-\d{5,}\.(json|xml)")
-_ADVICE = {
-    errno.EBUSY: "Choose a folder inside it.",  # A mount point, such as /out in a container.
-    errno.EACCES: "Check its permissions, and that no program has it open.",
-}
 
 
 def write(
@@ -131,8 +118,8 @@ def _write_to(
     *,
     overwrite: bool,
 ) -> int:
-    path = _resolve(target)
-    if _is_jsonl(path) and payload == "xml":
+    path = resolve_output(target)
+    if is_jsonl(path) and payload == "xml":
         raise OptionError(
             f'{path}: a .jsonl file cannot contain XML (`payload="xml"`). Choose a folder instead.',
             place=str(path),
@@ -143,16 +130,8 @@ def _write_to(
     if recover_output(target):
         logging.getLogger(__name__).warning("%s: %s", path, RECOVERED)
     check_target(target, overwrite=overwrite)
-    try:
+    with output_errors(path):
         return _write_path(batches, path, payload, progress, overwrite=overwrite)
-    except OutputError:
-        raise
-    except OSError as error:
-        advice = _ADVICE.get(error.errno or 0, "Free some space, or choose another place.")
-        reason = error.strerror or error
-        raise OutputError(
-            f"{path}: cannot be written: '{reason}'. {advice}", place=str(path)
-        ) from error
 
 
 def _check_batches(batches: object) -> None:
@@ -187,124 +166,6 @@ def _check_file_object(target: object) -> None:
             option="target",
             value=target,
         )
-
-
-def recover_output(target: str | PathLike[str]) -> bool:
-    """Restore output that an interrupted run was replacing; return whether there was any."""
-    path = _resolve(target)
-    return isinstance(path, Path) and recover_interrupted(path, _is_payload)
-
-
-def _resolve(target: str | PathLike[str]) -> PurePath:
-    """Return the absolute path of output, on this machine or in a cloud."""
-    return cloud_target(target, "target") or resolve_target(target, "target")
-
-
-def check_target(target: str | PathLike[str], *, overwrite: bool) -> None:
-    """Check whether a target can be written, before the work starts.
-
-    Args:
-        target: A folder or a `.jsonl` file.
-        overwrite: Whether payloads in it may be replaced.
-
-    Raises:
-        OptionError: Output cannot have this name.
-        OutputError: It exists and `overwrite` is off, it must not be replaced, or the folder above
-            it cannot be written.
-    """
-    path = _resolve(target)
-    if path.suffix.lower() in _FILE_EXTENSIONS:
-        raise OptionError(
-            f"{path}: neither a folder nor a .jsonl file: '{path.suffix}'. Choose another name.",
-            place=str(path),
-            option="target",
-            value=target,
-        )
-    if not isinstance(path, Path):
-        _check_in_cloud(path, target, overwrite=overwrite)
-        return
-    if problem := _problem_of_kind(path):
-        raise OutputError(f"{path}: {problem}", place=str(path))
-    entries = [*path.iterdir()] if path.is_dir() else []
-    if entries or path.is_file():
-        _check_existing(path, entries, overwrite=overwrite)
-    else:
-        check_parent(path)
-
-
-def _check_in_cloud(path: PurePath, target: str | PathLike[str], *, overwrite: bool) -> None:
-    """Check whether output can be written to a cloud."""
-    if not _is_jsonl(path):
-        raise OptionError(
-            f"{target}: a folder in a cloud cannot appear in one step. Choose a name that ends "
-            f"with .jsonl, such as {path.name}.jsonl.",
-            place=str(target),
-            option="target",
-            value=str(target),
-        )
-    kind = kind_in_cloud(CloudPath(path))
-    if kind == "folder":
-        raise OutputError(
-            f"{path}: is a folder, but the output is a .jsonl file. Choose another name.",
-            place=str(path),
-        )
-    if kind:
-        _check_existing_file(path, overwrite=overwrite)
-
-
-def _check_existing(path: Path, entries: Iterable[Path], *, overwrite: bool) -> None:
-    """Check that existing output may be replaced: it contains only payloads."""
-    _check_existing_file(path, overwrite=overwrite, is_folder=path.is_dir())
-    for entry in entries:
-        if not _is_payload(entry):
-            raise OutputError(
-                f"{path}: contains other files than payloads: '{entry.name}'. "
-                "Choose another folder.",
-                place=str(path),
-                value=entry.name,
-            )
-
-
-def _check_existing_file(path: PurePath, *, overwrite: bool, is_folder: bool = False) -> None:
-    if not overwrite:
-        raise OutputError(
-            f"{path}: already exists. Choose another name, or replace it with `overwrite=True`.",
-            place=str(path),
-            option="overwrite",
-        )
-    if not (is_folder or _holds_lines(path)):
-        raise OutputError(
-            f"{path}: does not contain payloads. Choose another name.", place=str(path)
-        )
-
-
-def _problem_of_kind(path: Path) -> str:
-    """Return why output cannot replace what exists at its path; empty if it can."""
-    if not path.exists():
-        return ""
-    current = Path.cwd()
-    if path == current or path in current.parents:
-        return "the current folder cannot be replaced. Choose a folder inside it."
-    if not (path.is_file() or path.is_dir()):
-        return "is a pipe or a device. Choose a file, or write to standard output."
-    if _is_jsonl(path) and path.is_dir():
-        return "is a folder, but the output is a .jsonl file. Choose another name."
-    if path.is_file() and not _is_jsonl(path):
-        return "is a file, but the output is a folder. Choose another name."
-    return ""
-
-
-def _is_jsonl(path: PurePath) -> bool:
-    return path.suffix.lower() == ".jsonl"
-
-
-def _holds_lines(file: PurePath) -> bool:
-    return has_signature(file, _START)
-
-
-def _is_payload(file: Path) -> bool:
-    """Return whether a file in a folder was written by an earlier run."""
-    return bool(_PAYLOAD_NAME.fullmatch(file.name)) and has_signature(file, _START, _START_XML)
 
 
 def _bodies(
@@ -343,10 +204,10 @@ def _write_path(
     *,
     overwrite: bool,
 ) -> int:
-    if _is_jsonl(path):
-        with atomic_write(path, _holds_lines if overwrite else None) as file:
+    if is_jsonl(path):
+        with atomic_write(path, holds_lines if overwrite else None) as file:
             return _write_lines(_lines(batches, payload, progress), file)
-    with atomic_folder(Path(path), _is_payload if overwrite else None) as folder:
+    with atomic_folder(Path(path), is_output if overwrite else None) as folder:
         return _write_folder(_bodies(batches, payload, progress), folder, payload)
 
 

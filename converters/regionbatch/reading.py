@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -100,17 +100,36 @@ def read(  # long because its documentation is the reference of all arguments
     check_executor(executor)
     log = new_log(progress)
     given = cast("dict[str, Any]", options)  # checked against the reader's own dataclass
-    has_image_folder = True
-    root: PurePath = Path()
-    with connected(_paths_in(source, given), checked_storage_options(storage_options)):
-        if isinstance(source, (str, Path)) or hasattr(source, "__fspath__"):
-            with _place_of_errors(source):
-                name, root, placed = _read_path(source, format, given, log, executor)
-        else:
-            name = "coco"
-            placed = _read_loaded(source, format, given, log)
-            has_image_folder = bool(given.get("image_dir"))
+    with connected(paths_in(source, given), checked_storage_options(storage_options)):
+        name, root, placed, has_image_folder = read_placed(source, format, given, log, executor)
         return judge(name, root, placed, log, filters, has_image_folder=has_image_folder)
+
+
+class ReadAnnotations(NamedTuple):
+    """What was read, before the rules are applied."""
+
+    format: str
+    """Name of the reader."""
+    root: PurePath
+    """The folder of the dataset."""
+    placed: PlacedAnnotations
+    has_image_folder: bool
+    """Whether images that are not on disk are reported."""
+
+
+def read_placed(
+    source: str | PathLike[str] | COCO | Mapping[str, Any],
+    format_: str | Reader | None,
+    options: dict[str, Any],
+    log: FindingLog,
+    executor: Executor | None,
+) -> ReadAnnotations:
+    """Read annotations and find their images; the arguments are those of `read`."""
+    if isinstance(source, (str, Path)) or hasattr(source, "__fspath__"):
+        with _place_of_errors(source):
+            return ReadAnnotations(*_read_path(source, format_, options, log, executor), True)
+    placed = _read_loaded(source, format_, options, log)
+    return ReadAnnotations("coco", Path(), placed, bool(options.get("image_dir")))
 
 
 @contextmanager
@@ -124,7 +143,7 @@ def _place_of_errors(source: str | PathLike[str]) -> Iterator[None]:
         raise
 
 
-def _paths_in(source: object, options: Mapping[str, Any]) -> Iterator[str]:
+def paths_in(source: object, options: Mapping[str, Any]) -> Iterator[str]:
     """Yield the URLs among the source and the values of options."""
     waiting = [source, *options.values()]
     while waiting:

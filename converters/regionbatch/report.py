@@ -8,21 +8,25 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
+from regionbatch.cleaning import count_by
 from regionbatch.dataset.dataset import check_dataset
 from regionbatch.errors import OutputError
 from regionbatch.files.atomic_write import atomic_write
 from regionbatch.files.output_paths import check_own_file, has_signature
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from os import PathLike
     from pathlib import PurePath
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from regionbatch.batching import Batches
-    from regionbatch.dataset import Dataset, Images, Regions
-    from regionbatch.findings import Account, Decision, Findings
+    from regionbatch.dataset import Dataset, Images
+    from regionbatch.findings import Account, Decision, Findings, Ledger
+    from regionbatch.findings.finding import AllFindings
 
 SCHEMA_VERSION = 1
 """Version of the summary's keys; a new one only if a key changes its meaning or disappears."""
@@ -55,21 +59,58 @@ def summary(dataset: Dataset, batches: Batches | None = None) -> dict[str, Any]:
     check_dataset(dataset)
     result = dataset if batches is None else batches
     regions = result.regions
-    tag_counts = np.bincount(regions.tag, minlength=len(dataset.tags)).tolist()
-    figures: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
-        "format": dataset.format,
-        "dataset": str(dataset.root),
-        "boxes": _account(result.ledger),
-        "images": _account(result.ledger.images),
-        "classes": dict(zip(dataset.tags, tag_counts, strict=True)),
-        "splits": _regions_per_split(dataset.images, regions),
-        "decisions": {option: _decision(made) for option, made in dataset.decisions.items()},
-        "findings": result.findings.counts(),
-    }
+    figures = figures_of(
+        dataset.format,
+        dataset.root,
+        dataset.images,
+        dataset.tags,
+        (count_by(regions.tag, dataset.tags), count_by(regions.image, dataset.images)),
+        result.ledger,
+        dataset.decisions,
+        result.findings.counts(),
+    )
     if batches is not None:
         figures["batches"] = len(batches)
     return figures
+
+
+def figures_of(
+    format: str,  # noqa: A002 - as in `Dataset`
+    root: PurePath,
+    images: Images,
+    tags: Sequence[str],
+    regions: tuple[NDArray[np.int64], NDArray[np.int64]],
+    ledger: Ledger,
+    decisions: Mapping[str, Decision],
+    findings: Mapping[str, int],
+) -> dict[str, Any]:
+    """Return the keys of `summary`, except the number of batches.
+
+    Args:
+        format: Name of the reader.
+        root: The path of the dataset.
+        images: The images.
+        tags: The class names.
+        regions: The number of regions of each tag, and of each image.
+        ledger: The account of boxes and images.
+        decisions: The decisions by option.
+        findings: The number of findings by code.
+    """
+    by_tag, by_image = regions
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "format": format,
+        "dataset": str(root),
+        "boxes": _account(ledger),
+        "images": _account(ledger.images),
+        "classes": dict(zip(tags, by_tag.tolist(), strict=True)),
+        "splits": {
+            name: int(by_image[images.split == code].sum())
+            for code, name in enumerate(images.splits)
+        },
+        "decisions": {option: _decision(made) for option, made in decisions.items()},
+        "findings": dict(findings),
+    }
 
 
 def write_report(
@@ -105,12 +146,18 @@ def write_report(
         12
     """
     check_dataset(dataset)
-    path = check_report(path)
     if findings is None:
         findings = dataset.findings if batches is None else batches.findings
-    content = summary(dataset, batches) | dict(more or {})
+    write_figures(path, summary(dataset, batches) | dict(more or {}), findings)
+
+
+def write_figures(
+    path: str | PathLike[str], figures: Mapping[str, Any], findings: AllFindings
+) -> None:
+    """Write a report of a summary and findings; see `write_report`."""
+    path = check_report(path)
+    content = {**figures, "counts": findings.counts()}
     content.pop("findings")
-    content["counts"] = findings.counts()
     try:
         with _opened(path) as file:
             file.write(as_json(content, indent=1)[:-2] + b',\n "findings": [')
@@ -177,14 +224,6 @@ def as_json(content: object, indent: int = 0) -> bytes:
         # A lone surrogate, from a JSON or from a file name that is not UTF-8, is escaped.
         text = json.dumps(content, ensure_ascii=False, indent=indent or None)
         return text.encode(errors="backslashreplace")
-
-
-def _regions_per_split(images: Images, regions: Regions) -> dict[str, int]:
-    split = images.split[regions.image]
-    counts = {}
-    for code, name in enumerate(images.splits):
-        counts[name] = int(np.count_nonzero(split == code))
-    return counts
 
 
 def _account(account: Account) -> dict[str, Any]:

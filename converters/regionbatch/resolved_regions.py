@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from regionbatch.cleaning import build_ledger
 from regionbatch.shared_ids import is_shared
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from regionbatch.dataset import Dataset, Regions
@@ -18,26 +20,37 @@ if TYPE_CHECKING:
     from regionbatch.findings.finding import SameText
 
 
+class RowsToSend(NamedTuple):
+    """Rows of regions, by what becomes of them."""
+
+    sent: NDArray[np.int64]
+    """Distinct regions with IDs, ordered by image."""
+    unresolved: NDArray[np.int64]
+    duplicate: NDArray[np.int64]
+
+
 def rows_to_send(
-    dataset: Dataset,
-    tag_codes: NDArray[np.int32],
-    image_codes: NDArray[np.int32],
-    log: FindingLog,
-) -> NDArray[np.int64]:
-    """Return the distinct rows of regions with IDs, ordered by image, and report the others."""
-    regions = dataset.regions
+    regions: Regions, tag_codes: NDArray[np.int32], image_codes: NDArray[np.int32]
+) -> RowsToSend:
+    """Return which regions can be sent.
+
+    Args:
+        regions: The regions.
+        tag_codes: See `ResolvedIds.tag_codes`.
+        image_codes: See `ResolvedIds.image_codes`.
+    """
     tag = tag_codes[regions.tag]
     image = image_codes[regions.image]
     resolved = (tag >= 0) & (image >= 0)
-    report_dropped("unresolved", np.flatnonzero(~resolved), dataset, log)
     rows = np.flatnonzero(resolved)
+    duplicate = rows[:0]
     if is_shared(tag_codes).any() or is_shared(image_codes).any():
         first = first_of_equal(image[rows], tag[rows], regions.box[rows])
-        report_dropped("duplicate", rows[~first], dataset, log)
+        duplicate = rows[~first]
         rows = rows[first]
     if (np.diff(image[rows]) < 0).any():
         rows = rows[stable_argsort(image[rows].view(np.uint32))]
-    return rows
+    return RowsToSend(rows, np.flatnonzero(~resolved), duplicate)
 
 
 def report_dropped(
@@ -65,9 +78,17 @@ def take_in_order(regions: Regions, rows: NDArray[np.int64]) -> Regions:
     return regions if is_all else regions.take(rows)
 
 
-def ledger_after(log: FindingLog, regions: Regions, before: Ledger) -> Ledger:
-    """Return the ledger of a dataset after more regions were dropped."""
+def ledger_after(
+    before: Ledger, by_adjustment: NDArray[np.int64], more_dropped: Mapping[str, int]
+) -> Ledger:
+    """Return a ledger after more regions were dropped.
+
+    Args:
+        before: The ledger before.
+        by_adjustment: The regions that are left; see `cleaning.build_ledger`.
+        more_dropped: The regions that were dropped since, by code.
+    """
     dropped = dict(before.dropped)
-    for code, count in log.dropped("box").items():
+    for code, count in more_dropped.items():
         dropped[code] = dropped.get(code, 0) + count
-    return build_ledger(regions, before.read, dropped, before.images)
+    return build_ledger(by_adjustment, before.read, dropped, before.images)

@@ -105,9 +105,23 @@ def findings_after_rename(dataset: Dataset, rename: Mapping[str, str]) -> Findin
         dataset: The dataset as read.
         rename: Tag names by class name.
     """
-    if not rename:
-        return dataset.findings
-    log = FindingLog()
     counts = np.bincount(dataset.regions.tag, minlength=len(dataset.tags)).tolist()
-    report_similar(dataset.tags, counts, log, rename)
-    return dataset.findings.without("similar_tags") + log.findings()
+    return similar_after_rename(dataset.findings, dataset.tags, counts, rename)
+
+
+def similar_after_rename(
+    findings: Findings, names: Sequence[str], counts: Iterable[int], rename: Mapping[str, str]
+) -> Findings:
+    """Return findings with `similar_tags` as it is after classes are renamed.
+
+    Args:
+        findings: The findings before.
+        names: The class names.
+        counts: The number of boxes of each class.
+        rename: Tag names by class name.
+    """
+    if not rename:
+        return findings
+    log = FindingLog()
+    report_similar(names, counts, log, rename)
+    return findings.without("similar_tags") + log.findings()

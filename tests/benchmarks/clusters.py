@@ -1,4 +1,6 @@
-"""Convert a dataset in one process, in several, and with a Dask cluster, and compare the bytes.
+"""Convert a dataset in one process, in several, and with a Dask cluster, and compare the entries.
+
+In the mode `dask folder`, the cluster also writes the payloads, each part to a file of its own.
 
     python tests/benchmarks/generate.py coco DIR --scale 1
     python tests/benchmarks/clusters.py DIR [DIR …]
@@ -21,7 +23,7 @@ from typing import Any
 import regionbatch as rb
 from regionbatch.processes import PROCESSES_VARIABLE
 
-MODES = ("one process", "local processes", "dask")
+MODES = ("one process", "local processes", "dask", "dask folder")
 
 
 def peak_memory() -> int:
@@ -36,7 +38,7 @@ def convert(folder: Path, out: Path, executor: Any = None) -> None:
 
 def run(mode: str, folder: Path, out: Path) -> str:
     """Convert in one of the modes, and return the memory of the workers."""
-    if mode != "dask":
+    if not mode.startswith("dask"):
         os.environ[PROCESSES_VARIABLE] = "1" if mode == "one process" else "2"
         convert(folder, out)
         return ""
@@ -50,14 +52,24 @@ def run(mode: str, folder: Path, out: Path) -> str:
         return f", workers {[*client.run(peak_memory).values()]} MB"
 
 
+def digest_of_entries(files: list[Path]) -> str:
+    """Return a digest of the entries of payloads, whatever their number in a batch."""
+    digest = hashlib.sha256()
+    for path in files:
+        for line in path.read_bytes().splitlines():
+            digest.update(line.removeprefix(b'{"regions":[').removesuffix(b"]}") + b",")
+    return digest.hexdigest()[:12]
+
+
 def measure(mode: str, folder: Path) -> None:
     """Run a mode in a process of its own, so that its CPU and memory are known."""
     child = os.fork()
     if child == 0:
         with tempfile.TemporaryDirectory() as temporary:
-            out = Path(temporary) / "out.jsonl"
+            out = Path(temporary) / ("out" if mode == "dask folder" else "out.jsonl")
             workers = run(mode, folder, out)
-            digest = hashlib.sha256(out.read_bytes()).hexdigest()[:12]
+            files = sorted(out.glob("part-*")) if out.is_dir() else [out]
+            digest = digest_of_entries(files)
         print(f"{folder.name}, {mode}: sha256 {digest}{workers}", end="", flush=True)
         sys.stdout.flush()
         os._exit(0)
@@ -69,6 +81,8 @@ def measure(mode: str, folder: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folders", nargs="+", type=Path)
-    for each in parser.parse_args().folders:
-        for name in MODES:
+    parser.add_argument("--mode", choices=MODES, action="append")
+    given = parser.parse_args()
+    for each in given.folders:
+        for name in given.mode or MODES:
             measure(name, each)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+import tempfile
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ import pytest
 import regionbatch
 from helpers import ROOT, InThisProcess
 from regionbatch import parts
+from regionbatch.in_parts.work import WrittenPart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,12 +78,46 @@ DIFFERENCES: dict[str, tuple[Any, str, object]] = {
 }
 """What differs in a process: what is replaced there, and by what."""
 
+
+class JudgingDifferently(InThisProcess):
+    """Finds other numbers when it judges the boxes again."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Any:
+        result = super().submit(fn, *args).result()
+        if isinstance(result, WrittenPart):
+            judged = result.judged._replace(by_tag=result.judged.by_tag + 1)
+            result = result._replace(judged=judged)
+        future: Future[Any] = Future()
+        future.set_result(result)
+        return future
+
+
+def written_by(executor: Any) -> Callable[[Path], object]:
+    tables: dict[str, Any] = {
+        "tag_ids": ROOT / "fixtures/scene/tags.json",
+        "image_ids": ROOT / "fixtures/scene/images.json",
+    }
+    return lambda folder: regionbatch.convert(SCENE, folder / "out", executor=executor, **tables)
+
+
+def written_without_space(folder: Path) -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "TemporaryFile", no_space)
+        return written_by(InThisProcess())(folder)
+
+
+def no_space() -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 EXECUTOR_MISTAKES: dict[str, Callable[[Path], object]] = {
     "an executor that is a number": read_by(3),
     "an executor that is a client": read_by(Client()),
     "an executor without futures": read_by(Returning(None)),
     "an executor with other results": read_by(Returning(done("text"))),
     "an executor without regionbatch": read_by(WithoutPackage()),
+    "an executor that judges differently": written_by(JudgingDifferently()),
+    "a temporary file without space": written_without_space,
     **{
         f"an executor with {name}": read_by(Elsewhere(*difference))
         for name, difference in DIFFERENCES.items()

@@ -16,7 +16,7 @@ from helpers import raises_mentioning
 from output_helpers import COUNT, TARGETS, everything_below, posix
 from regionbatch.errors import OptionError, OutputError
 from regionbatch.files.paths import scheme_of
-from regionbatch.output import check_target
+from regionbatch.output_target import check_target
 from regionbatch.report import check_report
 
 

@@ -43,6 +43,8 @@ _DELAYS = (0.05, 0.1, 0.2, 0.4, 0.8) if os.name == "nt" else ()
 _FLUSH_INTERVAL = 0.05
 """Seconds between flushes of a file that is being written."""
 _sync_data = getattr(os, "fdatasync", os.fsync)  # Windows and macOS have no other
+_DELAYS_OF_REMOVAL = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds between attempts to delete a folder."""
 _SYNC_THREADS = 8
 """Files that are flushed to disk at a time, so that they share commits of the file system."""
 
@@ -107,7 +109,7 @@ def atomic_folder(path: Path, is_ours: IsOurFolder | None) -> Iterator[Path]:
             _sync_files(part)
             _take_name(part, path, before, is_ours)
         except BaseException:
-            _remove_folder(part)
+            remove_folder(part)
             raise
 
 
@@ -308,10 +310,15 @@ def _delete(files: Iterable[Path], folder: Path) -> None:
     folder.rmdir()
 
 
-def _remove_folder(folder: Path) -> None:
+def remove_folder(folder: Path) -> None:
+    """Delete a folder with its contents, also if another process still adds a file."""
     import shutil  # noqa: PLC0415 - it loads three compression libraries
 
-    shutil.rmtree(folder, ignore_errors=True)
+    for delay in _DELAYS_OF_REMOVAL:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(delay)
 
 
 @contextmanager

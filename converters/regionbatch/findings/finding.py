@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from regionbatch import arrow
 from regionbatch.findings.codes import CODES
@@ -23,7 +23,7 @@ from regionbatch.findings.text import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     import pyarrow as pa
@@ -160,6 +160,22 @@ class FindingGroup:
         return Finding(self.code, severity, place, message, file, where, value)
 
 
+class AllFindings(Protocol):
+    """What reports and messages need of findings, which may be in memory or in files."""
+
+    def __iter__(self) -> Iterator[Finding]:
+        """Yield all findings."""
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of findings of each code, in the order of the documentation."""
+
+    def doubtful(self) -> dict[str, int]:
+        """Return the number of findings of each code that make strict mode fail without a loss."""
+
+    def first(self, code: str, most: int = 3) -> list[Finding]:
+        """Return the first findings of one code."""
+
+
 class Findings:
     """All findings of a dataset, in the order they were reported. Iterating yields `Finding`s.
 
@@ -235,8 +251,7 @@ class Findings:
             >>> dataset.findings.to_arrow().column_names[:3]
             ['code', 'severity', 'place']
         """
-        types = {name: int if name == "where" else str for name in Finding._fields}
-        return arrow.table_of_rows(types, self, coded=("code", "severity", "file"))
+        return arrow_of(self)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Return `to_arrow()` as a stream: the Arrow PyCapsule interface."""
@@ -247,9 +262,20 @@ class Findings:
         return Findings([*self.groups, *other.groups], self.files)
 
 
+def arrow_of(findings: Iterable[Finding]) -> pa.Table:
+    """Return findings as a PyArrow table; see `Findings.to_arrow`."""
+    types = {name: int if name == "where" else str for name in Finding._fields}
+    return arrow.table_of_rows(types, findings, coded=("code", "severity", "file"))
+
+
 def _counts(groups: Iterable[FindingGroup]) -> dict[str, int]:
     """Count the findings of each code, in the order of the documentation."""
-    counted: Counter[str] = Counter()
-    for group in groups:
-        counted[group.code] += len(group)
-    return {code: counted[code] for code in CODES if counted[code]}
+    return sum_of_counts({group.code: len(group)} for group in groups)
+
+
+def sum_of_counts(several: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Add numbers by finding code; the result is in the order of the documentation."""
+    total: Counter[str] = Counter()
+    for counts in several:
+        total.update(counts)
+    return {code: total[code] for code in CODES if total[code]}

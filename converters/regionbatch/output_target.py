@@ -1,0 +1,205 @@
+"""Where payloads are written: what may be there already, and errors about the place."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, TypeGuard
+
+from regionbatch.errors import OptionError, OutputError, RegionBatchError
+from regionbatch.files.atomic_write import recover_interrupted
+from regionbatch.files.cloud_paths import CloudPath
+from regionbatch.files.cloud_write import kind_in_cloud
+from regionbatch.files.output_paths import (
+    check_parent,
+    cloud_target,
+    has_signature,
+    resolve_target,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from os import PathLike
+
+RECOVERED = "An interrupted run was replacing this output. Its earlier content has been restored."
+
+_FILE_EXTENSIONS = (".json", ".ndjson", ".xml", ".gz", ".zip", ".csv", ".txt")
+"""Extensions that suggest a file: a folder with one of them is surely a mistake."""
+_START = b'{"regions":['
+"""First bytes of a payload in JSON, and of a .jsonl file."""
+_OUTPUT_FILES = {
+    r"batch-\d{5,}\.json|part-\d{5,}\.jsonl": _START,
+    r"batch-\d{5,}\.xml": b"<ImageRegionCreateBatch>",
+    r"findings-\d{5,}\.ndjson": b'{"code":',
+    r"summary\.json": b'{\n "schema_version": ',
+}
+"""Names of files in a folder that runs have written, and their first bytes."""
+_ADVICE = {
+    errno.EBUSY: "Choose a folder inside it.",  # A mount point, such as /out in a container.
+    errno.EACCES: "Check its permissions, and that no program has it open.",
+}
+
+
+@contextmanager
+def output_errors(path: PurePath) -> Iterator[None]:
+    """Turn errors of the system into errors about the output."""
+    try:
+        yield
+    except RegionBatchError:
+        raise
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0, "Free some space, or choose another place.")
+        reason = error.strerror or error
+        raise OutputError(
+            f"{path}: cannot be written: '{reason}'. {advice}", place=str(path)
+        ) from error
+
+
+def recover_output(target: str | PathLike[str]) -> bool:
+    """Restore output that an interrupted run was replacing; return whether there was any."""
+    path = resolve_output(target)
+    return isinstance(path, Path) and recover_interrupted(path, is_output)
+
+
+def resolve_output(target: str | PathLike[str]) -> PurePath:
+    """Return the absolute path of output, on this machine or in a cloud."""
+    return cloud_target(target, "target") or resolve_target(target, "target")
+
+
+def is_for_parts(target: object, payload: str) -> TypeGuard[str | PathLike[str]]:
+    """Return whether an executor can write a target: a folder, to which each part adds files."""
+    is_path = isinstance(target, (str, os.PathLike))
+    return is_path and payload == "json" and not is_jsonl(PurePath(target))  # type: ignore[arg-type]
+
+
+def folder_of_output(target: str | PathLike[str], *, overwrite: bool) -> Path:
+    """Check that a folder can be written, and return its absolute path.
+
+    Args:
+        target: The folder.
+        overwrite: Whether output in it may be replaced.
+
+    Raises:
+        OptionError: Output cannot have this name.
+        OutputError: See `check_target`.
+    """
+    if recover_output(target):
+        logging.getLogger(__name__).warning("%s: %s", target, RECOVERED)
+    check_target(target, overwrite=overwrite)
+    return Path(resolve_output(target))
+
+
+def check_target(target: str | PathLike[str], *, overwrite: bool) -> None:
+    """Check whether a target can be written, before the work starts.
+
+    Args:
+        target: A folder or a `.jsonl` file.
+        overwrite: Whether payloads in it may be replaced.
+
+    Raises:
+        OptionError: Output cannot have this name.
+        OutputError: It exists and `overwrite` is off, it must not be replaced, or the folder above
+            it cannot be written.
+    """
+    path = resolve_output(target)
+    if path.suffix.lower() in _FILE_EXTENSIONS:
+        raise OptionError(
+            f"{path}: neither a folder nor a .jsonl file: '{path.suffix}'. Choose another name.",
+            place=str(path),
+            option="target",
+            value=target,
+        )
+    if not isinstance(path, Path):
+        _check_in_cloud(path, target, overwrite=overwrite)
+        return
+    if problem := _problem_of_kind(path):
+        raise OutputError(f"{path}: {problem}", place=str(path))
+    entries = [*path.iterdir()] if path.is_dir() else []
+    if entries or path.is_file():
+        _check_existing(path, entries, overwrite=overwrite)
+    else:
+        check_parent(path)
+
+
+def _check_in_cloud(path: PurePath, target: str | PathLike[str], *, overwrite: bool) -> None:
+    """Check whether output can be written to a cloud."""
+    if not is_jsonl(path):
+        raise OptionError(
+            f"{target}: a folder in a cloud cannot appear in one step. Choose a name that ends "
+            f"with .jsonl, such as {path.name}.jsonl.",
+            place=str(target),
+            option="target",
+            value=str(target),
+        )
+    kind = kind_in_cloud(CloudPath(path))
+    if kind == "folder":
+        raise OutputError(
+            f"{path}: is a folder, but the output is a .jsonl file. Choose another name.",
+            place=str(path),
+        )
+    if kind:
+        _check_existing_file(path, overwrite=overwrite)
+
+
+def _check_existing(path: Path, entries: Iterable[Path], *, overwrite: bool) -> None:
+    """Check that existing output may be replaced: it contains only payloads."""
+    _check_existing_file(path, overwrite=overwrite, is_folder=path.is_dir())
+    for entry in entries:
+        if not is_output(entry):
+            raise OutputError(
+                f"{path}: contains other files than payloads: '{entry.name}'. "
+                "Choose another folder.",
+                place=str(path),
+                value=entry.name,
+            )
+
+
+def _check_existing_file(path: PurePath, *, overwrite: bool, is_folder: bool = False) -> None:
+    if not overwrite:
+        raise OutputError(
+            f"{path}: already exists. Choose another name, or replace it with `overwrite=True`.",
+            place=str(path),
+            option="overwrite",
+        )
+    if not (is_folder or holds_lines(path)):
+        raise OutputError(
+            f"{path}: does not contain payloads. Choose another name.", place=str(path)
+        )
+
+
+def _problem_of_kind(path: Path) -> str:
+    """Return why output cannot replace what exists at its path; empty if it can."""
+    if not path.exists():
+        return ""
+    current = Path.cwd()
+    if path == current or path in current.parents:
+        return "the current folder cannot be replaced. Choose a folder inside it."
+    if not (path.is_file() or path.is_dir()):
+        return "is a pipe or a device. Choose a file, or write to standard output."
+    if is_jsonl(path) and path.is_dir():
+        return "is a folder, but the output is a .jsonl file. Choose another name."
+    if path.is_file() and not is_jsonl(path):
+        return "is a file, but the output is a folder. Choose another name."
+    return ""
+
+
+def is_jsonl(path: PurePath) -> bool:
+    """Return whether output is one file, with a payload per line."""
+    return path.suffix.lower() == ".jsonl"
+
+
+def holds_lines(file: PurePath) -> bool:
+    """Return whether a file contains payloads, one per line."""
+    return has_signature(file, _START)
+
+
+def is_output(file: Path) -> bool:
+    """Return whether a file in a folder was written by an earlier run."""
+    return any(
+        re.fullmatch(name, file.name) and has_signature(file, start)
+        for name, start in _OUTPUT_FILES.items()
+    )

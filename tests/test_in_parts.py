@@ -1,0 +1,301 @@
+"""Conversion in parts: the entries, findings and errors are those of one process."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import defects  # noqa: F401 - it fills the table
+import pytest
+from defective.table import DEFECTS, make
+
+import regionbatch as rb
+from helpers import InThisProcess, fixture_cases, id_of, process, write_coco
+from regionbatch import plugins
+from regionbatch.in_parts import division
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from regionbatch.testing import Case
+
+FORMATS = ("coco", "voc", "yolo", "cvat", "vott")
+CASES = [case for name in FORMATS for case in fixture_cases(name)]
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Divide also the smallest dataset."""
+    monkeypatch.setattr(division, "ROWS_PER_PART", 2)
+
+
+def all_ids(dataset: rb.Dataset) -> dict[str, Any]:
+    """Return an ID for each name."""
+    return {
+        "tag_ids": {name: id_of(f"tag {name}") for name in dataset.tags},
+        "image_ids": {name: id_of(name) for name in dataset.images.names},
+    }
+
+
+def odd_ids(dataset: rb.Dataset) -> dict[str, Any]:
+    """Return IDs of which some are shared and some are missing."""
+    return {
+        "tag_ids": {
+            name: id_of(f"tag {at % 3}") for at, name in enumerate(dataset.tags) if at != 1
+        },
+        "image_ids": {
+            name: id_of(str(at % 4)) for at, name in enumerate(dataset.images.names) if at % 5 != 3
+        },
+        "skip_unresolved": True,
+    }
+
+
+def outcome(source: Any, out: Path, **options: Any) -> Any:
+    """Return what a conversion wrote and returned, or its error."""
+    try:
+        result = rb.convert(source, out, **options)
+    except rb.RegionBatchError as error:
+        assert not out.exists()
+        return type(error), str(error)
+    counts = result.findings.counts()
+    first = {code: result.findings.first(code, 3) for code in counts}
+    return (
+        [entry for batch in result for entry in batch],
+        len(result.regions),
+        result.ledger,
+        list(result.ledger.dropped.items()),
+        [*counts.items()],
+        result.findings.doubtful(),
+        first,
+        Counter(result.findings),
+    )
+
+
+def expect_same(source: Any, folder: Path, ids: dict[str, Any], **options: Any) -> None:
+    """Convert in one process and in parts, and compare the results."""
+    one = outcome(source, folder / "one.jsonl", **ids, **options)
+    parts = outcome(source, folder / "parts", **ids, **options, executor=InThisProcess())
+    assert parts == one
+
+
+def compare(source: Any, folder: Path, *, strict: bool = False, **options: Any) -> None:
+    """Compare the results with odd IDs and, if wanted, those of strict mode."""
+    try:
+        dataset = rb.read(source, **options)
+    except rb.RegionBatchError:
+        expect_same(source, folder, {"tag_ids": {}, "image_ids": {}}, **options)
+        return
+    expect_same(source, folder, odd_ids(dataset), **options)
+    if strict:
+        (folder / "strict").mkdir()
+        expect_same(source, folder / "strict", all_ids(dataset), strict=True, **options)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_fixture_is_converted_as_in_one_process(tmp_path: Path, case: Case) -> None:
+    name = case.name.partition("/")[0]
+    compare(case.input, tmp_path, format=name, **case.options(plugins.get(name).options))
+
+
+@pytest.mark.parametrize("format", DEFECTS)
+@pytest.mark.parametrize("first", range(0, 200 // len(DEFECTS), 10))
+def test_a_random_dataset_is_converted_as_in_one_process(
+    tmp_path: Path,
+    format: str,  # noqa: A002 - the keyword of `read`
+    first: int,
+) -> None:
+    for seed in range(first, first + 10):
+        draft, _ = make(seed, format, "")
+        folder = tmp_path / str(seed)
+        for path, content in draft.files().items():
+            (folder / "data" / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / "data" / path).write_bytes(content)
+        compare(folder / "data", folder, strict=True)
+
+
+# What is in the folder, and what happens to what was there.
+
+
+@pytest.fixture
+def boxes(tmp_path: Path) -> Path:
+    """A dataset of 50 boxes on 7 images."""
+    rows = [(f"a {number % 7} ü.jpg", "cat", [number, 1, 10, 20]) for number in range(50)]
+    return write_coco(tmp_path / "data", rows)
+
+
+def ids_for(source: Path) -> dict[str, Any]:
+    return all_ids(rb.read(source))
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_folder_has_payloads_findings_and_a_summary(boxes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new folder" / "out"
+    written = rb.convert(boxes, out, **ids_for(boxes), executor=InThisProcess())
+    assert isinstance(written, rb.BatchFiles)
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    names = [each["name"] for each in summary["files"] + summary["finding_files"]]
+    assert names_in(out) == sorted([*names, "summary.json"])
+    assert {"part-00001.jsonl", "findings-00000.ndjson"} <= {*names}
+    for each in summary["files"]:
+        lines = (out / each["name"]).read_bytes().splitlines()
+        batches = [json.loads(line)["regions"] for line in lines]
+        assert each["batches"] == len(batches)
+        assert (
+            each["regions"] == sum(map(len, batches)) == 64 * len(batches) - 64 + len(batches[-1])
+        )
+        assert each["bytes"] == (out / each["name"]).stat().st_size
+    assert [path.name for path in written.files] == [each["name"] for each in summary["files"]]
+    assert summary["batches"] == len(written) == len(list(written))
+    assert summary["boxes"]["read"] == len(written.regions) == 50
+    records = [
+        json.loads(line)
+        for each in summary["finding_files"]
+        for line in (out / each["name"]).read_text(encoding="utf-8").splitlines()
+    ]
+    assert records == [finding._asdict() for finding in written.findings]
+    assert len(written.findings.first("image_not_on_disk", 7)) == 7
+    assert written.decisions == rb.read(boxes).decisions
+
+
+@pytest.mark.parametrize("count", [0, 1, 1000])
+def test_an_image_is_never_divided(tmp_path: Path, count: int) -> None:
+    rows = [("a.jpg", "cat", [at % 150, at // 150, 10, 20]) for at in range(count)]
+    source = write_coco(tmp_path / "data", rows, images={"a.jpg": (200, 100)}, tags=["cat"])
+    written = rb.convert(source, tmp_path / "out", **ids_for(source), executor=InThisProcess())
+    assert isinstance(written, rb.BatchFiles)
+    assert len(written.files) == bool(count)
+    assert len(written.regions) == count
+
+
+def test_output_of_either_kind_is_replaced_by_the_other(boxes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for executor in (InThisProcess(), None, InThisProcess()):
+        rb.convert(boxes, out, **ids_for(boxes), executor=executor, overwrite=True)
+        assert ("summary.json" in names_in(out)) == bool(executor)
+        with pytest.raises(rb.OutputError):
+            rb.convert(boxes, out, **ids_for(boxes), executor=InThisProcess())
+    (out / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(rb.OutputError):
+        rb.convert(boxes, out, **ids_for(boxes), executor=InThisProcess(), overwrite=True)
+    assert "notes.txt" in names_in(out)
+
+
+@pytest.mark.parametrize("payload", ["json", "xml"])
+def test_one_file_and_xml_are_written_by_this_process(
+    boxes: Path, tmp_path: Path, payload: Any
+) -> None:
+    out = tmp_path / ("out.jsonl" if payload == "json" else "out")
+    written = rb.convert(boxes, out, **ids_for(boxes), executor=InThisProcess(), payload=payload)
+    assert isinstance(written, rb.Batches)
+
+
+# Executors that fail.
+
+
+class WithoutFuture(InThisProcess):
+    def submit(self, *_: Any, **__: Any) -> Any:
+        return None
+
+
+class Refusing(InThisProcess):
+    def submit(self, *_: Any, **__: Any) -> Any:
+        raise RuntimeError("shut down")
+
+
+class Twice(InThisProcess):
+    """Calls each function twice, as a scheduler does that believes a worker to be lost."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Any:
+        super().submit(fn, *args)
+        return super().submit(fn, *args)
+
+
+@pytest.mark.parametrize("executor", [WithoutFuture(), Refusing(), Twice()])
+def test_an_executor_that_fails_changes_nothing(
+    boxes: Path, tmp_path: Path, executor: InThisProcess
+) -> None:
+    written = rb.convert(boxes, tmp_path / "out", **ids_for(boxes), executor=executor)
+    one = rb.convert(boxes, tmp_path / "one.jsonl", **ids_for(boxes))
+    entries = [[entry for batch in result for entry in batch] for result in (one, written)]
+    assert entries[0] == entries[1]
+    assert names_in(tmp_path) == ["data", "one.jsonl", "out"]
+
+
+class Elsewhere(InThisProcess):
+    """Does not see the folder of the output."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Any:
+        hidden = [*self.folder.glob(".out.*")]
+        away = [path.rename(path.with_name(f"away{path.name}")) for path in hidden]
+        try:
+            return super().submit(fn, *args)
+        finally:
+            for path, name in zip(away, hidden, strict=True):
+                path.rename(name)
+
+    folder: Path
+
+
+class WritingElsewhere(Elsewhere):
+    """Has another folder at the same path."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Any:
+        future = InThisProcess.submit(self, fn, *args)
+        for path in self.folder.glob(".out.*/part-*"):
+            path.unlink()
+        return future
+
+
+@pytest.mark.parametrize("kind", [Elsewhere, WritingElsewhere])
+def test_processes_that_do_not_see_the_folder_are_an_error(
+    boxes: Path, tmp_path: Path, kind: type[Elsewhere]
+) -> None:
+    executor = kind()
+    executor.folder = tmp_path
+    with pytest.raises(rb.OptionError) as caught:
+        rb.convert(boxes, tmp_path / "out", **ids_for(boxes), executor=executor)
+    assert caught.value.option == "executor"
+    assert names_in(tmp_path) == ["data"]
+
+
+def test_a_run_that_is_cancelled_leaves_nothing(boxes: Path, tmp_path: Path) -> None:
+    def cancel(step: str, _done: int, _total: int) -> None:
+        if step == "writing payloads":
+            raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(2) as executor, pytest.raises(KeyboardInterrupt):
+        rb.convert(boxes, tmp_path / "out", **ids_for(boxes), executor=executor, progress=cancel)
+    assert names_in(tmp_path) == ["data"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits of POSIX")
+@pytest.mark.parametrize("limit", [500, 5000])
+def test_a_full_disk_is_an_error_of_the_output(boxes: Path, tmp_path: Path, limit: int) -> None:
+    """It is met by the file of rows, or by the payloads."""
+    path = os.pathsep.join(sys.path)
+    run = process("-c", FULL_DISK, boxes, tmp_path / "out", str(limit), PYTHONPATH=path)
+    assert run.stdout == "OutputError\n", run.stderr
+    assert names_in(tmp_path) == ["data"]
+
+
+FULL_DISK = """
+import resource, signal, sys
+import regionbatch as rb
+from helpers import InThisProcess
+from test_in_parts import ids_for
+ids = ids_for(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
+try:
+    rb.convert(sys.argv[1], sys.argv[2], **ids, executor=InThisProcess())
+except rb.OutputError as error:
+    print(type(error).__name__)
+"""
