@@ -22,6 +22,7 @@ from regionbatch.files.paths import (
     is_label_folder,
     joined,
     normalise_name,
+    normalise_names,
     with_word_replaced,
 )
 
@@ -239,7 +240,7 @@ class ImageIndex:
 
     def repeated_stems(self) -> set[str]:
         """Return the normalised names without extension that several images have."""
-        names = [*map(normalise_name, self.names)]
+        names = normalise_names(self.names)
         counts = Counter(name[: name.rfind(".")] for name in names)
         if len(counts) == len(names):
             return set()
