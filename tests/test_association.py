@@ -102,6 +102,28 @@ def test_an_image_is_found(
     assert not dataset.images.exact.any()
 
 
+STEMS_IN_A_FOLDER = [
+    ["a.png", "b.png", "c.png"],  # label files and images are sorted alike
+    ["a.png", "a-1.png", "a.b.png", "ab.png"],  # sorted otherwise than their stems
+    ["a.png", "b.PNG", "c.jpg"],
+    ["é.png", "z.png", "\N{CAT FACE}.png"],
+]
+
+
+@pytest.mark.parametrize("others", [(), ("0.png", "aa.png", "zz.png")])
+@pytest.mark.parametrize("names", STEMS_IN_A_FOLDER)
+def test_each_label_file_belongs_to_the_image_of_its_name(
+    names: list[str], others: Iterable[str], tmp_path: Path
+) -> None:
+    stems = [name.rpartition(".")[0] for name in names]
+    files = {f"labels/{stem}.txt": f"{row} 0.5 0.5 0.5 0.5" for row, stem in enumerate(stems)}
+    files["classes.txt"] = "\n".join(f"of {stem}" for stem in stems)
+    dataset = rb.read(write(tmp_path, files, [f"images/{name}" for name in (*names, *others)]))
+    expected = {f"images/{name}": f"of {stem}" for name, stem in zip(names, stems, strict=True)}
+    assert {region.image: region.tag for region in dataset} == expected
+    assert len(dataset.images) == len(names) + len([*others])
+
+
 KEPT_BY_NAME = [
     # images of another split, another camera, another extension
     (

@@ -54,11 +54,11 @@ def _prefer_parallel_folders(index: ImageIndex, table: ReferenceTable, matches: 
     This concerns only label folders that have other images in a parallel folder.
     """
     parallel = matches.rank == Rank.PARALLEL_FOLDER
-    if not parallel.any():
+    others = is_one_of(matches.rank, (Rank.SAME_FOLDER, Rank.SAME_KEY))
+    if not (parallel.any() and others.any()):
         return
     places = table.places()
     with_parallel = {places[row] for row in np.flatnonzero(parallel).tolist()}
-    others = is_one_of(matches.rank, (Rank.SAME_FOLDER, Rank.SAME_KEY))
     for row in np.flatnonzero(others).tolist():
         folder = index.folder(matches.image[row])
         if places[row] in with_parallel and not folder.traits.in_image_dir:

@@ -249,7 +249,7 @@ class LabelledImages:
         """Report how the images of the accepted label files were found."""
         matches = self._matches
         paths = self._index.paths()
-        accepted = np.unique(self._rows)
+        accepted = self._rows
         if self._absent:
             row_of = {file: row for row, file in enumerate(self.files)}
             accepted = np.concatenate([accepted, [row_of[file] for file in self._absent]])

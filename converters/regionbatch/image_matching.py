@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from functools import cached_property
 from itertools import groupby, repeat
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,12 +33,14 @@ from regionbatch.image_candidates import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from regionbatch.files.image_index import ImageIndex
     from regionbatch.image_candidates import Candidates, Choice, Declaration
     from regionbatch.matches import Matches, ReferenceTable
 
     _Place = tuple[str, str]
-    """The folder of label files; or a declaring file, and the folder in its declared names."""
+    """A declaring file, and the folder in its declared names."""
 
 
 class _Matching:
@@ -53,35 +56,30 @@ class _Matching:
         """Match all references."""
         if not len(self.index):
             return
-        for place, rows in self._groups():
-            found = self._best_folder(place)
-            if found is not None:
-                self._match_folder(rows, *found)
+        for rows, images, rank in self._by_folder():
+            self._match_folder(rows, images, rank)
         remaining = np.flatnonzero(self.matches.image < 0).tolist()
         if remaining:
             self._match_rows(remaining)
 
-    def _groups(self) -> Iterator[tuple[_Place, dict[str, int]]]:
-        """Yield the references of one place, by the names of the images."""
-        raise NotImplementedError
+    def _by_folder(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32], Rank]]:
+        """Yield references of one place, and the images with exactly their names in one folder.
 
-    def _best_folder(self, place: _Place) -> tuple[Mapping[str, int], Rank] | None:
-        """Return the images of the best folder for a place by name; None if several are as good."""
+        It is the best folder for the place; if several are as good, nothing is yielded. An image is
+        -1 if there is none.
+        """
         raise NotImplementedError
 
     def _match_rows(self, rows: list[int]) -> None:
         raise NotImplementedError
 
-    def _match_folder(self, rows: Mapping[str, int], images: Mapping[str, int], rank: Rank) -> None:
-        # In the order of the rows: the random access of a set's order takes four times as long.
-        found = np.fromiter(map(images.get, rows, repeat(-1)), np.int32, len(rows))
-        row = np.fromiter(rows.values(), np.int64, len(rows))
-        matched = found >= 0
+    def _match_folder(self, rows: NDArray[np.int64], images: NDArray[np.int32], rank: Rank) -> None:
+        matched = images >= 0
         if self._repeated:
-            pairs = zip(row.tolist(), found.tolist(), strict=True)
+            pairs = zip(rows.tolist(), images.tolist(), strict=True)
             certain = (image >= 0 and self._is_certain(row, image) for row, image in pairs)
             matched &= np.fromiter(certain, bool, len(rows))
-        self.matches.set_exact(row[matched], found[matched], rank)
+        self.matches.set_exact(rows[matched], images[matched], rank)
 
     def _is_certain(self, row: int, image: int) -> bool:
         """Return whether no declared size can favour another image with the same name."""
@@ -95,19 +93,25 @@ class _Matching:
 class LabelMatching(_Matching):
     """Matches label files."""
 
-    def _groups(self) -> Iterator[tuple[_Place, dict[str, int]]]:
-        split = [file.rpartition("/") for file in self.table.files]
-        stems = [base[: base.rfind(".")] for _, _, base in split]
-        for folder, rows in _runs([folder for folder, _, _ in split], stems):
-            if "." in "".join(rows):
+    def _by_folder(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32], Rank]]:
+        start = 0
+        split = (file.rpartition("/") for file in self.table.files)
+        for folder, run in groupby(split, itemgetter(0)):
+            stems = [base[: base.rfind(".")] for _, _, base in run]
+            rows = np.arange(start, start + len(stems))
+            start += len(stems)
+            best = self._best_folder(folder)
+            if best is None:
+                continue
+            images = self.index.with_stems(best[0], stems)
+            if "." in "".join(stems):
                 # Labels such as a.jpg.txt are matched one by one.
-                yield (folder, ""), {stem: rows[stem] for stem in rows if not is_image(stem)}
-            else:
-                yield (folder, ""), rows
+                images[[is_image(stem) for stem in stems]] = -1
+            yield rows, _first_of_each(images), best[1]
 
-    def _best_folder(self, place: _Place) -> tuple[Mapping[str, int], Rank] | None:
+    def _best_folder(self, folder: str) -> tuple[int, Rank] | None:
+        """Return the best folder of images for label files; None if several are as good."""
         index = self.index
-        folder = place[0]
         key = folder_key(folder)
         for rank, folders in (
             (Rank.PARALLEL_FOLDER, index.parallel_folders(folder, LABEL_WORDS)),
@@ -115,7 +119,7 @@ class LabelMatching(_Matching):
             (Rank.SAME_KEY, index.folders_with_key(key.parts, key.splits)),
         ):
             if folders:
-                return (index.unique_stems(folders[0]), rank) if len(folders) == 1 else None
+                return (folders[0], rank) if len(folders) == 1 else None
         return None
 
     def _match_rows(self, rows: list[int]) -> None:
@@ -189,8 +193,22 @@ class DeclaredMatching(_Matching):
             found[place] = declaration_of(file, len(_common_folders(of_place)), split)
         return found
 
+    def _by_folder(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32], Rank]]:
+        for place, rows in self._groups():
+            best = self._best_folder(place)
+            if best is not None:
+                images, rank = best
+                # In the order of the rows: random access takes four times as long.
+                found = np.fromiter(map(images.get, rows, repeat(-1)), np.int32, len(rows))
+                yield np.fromiter(rows.values(), np.int64, len(rows)), found, rank
+
     def _groups(self) -> Iterator[tuple[_Place, dict[str, int]]]:
-        for file, rows in _runs(self._places, [*self.table.names]):
+        """Yield the first row of each name in a place."""
+        start = 0
+        for file, run in groupby(self._places):
+            end = start + sum(1 for _ in run)
+            rows = _first_rows(self.table.names[start:end], start)
+            start = end
             self._bare_names[file] |= {name for name in rows if "/" not in name}
             if "/" not in "".join(rows):
                 yield (file, ""), rows
@@ -203,6 +221,7 @@ class DeclaredMatching(_Matching):
                 yield (file, folder), bases
 
     def _best_folder(self, place: _Place) -> tuple[Mapping[str, int], Rank] | None:
+        """Return the images of the best folder for a place by name; None if several are as good."""
         file, folder = place
         path = "/".join(path_parts(folder))
         if path != folder.removeprefix("./"):
@@ -292,14 +311,23 @@ class DeclaredMatching(_Matching):
         return self._counts[place, folder]
 
 
-def _runs(places: Sequence[str], names: list[str]) -> Iterator[tuple[str, dict[str, int]]]:
-    """Yield the rows of each run of equal places, by name; the first row of a name counts."""
-    start = 0
-    for place, run in groupby(places):
-        end = start + sum(1 for _ in run)
-        rows = range(end - 1, start - 1, -1)
-        yield place, dict(zip(reversed(names[start:end]), rows, strict=True))
-        start = end
+def _first_of_each(images: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return -1 instead of an image that occurred before."""
+    first = np.unique(images, return_index=True)[1]
+    found = np.full_like(images, -1)
+    found[first] = images[first]
+    return found
+
+
+def _first_rows(names: Sequence[str], start: int) -> dict[str, int]:
+    """Return the first row of each name.
+
+    Args:
+        names: The names of consecutive rows.
+        start: The first of these rows.
+    """
+    rows = range(start + len(names) - 1, start - 1, -1)
+    return dict(zip(reversed(names), rows, strict=True))
 
 
 def _base_names(name: str) -> set[str]:

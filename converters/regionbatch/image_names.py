@@ -15,7 +15,7 @@ from regionbatch.files.paths import (
     is_label_word,
     joined,
     leaves_dataset,
-    normalise_name,
+    normalise_names,
     resolved_path,
     with_word_replaced,
     without_label_word,
@@ -94,17 +94,19 @@ def names_of_label_files(
         names: The names that they declare, with `/`; empty strings for none.
         rows: Those whose image is not on disk.
     """
-    declared = Counter(normalise_name(name) for name in names)
-    stems = Counter(_normalised_stem(own_stem(file)) for file in files)
+    rows = [*rows]
+    normalised = normalise_names(names)
+    declared = Counter(normalised)
+    own = normalise_names([image_stem(own_stem(file)) for file in files])
+    stems = Counter(own)
+    wanted = normalise_names([image_stem(base_name(names[row])) for row in rows])
     chosen: dict[int, str] = {}
-    for row in rows:
+    for row, stem in zip(rows, wanted, strict=True):
         name = names[row]
-        own = _normalised_stem(own_stem(files[row]))
-        wanted = _normalised_stem(base_name(name))
-        is_of_others = stems[wanted] > (1 if wanted == own else 0)
-        if name and declared[normalise_name(name)] == 1 and not is_of_others:
+        is_of_others = stems[stem] > (1 if stem == own[row] else 0)
+        if name and declared[normalised[row]] == 1 and not is_of_others:
             chosen[row] = _declared_name(files[row], name)
-        elif name or stems[own] > 1:
+        elif name or stems[own[row]] > 1:
             chosen[row] = _path_of_label(files[row], name)
         else:
             chosen[row] = own_stem(files[row])
@@ -113,10 +115,6 @@ def names_of_label_files(
         if counts[name] > 1:
             chosen[row] = files[row]
     return chosen
-
-
-def _normalised_stem(name: str) -> str:
-    return normalise_name(image_stem(name))
 
 
 def _declared_name(file: str, name: str) -> str:

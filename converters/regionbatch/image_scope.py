@@ -59,7 +59,9 @@ class Scope:
             self.index.add_tree(0)
         for number in range(1, len(trees)):
             self.index.add_tree(number)
-        of_image = [split for folder in self.index.folders for split in self._splits(folder, found)]
+        of_image: list[str | None] = []
+        for folder in self.index.folders:
+            of_image += self._splits(folder, found)
         self.splits: list[str] = [*dict.fromkeys(filter(None, of_image))]
         """The names of the splits."""
         self.split = self._codes(of_image)
@@ -129,21 +131,21 @@ class Scope:
         for folder, names in found.absent.items():
             self.index.add_folder(0, folder, [*names], absent=True)
 
-    def _splits(self, folder: ImageFolder, found: _Members) -> Iterator[str | None]:
-        """Yield the split of each image in a folder; empty: none; None: not a member."""
-        splits: Mapping[str, str] = {}
+    def _splits(self, folder: ImageFolder, found: _Members) -> Iterable[str | None]:
+        """Return the split of each image in a folder; empty: none; None: not a member."""
         if folder.traits.external:
-            for name in folder.names:
-                yield found.external.get(joined(folder.path, name))
-            return
-        if self._references.scoped:
-            splits = found.on_disk.get(folder.path, {}) | found.absent.get(folder.path, {})
-        for name in folder.names:
-            yield splits.get(name)
+            return [found.external.get(joined(folder.path, name)) for name in folder.names]
+        if not self._references.scoped:
+            return [None] * len(folder.names)
+        splits: Mapping[str, str] = found.on_disk.get(folder.path, {})
+        if folder.path in found.absent:
+            splits = {**splits, **found.absent[folder.path]}
+        return map(splits.get, folder.names)
 
-    def _codes(self, of_image: Iterable[str | None]) -> NDArray[np.int32]:
+    def _codes(self, of_image: Sequence[str | None]) -> NDArray[np.int32]:
         codes: dict[str | None, int] = {split: code for code, split in enumerate(self.splits)}
-        return np.asarray([codes.get(split, _NO_SPLIT) for split in of_image], np.int32)
+        codes |= dict.fromkeys(("", None), _NO_SPLIT)
+        return np.fromiter(map(codes.__getitem__, of_image), np.int32, len(of_image))
 
     def wanted(self) -> NDArray[np.bool_]:
         """Return (n,), whether each image belongs to the dataset and to a requested split."""
@@ -186,9 +188,11 @@ class _Members:
 
     def add(self, folder: str, names: Sequence[str], split: str) -> None:
         """Add images on disk."""
-        here = self.on_disk.setdefault(folder, {}) if names else {}
-        for name in names:
-            here.setdefault(name, split)
+        if not names:
+            return
+        here = self.on_disk.setdefault(folder, {})
+        others = [name for name in names if name not in here] if here else names
+        here |= dict.fromkeys(others, split)
 
     def add_absent(self, path: str, split: str) -> str:
         """Add an image that is not on disk and return its path."""

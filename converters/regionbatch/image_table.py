@@ -85,14 +85,18 @@ class ImageTable:
             PluginError: A reader returned a file that it was not asked to read.
         """
         known = self._log.files
-        for code in {*found.file.tolist()}:
+        codes = found.file.tolist()
+        files = [known[code] for code in codes if 0 <= code < len(known)]
+        if files == self.accepted:
+            return files
+        for code in {*codes}:
             if not 0 <= code < len(known) or known[code] not in self._references.files:
                 raise PluginError(
                     f"ImageReferences.file: not the code of a file to read: '{code}'. "
                     "Update the reader.",
                     value=code,
                 )
-        return [known[code] for code in found.file.tolist()]
+        return files
 
     def _with_splits(self, found: ImageReferences, files: list[str]) -> ImageReferences:
         """Return references with the splits of their files."""

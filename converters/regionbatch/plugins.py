@@ -120,6 +120,12 @@ def built_in_readers() -> dict[str, Reader]:
     return {name: _load(name, target) for name, target in BUILT_IN.items()}
 
 
+def is_built_in(reader: Reader) -> bool:
+    """Return whether a reader is one of ours, neither of a plugin nor derived from one of ours."""
+    kind = type(reader)
+    return f"{kind.__module__}:{kind.__qualname__}" in BUILT_IN.values()
+
+
 def plugin_names() -> list[str]:
     """Return the names of the formats of plugins. Nothing is imported."""
     return [plugin.name for plugin in _plugins()]

@@ -270,7 +270,8 @@ def _read_tree(
     if options.encoding is not None:
         log.decide("encoding", options.encoding, "as requested")
     references = reader.references(tree, options, log)
-    outside = tree.first_missing((*references.files, *references.others, *references.superseded))
+    files = (*references.files, *references.others, *references.superseded)
+    outside = None if plugins.is_built_in(reader) else tree.first_missing(files)
     if outside is not None:
         raise PluginError(
             f"{outside}: the reader '{name}' refers to a file that is not in the dataset. "

@@ -153,7 +153,7 @@ def _candidates(tree: Tree) -> Iterator[str]:
         if number == _MAX_FOLDERS:
             return
         for extension, names in listing.by_extension.items():
-            for name in sorted(names)[:_MAX_SHOWN]:
+            for name in names[:_MAX_SHOWN]:
                 counts[extension] = counts.get(extension, 0) + 1
                 if counts[extension] <= _MAX_SHOWN:
                     yield joined(folder, name)

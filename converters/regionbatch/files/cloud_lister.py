@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from regionbatch.files.cloud_paths import FileUrl
-from regionbatch.files.folders import SYSTEM_FILES, Folder, by_extension
+from regionbatch.files.folders import SYSTEM_FILES, Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -90,7 +90,7 @@ def listing_of(entries: Iterable[tuple[str, Mapping[str, Any]]]) -> Listing:
         names = [
             name for name in files.get(folder, ()) if name not in inner or known.get(name) != 0
         ]
-        folders[folder] = Folder(frozenset(names), frozenset(inner), by_extension(names), {})
+        folders[folder] = Folder(names, inner)
     return Listing(folders, sizes, unusable)
 
 

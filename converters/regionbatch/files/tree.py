@@ -91,7 +91,7 @@ class Tree:
         """Return a tree without files, for annotations that do not come from files."""
         tree = cls(Path(), source)
         tree._is_empty = True
-        tree._listed[""] = Folder.empty()
+        tree._listed[""] = Folder()
         return tree
 
     @property
@@ -175,7 +175,7 @@ class Tree:
                 return None
             name: str | None = part
             if part not in folder.files and part not in folder.folders:
-                name = _names_by_normalised(folder).get(normalise_name(part))
+                name = folder.by_normalised_name.get(normalise_name(part))
             if name is None:
                 return None
             found = joined(found, name)
@@ -215,12 +215,16 @@ class Tree:
         for folder, listing in self.folders(top):
             prefix = f"{folder}/" if folder else ""
             for extension in extensions:
-                for name in sorted(listing.by_extension.get(extension, ())):
+                for name in listing.by_extension.get(extension, ()):
                     yield prefix + name
 
     def on_disk(self, path: str) -> str:
         """Return the path to open for a relative path."""
         return self._lister.on_disk(path)
+
+    def all_on_disk(self, paths: Iterable[str]) -> list[str]:
+        """Return the paths to open for many relative paths."""
+        return [*map(self._lister.on_disk, paths)]
 
     def read(self, path: str, most: int | None = None) -> bytes:
         """Return the bytes of a file of the tree.
@@ -318,14 +322,6 @@ class Tree:
             if name not in reported:
                 log.read(images=1)
                 log.note("unreadable_file", path, reasons[name])
-
-
-def _names_by_normalised(folder: Folder) -> dict[str, str]:
-    """Return the names in a folder by `normalise_name`; of several, the first in order."""
-    if not folder.by_normalised_name:
-        for name in sorted(folder.files | folder.folders, reverse=True):
-            folder.by_normalised_name[normalise_name(name)] = name
-    return folder.by_normalised_name
 
 
 def read_lines(tree: Tree, path: str, log: FindingLog) -> list[str]:

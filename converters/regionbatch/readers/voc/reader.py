@@ -72,7 +72,7 @@ class VocReader:
         n: int,
     ) -> list[tuple[Any, ...]]:
         """Divide XML files into parts; see `regionbatch.plugins.PartsReader`."""
-        paths = [tree.on_disk(name) for name in files]
+        paths = tree.all_on_disk(files)
         ranges = even_ranges(len(paths), n, _MAX_FILES) or [range(0)]
         return [(tree.storage, paths[each.start : each.stop], tree.encoding) for each in ranges]
 

@@ -38,25 +38,34 @@ def choose_files(tree: Tree, split: str | None, log: FindingLog) -> References:
     """
     if tree.named:
         return _single_file(tree, split)
-    files = list(tree.files(".xml"))
-    if not files:
+    by_folder = _files_by_folder(tree)
+    if not by_folder:
         raise DatasetError(
             f"{tree.root}: no XML files{tree.unreadable_folders_note()}. "
             "Choose the folder that contains Annotations, or another format with `format`.",
             place=str(tree.root),
             option="format",
         )
-    files = _without_other_xml(tree, files)
-    chosen = _files_of_split(tree, files, split, log)
-    folders = _folders_of(files)
-    are_mixed = len({_is_in_annotations(folder) for folder in folders}) > 1
+    by_folder = _without_other_xml(tree, by_folder)
+    chosen = _files_of_split(tree, by_folder, split, log)
+    are_mixed = len({*map(_is_in_annotations, by_folder)}) > 1
     return References(
         chosen,
         one_image_each=True,
-        others=[name for name in files if name not in chosen],
-        label_folders=_label_folders(files) if are_mixed else None,
+        others=[name for files in by_folder.values() for name in files if name not in chosen],
+        label_folders=_label_folders(by_folder) if are_mixed else None,
         extensions=(".xml",),
     )
+
+
+def _files_by_folder(tree: Tree) -> dict[str, list[str]]:
+    """Return the XML files of each folder that has some."""
+    found: dict[str, list[str]] = {}
+    for folder, listing in tree.folders():
+        prefix = f"{folder}/" if folder else ""
+        if names := listing.by_extension.get(".xml"):
+            found[folder] = [prefix + name for name in names]
+    return found
 
 
 def _single_file(tree: Tree, split: str | None) -> References:
@@ -73,26 +82,27 @@ def _single_file(tree: Tree, split: str | None) -> References:
 
 
 def _files_of_split(
-    tree: Tree, files: list[str], split: str | None, log: FindingLog
+    tree: Tree, by_folder: Mapping[str, list[str]], split: str | None, log: FindingLog
 ) -> dict[str, str]:
     """Return the files of a split (None: of all splits), with the split of each."""
     lists = _split_lists(tree)
-    split_of = {folder: split_of_folder(f"{folder}/") for folder in _folders_of(files)}
-    by_folder = {name: split_of[_folder_of(name)] for name in files}
+    split_of: dict[str, str] = {}
+    for folder, files in by_folder.items():
+        split_of |= dict.fromkeys(files, split_of_folder(f"{folder}/"))
     if split is None:
         whole = {name: lists[name] for name in _whole_splits(lists)}
-        return {**by_folder, **_listed_files(tree, files, whole, log, report_missing=False)}
-    folder_splits = {*by_folder.values()} - {""}
+        return split_of | _listed_files(tree, by_folder, whole, log, report_missing=False)
+    folder_splits = {*split_of.values()} - {""}
     require_splits(str(tree.root), split, sorted(folder_splits.union(lists)))
     if wanted := match_split(split, lists):
         chosen_lists = {name: lists[name] for name in wanted}
-        chosen = _listed_files(tree, files, chosen_lists, log, report_missing=True)
+        chosen = _listed_files(tree, by_folder, chosen_lists, log, report_missing=True)
         if not chosen:
             places = [place for name in wanted for place in lists[name]]
             raise _no_file_listed(places, split)
         return chosen
     wanted = match_split(split, folder_splits)
-    return {name: found for name, found in by_folder.items() if found in wanted}
+    return {name: found for name, found in split_of.items() if found in wanted}
 
 
 def _no_file_listed(places: list[str], split: str) -> DatasetError:
@@ -120,38 +130,31 @@ def split_at_annotations(name: str) -> tuple[str, str, str]:
     return "/".join(parts[:-1]), "", parts[-1]
 
 
-def _folder_of(name: str) -> str:
-    return name.rpartition("/")[0]
-
-
-def _folders_of(files: Iterable[str]) -> set[str]:
-    return {_folder_of(name) for name in files}
-
-
 def _is_in_annotations(folder: str) -> bool:
     """Return whether a folder is called Annotations, or is below one that is."""
     return bool(split_at_annotations(f"{folder}/")[1])
 
 
-def _without_other_xml(tree: Tree, files: list[str]) -> list[str]:
+def _without_other_xml(tree: Tree, by_folder: dict[str, list[str]]) -> dict[str, list[str]]:
     """Return the files without those outside Annotations that have no <annotation>.
 
     If all files or none are outside Annotations, return all of them.
     """
-    loose_folders = {folder for folder in _folders_of(files) if not _is_in_annotations(folder)}
-    loose = {name for name in files if _folder_of(name) in loose_folders}
-    if not loose or len(loose) == len(files):
-        return files
-    other_xml = {name for name in loose if not is_annotation(tree, name)}
-    return [name for name in files if name not in other_xml]
+    loose = [folder for folder in by_folder if not _is_in_annotations(folder)]
+    if len(loose) in (0, len(by_folder)):
+        return by_folder
+    found = dict(by_folder)
+    for folder in loose:
+        found[folder] = [name for name in by_folder[folder] if is_annotation(tree, name)]
+    return {folder: files for folder, files in found.items() if files}
 
 
-def _label_folders(files: list[str]) -> list[str]:
+def _label_folders(folders: Iterable[str]) -> list[str]:
     """Return the folders called Annotations, and the folders of loose files that belong to none.
 
     A loose file belongs to an Annotations folder if that is next to it or above.
     """
-    place_of = {_folder_of(name): split_at_annotations(name) for name in files}
+    place_of = {folder: split_at_annotations(f"{folder}/") for folder in folders}
     annotations = [folder for folder, place in place_of.items() if place[1]]
     homes = {place_of[folder][0] for folder in annotations}
     prefixes = tuple(f"{home}/" if home else "" for home in homes)
@@ -177,7 +180,7 @@ def _whole_splits(lists: Iterable[str]) -> list[str]:
 
 def _listed_files(
     tree: Tree,
-    files: list[str],
+    by_folder: Mapping[str, list[str]],
     lists: Mapping[str, list[str]],
     log: FindingLog,
     *,
@@ -189,9 +192,11 @@ def _listed_files(
     without the class.
     """
     by_home: dict[str, dict[str, str]] = {}
-    for name in files:
-        home, _, rest = split_at_annotations(name)
-        by_home.setdefault(home, {})[rest.rpartition(".")[0]] = name
+    for folder, files in by_folder.items():
+        home, _, below = split_at_annotations(f"{folder}/")
+        start = len(folder) + 1 if folder else 0
+        stems = [below + name[start:-4] for name in files]
+        by_home.setdefault(home, {}).update(zip(stems, files, strict=True))
     chosen: dict[str, str] = {}
     for split, paths in lists.items():
         for path in paths:

@@ -148,15 +148,17 @@ class ClassListFinder:
 
     def _in_files(self, folder: str, listing: Folder) -> Iterator[ClassList]:
         for extension in (".txt", ".names", ".labels", ".json"):
-            for name in sorted(listing.by_extension.get(extension, ())):
-                file = joined(folder, name)
-                if self._may_be_list(folder, name) and (names := self._read(file, extension)):
-                    yield self._list(file, names)
+            for name in listing.by_extension.get(extension, ()):
+                if extension == ".names":
+                    may_be_list = self._counts(folder, joined(folder, name))
+                else:
+                    may_be_list = name.lower() in _LIST_FILES
+                if may_be_list and (names := self._read(joined(folder, name), extension)):
+                    yield self._list(joined(folder, name), names)
 
-    def _may_be_list(self, folder: str, name: str) -> bool:
-        if not name.lower().endswith(".names"):
-            return name.lower() in _LIST_FILES
-        return folder not in self._only_named or joined(folder, name) in self._named_by_configs
+    def _counts(self, folder: str, file: str) -> bool:
+        """Return whether a `.names` file counts, as no config names another one."""
+        return folder not in self._only_named or file in self._named_by_configs
 
     def _read(self, file: str, extension: str) -> list[str] | None:
         if extension == ".json":

@@ -111,7 +111,7 @@ def find_class_names(
         only, reason = read_given_list(given, tree, log)
         _report([only], reason, [], log)
         return _class_names([only], np.zeros(len(labels.files), np.int32), labels.first_code)
-    folder_of_file = [parent_folder(file) for file in labels.files]
+    folder_of_file = [*map(parent_folder, labels.files)]
     folders = _folders_that_need_names(folder_of_file, labels)
     chooser = ClassListChooser(tree, configs, folders, log)
     list_of_folder = chooser.choose()
@@ -130,8 +130,8 @@ def find_class_names(
 def _folders_that_need_names(folder_of_file: Sequence[str], labels: LabelFiles) -> list[str]:
     """Return the folders of label files with rows; if there are none, all folders or the root."""
     all_folders = list(dict.fromkeys(folder_of_file)) or [""]
-    indexes = np.unique(labels.file_of_row - labels.first_code)
-    with_rows = {folder_of_file[index] for index in indexes.tolist()}
+    row_counts = np.bincount(labels.file_of_row - labels.first_code)
+    with_rows = {folder_of_file[index] for index in np.flatnonzero(row_counts).tolist()}
     return [folder for folder in all_folders if folder in with_rows] or all_folders
 
 

@@ -21,7 +21,7 @@ from regionbatch.files.text import UnreadableError, lenient_utf8
 from regionbatch.readers.yolo.row_parser import MAX_FILE_SIZE, MAX_ROW_SIZE, NUMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
     from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog
@@ -49,8 +49,10 @@ They are read as label files, so that their rows are reported."""
 _LineKind = Literal["row", "like a row", "numbers", "words"]
 
 
-def find_label_files(tree: Tree, lists: Collection[str], log: FindingLog) -> Iterator[str]:
-    """Yield the label files of a dataset, folder by folder.
+def find_label_files(
+    tree: Tree, lists: Collection[str], log: FindingLog
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield the folders with label files, and the label files of each.
 
     A text file with an image of the same name is a label file. If there are few others in its
     folder, they must contain rows or nothing. Files with numbers but without rows are logs, which
@@ -63,22 +65,23 @@ def find_label_files(tree: Tree, lists: Collection[str], log: FindingLog) -> Ite
     """
     classifier = _TextFileClassifier(tree, log)
     for folder, listing in tree.folders():
-        names = sorted(listing.by_extension.get(".txt", ()))
+        names = listing.by_extension.get(".txt", [])
         if not names or "imagesets/" in f"{folder.lower()}/":
             continue
-        prefix = f"{folder}/" if folder else ""
-        stems = _image_stems(tree, folder)
-        without_image = {name for name in names if name[:-4] not in stems}
+        without_image = _without_image(tree, folder, names)
         doubtful = _named_like_notes(names)
         if len(without_image) <= _FEW:
             doubtful |= without_image
-        for name in names:
+        prefix = f"{folder}/" if folder else ""
+        others: set[str] = set()
+        for name in sorted(doubtful):
             file = prefix + name
-            if file in lists:
-                continue
             has_image = name not in without_image
-            if name not in doubtful or classifier.is_label_file(file, has_image=has_image):
-                yield file
+            if file not in lists and not classifier.is_label_file(file, has_image=has_image):
+                others.add(file)
+        files = [prefix + name for name in names]
+        if labels := [file for file in files if file not in lists and file not in others]:
+            yield folder, labels
 
 
 class _TextFileClassifier:
@@ -118,7 +121,7 @@ class _TextFileClassifier:
         return False
 
 
-def _named_like_notes(names: list[str]) -> set[str]:
+def _named_like_notes(names: Sequence[str]) -> set[str]:
     """Return the names that are typical of lists and notes."""
     joined_names = "\n" + "\n".join(names).lower()  # most folders have none: look at all at once
     if "\nreadme" not in joined_names and _RARELY_LABELS.isdisjoint(joined_names.split("\n")):
@@ -130,18 +133,28 @@ def _is_name_of_notes(name: str) -> bool:
     return name.lower() in _RARELY_LABELS or name.lower().startswith("readme")
 
 
-def _image_stems(tree: Tree, folder: str) -> set[str]:
-    """Return the names without extension of the images in a folder and in those next to it."""
+def _without_image(tree: Tree, folder: str, names: Sequence[str]) -> set[str]:
+    """Return the text files in a folder without an image of the same name in it or next to it."""
+    wanted = [name[:-4] for name in names]
+    stems: set[str] = set()
+    for some in _image_stems(tree, folder):
+        rest = iter(some)
+        if all(stem in rest for stem in wanted):  # most folders: images in the same order
+            return set()
+        stems.update(some)
+    return {name for name, stem in zip(names, wanted, strict=True) if stem not in stems}
+
+
+def _image_stems(tree: Tree, folder: str) -> Iterator[list[str]]:
+    """Yield the names without extension of the images in a folder and in those next to it."""
     folders = [folder]
     for word in IMAGE_WORDS:
         folders += with_word_replaced(folder, LABEL_WORDS, word)
-    stems: set[str] = set()
     for each in folders:
         listing = tree.folder(each)
         by_extension = listing.by_extension if listing else {}
         for extension in IMAGE_EXTENSIONS & by_extension.keys():
-            stems.update(name[: -len(extension)] for name in by_extension[extension])
-    return stems
+            yield [name[: -len(extension)] for name in by_extension[extension]]
 
 
 def may_be_label_file(tree: Tree, file: str) -> bool:

@@ -55,7 +55,7 @@ def divide(
     tree: Tree, labels: Sequence[str], n: int, row_format: str, keypoint_values: int
 ) -> list[tuple[Any, ...]]:
     """Divide label files into about `n` parts; one that is empty if there are no files."""
-    paths = [tree.on_disk(label) for label in labels]
+    paths = tree.all_on_disk(labels)
     ranges = even_ranges(len(paths), n, MAX_FILES) or [range(0)]
     rows = (row_format, keypoint_values)
     return [(tree.storage, paths[each.start : each.stop], *rows) for each in ranges]

@@ -218,7 +218,8 @@ def _check_first_class_of_all_splits(
         AmbiguousDatasetError: They may be numbered from 1.
     """
     log = FindingLog()  # the other splits are not read: nothing else in them counts
-    labels = list(find_label_files(tree, known_lists(tree, configs), log))
+    by_folder = find_label_files(tree, known_lists(tree, configs), log)
+    labels = [label for _, labels in by_folder for label in labels]
     first_code = len(log.files)
     parts = divide(tree, labels, 1, options.yolo_rows, keypoint_values)
     table = join_parts(starmap(read_label_files, parts), labels, log)

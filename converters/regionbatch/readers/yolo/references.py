@@ -13,7 +13,6 @@ from regionbatch.readers.yolo.dataset_configs import find_configs
 from regionbatch.readers.yolo.image_lists import folders_of_listed, read_image_list
 from regionbatch.readers.yolo.label_files import find_label_files
 from regionbatch.readers.yolo.label_folders import enclosing_folder, find_label_folders
-from regionbatch.readers.yolo.lookup import parent_folder
 from regionbatch.readers.yolo.split_sources import (
     find_image_lists,
     has_sources,
@@ -111,7 +110,9 @@ def _references_by_folder(
         without_sources: The config with the splits, of which no folder or list exists.
     """
     lists = known_lists(tree, configs)
-    files = {file: split_of_folder(file) for file in find_label_files(tree, lists, log)}
+    files: dict[str, str] = {}
+    for folder, labels in find_label_files(tree, lists, log):
+        files |= dict.fromkeys(labels, split_of_folder(f"{folder}/"))
     if without_sources:
         _report_missing_sources(without_sources, files, log)
     image_folders = [folder for folder, _ in tree.folders() if tree.has_images(folder)]
@@ -175,7 +176,7 @@ def _references_by_source(
     undeclared_lists = find_undeclared_lists(tree, declared, config_file, log)
     sources = {**declared, **undeclared_lists}
     image_folders, listed = _read_sources(tree, sources, log)
-    labels = list(find_label_files(tree, {*lists, *undeclared_lists}, log))
+    labels = dict(find_label_files(tree, {*lists, *undeclared_lists}, log))
     label_folders = find_label_folders(tree, image_folders)
     if options.split is None:
         unlisted = _unlisted_labels(labels, label_folders, listed)
@@ -211,17 +212,21 @@ def _read_sources(
 
 
 def _unlisted_labels(
-    labels: Sequence[str], label_folders: Container[str], listed: Sequence[ListedImage]
+    labels: Mapping[str, Sequence[str]],
+    label_folders: Container[str],
+    listed: Sequence[ListedImage],
 ) -> list[str]:
-    """Return the label files that are in no label folder and belong to no listed image."""
-    outside = {
-        folder
-        for folder in set(map(parent_folder, labels))
-        if enclosing_folder(folder, label_folders) is None
-    }
-    if not outside:
-        return []
-    unlisted = [label for label in labels if parent_folder(label) in outside]
+    """Return the label files that are in no label folder and belong to no listed image.
+
+    Args:
+        labels: The label files of each folder.
+        label_folders: The folders that may contain the label files of the dataset.
+        listed: The images of its lists.
+    """
+    unlisted: list[str] = []
+    for folder, files in labels.items():
+        if enclosing_folder(folder, label_folders) is None:
+            unlisted += files
     return list(_without_listed(unlisted, listed)) if listed else unlisted
 
 
@@ -234,14 +239,17 @@ def _without_listed(labels: Sequence[str], listed: Sequence[ListedImage]) -> Ite
             yield label
 
 
-def _with_splits(labels: Sequence[str], label_folders: Mapping[str, str]) -> dict[str, str]:
-    """Return the split of each label file; empty if it is in no label folder."""
-    by_folder: dict[str, str] = {}
+def _with_splits(
+    labels: Mapping[str, Sequence[str]], label_folders: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the split of each label file; empty if it is in no label folder.
+
+    Args:
+        labels: The label files of each folder.
+        label_folders: The splits of the folders that contain them.
+    """
     found: dict[str, str] = {}
-    for label in labels:
-        folder = parent_folder(label)
-        if folder not in by_folder:
-            enclosing = enclosing_folder(folder, label_folders)
-            by_folder[folder] = label_folders.get(enclosing or "", "")
-        found[label] = by_folder[folder]
+    for folder, files in labels.items():
+        enclosing = enclosing_folder(folder, label_folders)
+        found |= dict.fromkeys(files, label_folders.get(enclosing or "", ""))
     return found

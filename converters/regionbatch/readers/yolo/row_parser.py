@@ -100,44 +100,40 @@ def load_blocks(storage: Storage, paths: Sequence[str]) -> Iterator[LabelBlock]:
         storage: Where the files are.
         paths: The paths to open.
     """
-    loader = _BlockLoader()
+    contents: list[bytes | UnreadableError] = []
+    size = 0
     for content in storage.read_many(paths, most=MAX_FILE_SIZE):
-        loader.add(content)
-        if loader.size >= _BLOCK:
-            yield loader.build()
-            loader = _BlockLoader()
-    yield loader.build()
+        contents.append(content)
+        if isinstance(content, bytes):
+            size += len(content)
+        if size >= _BLOCK:
+            yield build_block(*_decoded(contents))
+            contents, size = [], 0
+    yield build_block(*_decoded(contents))
 
 
-class _BlockLoader:
-    """Reads the files of one block."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        """Bytes of text so far."""
-        self._texts: list[bytes] = []
-        self._unreadable: dict[int, str] = {}
-        self._guessed: list[int] = []
-
-    def add(self, content: bytes | UnreadableError) -> None:
-        index = len(self._texts)
+def _decoded(
+    contents: Sequence[bytes | UnreadableError],
+) -> tuple[list[bytes], dict[int, str], list[int]]:
+    """Return the texts of some files, and what `LabelBlock` says about them."""
+    unreadable: dict[int, str] = {}
+    guessed: list[int] = []
+    texts: list[bytes] = []
+    for index, content in enumerate(contents):
+        if isinstance(content, bytes) and content.isascii():
+            texts.append(content)
+            continue
         text = b""
         try:
             if isinstance(content, UnreadableError):
                 raise content
-            text = content
-            if not text.isascii():
-                text, is_guess = as_utf8(text)
-                if is_guess:
-                    self._guessed.append(index)
+            text, is_guess = as_utf8(content)
+            if is_guess:
+                guessed.append(index)
         except UnreadableError as error:
-            self._unreadable[index] = str(error)
-            text = b""
-        self._texts.append(text)
-        self.size += len(text)
-
-    def build(self) -> LabelBlock:
-        return build_block(self._texts, self._unreadable, self._guessed)
+            unreadable[index] = str(error)
+        texts.append(text)
+    return texts, unreadable, guessed
 
 
 def build_block(texts: list[bytes], unreadable: dict[int, str], guessed: list[int]) -> LabelBlock:

@@ -17,7 +17,7 @@ from regionbatch.readers.yolo.image_lists import read_image_list
 from regionbatch.readers.yolo.lookup import first_found, folder_and_parents, parent_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog
@@ -117,6 +117,6 @@ def find_undeclared_lists(
     return found
 
 
-def _text_files(tree: Tree, folder: str) -> list[str]:
+def _text_files(tree: Tree, folder: str) -> Sequence[str]:
     listing = tree.folder(folder)
-    return sorted(listing.by_extension.get(".txt", ())) if listing else []
+    return listing.by_extension.get(".txt", ()) if listing else ()
