@@ -85,7 +85,7 @@ class GrowingColumn(Generic[Number]):
             return
         with _temporary_files():
             for block in blocks(len(rows)):
-                self._file.write(np.ascontiguousarray(rows[block], self._dtype).data)
+                _write_all(self._file, np.ascontiguousarray(rows[block], self._dtype))
         self._length += len(rows)
 
     def finished(self) -> NDArray[Number]:
@@ -96,7 +96,6 @@ class GrowingColumn(Generic[Number]):
             return np.concatenate(added, dtype=self._dtype)
         shape = (self._length, *self._row_shape)
         with _temporary_files(), self._file as file:
-            file.flush()
             if not self._length:  # no file without bytes can be mapped
                 return np.empty(shape, self._dtype)
             return np.ndarray(shape, self._dtype, mmap(file.fileno(), 0))
@@ -105,7 +104,14 @@ class GrowingColumn(Generic[Number]):
 def _temporary_file() -> IO[bytes]:
     import tempfile  # noqa: PLC0415 - only for columns on disk
 
-    return tempfile.TemporaryFile(prefix="regionbatch-")
+    # Without a buffer, closing it writes nothing, so that it cannot fail.
+    return tempfile.TemporaryFile(prefix="regionbatch-", buffering=0)
+
+
+def _write_all(file: IO[bytes], rows: NDArray[Any]) -> None:
+    rest = rows.reshape(-1).view(np.uint8).data
+    while rest:  # one call may not write all
+        rest = rest[file.write(rest) :]
 
 
 @contextmanager
@@ -220,6 +226,12 @@ def freeze(columns: object, length: int, **shapes: tuple[int, ...]) -> None:
 def by_column(box: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return boxes, (n, 4), stored column by column, without a copy if they already are."""
     return np.asarray(box, order="F")
+
+
+def block_of(box: NDArray[np.float64], block: slice) -> NDArray[np.float64]:
+    """Return some boxes, stored column by column, for much arithmetic: it is twice as fast."""
+    rows = box[block]
+    return by_column(rows) if rows.flags.c_contiguous else rows
 
 
 def take_rows(

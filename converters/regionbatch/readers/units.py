@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from regionbatch import boxes
-from regionbatch.dataset.columns import take_rows
+from regionbatch.dataset.columns import block_of, take_rows
 from regionbatch.errors import AmbiguousDatasetError, DatasetError
 from regionbatch.findings import place_text
 
@@ -84,7 +84,7 @@ def _count_evidence(
     total = UnitEvidence(0, 0, 0, 0)
     for block in boxes.blocks(len(box)):
         if only is None or only[block].all():
-            more = _evidence_of_block(box[block], corners=corners)
+            more = _evidence_of_block(block_of(box, block), corners=corners)
             first = block.start + more.first_normalised
         else:
             rows = np.flatnonzero(only[block])
