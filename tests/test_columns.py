@@ -1,13 +1,25 @@
-"""The boxes of regions are stored column by column."""
+"""How columns are stored: boxes column by column, and large ones in temporary files."""
 
 from __future__ import annotations
+
+import copy
+import errno
+import gc
+import os
+import pickle
+import tempfile
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import regionbatch as rb
-from helpers import ROOT
+from helpers import ROOT, mentions, raises_mentioning, write_coco
 from regionbatch.dataset import Regions
+from regionbatch.dataset.columns import GrowingColumn, columns_on_disk, kept_rows, rows_of, zeros
+
+SCENE = ROOT / "fixtures" / "scene"
 
 
 def regions_of(box: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Regions:
@@ -31,3 +43,99 @@ def test_boxes_of_any_layout_are_taken(order: str) -> None:
     assert np.shares_memory(regions.box, box) == (order == "F")
     np.testing.assert_array_equal(regions.take(np.array([3, 1])).box, box[[3, 1]])
     assert regions.take(np.array([], np.int64)).box.shape == (0, 4)
+
+
+# Columns in temporary files.
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files: an empty one."""
+    found = tmp_path / "a folder für columns"
+    found.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(found))
+    return found
+
+
+def grown(*blocks: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> GrowingColumn[np.float64]:
+    column = GrowingColumn(np.float64, *blocks[0].shape[1:])
+    for block in blocks:
+        column.append(block)
+    return column
+
+
+@pytest.mark.parametrize("counts", [[0], [3], [0, 1, 0], [20_000, 1, 40_000]])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_column_on_disk_has_the_rows_of_one_in_memory(counts: list[int], order: str) -> None:
+    dice = np.random.default_rng(1)
+    boxes = [np.asarray(dice.random((count, 4)), order=order) for count in counts]  # type: ignore[call-overload]
+    in_memory = grown(*boxes).finished()
+    with columns_on_disk():
+        on_disk = grown(*boxes).finished()
+        of_numbers = grown(*(box[:, 1] for box in boxes)).finished()
+        mask = on_disk[:, 0] < 0.5
+        rows, kept, none = rows_of(mask), kept_rows(on_disk, mask), zeros(len(mask), np.float64)
+    assert on_disk.dtype == in_memory.dtype
+    np.testing.assert_array_equal(on_disk, in_memory)
+    np.testing.assert_array_equal(of_numbers, in_memory[:, 1])
+    np.testing.assert_array_equal(rows, np.flatnonzero(mask))
+    np.testing.assert_array_equal(kept, in_memory[mask])
+    np.testing.assert_array_equal(none, mask * 0.0)
+
+
+def test_a_column_on_disk_is_an_array_like_any_other(folder: Path) -> None:
+    with columns_on_disk():
+        column = grown(np.arange(5.0)).finished()
+    assert type(column) is np.ndarray
+    column[2] = 7
+    expected = [0.0, 1.0, 7.0, 3.0, 4.0]
+    assert column.tolist() == expected
+    assert pickle.loads(pickle.dumps(column, 5)).tolist() == expected
+    assert copy.deepcopy(column).tolist() == expected
+    del column
+    gc.collect()
+    assert [*folder.iterdir()] == []
+
+
+@pytest.mark.parametrize("format_", ["coco", "voc", "yolo"])
+def test_a_dataset_with_columns_on_disk_outlives_them(folder: Path, format_: str) -> None:
+    in_memory = rb.read(SCENE / format_)
+    with columns_on_disk():
+        dataset = rb.read(SCENE / format_)
+    assert list(dataset) == list(in_memory)
+    for other in (pickle.loads(pickle.dumps(dataset)), copy.deepcopy(dataset)):
+        assert list(other) == list(in_memory)
+        assert other.ledger == in_memory.ledger
+        assert list(other.findings) == list(in_memory.findings)
+    del dataset
+    gc.collect()
+    assert [*folder.iterdir()] == []
+
+
+def test_nothing_is_left_if_reading_fails(folder: Path, tmp_path: Path) -> None:
+    write_coco(tmp_path / "set", [("a.jpg", "cat", (10, 10, 20, 20))] * 3)
+    file = tmp_path / "set" / "annotations.json"
+    file.write_bytes(file.read_bytes()[:-20])
+    with columns_on_disk(), pytest.raises(rb.DatasetError):
+        rb.read(file, format="coco")
+    gc.collect()  # a file that is still open would be a warning
+    assert [*folder.iterdir()] == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has this device")
+@pytest.mark.parametrize("format_", ["coco", "voc", "yolo"])
+def test_a_full_folder_for_temporary_files_is_an_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, format_: str
+) -> None:
+    full = partial(Path("/dev/full").open, "r+b", 0)
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: full())
+    with columns_on_disk(), pytest.raises(rb.OutputError) as caught:
+        rb.read(SCENE / format_)
+    assert (caught.value.place, caught.value.value) == (str(folder), os.strerror(errno.ENOSPC))
+    assert mentions(caught.value, folder, "TMPDIR", caught.value.value)
+
+
+def test_a_missing_folder_for_temporary_files_is_an_error(folder: Path) -> None:
+    folder.rmdir()
+    with columns_on_disk(), raises_mentioning(rb.OutputError, folder, os.strerror(errno.ENOENT)):
+        rb.read(SCENE / "coco")

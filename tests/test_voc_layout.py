@@ -276,9 +276,11 @@ def test_parts_of_any_size_are_joined_to_the_same_columns() -> None:
         cuts = np.linspace(0, len(paths), count + 1).astype(int).tolist()
         parts = [columns.parse_part(LOCAL, paths[start:end]) for start, end in pairwise(cuts)]
         sent = [pickle.loads(pickle.dumps(part)) for part in parts]
+        joined = columns.JoinedColumns()
+        for part in sent:
+            joined.append(part.columns)
         assert_same(
-            whole._replace(columns=columns.joined([part.columns for part in sent]), remarks=[]),
-            whole._replace(remarks=[]),
+            whole._replace(columns=joined.finished(), remarks=[]), whole._replace(remarks=[])
         )
         remarks = [
             each._replace(file=each.file + start)

@@ -72,7 +72,9 @@ def with_image_sizes(raw: PlacedAnnotations, log: FindingLog) -> PlacedAnnotatio
     if not any(images.paths):
         return raw
     declared = np.stack([images.width, images.height], axis=1)
-    count = np.bincount(raw.image, minlength=len(images))
+    count = np.zeros(len(images), np.int64)
+    for block in boxes.blocks(len(raw)):
+        np.add.at(count, raw.image[block], 1)
     files = _measure(images, declared, count, log)
     is_known = np.all(files.stored > 0, axis=1)
     is_declared = np.all(declared > 0, axis=1)
@@ -116,15 +118,17 @@ def _extent(raw: PlacedAnnotations, wanted: Mask) -> NDArray[np.float64]:
     extent = np.zeros((len(raw.images), 2))
     if not raw.mode.absolute:
         return extent
-    rows = np.flatnonzero(wanted[raw.image] & boxes.finite(raw.box))
-    if raw.angle is not None:
-        rows = rows[raw.angle[rows] == 0]
-    box = raw.box[rows]
-    with np.errstate(over="ignore"):
-        ends = box[:, :2] + np.maximum(box[:, 2:], 0)
-    if raw.mode.corners:
-        ends = np.maximum(box[:, :2], box[:, 2:])
-    np.maximum.at(extent, raw.image[rows], ends)
+    for block in boxes.blocks(len(raw)):
+        image = raw.image[block]
+        is_compared = wanted[image] & boxes.finite(raw.box[block])
+        if raw.angle is not None:
+            is_compared &= raw.angle[block] == 0
+        box = raw.box[block][is_compared]
+        with np.errstate(over="ignore"):
+            ends = box[:, :2] + np.maximum(box[:, 2:], 0)
+        if raw.mode.corners:
+            ends = np.maximum(box[:, :2], box[:, 2:])
+        np.maximum.at(extent, image[is_compared], ends)
     return extent
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from regionbatch import plugins
 from regionbatch.dataset import Dataset, PlacedAnnotations, References
+from regionbatch.dataset.columns import computed, kept_rows, renumbered
 from regionbatch.detection import detect
 from regionbatch.errors import DatasetError, DatasetNotFoundError, OptionError, PluginError
 from regionbatch.files.cloud_paths import UnusableUrlError, as_path, is_cloud, path_from
@@ -301,11 +302,13 @@ def place(raw: RawAnnotations, table: ImageTable, log: FindingLog) -> PlacedAnno
         values = [lost.reason] * len(boxes) if lost.reason else None
         log.add(lost.code, raw.file[boxes], raw.where[boxes], values, place=raw.place)
     if table.lost:
-        raw = _without(raw, np.isin(raw.image, [*table.lost]))
+        is_lost = np.zeros(len(rows), np.bool_)
+        is_lost[[*table.lost]] = True
+        raw = _without(raw, is_lost[raw.image])
     return PlacedAnnotations(
         raw.mode,
         raw.box,
-        rows[raw.image],
+        computed(len(raw), lambda block: rows[raw.image[block]], np.int32),
         raw.tag,
         images,
         raw.tags,
@@ -320,16 +323,16 @@ def place(raw: RawAnnotations, table: ImageTable, log: FindingLog) -> PlacedAnno
 def _without(raw: RawAnnotations, lost: NDArray[np.bool_]) -> RawAnnotations:
     """Return annotations without some of their boxes."""
     kept = ~lost
-    now = np.cumsum(kept) - 1
+    marks = {mark: renumbered(found[kept[found]], kept) for mark, found in raw.marks.items()}
     return replace(
         raw,
-        box=raw.box[kept],
-        image=raw.image[kept],
-        tag=raw.tag[kept],
-        file=raw.file[kept],
-        where=raw.where[kept],
-        marks={mark: now[found[kept[found]]] for mark, found in raw.marks.items()},
-        angle=None if raw.angle is None else raw.angle[kept],
+        box=kept_rows(raw.box, kept),
+        image=kept_rows(raw.image, kept),
+        tag=kept_rows(raw.tag, kept),
+        file=kept_rows(raw.file, kept),
+        where=kept_rows(raw.where, kept),
+        marks=marks,
+        angle=None if raw.angle is None else kept_rows(raw.angle, kept),
     )
 
 

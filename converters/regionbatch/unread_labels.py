@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from regionbatch.boxes import blocks
+from regionbatch.dataset.columns import computed
 from regionbatch.errors import DatasetError
 from regionbatch.findings import FindingLog
 from regionbatch.findings.codes import CODES
+from regionbatch.findings.finding import SameText
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -54,7 +57,8 @@ def count_superseded(
 ) -> None:
     """Report as dropped the boxes of superseded files that the files to read do not contain."""
     read_images = {*read.images.names}
-    read_boxes = {*_boxes_by_name(read)}
+    read_boxes = _keys_of_boxes(read)
+    read_boxes.sort()
     for file in files:
         try:
             other = reader.read(tree, [file], options, FindingLog())
@@ -64,25 +68,42 @@ def count_superseded(
         lost = _not_among(other, read_images, read_boxes if other.mode is read.mode else None)
         where = other.where[lost]
         log.read(boxes=len(where))
-        values = [_NOT_READ] * len(where)
-        log.add("unlisted_label", log.file(file), where, values, place=other.place)
+        log.add("unlisted_label", log.file(file), where, SameText(_NOT_READ), place=other.place)
 
 
 def _not_among(
-    raw: RawAnnotations, images: set[str], boxes: set[tuple[str, ...]] | None
+    raw: RawAnnotations, images: set[str], boxes: NDArray[np.int64] | None
 ) -> NDArray[np.bool_]:
-    """Return (n,), which boxes are on other images than `images`, or are not in `boxes`."""
+    """Return (n,), which boxes are on other images than `images`, or are not in `boxes`.
+
+    Args:
+        raw: The boxes.
+        images: Names of images.
+        boxes: The sorted `_keys_of_boxes` of others.
+    """
     elsewhere = np.asarray([name not in images for name in raw.images.names], np.bool_)
     lost: NDArray[np.bool_] = elsewhere[raw.image]
     if boxes is not None:
-        lost |= np.asarray([box not in boxes for box in _boxes_by_name(raw)], np.bool_)
+        keys = _keys_of_boxes(raw)
+        for block in blocks(len(raw)):
+            first = np.searchsorted(boxes, keys[block])
+            lost[block] |= np.searchsorted(boxes, keys[block], "right") == first
     return lost
 
 
-def _boxes_by_name(raw: RawAnnotations) -> Iterator[tuple[str, ...]]:
-    """Yield the image and the numbers of each box as text, so that rounding does not matter."""
-    for image, box in zip(raw.image.tolist(), raw.box.tolist(), strict=True):
-        yield (raw.images.names[image], *(f"{number:.5g}" for number in box))
+def _keys_of_boxes(raw: RawAnnotations) -> NDArray[np.int64]:
+    """Return a hash of 64 bits of the image and the numbers of each box, (n,).
+
+    The numbers are compared as text, so that rounding does not matter.
+    """
+    names = raw.images.names
+
+    def of_block(block: slice) -> NDArray[np.int64]:
+        rows = zip(raw.image[block].tolist(), raw.box[block].tolist(), strict=True)
+        texts = ((names[image], *(f"{number:.5g}" for number in box)) for image, box in rows)
+        return np.fromiter(map(hash, texts), np.int64)
+
+    return computed(len(raw), of_block, np.int64)
 
 
 def _drop_file(file: str, reason: str, log: FindingLog) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import regionbatch
-from helpers import batches_of, id_of
+from helpers import ROOT, batches_of, id_of
 from messages.causes import dataset
 from messages.cloud_mistakes import CLOUD_MISTAKES
 from messages.odd_readers import Counting, Disordered, Foreign, Outside
@@ -25,6 +26,7 @@ from regionbatch.dataset import (
     Images,
     PlacedAnnotations,
 )
+from regionbatch.dataset.columns import columns_on_disk
 from regionbatch.files import atomic_write
 from regionbatch.findings import FindingLog
 from regionbatch.installed import EntryPoint
@@ -72,6 +74,13 @@ class Full(io.BytesIO):
 
     def write(self, _data: object) -> int:
         raise OSError(28, "No space left on device")
+
+
+def without_temporary_folder(folder: Path) -> None:
+    """Read columns into temporary files whose folder is gone."""
+    with pytest.MonkeyPatch.context() as patch, columns_on_disk():
+        patch.setattr(tempfile, "tempdir", str(folder / "gone"))
+        regionbatch.read(ROOT / "fixtures" / "scene" / "yolo")
 
 
 def pieces_of(text: str) -> Callable[[Path], object]:
@@ -256,6 +265,7 @@ CALL_MISTAKES: dict[str, Callable[[Path], object]] = {
     "an output that exists": written("o.jsonl", before="o.jsonl"),
     "an output with other things": written("o", before="o/mine.txt", overwrite=True),
     "an output inside a file": written("f/o", before="f"),
+    "a missing folder for temporary files": without_temporary_folder,
     "a full disk": lambda _: regionbatch.write([Batch(b"")], Full()),
     "an output of an impossible name": written("o" * 5000),
     "an output that is here": written(os.curdir),

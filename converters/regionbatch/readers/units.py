@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from regionbatch import boxes
+from regionbatch.dataset.columns import block_of, take_rows
 from regionbatch.errors import AmbiguousDatasetError, DatasetError
 from regionbatch.findings import place_text
 
@@ -56,7 +57,11 @@ class UnitEvidence(NamedTuple):
 
 
 def collect_evidence(
-    box: NDArray[np.float64], where: NDArray[np.int64], *, corners: bool
+    box: NDArray[np.float64],
+    where: NDArray[np.int64],
+    *,
+    corners: bool,
+    only: NDArray[np.bool_] | None = None,
 ) -> UnitEvidence:
     """Count the boxes of a file that suggest pixels or normalised coordinates.
 
@@ -64,23 +69,37 @@ def collect_evidence(
         box: (n, 4), as in the file.
         where: (n,), the places of the boxes in the file.
         corners: Whether the last two numbers are a corner, not a size.
+        only: (n,), which boxes count. [default: all]
     """
+    evidence = _count_evidence(box, corners=corners, only=only)
+    if not evidence.normalised:
+        return evidence
+    return evidence._replace(first_normalised=int(where[evidence.first_normalised]))
+
+
+def _count_evidence(
+    box: NDArray[np.float64], *, corners: bool, only: NDArray[np.bool_] | None = None
+) -> UnitEvidence:
+    """Count the same; the place of a box is its row number."""
     total = UnitEvidence(0, 0, 0, 0)
     for block in boxes.blocks(len(box)):
-        more = _evidence_of_block(box[block], where[block], corners=corners)
-        first = total.first_normalised if total.normalised else more.first_normalised
+        if only is None or only[block].all():
+            more = _evidence_of_block(block_of(box, block), corners=corners)
+            first = block.start + more.first_normalised
+        else:
+            rows = np.flatnonzero(only[block])
+            more = _evidence_of_block(take_rows(box[block], rows), corners=corners)
+            first = block.start + int(rows[more.first_normalised]) if more.normalised else 0
         total = UnitEvidence(
             total.normalised + more.normalised,
             total.zeros_and_ones + more.zeros_and_ones,
             total.pixels + more.pixels,
-            first,
+            total.first_normalised if total.normalised or not more.normalised else first,
         )
     return total
 
 
-def _evidence_of_block(
-    box: NDArray[np.float64], where: NDArray[np.int64], *, corners: bool
-) -> UnitEvidence:
+def _evidence_of_block(box: NDArray[np.float64], *, corners: bool) -> UnitEvidence:
     near = box[:, :2]
     with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, infinity and NaN
         far = box[:, 2:] if corners else near + box[:, 2:]
@@ -93,7 +112,7 @@ def _evidence_of_block(
         len(normalised),
         len(within) - len(normalised),
         int(np.count_nonzero(usable)) - len(within),
-        int(where[normalised[0]]) if len(normalised) else 0,
+        int(normalised[0]) if len(normalised) else 0,
     )
 
 
@@ -122,16 +141,17 @@ def evidence_of_small_files(
     """
     if not len(box):
         return {}
-    rows = np.arange(len(box))
-    groups = [rows]
-    evidence = collect_evidence(box, rows, corners=corners)
+    groups = [np.ones(len(box), np.bool_)]
+    evidence = _count_evidence(box, corners=corners)
     if evidence.normalised and evidence.pixels:
-        in_pixels = np.isin(file, file[(box > 1 + _OVERHANG).any(axis=1)])
-        groups = [group for group in (rows[in_pixels], rows[~in_pixels]) if len(group)]
+        is_in_pixels = np.zeros(len(names), np.bool_)
+        for block in boxes.blocks(len(box)):
+            is_in_pixels[file[block][(box[block] > 1 + _OVERHANG).any(axis=1)]] = True
+        groups = [group for group in (is_in_pixels[file], ~is_in_pixels[file]) if group.any()]
     found: dict[str, UnitEvidence] = {}
     for group in groups:
-        evidence = collect_evidence(box[group], group, corners=corners)
-        row = evidence.first_normalised if evidence.normalised else int(group[0])
+        evidence = _count_evidence(box, corners=corners, only=group)
+        row = evidence.first_normalised if evidence.normalised else int(np.argmax(group))
         found[names[file[row]]] = evidence._replace(first_normalised=int(where[row]))
     return found
 
@@ -151,8 +171,12 @@ def raise_if_tiny(box: NDArray[np.float64], name: str, option: str) -> None:
     """
     if not len(box) or not np.fmax.reduce(box, axis=None) < _TINY:
         return
-    known = box[boxes.finite(box)]
-    if (known > -_TINY).all() and (known != np.rint(known)).any():
+    are_near = are_whole = True
+    for block in boxes.blocks(len(box)):
+        known = box[block][boxes.finite(box[block])]
+        are_near &= bool((known > -_TINY).all())
+        are_whole &= bool((known == np.rint(known)).all())
+    if are_near and not are_whole:
         raise _ambiguous(
             name, f"cannot tell pixel from normalised boxes: every number is below {_TINY}", option
         )
@@ -164,7 +188,7 @@ def require_pixels(raw: RawAnnotations, log: FindingLog) -> RawAnnotations:
     Raises:
         DatasetError: All boxes are normalised.
     """
-    evidence = collect_evidence(raw.box, np.arange(len(raw.box)), corners=raw.mode.corners)
+    evidence = _count_evidence(raw.box, corners=raw.mode.corners)
     if evidence.normalised and not evidence.pixels:
         row = evidence.first_normalised
         place = place_text(log.files[raw.file[row]], int(raw.where[row]), raw.place)
@@ -173,20 +197,34 @@ def require_pixels(raw: RawAnnotations, log: FindingLog) -> RawAnnotations:
     return raw
 
 
-def may_be_percent(far: NDArray[np.float64], size: NDArray[np.float64] | NDArray[np.int32]) -> bool:
+def may_be_percent(
+    box: NDArray[np.float64],
+    image: NDArray[np.int32],
+    sizes: NDArray[np.float64] | NDArray[np.int32],
+    *,
+    corners: bool,
+) -> bool:
     """Return whether boxes in pixels may be percentages of their images.
 
     This is possible if all boxes lie within the first 100 pixels of larger images, and some reach
     nearly 100 in each direction.
 
     Args:
-        far: (n, 2), the right and bottom edges.
-        size: (n, 2), width and height of the image of each box; 0: unknown.
+        box: (n, 4), as in the files.
+        image: (n,), codes into `sizes`.
+        sizes: (m, 2), width and height of the images; 0: unknown.
+        corners: Whether the last two numbers are a corner, not a size.
     """
-    if len(far) < _MIN_PERCENT_BOXES or (size < 200).any():
+    if len(box) < _MIN_PERCENT_BOXES:
         return False
-    within = 90 < far.max() <= 100 * (1 + boxes.NOISE)
-    return bool(within and (far.max(axis=0) > 90).all())
+    reach = np.full(2, -np.inf)
+    for block in boxes.blocks(len(box)):
+        if (sizes[image[block]] < 200).any():
+            return False
+        far = box[block, 2:] if corners else box[block, :2] + box[block, 2:]
+        reach = np.maximum(reach, far.max(axis=0))
+    within = 90 < reach.max() <= 100 * (1 + boxes.NOISE)
+    return bool(within and (reach > 90).all())
 
 
 def decide_normalised(

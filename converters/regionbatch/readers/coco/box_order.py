@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from regionbatch import boxes
-from regionbatch.dataset.columns import take_rows
+from regionbatch.dataset.columns import block_of, take_rows
 from regionbatch.errors import AmbiguousDatasetError, DatasetError
 from regionbatch.findings import escape_unprintable
 
@@ -163,7 +163,8 @@ def count_order_evidence(
     """
     order = BoxOrder(corners, boxes=len(box))
     for block in boxes.blocks(len(box)):
-        order = _with_block(order, box[block], take_rows(sizes, np.maximum(image[block], -1)))
+        size = take_rows(sizes, np.maximum(image[block], -1))
+        order = _with_block(order, block_of(box, block), size)
     return order
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from regionbatch import boxes
 from regionbatch.boxes import BoxMode
 from regionbatch.dataset import RawAnnotations
-from regionbatch.dataset.columns import take_rows
+from regionbatch.dataset.columns import GrowingColumn, joined, kept_rows, renumbered, zeros
 from regionbatch.errors import DatasetError
 from regionbatch.findings import escape_unprintable
 from regionbatch.readers.coco.box_order import BoxOrder, count_order_evidence, declares_corners
@@ -22,7 +22,6 @@ from regionbatch.readers.coco.name_tables import (
     UNKNOWN,
     CategoryNames,
     ImageNameTable,
-    joined,
     look_up,
 )
 from regionbatch.readers.coco.order_proof import compare_with_shapes
@@ -79,7 +78,7 @@ class _FileBoxes:
     image_codes: Mapping[int, int]
     """The code of each image, by its ID."""
     box: NDArray[np.float64]
-    """(n, 4), stored column by column."""
+    """(n, 4)"""
     where: NDArray[np.int64]
     """(n,), annotation IDs."""
     image: NDArray[np.int32]
@@ -93,6 +92,8 @@ class _FileBoxes:
 class _FileSummary(NamedTuple):
     """What the decisions about all boxes need to know of one file."""
 
+    rows: int
+    """The number of its boxes that are kept."""
     order: BoxOrder
     evidence: UnitEvidence
     mask_rows: list[int]
@@ -112,13 +113,11 @@ class DatasetBuilder:
         self._categories = CategoryNames()
         self._files: dict[str, _FileSummary] = {}
         self._rows = 0
-        self._columns: dict[str, list[NDArray[Any]]] = {
-            "box": [],
-            "image": [],
-            "tag": [],
-            "file": [],
-            "where": [],
-        }
+        self._box: list[NDArray[np.float64]] = []
+        self._image: list[NDArray[np.int32]] = []
+        self._tag: list[NDArray[np.int32]] = []
+        self._where: list[NDArray[np.int64]] = []
+        self._file = GrowingColumn(np.int32)
         self._marks: dict[str, list[NDArray[np.int64]]] = {}
         self._rotations: dict[int, Rotation] = {}
 
@@ -147,7 +146,7 @@ class DatasetBuilder:
         self._scale_masks(found)
         order = self._order(source, found)
         if order.corners:
-            around = records.marks["box_from_segmentation"]
+            around = np.asarray(records.marks["box_from_segmentation"])
             found.box[around, 2:] += found.box[around, :2]
         self._add_boxes(source.name, found, order)
         class_names = (name for _, name in records.categories)
@@ -174,15 +173,19 @@ class DatasetBuilder:
         where, image_ids, category_ids = records.take_ids()
         image = look_up(image_ids, image_codes)
         tag = look_up(category_ids, category_codes)
-        has_image = image >= 0
-        for code, rows, kind, ids in (
-            ("unknown_image", image == UNKNOWN, "", image_ids),
-            ("ambiguous_id", image == AMBIGUOUS, "image ", image_ids),
-            ("unknown_category", has_image & (tag == UNKNOWN), "", category_ids),
-            ("ambiguous_id", has_image & (tag == AMBIGUOUS), "category ", category_ids),
-            ("unknown_class", has_image & (tag == NAMELESS), "category ", category_ids),
+        is_kept = (image >= 0) & (tag >= 0)
+        lost = np.flatnonzero(~is_kept)
+        lost_image = image[lost]
+        lost_tag = np.where(lost_image >= 0, tag[lost], 0)
+        for code, mask, kind, ids in (
+            ("unknown_image", lost_image == UNKNOWN, "", image_ids),
+            ("ambiguous_id", lost_image == AMBIGUOUS, "image ", image_ids),
+            ("unknown_category", lost_tag == UNKNOWN, "", category_ids),
+            ("ambiguous_id", lost_tag == AMBIGUOUS, "category ", category_ids),
+            ("unknown_class", lost_tag == NAMELESS, "category ", category_ids),
         ):
-            if rows.any():
+            if mask.any():
+                rows = lost[mask]
                 texts = records.ids.texts(ids[rows], kind)
                 self._log.add(code, file, where[rows], texts, place="annotation")
         return _FileBoxes(
@@ -193,7 +196,7 @@ class DatasetBuilder:
             where=where,
             image=image,
             tag=tag,
-            is_kept=has_image & (tag >= 0),
+            is_kept=is_kept,
         )
 
     def _scale_masks(self, found: _FileBoxes) -> None:
@@ -226,8 +229,10 @@ class DatasetBuilder:
         box = found.box
         image = found.image
         if around := records.marks["box_from_segmentation"]:
-            box = np.delete(box, around, axis=0)
-            image = np.delete(image, around)
+            has_box = np.ones(len(box), np.bool_)
+            has_box[np.asarray(around)] = False
+            box = kept_rows(box, has_box)
+            image = kept_rows(image, has_box)
         stated = source.header.get("bbox_format", "")
         corners = declares_corners(source.name, stated, records.orders, len(box))
         sizes = self._images.sizes()
@@ -247,45 +252,35 @@ class DatasetBuilder:
     def _add_boxes(self, name: str, found: _FileBoxes, order: BoxOrder) -> None:
         """Add the boxes of a file that are kept."""
         kept = found.is_kept
-        new_row = np.cumsum(kept) - 1
-        self._add_marks(found, new_row)
+        self._add_marks(found)
         masks = {row: size for row, size in found.records.masks.items() if kept[row]}
         mask_sizes = [self._size_or(size, found.image[row]) for row, size in masks.items()]
-        mask_rows = [int(new_row[row]) for row in masks]
-        box = found.box
-        image = found.image
-        tag = found.tag
-        where = found.where
-        if not kept.all():
-            box = take_rows(box, np.flatnonzero(kept))
-            image = image[kept]
-            tag = tag[kept]
-            where = where[kept]
-        file = np.full(len(box), found.file, np.int32)
-        for key, column in (
-            ("box", box),
-            ("image", image),
-            ("tag", tag),
-            ("file", file),
-            ("where", where),
-        ):
-            self._columns[key].append(column)
-        self._rows += len(box)
-        if mask_rows:  # boxes around masks are in pixels even if the others are normalised
-            box = np.delete(box, mask_rows, axis=0)
-            where = np.delete(where, mask_rows)
-        evidence = collect_evidence(box, where, corners=order.corners)
-        self._files[name] = _FileSummary(order, evidence, mask_rows, mask_sizes)
+        # Boxes around masks are in pixels even if the others are normalised.
+        is_evidence = kept.copy()
+        is_evidence[[*masks]] = False
+        corners = order.corners
+        evidence = collect_evidence(found.box, found.where, corners=corners, only=is_evidence)
+        mask_rows = renumbered(np.asarray([*masks], np.int64), kept).tolist()
+        self._box.append(kept_rows(found.box, kept))
+        self._image.append(kept_rows(found.image, kept))
+        self._tag.append(kept_rows(found.tag, kept))
+        self._where.append(kept_rows(found.where, kept))
+        count = len(self._box[-1])
+        self._file.append(np.broadcast_to(np.int32(found.file), count))
+        self._rows += count
+        self._files[name] = _FileSummary(count, order, evidence, mask_rows, mask_sizes)
 
-    def _add_marks(self, found: _FileBoxes, new_row: NDArray[np.int64]) -> None:
+    def _add_marks(self, found: _FileBoxes) -> None:
         """Add the marks and rotations of a file, by the rows that its boxes get."""
+        kept = found.is_kept
         for code, marked in found.records.marks.items():
-            rows = np.asarray(marked, np.int64)
-            rows = rows[found.is_kept[rows]]
-            self._marks.setdefault(code, []).append(self._rows + new_row[rows])
-        for row, rotation in found.records.rotations.items():
-            if found.is_kept[row]:
-                self._rotations[self._rows + int(new_row[row])] = rotation
+            rows = np.asarray(marked)
+            new_rows = renumbered(rows[kept[rows]], kept)
+            self._marks.setdefault(code, []).append(self._rows + new_rows)
+        rotated = [row for row in found.records.rotations if kept[row]]
+        new_rows = self._rows + renumbered(np.asarray(rotated, np.int64), kept)
+        for row, new_row in zip(rotated, new_rows.tolist(), strict=True):
+            self._rotations[new_row] = found.records.rotations[row]
 
     def build(self) -> RawAnnotations:
         """Return everything that was added.
@@ -293,8 +288,8 @@ class DatasetBuilder:
         Raises:
             AmbiguousDatasetError: Boxes may be in pixels or normalised.
         """
-        box = joined(self._columns["box"], np.empty((0, 4)))
-        image = joined(self._columns["image"], np.empty(0, np.int32))
+        box = joined(self._box, np.float64, 4)
+        image = joined(self._image, np.int32)
         corners = all(one.order.corners for one in self._files.values())
         normalised = self._decide_unit(box, image, corners=corners)
         mode = _MODES[corners, normalised]
@@ -304,11 +299,11 @@ class DatasetBuilder:
             mode=mode,
             box=box,
             image=image,
-            tag=joined(self._columns["tag"], np.empty(0, np.int32)),
+            tag=joined(self._tag, np.int32),
             images=self._images.references(),
             tags=self._categories.names(),
-            file=joined(self._columns["file"], np.empty(0, np.int32)),
-            where=joined(self._columns["where"], np.empty(0, np.int64)),
+            file=self._file.finished(),
+            where=joined(self._where, np.int64),
             place="annotation",
             marks={code: np.concatenate(rows) for code, rows in self._marks.items()},
             angle=angle,
@@ -335,8 +330,7 @@ class DatasetBuilder:
         """Report boxes in pixels that may be percentages."""
         if not len(box) or not np.fmax.reduce(box, axis=None) <= 100:
             return
-        far = box[:, 2:] if corners else box[:, :2] + box[:, 2:]
-        if may_be_percent(far, self._images.sizes()[image]):
+        if may_be_percent(box, image, self._images.sizes(), corners=corners):
             self._log.decide("coco_boxes", "pixels", PERCENT_REASON, doubtful=True)
 
     def _report_order(self, *, normalised: bool) -> None:
@@ -360,8 +354,8 @@ class DatasetBuilder:
     def _convert(self, box: NDArray[np.float64], mode: BoxMode) -> None:
         """Convert the boxes of each file, in place, to the mode of the dataset."""
         start = 0
-        for column, one in zip(self._columns["box"], self._files.values(), strict=True):
-            end = start + len(column)
+        for one in self._files.values():
+            end = start + one.rows
             if one.mask_rows and not mode.absolute:
                 box[start + np.asarray(one.mask_rows)] /= np.tile(one.mask_sizes, 2)
             if one.order.corners and not mode.corners:  # other files have no corners
@@ -384,6 +378,8 @@ class DatasetBuilder:
         rotated, is_unclear, is_meaningless = rotations.judge(ltwh, size)
         for code, marked in (("unclear_rotation", is_unclear), ("unread_angle", is_meaningless)):
             self._marks.setdefault(code, []).append(rows[marked])
-        angle = np.zeros(len(box))
+        if not rotated.any():
+            return None
+        angle = zeros(len(box), np.float64)
         angle[rows] = rotated
-        return angle if rotated.any() else None
+        return angle

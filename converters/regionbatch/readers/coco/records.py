@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import msgspec
 import numpy as np
 
+from regionbatch.dataset.columns import GrowingColumn
 from regionbatch.errors import DatasetError
 from regionbatch.files.paths import NAME_CHARACTER
 from regionbatch.files.text import as_side
@@ -183,9 +185,9 @@ class FileRecords:
         """The number of boxes so far."""
         self.boxes_read = 0
         self.images_read = 0
-        self._ids = [np.empty((3, 0), np.int64)]
-        self._boxes = [np.empty((4, 0))]
-        self.marks: dict[str, list[int]] = {"box_from_segmentation": [], "crowd": []}
+        self._ids = [GrowingColumn(np.int64) for _ in range(3)]
+        self._boxes = GrowingColumn(np.float64, 4)
+        self.marks = {"box_from_segmentation": array("q"), "crowd": array("q")}
         """Row numbers by what applies to them."""
         self.masks: dict[int, tuple[int, int]] = {}
         """Width and height of the masks, by the rows with boxes around one."""
@@ -233,7 +235,7 @@ class FileRecords:
         if len(without_id):
             ids = ids.copy()  # of another process, they may be read-only
             ids[0, without_id] = -1 - self._records["annotations"] - without_id
-        self.marks["crowd"] += (boxes.crowd + self.rows).tolist()
+        self.marks["crowd"].extend((boxes.crowd + self.rows).tolist())
         self._append(ids, boxes.box)
 
     def _add_plain_annotations(self, records: list[Any]) -> None:
@@ -279,21 +281,18 @@ class FileRecords:
             self.marks["crowd"].append(row)
 
     def _append(self, ids: NDArray[np.int64], boxes: NDArray[np.float64]) -> None:
-        self._ids.append(ids)
-        self._boxes.append(boxes)
+        for column, added in zip(self._ids, ids, strict=True):
+            column.append(added)
+        self._boxes.append(boxes.T)
         self.rows += ids.shape[1]
 
-    def take_ids(self) -> NDArray[np.int64]:
-        """Return the IDs of annotations, images and categories, (3, n), and forget them."""
-        ids = np.concatenate(self._ids, axis=1)
-        self._ids.clear()
-        return ids
+    def take_ids(self) -> list[NDArray[np.int64]]:
+        """Return the IDs of annotations, images and categories, (n,) each, and forget them."""
+        return [column.finished() for column in self._ids]
 
     def take_boxes(self) -> NDArray[np.float64]:
-        """Return the boxes, (n, 4), stored column by column, and forget them."""
-        boxes = np.concatenate(self._boxes, axis=1).T
-        self._boxes.clear()
-        return boxes
+        """Return the boxes, (n, 4), and forget them."""
+        return self._boxes.finished()
 
     def _plain_images(self, records: Sequence[Any]) -> ImageColumns:
         found = ImageColumns([], [], [], [])

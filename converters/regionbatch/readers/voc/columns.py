@@ -6,11 +6,12 @@ A part is read without regard to the others; what all boxes decide together is i
 from __future__ import annotations
 
 from array import array
-from itertools import accumulate, chain
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from regionbatch.dataset.columns import GrowingColumn
 from regionbatch.files.text import UnreadableError
 from regionbatch.readers.voc.ordinary import OrdinaryFiles
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     from regionbatch.files.storage import Storage
     from regionbatch.readers.voc.xml import Annotation
-
-Integer = TypeVar("Integer", np.int32, np.int64)
 
 MAX_FILE_SIZE = 16 * 2**20
 """Bytes of a file about one image."""
@@ -227,41 +226,61 @@ def _rows_by_mark(marks: Iterable[tuple[str, ...]]) -> dict[str, NDArray[np.int6
     return {mark: np.array(rows, np.int64) for mark, rows in rows_of.items()}
 
 
-def joined(parts: Sequence[VocColumns]) -> VocColumns:
-    """Return the columns of consecutive parts as those of one; there is at least one part."""
-    images = _starts(len(part.names) for part in parts)
-    rows = _starts(len(part.tag) for part in parts)
-    codes: dict[str, int] = {}
-    tags = [
-        np.array([codes.setdefault(tag, len(codes)) for tag in part.tags], np.int32)[part.tag]
-        for part in parts
-    ]
-    marked: dict[str, list[NDArray[np.int64]]] = {}
-    for part, start in zip(parts, rows, strict=True):
+class JoinedColumns:
+    """The columns of consecutive parts as those of one."""
+
+    def __init__(self) -> None:
+        """Start without files."""
+        self._names: list[str] = []
+        self._size = GrowingColumn(np.int32, 2)
+        self._devkit = GrowingColumn(np.int32)
+        self._objects = GrowingColumn(np.int32)
+        self._codes: dict[str, int] = {}
+        self._image = GrowingColumn(np.int32)
+        self._tag = GrowingColumn(np.int32)
+        self._where = GrowingColumn(np.int64)
+        self._box = GrowingColumn(np.float64, 4)
+        self._marks: dict[str, GrowingColumn[np.int64]] = {}
+        self._rotated = GrowingColumn(np.int64)
+        self._angle = GrowingColumn(np.float64)
+        self._robndboxes = GrowingColumn(np.int64)
+        self._rows = 0
+
+    def append(self, part: VocColumns) -> None:
+        """Add a part."""
+        codes = self._codes
+        tags = [codes.setdefault(tag, len(codes)) for tag in part.tags]
+        self._size.append(part.size)
+        self._devkit.append(part.devkit)
+        self._objects.append(part.objects)
+        self._image.append(part.image + len(self._names))
+        self._tag.append(np.array(tags, np.int32)[part.tag])
+        self._where.append(part.where)
+        self._box.append(part.box)
         for mark, boxes in part.marks.items():
-            marked.setdefault(mark, []).append(boxes + start)
-    return VocColumns(
-        names=[*chain.from_iterable(part.names for part in parts)],
-        size=np.concatenate([part.size for part in parts]),
-        devkit=np.concatenate([part.devkit for part in parts]),
-        objects=np.concatenate([part.objects for part in parts]),
-        tags=[*codes],
-        image=_concatenated([part.image for part in parts], images),
-        tag=np.concatenate(tags),
-        where=np.concatenate([part.where for part in parts]),
-        box=np.concatenate([part.box for part in parts]),
-        marks={mark: np.concatenate(boxes) for mark, boxes in marked.items()},
-        rotated=_concatenated([part.rotated for part in parts], rows),
-        angle=np.concatenate([part.angle for part in parts]),
-        robndboxes=_concatenated([part.robndboxes for part in parts], rows),
-    )
+            if mark not in self._marks:
+                self._marks[mark] = GrowingColumn(np.int64)
+            self._marks[mark].append(boxes + self._rows)
+        self._rotated.append(part.rotated + self._rows)
+        self._angle.append(part.angle)
+        self._robndboxes.append(part.robndboxes + self._rows)
+        self._names += part.names
+        self._rows += len(part.tag)
 
-
-def _starts(lengths: Iterable[int]) -> list[int]:
-    """Return where each part starts in the whole."""
-    return [*accumulate(lengths, initial=0)][:-1]
-
-
-def _concatenated(columns: Sequence[NDArray[Integer]], starts: Sequence[int]) -> NDArray[Integer]:
-    """Return columns of positions in parts as one column of positions in the whole."""
-    return np.concatenate([column + at for column, at in zip(columns, starts, strict=True)])
+    def finished(self) -> VocColumns:
+        """Return the columns of the whole, and forget them."""
+        return VocColumns(
+            names=self._names,
+            size=self._size.finished(),
+            devkit=self._devkit.finished(),
+            objects=self._objects.finished(),
+            tags=[*self._codes],
+            image=self._image.finished(),
+            tag=self._tag.finished(),
+            where=self._where.finished(),
+            box=self._box.finished(),
+            marks={mark: boxes.finished() for mark, boxes in self._marks.items()},
+            rotated=self._rotated.finished(),
+            angle=self._angle.finished(),
+            robndboxes=self._robndboxes.finished(),
+        )

@@ -14,6 +14,7 @@ import numpy as np
 
 from regionbatch import boxes
 from regionbatch.boxes import BoxMode
+from regionbatch.dataset.columns import computed
 from regionbatch.errors import DatasetError
 from regionbatch.readers.units import (
     PERCENT_REASON,
@@ -26,7 +27,7 @@ from regionbatch.readers.voc.header import DEVKIT, NAMED
 from regionbatch.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -53,12 +54,20 @@ class Numbers(NamedTuple):
     """(n, 4), the four numbers."""
     is_shape: NDArray[np.bool_]
     """(n,), whether the box is from a <robndbox> or <polygon>, so that its numbers are corners."""
+    image: NDArray[np.int32]
+    """(n,), codes into `size`."""
     size: NDArray[np.int32]
-    """(n, 2), the declared width and height of each box's image; 0: unknown."""
+    """(m, 2), the declared width and height of the images; 0: unknown."""
     file: NDArray[np.int32]
     """(n,), codes into `FindingLog.files`."""
     where: NDArray[np.int64]
     """(n,), the place in that file."""
+
+    def of_bndboxes(self) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int32]]]:
+        """Yield the boxes that are not from shapes, and the sizes of their images, in blocks."""
+        for block in boxes.blocks(len(self.box)):
+            rows = ~self.is_shape[block]
+            yield self.box[block][rows], self.size[self.image[block][rows]]
 
 
 def decide_mode(
@@ -108,17 +117,18 @@ def _origin_not_applicable(found: str) -> DatasetError:
 
 
 def _convert_shapes_to_sizes(numbers: Numbers) -> None:
-    box = numbers.box
-    rows = numbers.is_shape
-    with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, and NaN
-        box[rows, 2:] -= box[rows, :2]
+    for block in boxes.blocks(len(numbers.box)):
+        box = numbers.box[block]
+        rows = numbers.is_shape[block]
+        with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, and NaN
+            box[rows, 2:] -= box[rows, :2]
 
 
 def _decide_unit(numbers: Numbers, are_corners: bool, options: VocOptions, log: FindingLog) -> bool:
     """Return whether boxes are normalised."""
     box = numbers.box
     if are_corners:  # corners in the wrong order are evidence as well
-        box = boxes.order_corners(box, np.ones(len(box), np.bool_))
+        box = _with_ordered_corners(box)
     evidence = evidence_of_small_files(
         box, numbers.where, numbers.file, log.files, corners=are_corners
     )
@@ -134,9 +144,17 @@ def _decide_unit(numbers: Numbers, are_corners: bool, options: VocOptions, log: 
         return True
     if len(box):
         raise_if_tiny(box, log.files[numbers.file[0]], "voc_boxes")
-    if are_corners and may_be_percent(box[:, 2:], numbers.size):
+    if are_corners and may_be_percent(box, numbers.image, numbers.size, corners=True):
         log.decide("voc_boxes", "pixels", PERCENT_REASON, doubtful=True)
     return False
+
+
+def _with_ordered_corners(box: NDArray[np.float64]) -> NDArray[np.float64]:
+    def ordered(block: slice) -> NDArray[np.float64]:
+        rows = box[block]
+        return boxes.order_corners(rows, np.ones(len(rows), np.bool_))
+
+    return computed(len(box), ordered, np.float64, 4)
 
 
 def _doubt_order(numbers: Numbers, are_normalised: bool, log: FindingLog) -> None:
@@ -145,51 +163,82 @@ def _doubt_order(numbers: Numbers, are_normalised: bool, log: FindingLog) -> Non
     That is possible if the boxes, read in that way, lie inside their images: the boxes with corners
     in the wrong order if these are the majority, otherwise all boxes.
     """
-    rows = ~numbers.is_shape
-    box = numbers.box[rows]
-    size = np.ones((len(box), 2)) if are_normalised else numbers.size[rows]
-    is_inverted = (box[:, 2:] < box[:, :2]).any(axis=1)
-    count = int(np.count_nonzero(is_inverted))
-    if not count:
+    total = inverted = 0
+    for box, _ in numbers.of_bndboxes():
+        total += len(box)
+        inverted += int(np.count_nonzero(_is_inverted(box)))
+    if not inverted:
         return
-    is_majority = 2 * count > len(box)
-    is_evidence = (size > 0).all(axis=1)
-    if is_majority:
-        is_evidence &= is_inverted
-    with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, and NaN
-        far = box[is_evidence, :2] + box[is_evidence, 2:]
-        is_inside = np.all(far <= 1.01 * size[is_evidence], axis=1)
-    may_be_sizes = is_inside.mean() >= _MIN_INSIDE if len(is_inside) else is_majority
+    is_majority = 2 * inverted > total
+    evidence = inside = 0
+    for box, declared in numbers.of_bndboxes():
+        size = np.ones((len(box), 2)) if are_normalised else declared
+        is_evidence = (size > 0).all(axis=1)
+        if is_majority:
+            is_evidence &= _is_inverted(box)
+        evidence += int(np.count_nonzero(is_evidence))
+        with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, and NaN
+            far = box[is_evidence, :2] + box[is_evidence, 2:]
+            is_inside = np.all(far <= 1.01 * size[is_evidence], axis=1)
+        inside += int(np.count_nonzero(is_inside))
+    may_be_sizes = inside / evidence >= _MIN_INSIDE if evidence else is_majority
     if may_be_sizes:
-        inverted = f"{count} of {counted(len(box), 'box')}"
-        why = f"xmax < xmin or ymax < ymin in {inverted}: perhaps sizes"
+        counts = f"{inverted} of {counted(total, 'box')}"
+        why = f"xmax < xmin or ymax < ymin in {counts}: perhaps sizes"
         log.decide("bbox_format", "ltrb", why, doubtful=True)
+
+
+def _is_inverted(box: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.asarray((box[:, 2:] < box[:, :2]).any(axis=1), np.bool_)
 
 
 def _doubt_copied_edges(numbers: Numbers, are_normalised: bool, log: FindingLog) -> None:
     """Report an edge that equals another one in every box, which is a known bug of exporters."""
-    rows = ~numbers.is_shape & boxes.finite(numbers.box)
-    box = numbers.box[rows]
-    size = numbers.size[rows]
-    is_oblong = size[:, 0] != size[:, 1]
-    near_equal = (box[:, 0] == box[:, 1]).all()
-    far_equal = (box[:, 2] == box[:, 3]).all()
-    are_diagonal_squares = bool(near_equal and far_equal)
+    are_diagonal_squares = all(
+        _copied_values(numbers, *edges, but_squares=False) is not None for edges in ((1, 0), (3, 2))
+    )
     for copy, original, equal_in_squares in _EXPORTER_BUGS:
         if equal_in_squares and are_diagonal_squares:
             continue
-        pairs = box[:, [copy, original]]
-        needed = _MIN_COPIED_VALUES
-        if equal_in_squares:
-            pairs = pairs[is_oblong]
-            needed += 1
-        is_copied = (pairs[:, 0] == pairs[:, 1]).all()
-        if is_copied and len(np.unique(pairs[:, 0])) >= needed:
+        copied = _copied_values(numbers, copy, original, but_squares=equal_in_squares)
+        if copied is not None and len(copied.values) >= _MIN_COPIED_VALUES + equal_in_squares:
             edges = f"{_EDGES[copy]} equals {_EDGES[original]}"
-            why = f"{edges} in all {counted(len(pairs), 'box')}, a known bug of exporters"
+            why = f"{edges} in all {counted(copied.boxes, 'box')}, a known bug of exporters"
             log.decide(
                 "voc_boxes", "normalised" if are_normalised else "pixels", why, doubtful=True
             )
+
+
+class _Copied(NamedTuple):
+    boxes: int
+    values: set[float]
+    """The first different values."""
+
+
+def _copied_values(
+    numbers: Numbers, copy: int, original: int, *, but_squares: bool
+) -> _Copied | None:
+    """Return the values of an edge that equals another one in every box; None if it does not.
+
+    Args:
+        numbers: The boxes.
+        copy: The edge.
+        original: The other edge.
+        but_squares: Whether boxes of square images do not count.
+    """
+    count = 0
+    values: set[float] = set()
+    for box, size in numbers.of_bndboxes():
+        rows = boxes.finite(box)
+        if but_squares:
+            rows &= size[:, 0] != size[:, 1]
+        column = box[rows, copy]
+        if not (column == box[rows, original]).all():
+            return None
+        count += len(column)
+        if len(values) <= _MIN_COPIED_VALUES:
+            values.update(np.unique(column)[: _MIN_COPIED_VALUES + 1].tolist())
+    return _Copied(count, values)
 
 
 def _decide_origin(
@@ -213,7 +262,10 @@ def _origin_from_evidence(numbers: Numbers, devkit: Sequence[int]) -> tuple[str,
     """
     sources = devkit.count(DEVKIT)
     named = devkit.count(NAMED)
-    zeros = int(np.count_nonzero((numbers.box[:, :2] < 1).any(axis=1)))
+    zeros = sum(
+        int(np.count_nonzero((numbers.box[block, :2] < 1).any(axis=1)))
+        for block in boxes.blocks(len(numbers.box))
+    )
     if not sources and not named:
         return "0", "no VOC devkit source found", False
     if not sources:
@@ -235,8 +287,11 @@ def _edges_of_origin_0(numbers: Numbers, zeros: int) -> str:
     """Return the evidence in the edges that pixels do not count from 1; empty if there is none."""
     if zeros:
         return f"xmin or ymin < 1 in {counted(zeros, 'box')}"
-    is_at_edge = (numbers.box[:, 2:] == numbers.size) & (numbers.size > 0)
-    ends = int(np.count_nonzero(is_at_edge.any(axis=1)))
+    ends = 0
+    for block in boxes.blocks(len(numbers.box)):
+        size = numbers.size[numbers.image[block]]
+        is_at_edge = (numbers.box[block, 2:] == size) & (size > 0)
+        ends += int(np.count_nonzero(is_at_edge.any(axis=1)))
     return f"xmax or ymax equals the image size in {counted(ends, 'box')}" if ends else ""
 
 

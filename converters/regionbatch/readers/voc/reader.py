@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from regionbatch.dataset import ImageReferences, RawAnnotations, References
+from regionbatch.dataset.columns import computed, zeros
 from regionbatch.files.text import report_guess
 from regionbatch.options import VocOptions
 from regionbatch.parts import even_ranges
@@ -98,17 +99,17 @@ class VocReader:
         Raises:
             DatasetError: None of the files can be read.
         """
-        from regionbatch.readers.voc.columns import joined  # noqa: PLC0415
+        from regionbatch.readers.voc.columns import JoinedColumns  # noqa: PLC0415
 
         first_file = len(log.files)
-        columns: list[VocColumns] = []
+        columns = JoinedColumns()
         done = 0
         for part in results:
             _report(part, files[done : done + part.file_count], log)
             columns.append(part.columns)
             done += part.file_count
             log.progress("reading XML files", done, len(files))
-        whole = joined(columns)
+        whole = columns.finished()
         if files and not whole.names:
             from regionbatch.readers.safe_xml import nothing_readable  # noqa: PLC0415
 
@@ -144,16 +145,17 @@ def _annotations(
     from regionbatch.readers.voc.decisions import Numbers, decide_mode  # noqa: PLC0415
 
     width, height = columns.size.T
-    file = columns.image + first_file
+    image = columns.image
+    file = computed(len(image), lambda block: image[block] + first_file, np.int32)
     is_shape = np.zeros(len(columns.box), np.bool_)
     is_shape[columns.robndboxes] = True
     is_shape[columns.marks.get("box_from_shape", [])] = True
-    numbers = Numbers(columns.box, is_shape, columns.size[columns.image], file, columns.where)
+    numbers = Numbers(columns.box, is_shape, image, columns.size, file, columns.where)
     devkit = columns.devkit[columns.objects > 0].tolist()
     return RawAnnotations(
         mode=decide_mode(numbers, devkit, options, log),
         box=columns.box,
-        image=columns.image,
+        image=image,
         tag=columns.tag,
         images=ImageReferences(
             columns.names, np.arange(len(width), dtype=np.int32) + first_file, width, height
@@ -172,7 +174,7 @@ def _angle(columns: VocColumns, options: VocOptions, log: FindingLog) -> NDArray
 
     if not len(columns.rotated):
         return None
-    angle = np.zeros(len(columns.box))
+    angle = zeros(len(columns.box), np.float64)
     angle[columns.rotated] = columns.angle
     if len(columns.robndboxes):
         angle[columns.robndboxes] = in_radians(angle[columns.robndboxes], options, log)

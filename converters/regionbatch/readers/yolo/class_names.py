@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from regionbatch.boxes import blocks
 from regionbatch.readers.yolo.class_list_choice import ClassListChooser, distinct_lists
 from regionbatch.readers.yolo.class_lists import read_given_list
 from regionbatch.readers.yolo.lookup import parent_folder
@@ -130,8 +131,10 @@ def find_class_names(
 def _folders_that_need_names(folder_of_file: Sequence[str], labels: LabelFiles) -> list[str]:
     """Return the folders of label files with rows; if there are none, all folders or the root."""
     all_folders = list(dict.fromkeys(folder_of_file)) or [""]
-    row_counts = np.bincount(labels.file_of_row - labels.first_code)
-    with_rows = {folder_of_file[index] for index in np.flatnonzero(row_counts).tolist()}
+    has_rows = np.zeros(len(folder_of_file), np.bool_)
+    for block in blocks(len(labels.file_of_row)):
+        has_rows[labels.file_of_row[block] - labels.first_code] = True
+    with_rows = {folder_of_file[index] for index in np.flatnonzero(has_rows).tolist()}
     return [folder for folder in all_folders if folder in with_rows] or all_folders
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from regionbatch.boxes import blocks
 from regionbatch.errors import AmbiguousDatasetError
 from regionbatch.findings import as_text
 from regionbatch.readers.yolo.row_checks import row_place
@@ -30,8 +31,13 @@ def some_class_0_is_unused(rows: LabelRows, names: ClassNames, file: NDArray[np.
         names: The class names of their files.
         file: (n,) The code of each row's file in the log.
     """
-    lists = names.list_of_rows(file)
-    return len(np.setdiff1d(lists, lists[rows.class_number == 0])) > 0
+    is_used = np.zeros(len(names.lengths), np.bool_)
+    uses_0 = is_used.copy()
+    for block in blocks(len(file)):
+        lists = names.list_of_rows(file[block])
+        is_used[lists] = True
+        uses_0[lists[rows.class_number[block] == 0]] = True
+    return bool((is_used & ~uses_0).any())
 
 
 def detect_first_class(
@@ -48,18 +54,23 @@ def detect_first_class(
     Raises:
         AmbiguousDatasetError: With a list of N names, class N is used and class 0 is not.
     """
-    lists = names.list_of_rows(file)
-    is_beyond = rows.class_number == names.lengths[lists]
-    suspects = np.setdiff1d(lists[is_beyond], lists[rows.class_number == 0])
-    for which in suspects.tolist():
+    is_suspect = np.zeros(len(names.lengths), np.bool_)
+    uses_0 = is_suspect.copy()
+    for block in blocks(len(file)):
+        lists = names.list_of_rows(file[block])
+        number = rows.class_number[block]
+        is_suspect[lists[number == names.lengths[lists]]] = True
+        uses_0[lists[number == 0]] = True
+    for which in np.flatnonzero(is_suspect & ~uses_0).tolist():
         if not names.name(which, 0):
             continue
-        in_list = lists == which
+        in_list = names.list_of_rows(file) == which
+        is_beyond = in_list & (rows.class_number == names.lengths[which])
         has_two_names = in_list & (rows.class_number > 0)
         has_two_names &= rows.class_number < names.lengths[which]
-        at = int(np.argmax(has_two_names if has_two_names.any() else in_list & is_beyond))
-        number = int(rows.class_number[at])
-        raise _may_start_at_1(row_place(rows, at, file, log), names, which, number)
+        at = int(np.argmax(has_two_names if has_two_names.any() else is_beyond))
+        place = row_place(rows, at, file, log)
+        raise _may_start_at_1(place, names, which, int(rows.class_number[at]))
     return 0
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from regionbatch.dataset.columns import GrowingColumn, computed, kept_rows
 from regionbatch.parts import even_ranges
 from regionbatch.readers.yolo import row_parser
 from regionbatch.readers.yolo.rows import InvalidRows, LabelRows, interpret_rows
@@ -21,6 +22,18 @@ if TYPE_CHECKING:
 
 MAX_FILES = 5000
 """Label files of a part at most."""
+
+_LAYOUT: tuple[tuple[Any, ...], ...] = (
+    (np.int64,),
+    (np.float64, 4),
+    (np.int32,),
+    (np.int64,),
+    (np.bool_,),
+    (np.int32,),
+    (np.float64,),
+    (np.uint8,),
+)
+"""The types of the columns of `LabelRows`, and the shapes of their rows."""
 
 
 class LabelPart(NamedTuple):
@@ -48,7 +61,9 @@ class RowTable(NamedTuple):
 
     def take(self, mask: NDArray[np.bool_]) -> RowTable:
         """Return some of the rows."""
-        return RowTable(self.rows.take(mask), self.image[mask], self.file[mask], self.files)
+        columns: Iterable[Any] = self.rows
+        rows = LabelRows(*(kept_rows(column, mask) for column in columns))
+        return RowTable(rows, kept_rows(self.image, mask), kept_rows(self.file, mask), self.files)
 
 
 def divide(
@@ -103,10 +118,12 @@ def join_parts(parts: Iterable[LabelPart], labels: Sequence[str], log: FindingLo
     is_readable = np.ones(len(labels), np.bool_)
     unreadable: dict[int, str] = {}
     guessed: list[int] = []
-    tables: list[LabelRows] = []
+    growing = [GrowingColumn(*layout) for layout in _LAYOUT]
     start = 0
     for part in parts:
-        tables.append(part.rows._replace(file=part.rows.file + np.int32(start)))
+        added: Iterable[Any] = part.rows._replace(file=part.rows.file + np.int32(start))
+        for column, more in zip(growing, added, strict=True):
+            column.append(more)
         invalid = sum(len(each.file) for each in part.invalid)
         log.read(boxes=len(part.rows.file) + invalid)
         for each in part.invalid:
@@ -120,9 +137,12 @@ def join_parts(parts: Iterable[LabelPart], labels: Sequence[str], log: FindingLo
         is_readable[index] = False
     for index in guessed:
         log.note("odd_encoding", labels[index])
-    rows = joined(tables)
+    rows = LabelRows(*(column.finished() for column in growing))
+    of_row = rows.file
     image_of_file = (np.cumsum(is_readable) - 1).astype(np.int32)
-    return RowTable(rows, image_of_file[rows.file], codes[rows.file], codes[is_readable])
+    image = computed(len(of_row), lambda block: image_of_file[of_row[block]], np.int32)
+    file = computed(len(of_row), lambda block: codes[of_row[block]], np.int32)
+    return RowTable(rows, image, file, codes[is_readable])
 
 
 def joined(tables: Sequence[LabelRows]) -> LabelRows:

@@ -13,6 +13,7 @@ import numpy as np
 
 from regionbatch.boxes import BoxMode
 from regionbatch.dataset import ImageReferences, RawAnnotations
+from regionbatch.dataset.columns import computed, kept_rows, rows_of
 from regionbatch.errors import DatasetError
 from regionbatch.files.text import UnreadableError, lenient_utf8
 from regionbatch.findings import FindingLog
@@ -264,14 +265,16 @@ def _annotations(
     table: RowTable, names: ClassNames, first_class: int, unit: str, log: FindingLog
 ) -> RawAnnotations:
     """Return the annotations; drop and report rows whose class has no name."""
-    number = table.rows.class_number
-    tag = names.tag(table.file, number - first_class if first_class else number)
+    number, file = table.rows.class_number, table.file
+    tag = computed(
+        len(file), lambda block: names.tag(file[block], number[block] - first_class), np.int32
+    )
     has_name = tag >= 0
     if not has_name.all():
         unknown = ~has_name
-        log.add("unknown_class", table.file[unknown], table.rows.line[unknown], number[unknown])
+        log.add("unknown_class", file[unknown], table.rows.line[unknown], number[unknown])
         table = table.take(has_name)
-        tag = tag[has_name]
+        tag = kept_rows(tag, has_name)
     rows = table.rows
     has_extra_column = ~rows.is_polygon & (rows.length > (6 if unit else 5))
     no_size = np.zeros(len(table.files), np.int32)
@@ -285,8 +288,8 @@ def _annotations(
         file=table.file,
         where=rows.line,
         marks={
-            "box_from_shape": np.flatnonzero(rows.is_polygon),
-            "extra_column": np.flatnonzero(has_extra_column),
+            "box_from_shape": rows_of(rows.is_polygon),
+            "extra_column": rows_of(has_extra_column),
         },
         angle=_angles(rows, unit) if unit else None,
     )
@@ -294,5 +297,10 @@ def _annotations(
 
 def _angles(rows: LabelRows, unit: str) -> NDArray[np.float64]:
     """Return the rotation of each row in radians."""
-    angle = np.where(~rows.is_polygon & (rows.length >= 6), rows.last, 0.0)
-    return np.deg2rad(angle) if unit == "degrees" else angle
+
+    def of_block(block: slice) -> NDArray[np.float64]:
+        is_rotated = ~rows.is_polygon[block] & (rows.length[block] >= 6)
+        angle = np.where(is_rotated, rows.last[block], 0.0)
+        return np.deg2rad(angle) if unit == "degrees" else angle
+
+    return computed(len(rows.last), of_block, np.float64)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from regionbatch.dataset.columns import kept_rows
 from regionbatch.errors import AmbiguousDatasetError
 from regionbatch.readers.yolo.row_checks import row_place
 
@@ -34,18 +35,19 @@ def detect_rotation_unit(rows: LabelRows, file: NDArray[np.int32], log: FindingL
     Raises:
         AmbiguousDatasetError: They may be rotations in an unknown unit.
     """
-    with_sixth = np.flatnonzero(~rows.is_polygon & np.isfinite(rows.last))
-    sixth = rows.last[with_sixth]
+    has_sixth = ~rows.is_polygon & np.isfinite(rows.last)
+    sixth = kept_rows(rows.last, has_sixth)
     is_whole = sixth == np.floor(sixth)
     is_confidence = (sixth >= 0) & (sixth <= 1)
     is_usual = is_confidence | (is_whole & (sixth >= -1))
     if is_usual.all() and not _are_whole_degrees(sixth, is_whole):
-        _check_track_ids(sixth, file[with_sixth], log)
+        _check_track_ids(sixth, kept_rows(file, has_sixth), log)
         return ""
     reach = float(np.abs(sixth).max())
     mostly_fractions = np.count_nonzero((sixth > 0) & (sixth < 1)) * 2 > len(sixth)
     if is_usual.all() or not _FULL_TURN < reach <= 360 or mostly_fractions:
         is_shown = sixth > 1 if is_usual.all() else ~is_usual
+        with_sixth = np.flatnonzero(has_sixth)
         raise _may_be_rotation(rows, int(with_sixth[np.argmax(is_shown)]), file, log)
     _decide_degrees(sixth, reach, log)
     return "degrees"

@@ -6,6 +6,7 @@ less likely, it is used and reported as a doubtful decision.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,7 +60,9 @@ def raise_if_pixels(
     """
     not_rows = log.findings().first("not_a_row", 1000)
     with_word = [finding for finding in not_rows if _is_word_and_pixels(finding.value)]
-    count = int(np.count_nonzero(boxes.finite(rows.box))) + len(with_word)
+    count = len(with_word)
+    for block in boxes.blocks(len(rows.box)):
+        count += int(np.count_nonzero(boxes.finite(rows.box[block])))
     found = int(np.count_nonzero(far)) + len(with_word)
     if found * 2 <= count:
         return
@@ -180,8 +183,8 @@ def check_for_track_ids(rows: LabelRows, file: NDArray[np.int32], log: FindingLo
     shortest = rows.is_polygon & (rows.length == _WITH_TRACK_ID)
     few = np.count_nonzero(shortest) < _RARE * len(rows.length)
     for polygons, least in ((shortest, 2 if few else 1), (rows.is_polygon, 2)):
-        last = rows.last[polygons]
-        if not len(last) or (last != np.floor(last)).any() or last.max() < least:
+        ends = _whole_ends(rows.last, polygons)
+        if not ends or max(ends) < least:
             continue
         at = int(np.argmax(np.where(polygons, rows.last, 0)))
         place = row_place(rows, at, file, log)
@@ -195,9 +198,23 @@ def check_for_track_ids(rows: LabelRows, file: NDArray[np.int32], log: FindingLo
             value=value,
             choices=_BOX_OR_POLYGON,
         )
-    if len(last) >= _MIN_POLYGONS and (last == 1).all():
-        evidence = f"all {len(last)} polygons end in 1, which may be a track ID after a confidence"
+    count = int(np.count_nonzero(rows.is_polygon))
+    if count >= _MIN_POLYGONS and ends == {1}:
+        evidence = f"all {count} polygons end in 1, which may be a track ID after a confidence"
         log.decide("yolo_rows", "auto", evidence, doubtful=True)
+
+
+def _whole_ends(last: NDArray[np.float64], polygons: NDArray[np.bool_]) -> set[float]:
+    """Return the least and the largest last number of polygons; empty if one is not whole."""
+    ends: set[float] = set()
+    for block in boxes.blocks(len(last)):
+        numbers = last[block][polygons[block]]
+        if (numbers != np.floor(numbers)).any():
+            return set()
+        if len(numbers):
+            ends = {*ends, float(numbers.min()), float(numbers.max())}
+            ends = {min(ends), max(ends)}
+    return ends
 
 
 def raise_if_keypoints(rows: LabelRows, file: NDArray[np.int32], log: FindingLog) -> None:
@@ -215,18 +232,30 @@ def raise_if_keypoints(rows: LabelRows, file: NDArray[np.int32], log: FindingLog
     Raises:
         AmbiguousDatasetError: They may be either.
     """
-    lengths, counts = np.unique(rows.length[rows.is_polygon], return_counts=True)
-    frequent = counts >= _RARE * len(rows.length)
-    is_most = counts * 2 > counts.sum()
-    for length, most in zip(lengths[frequent].tolist(), is_most[frequent].tolist(), strict=True):
-        same_length = np.flatnonzero(rows.is_polygon & (rows.length == length))
+    counts = _lengths_of_polygons(rows)
+    polygons = sum(counts.values())
+    for length, count in sorted(counts.items()):
+        if count < _RARE * len(rows.length):
+            continue
+        same_length = rows.is_polygon & (rows.length == length)
         for pattern in (KeypointPattern.FLAGS, KeypointPattern.PAIRS, KeypointPattern.TRIPLES):
-            alike = same_length[rows.keypoints[same_length] & pattern > 0]
-            if len(alike) < len(same_length) * _NEARLY_ALL:
+            alike = same_length & (rows.keypoints & pattern > 0)
+            number = int(np.count_nonzero(alike))
+            if number < count * _NEARLY_ALL:
                 continue
-            if most or (rows.keypoints[alike] & KeypointPattern.SIZE > 0).all():
-                place = row_place(rows, int(alike[0]), file, log)
-                raise _may_be_keypoints(place, length, pattern, len(alike), len(same_length))
+            is_most = count * 2 > polygons
+            if is_most or not (alike & (rows.keypoints & KeypointPattern.SIZE == 0)).any():
+                place = row_place(rows, int(np.argmax(alike)), file, log)
+                raise _may_be_keypoints(place, length, pattern, number, count)
+
+
+def _lengths_of_polygons(rows: LabelRows) -> Counter[int]:
+    """Return how many polygons have each length."""
+    found: Counter[int] = Counter()
+    for block in boxes.blocks(len(rows.length)):
+        lengths, counts = np.unique(rows.length[block][rows.is_polygon[block]], return_counts=True)
+        found.update(dict(zip(lengths.tolist(), counts.tolist(), strict=True)))
+    return found
 
 
 def _may_be_keypoints(
@@ -253,8 +282,7 @@ def check_order(rows: LabelRows, log: FindingLog) -> None:
         rows: The rows.
         log: Where the doubt is reported.
     """
-    plain = np.flatnonzero(~rows.is_polygon)
-    plain = plain[:: len(plain) // _SAMPLE_SIZE + 1]
+    plain = _sample(~rows.is_polygon)
     box = rows.box[plain]
     x, y, width, height = box.T
     with np.errstate(invalid="ignore", over="ignore"):  # infinity and NaN
@@ -278,6 +306,18 @@ def check_order(rows: LabelRows, log: FindingLog) -> None:
     extend = f"as centres, {outside} of {len(box)} extend beyond their image"
     evidence = f"boxes look like {' or '.join(fitting)}: {extend}; {advice}"
     log.decide("yolo_rows", "auto", evidence, doubtful=True)
+
+
+def _sample(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the row numbers of a mask: each of them, or only every k-th if they are many."""
+    step = int(np.count_nonzero(mask)) // _SAMPLE_SIZE + 1
+    sample: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+    seen = 0
+    for block in boxes.blocks(len(mask)):
+        rows = np.flatnonzero(mask[block])
+        sample.append(block.start + rows[-seen % step :: step])
+        seen += len(rows)
+    return np.concatenate(sample)
 
 
 def _fit_as_corners(box: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from regionbatch import boxes
 from regionbatch.boxes import BoxMode
+from regionbatch.dataset.columns import computed
 from regionbatch.findings.finding import ValueTexts
 from regionbatch.readers.yolo.keypoints import keypoint_patterns
 from regionbatch.readers.yolo.row_parser import MAX_INVALID_ROWS
@@ -191,14 +192,20 @@ def far_outside(rows: LabelRows) -> NDArray[np.bool_]:
     # Enough for most datasets. A polygon's box within it extends to 4 / 3 + 4 / 3 / 2 = 2 at most.
     if len(rows.box) == 0 or (rows.box.max() <= 4 / 3 and rows.box.min() >= -4 / 3):
         return np.zeros(len(rows.box), np.bool_)
-    sizes = np.abs(rows.box)
+    return computed(
+        len(rows.box), lambda block: _are_far(rows.box[block], rows.is_polygon[block]), np.bool_
+    )
+
+
+def _are_far(box: boxes.Boxes, is_polygon: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    sizes = np.abs(box)
     with np.errstate(over="ignore"):  # numbers near 1e308
         reach = np.where(
-            rows.is_polygon[:, None],
+            is_polygon[:, None],
             sizes[:, :2] + sizes[:, 2:] / 2,
             np.maximum(sizes[:, :2], sizes[:, 2:]),
         )
-    return np.asarray((reach > _FAR).any(axis=1) & boxes.finite(rows.box), np.bool_)
+    return np.asarray((reach > _FAR).any(axis=1) & boxes.finite(box), np.bool_)
 
 
 def _last_values(
