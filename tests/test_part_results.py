@@ -13,6 +13,7 @@ import pytest
 from defective.table import DEFECTS, make
 
 import regionbatch as rb
+from all_cases import check_each
 from helpers import InThisProcess, fixture_cases
 from regionbatch import part_reading
 from regionbatch.plugins import get
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
+    from regionbatch.testing import Case
+
 FORMATS = ("coco", "voc", "yolo")
 NUMBERS = (1, 2, 3, 7, 16)
 SEEDS = int(os.environ.get("REGIONBATCH_SEEDS", "40"))
 """Random datasets; 200 have been compared."""
 BLOCK = 10
 """Seeds per test."""
-ERRORS = [case for format in FORMATS for case in fixture_cases(format) if case.expects_error]  # noqa: A001 - as in `read`
-READABLE = [case for format in FORMATS for case in fixture_cases(format) if not case.expects_error]  # noqa: A001 - as in `read`
 
 
 @pytest.fixture(autouse=True)
@@ -62,18 +63,28 @@ def check(patch: pytest.MonkeyPatch, path: Path, numbers: Any = NUMBERS, **optio
         assert result_of(path, InThisProcess(), **options) == expected, f"{n} parts of {path}"
 
 
-@pytest.mark.parametrize("case", ERRORS, ids=lambda case: case.name)
+@pytest.mark.parametrize("format", FORMATS)
 def test_errors_are_the_same_for_any_number_of_parts(
-    monkeypatch: pytest.MonkeyPatch, case: Any
+    monkeypatch: pytest.MonkeyPatch,
+    format: str,  # noqa: A002
 ) -> None:
-    name = case.name.split("/")[0]
-    check(monkeypatch, case.input, (3, 16), format=name, **case.options(get(name).options))
+    def check_error(case: Case) -> None:
+        options = case.options(get(format).options)
+        check(monkeypatch, case.input, (3, 16), format=format, **options)
+
+    check_each([case for case in fixture_cases(format) if case.expects_error], check_error)
 
 
-@pytest.mark.parametrize("case", READABLE[::4], ids=lambda case: case.name)
-def test_results_are_the_same_for_16_parts(monkeypatch: pytest.MonkeyPatch, case: Any) -> None:
-    name = case.name.split("/")[0]
-    check(monkeypatch, case.input, [16], format=name, **case.options(get(name).options))
+@pytest.mark.parametrize("format", FORMATS)
+def test_results_are_the_same_for_16_parts(
+    monkeypatch: pytest.MonkeyPatch,
+    format: str,  # noqa: A002
+) -> None:
+    def check_result(case: Case) -> None:
+        check(monkeypatch, case.input, [16], format=format, **case.options(get(format).options))
+
+    readable = [case for case in fixture_cases(format) if not case.expects_error]
+    check_each(readable[::4], check_result)
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
