@@ -77,7 +77,9 @@ class PageRun:
         self.name = name
         self.folder = folder
         self.skipped: list[int] = []
-        self._environment = environment(PATH=path_with_command(folder), COLUMNS="100")
+        self._environment = environment(
+            PATH=path_with_command(folder), COLUMNS="100", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"
+        )
         self._services: list[subprocess.Popen[str]] = []
         self._port = free_port()
         self._missing = [library for library in LIBRARIES if not find_spec(library)]
