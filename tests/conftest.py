@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -92,8 +94,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.quick)
 
 
+@cache
 def _name_of(path: Path) -> str:
     return path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else path.name
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector skip the thousands of tests and all that they imported."""
+    gc.freeze()
 
 
 settings.register_profile(

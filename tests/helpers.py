@@ -209,24 +209,30 @@ class Result(NamedTuple):
         return json.loads(self.stdout)
 
 
-def command(*arguments: str | Path) -> Result:
-    """Run the command in this process."""
-    out, err = (
-        io.TextIOWrapper(io.BytesIO(), "utf-8", newline="", write_through=True) for _ in range(2)
-    )
-    status = 0
-    argv = mock.patch.object(sys, "argv", ["regionbatch", *map(str, arguments)])
-    with argv, redirect_stdout(out), redirect_stderr(err):
+def command(*arguments: str | Path, one_stream: bool = False) -> Result:
+    """Run the command in this process.
+
+    With `one_stream`, what it prints on standard error is in `stdout`, as on a terminal.
+    """
+    out, err = io.BytesIO(), io.BytesIO()
+    with (
+        mock.patch.object(sys, "argv", ["regionbatch", *map(str, arguments)]),
+        redirect_stdout(_text_stream(out)),
+        redirect_stderr(sys.stdout if one_stream else _text_stream(err)),
+    ):
         try:
             main()
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 1
-    texts = []
-    for stream in (out, err):
-        stream.flush()
-        buffer = stream.buffer
-        texts.append(buffer.getvalue().decode() if isinstance(buffer, io.BytesIO) else "")
-    return Result(status, *texts)
+        else:
+            status = 0
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return Result(status, out.getvalue().decode(), err.getvalue().decode())
+
+
+def _text_stream(buffer: io.BytesIO) -> io.TextIOWrapper:
+    return io.TextIOWrapper(buffer, "utf-8", newline="", write_through=True)
 
 
 def environment(**extra: str) -> dict[str, str]:

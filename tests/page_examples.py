@@ -12,17 +12,20 @@ from __future__ import annotations
 import doctest
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
+from contextlib import chdir
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Self
+from unittest import mock
 
 from sybil import Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 from sybil.parsers.markdown.lexers import FencedCodeBlockLexer
 
-from helpers import ROOT, environment
+from helpers import ROOT, command, environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("duckdb", "pandas", "polars", "pyarrow")
 """Libraries that examples import, and that may be absent."""
+
+SHELL_SYNTAX = re.compile(r"[|&;<>$`*?~(){}\[\]]")
+"""Characters that a shell acts on."""
 
 PORT = "8750"
 """The port of local services in pages; a free one is used instead."""
@@ -71,7 +77,9 @@ class PageRun:
         self.name = name
         self.folder = folder
         self.skipped: list[int] = []
-        self._environment = environment(PATH=path_with_command(folder), COLUMNS="100")
+        self._environment = environment(
+            PATH=path_with_command(folder), COLUMNS="100", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"
+        )
         self._services: list[subprocess.Popen[str]] = []
         self._port = free_port()
         self._missing = [library for library in LIBRARIES if not find_spec(library)]
@@ -102,21 +110,21 @@ class PageRun:
         place = f"{self.name}:{example.line}"
         pairs = list(commands_of(example.parsed.replace(PORT, self._port)))
         assert pairs, f"{place}: no command in this block"
-        for command, shown in pairs:
-            printed = self._output_of(command)
-            assert is_shown(shown, printed), (
-                f"{place}: $ {command}\nprints\n{printed}\nnot\n{shown}"
-            )
+        for line, shown in pairs:
+            printed = self._output_of(line)
+            assert is_shown(shown, printed), f"{place}: $ {line}\nprints\n{printed}\nnot\n{shown}"
 
-    def _output_of(self, command: str) -> str:
+    def _output_of(self, line: str) -> str:
         """Run a command line; return what it prints, also on standard error."""
-        if variable := re.fullmatch(r"export (\w+)=(\S+)", command):
+        if variable := re.fullmatch(r"export (\w+)=(\S+)", line):
             self._environment[variable[1]] = variable[2]
             return ""
-        if command.startswith("regionbatch serve "):
-            return self._start(command)
+        if line.startswith("regionbatch serve "):
+            return self._start(line)
+        if line.startswith("regionbatch ") and not SHELL_SYNTAX.search(line):
+            return self._run_here(line)
         run = subprocess.run(
-            command,
+            line,
             shell=True,
             cwd=self.folder,
             env=self._environment,
@@ -128,10 +136,15 @@ class PageRun:
         )
         return run.stdout
 
-    def _start(self, command: str) -> str:
+    def _run_here(self, line: str) -> str:
+        """Run the command in this process, in the folder of the page: a new one needs a second."""
+        with mock.patch.dict(os.environ, self._environment), chdir(self.folder):
+            return command(*shlex.split(line)[1:], one_stream=True).stdout
+
+    def _start(self, line: str) -> str:
         """Start a service; return the first line that it prints."""
         service = subprocess.Popen(
-            f"exec {command}",
+            f"exec {line}",
             shell=True,
             cwd=self.folder,
             env=self._environment,

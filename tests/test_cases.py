@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from all_cases import check_each
 from helpers import (
     ROOT,
     environment,
@@ -151,15 +152,20 @@ def command(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[st
     return process("-m", "regionbatch.testing", *arguments, cwd=cwd, PYTHONPATH=paths)
 
 
-@pytest.mark.parametrize("first", range(0, len(CASES), 20))
-def test_a_recorded_case_equals_the_one_written_by_hand(first: int, tmp_path: Path) -> None:
+def three_cases_of_each_kind() -> list[Case]:
+    """Return cases of each format, and of these each with other keys or another error."""
+    kinds: dict[object, list[Case]] = {}
+    for case in CASES:
+        error = case.expected.get("error", {})
+        kind = case.name.partition("/")[0], frozenset(case.expected), error.get("type")
+        kinds.setdefault(kind, []).append(case)
+    return [case for cases_of_kind in kinds.values() for case in cases_of_kind[:3]]
+
+
+def test_a_recorded_case_equals_the_one_written_by_hand(tmp_path: Path) -> None:
     """Everything that is compared exactly is the same."""
-    for case in CASES[first : first + 20]:
-        try:
-            compare_with_recorded(case, tmp_path / case.name)
-        except Exception as error:
-            error.add_note(f"The case is {case.name}.")
-            raise
+    cases = CASES if os.environ.get("REGIONBATCH_ALL_CASES") else three_cases_of_each_kind()
+    check_each(cases, lambda case: compare_with_recorded(case, tmp_path / case.name))
 
 
 def compare_with_recorded(case: Case, folder: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
+from all_cases import AllCases
 from helpers import ROOT, fixture_cases, process
 from regionbatch import plugins
 from regionbatch.detection import detect
@@ -17,7 +18,6 @@ from regionbatch.findings.codes import CODES
 from regionbatch.readers.coco.reader import CocoReader
 from regionbatch.readers.voc.reader import VocReader
 from regionbatch.readers.yolo.reader import YoloReader
-from regionbatch.testing import ReaderTests
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,17 +88,17 @@ ELSEWHERE = {
 """Codes that reading never reports, with the tests that show them."""
 
 
-class TestCoco(ReaderTests):
+class TestCoco(AllCases):
     reader = CocoReader
     cases = FIXTURES / "coco"
 
 
-class TestVoc(ReaderTests):
+class TestVoc(AllCases):
     reader = VocReader
     cases = FIXTURES / "voc"
 
 
-class TestYolo(ReaderTests):
+class TestYolo(AllCases):
     reader = YoloReader
     cases = FIXTURES / "yolo"
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 import regionbatch as rb
+from all_cases import AllCases
 from helpers import ROOT
 from regionbatch import plugins
 from regionbatch.errors import DatasetError, StrictError, UnknownFormatError
 from regionbatch.files.tree import Tree
 from regionbatch.readers.cvat import CvatReader
 from regionbatch.readers.vott import VottReader
-from regionbatch.testing import ReaderTests
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,12 +31,12 @@ REGION = {
 ASSET = {"asset": {"name": "a.jpg", "size": {"width": 200, "height": 100}}, "regions": [REGION]}
 
 
-class TestCvat(ReaderTests):
+class TestCvat(AllCases):
     reader = CvatReader
     cases = FIXTURES / "cvat"
 
 
-class TestVott(ReaderTests):
+class TestVott(AllCases):
     reader = VottReader
     cases = FIXTURES / "vott"
 

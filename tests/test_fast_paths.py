@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import regionbatch as rb
+from all_cases import check_each
 from helpers import ROOT, always_in_parts, fixture_cases, id_of
 from regionbatch import boxes, image_matching, payload
 from regionbatch.files import image_lookup, spelling
@@ -85,7 +86,6 @@ PATCHES: dict[str, list[list[Patch]]] = {
 }
 """Patches that are applied together are of different steps: parsing, images, rules."""
 SCENE = ROOT / "fixtures" / "scene" / "yolo"
-CASES = [case for format in PATCHES for case in fixture_cases(format)]  # noqa: A001 - as in `read`
 
 
 def result_of(case: Case) -> list[Any]:
@@ -115,15 +115,18 @@ def result_of(case: Case) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_result_is_the_same_without_a_fast_path(case: Case) -> None:
-    expected = result_of(case)
-    for patches in PATCHES[case.name.split("/")[0]]:
-        with pytest.MonkeyPatch.context() as context:
-            for disable in patches:
-                disable(context)
-            found = result_of(case)
-        assert found == expected, [disable.__name__ for disable in patches]
+@pytest.mark.parametrize("format", PATCHES)
+def test_result_is_the_same_without_a_fast_path(format: str) -> None:  # noqa: A002
+    def check(case: Case) -> None:
+        expected = result_of(case)
+        for patches in PATCHES[format]:
+            with pytest.MonkeyPatch.context() as context:
+                for disable in patches:
+                    disable(context)
+                found = result_of(case)
+            assert found == expected, [disable.__name__ for disable in patches]
+
+    check_each(fixture_cases(format), check)
 
 
 @pytest.mark.parametrize("format", PATCHES)

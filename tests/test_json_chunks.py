@@ -7,7 +7,7 @@ import re
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -15,12 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import regionbatch
+from all_cases import check_each
 from helpers import fixture_cases
 from regionbatch.errors import DatasetError
 from regionbatch.readers.coco.json_stream import ArraySpec, ArrayStream
 from regionbatch.readers.coco.json_text import document
 from regionbatch.readers.coco.reader import CocoReader
 from regionbatch.readers.coco.records import ARRAY_SPECS
+
+if TYPE_CHECKING:
+    from regionbatch.testing import Case
 
 COCO_CASES = [case for case in fixture_cases("coco") if not case.expects_error]
 
@@ -178,26 +182,30 @@ def with_untyped_records(data: bytes) -> bytes:
     return data
 
 
-@pytest.mark.parametrize("case", COCO_CASES, ids=[case.name for case in COCO_CASES])
-def test_typed_and_untyped_records_are_read_alike(case: Any, tmp_path: Path) -> None:
-    options = case.options(CocoReader.options)
-    outcomes = []
-    for is_untyped in (False, True):
-        copy = tmp_path / str(is_untyped)
+def test_typed_and_untyped_records_are_read_alike(tmp_path: Path) -> None:
+    def check(case: Case) -> None:
+        copy = tmp_path / case.name
         shutil.copytree(case.path / "input", copy)
-        for path in copy.rglob("*.json") if is_untyped else ():
-            path.write_bytes(with_untyped_records(path.read_bytes()))
-        dataset = regionbatch.read(copy / case.expected.get("read", ""), format="coco", **options)
-        findings = [
-            (one.code, one.value)
-            for one in dataset.findings
-            if one.code not in ("no_box", "not_an_image")
-        ]
-        images = dataset.images
-        outcomes.append(
-            [list(dataset), dataset.tags, images.names, images.width.tolist(), findings]
-        )
-    assert outcomes[0] == outcomes[1]
+        changed = {path: with_untyped_records(path.read_bytes()) for path in copy.rglob("*.json")}
+        expected = outcome_of(case, copy)
+        for path, content in changed.items():
+            path.write_bytes(content)
+        assert outcome_of(case, copy) == expected
+
+    check_each(COCO_CASES, check)
+
+
+def outcome_of(case: Case, folder: Path) -> list[Any]:
+    """What a copy of a case contains, without the findings about what has no box or is no image."""
+    options = case.options(CocoReader.options)
+    dataset = regionbatch.read(folder / case.expected.get("read", ""), format="coco", **options)
+    findings = [
+        (one.code, one.value)
+        for one in dataset.findings
+        if one.code not in ("no_box", "not_an_image")
+    ]
+    images = dataset.images
+    return [list(dataset), dataset.tags, images.names, images.width.tolist(), findings]
 
 
 def test_untyped_records_are_not_decoded_by_type(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from defective.table import DEFECTS, make
 
 import regionbatch as rb
+from all_cases import check_each
 from helpers import InThisProcess, fixture_cases
 from regionbatch import boxes, part_reading
 from regionbatch.dataset.columns import columns_on_disk
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
+    from regionbatch.testing import Case
+
 FORMATS = ("coco", "voc", "yolo")
 NUMBERS = (1, 2, 3, 7, 16)
 SEEDS = int(os.environ.get("REGIONBATCH_SEEDS", "40"))
 """Random datasets; 200 have been compared."""
 BLOCK = 10
 """Seeds per test."""
-ERRORS = [case for format in FORMATS for case in fixture_cases(format) if case.expects_error]  # noqa: A001 - as in `read`
-READABLE = [case for format in FORMATS for case in fixture_cases(format) if not case.expects_error]  # noqa: A001 - as in `read`
 
 
 @pytest.fixture(autouse=True)
@@ -68,25 +69,35 @@ def check_on_disk(patch: pytest.MonkeyPatch, path: Path, **options: Any) -> None
     expected = result_of(path, **options)
     with patch.context() as patch_, columns_on_disk():
         patch_.setattr(part_reading, "MIN_PARTS", 3)
-        patch_.setattr(boxes, "_BLOCK_ROWS", 3)
+        patch_.setattr(boxes, "BLOCK_ROWS", 3)
         found = result_of(path, InThisProcess(), **options)
     for result in (found, expected):  # rules report block by block
         result[4:5] = map(sorted, result[4:5])
     assert found == expected, path
 
 
-@pytest.mark.parametrize("case", ERRORS, ids=lambda case: case.name)
+@pytest.mark.parametrize("format", FORMATS)
 def test_errors_are_the_same_for_any_number_of_parts(
-    monkeypatch: pytest.MonkeyPatch, case: Any
+    monkeypatch: pytest.MonkeyPatch,
+    format: str,  # noqa: A002
 ) -> None:
-    name = case.name.split("/")[0]
-    check(monkeypatch, case.input, (3, 16), format=name, **case.options(get(name).options))
+    def check_error(case: Case) -> None:
+        options = case.options(get(format).options)
+        check(monkeypatch, case.input, (3, 16), format=format, **options)
+
+    check_each([case for case in fixture_cases(format) if case.expects_error], check_error)
 
 
-@pytest.mark.parametrize("case", READABLE[::4], ids=lambda case: case.name)
-def test_results_are_the_same_for_16_parts(monkeypatch: pytest.MonkeyPatch, case: Any) -> None:
-    name = case.name.split("/")[0]
-    check(monkeypatch, case.input, [16], format=name, **case.options(get(name).options))
+@pytest.mark.parametrize("format", FORMATS)
+def test_results_are_the_same_for_16_parts(
+    monkeypatch: pytest.MonkeyPatch,
+    format: str,  # noqa: A002
+) -> None:
+    def check_result(case: Case) -> None:
+        check(monkeypatch, case.input, [16], format=format, **case.options(get(format).options))
+
+    readable = [case for case in fixture_cases(format) if not case.expects_error]
+    check_each(readable[::4], check_result)
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
@@ -109,8 +120,7 @@ def test_random_datasets_give_the_same_for_any_number_of_parts(
 def test_results_are_the_same_with_columns_on_disk(
     monkeypatch: pytest.MonkeyPatch, format_: str
 ) -> None:
-    cases = fixture_cases(format_)
-    assert cases
-    for case in cases:
-        options = case.options(get(format_).options)
-        check_on_disk(monkeypatch, case.input, format=format_, **options)
+    def check_case(case: Case) -> None:
+        check_on_disk(monkeypatch, case.input, format=format_, **case.options(get(format_).options))
+
+    check_each(fixture_cases(format_)[::3], check_case)  # test_in_parts.py: all, in larger blocks

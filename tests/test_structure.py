@@ -6,6 +6,7 @@ import ast
 import json
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,6 @@ from helpers import (
 LIBRARY = ROOT / "converters" / "regionbatch"
 COMMAND = ROOT / "cli" / "regionbatch_cli"
 SOURCES = sorted([*LIBRARY.rglob("*.py"), *COMMAND.rglob("*.py")])
-TREES = {
-    path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-    for path in SOURCES
-}
 TOP = {
     "pyproject.toml",
     "converters",
@@ -39,6 +36,15 @@ TOP = {
     "LICENSE",
     "CHANGELOG.md",
 }
+
+
+@cache
+def trees() -> dict[str, ast.Module]:
+    """Return the syntax trees of all sources by path."""
+    return {
+        path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+        for path in SOURCES
+    }
 
 
 def loaded_by(code: str) -> set[str]:
@@ -82,7 +88,7 @@ def test_the_type_checker_sees_the_same_public_names() -> None:
     """An editor and mypy use the imports under TYPE_CHECKING."""
     [block] = [
         node
-        for node in TREES["converters/regionbatch/__init__.py"].body
+        for node in trees()["converters/regionbatch/__init__.py"].body
         if isinstance(node, ast.If)
     ]
     seen = {
@@ -158,26 +164,33 @@ def test_running_the_library_never_loads_the_command() -> None:
     assert not {name.partition(".")[0] for name in loaded} & {"regionbatch_cli", "click", "rich"}
 
 
-@pytest.mark.parametrize("name", TREES)
-def test_source_neither_asserts_nor_prints(name: str) -> None:
-    for node in ast.walk(TREES[name]):
-        assert not isinstance(node, ast.Assert), f"{name}:{node.lineno}"
-        printing = (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id == "print"
-        )
-        assert not printing, f"{name}:{getattr(node, 'lineno', 0)}"
+def test_sources_neither_assert_nor_print() -> None:
+    wrong = [
+        f"{name}: {ast.unparse(node)}"
+        for name, tree in trees().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assert) or is_print(node)
+    ]
+    assert not wrong
 
 
-@pytest.mark.parametrize("name", TREES)
-def test_what_is_public_has_a_docstring(name: str) -> None:
+def is_print(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    )
+
+
+def test_what_is_public_has_a_docstring() -> None:
     """Modules and their public classes and functions; ruff checks the methods."""
-    tree = TREES[name]
-    assert ast.get_docstring(tree), f"{name} has no docstring"
-    for node in tree.body:
-        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and not node.name.startswith("_"):
-            assert ast.get_docstring(node), f"{name}: {node.name} has no docstring"
+    missing = []
+    for name, tree in trees().items():
+        nodes = [node for node in tree.body if isinstance(node, (ast.ClassDef, ast.FunctionDef))]
+        public = [node for node in nodes if not node.name.startswith("_")]
+        if not ast.get_docstring(tree):
+            missing.append(name)
+        missing += [f"{name}: {node.name}" for node in public if not ast.get_docstring(node)]
+    assert len(trees()) > 100
+    assert not missing
 
 
 def test_no_path_of_this_machine_is_in_the_project() -> None:

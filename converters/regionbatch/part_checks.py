@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from regionbatch.findings import FindingLog
     from regionbatch.reader_contract import PartsReader
 
-_NUMBERS_OF_PARTS = (1, 2, 3, 7)
+_NUMBERS_OF_PARTS = (1, 2, 7)
 
 
 def check_parts(case: Case, reader: PartsReader, options: Mapping[str, Any]) -> None:

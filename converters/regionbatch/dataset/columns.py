@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from regionbatch.boxes import blocks
-from regionbatch.errors import OutputError
+from regionbatch.temporary_files import temporary_file, temporary_file_errors, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -71,8 +71,8 @@ class GrowingColumn(Generic[Number]):
         self._file: IO[bytes] | None = None
         files = _open_files.get()
         if files is not None:
-            with _temporary_files():
-                self._file = files.enter_context(_temporary_file())
+            with temporary_file_errors():
+                self._file = files.enter_context(temporary_file())
 
     def append(self, rows: NDArray[Number]) -> None:
         """Add rows. Do not change them afterwards: they are copied later.
@@ -83,9 +83,9 @@ class GrowingColumn(Generic[Number]):
         if self._file is None:
             self._blocks.append(rows)
             return
-        with _temporary_files():
+        with temporary_file_errors():
             for block in blocks(len(rows)):
-                _write_all(self._file, np.ascontiguousarray(rows[block], self._dtype))
+                write_rows(self._file, np.ascontiguousarray(rows[block], self._dtype))
         self._length += len(rows)
 
     def finished(self) -> NDArray[Number]:
@@ -95,41 +95,10 @@ class GrowingColumn(Generic[Number]):
             self._blocks = []
             return np.concatenate(added, dtype=self._dtype)
         shape = (self._length, *self._row_shape)
-        with _temporary_files(), self._file as file:
+        with temporary_file_errors(), self._file as file:
             if not self._length:  # no file without bytes can be mapped
                 return np.empty(shape, self._dtype)
             return np.ndarray(shape, self._dtype, mmap(file.fileno(), 0))
-
-
-def _temporary_file() -> IO[bytes]:
-    import tempfile  # noqa: PLC0415 - only for columns on disk
-
-    # Without a buffer, closing it writes nothing, so that it cannot fail.
-    return tempfile.TemporaryFile(prefix="regionbatch-", buffering=0)
-
-
-def _write_all(file: IO[bytes], rows: NDArray[Any]) -> None:
-    rest = rows.reshape(-1).view(np.uint8).data
-    while rest:  # one call may not write all
-        rest = rest[file.write(rest) :]
-
-
-@contextmanager
-def _temporary_files() -> Iterator[None]:
-    """Raise errors of temporary files as our own."""
-    try:
-        yield
-    except OSError as error:
-        import tempfile  # noqa: PLC0415 - as above
-
-        folder = tempfile.tempdir or "temporary files"
-        reason = error.strerror or str(error)
-        raise OutputError(
-            f"{folder}: a temporary file cannot be written: '{reason}'. Free space there, or set "
-            "the environment variable TMPDIR to another folder.",
-            place=folder,
-            value=reason,
-        ) from error
 
 
 def computed(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from regionbatch.cleaning import account_of_images, build_ledger, report_full_images
+from regionbatch.dataset.columns import columns_on_disk
 from regionbatch.errors import OptionError, StrictError
 from regionbatch.findings import FindingLog
 from regionbatch.findings.codes import ADJUSTING
@@ -115,7 +116,7 @@ def write_in_parts(
         OutputError: The folder cannot be written.
     """
     with ExitStack() as stack:
-        name, root, rows, has_image_folder = _divided(read(), filters, log)
+        name, root, rows, has_image_folder = _divided(read, filters, log)
         stack.enter_context(rows)
         regions = _count(rows, log, executor)
         dataset = _judged(name, root, rows, regions, log, has_image_folder=has_image_folder)
@@ -142,13 +143,15 @@ def write_in_parts(
 
 
 def _divided(
-    read: ReadAnnotations, filters: Filters, log: FindingLog
+    read: Callable[[], ReadAnnotations], filters: Filters, log: FindingLog
 ) -> tuple[str, PurePath, DividedRows, bool]:
-    """Move annotations to a file, so that they do not stay in memory."""
-    placed = with_known_sizes(read.placed, log)
+    """Read annotations into files, so that they need not fit into memory."""
+    with columns_on_disk():
+        name, root, placed, has_image_folder = read()
+        placed = with_known_sizes(placed, log)
     merged = merge_tables(placed, filters.only, log)
     rows = DividedRows.of(placed, merged, log.files, filters)
-    return read.format, read.root, rows, read.has_image_folder
+    return name, root, rows, has_image_folder
 
 
 def _judged(

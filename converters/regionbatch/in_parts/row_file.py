@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regionbatch.errors import OutputError
+from regionbatch.temporary_files import (
+    read_rows,
+    temporary_file,
+    temporary_file_errors,
+    write_rows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,13 +41,12 @@ class RowFile:
         self._start = np.append(0, np.cumsum(counts))
         self._end = self._start[:-1].copy()
         """Where the next record of each part is written."""
-        with _disk_errors():
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        with temporary_file_errors():
+            self._file = temporary_file()
 
     def close(self) -> None:
         """Delete the file."""
-        with suppress(OSError):  # what is left in its buffer cannot be written
-            self._file.close()
+        self._file.close()
 
     def add(self, part: NDArray[np.integer[Any]], records: Records) -> None:
         """Add records with the number of their parts."""
@@ -55,33 +57,19 @@ class RowFile:
         first = 0
         for each in np.flatnonzero(counts).tolist():
             count = int(counts[each])
-            with _disk_errors():
+            with temporary_file_errors():
                 self._file.seek(int(self._end[each]) * self.layout.itemsize)
-                self._file.write(ordered[first : first + count].view(np.uint8).data)
+                write_rows(self._file, ordered[first : first + count])
             self._end[each] += count
             first += count
 
     def part(self, number: int) -> Records:
         """Return the records of a part."""
         records = np.empty(int(self._counts[number]), self.layout)
-        with _disk_errors():
+        with temporary_file_errors():
             self._file.seek(int(self._start[number]) * self.layout.itemsize)
-            self._file.readinto(records.view(np.uint8).data)
+            read_rows(self._file, records)
         return records
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    """Turn errors of the system into errors about the folder for temporary files."""
-    try:
-        yield
-    except OSError as error:
-        folder = tempfile.gettempdir()
-        raise OutputError(
-            f"{folder}: no temporary file can be written here: '{error.strerror or error}'. Free "
-            "some space, or set the environment variable TMPDIR to another folder.",
-            place=folder,
-        ) from error
 
 
 def layout_of(raw: PlacedAnnotations) -> np.dtype[np.void]:
