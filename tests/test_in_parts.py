@@ -200,11 +200,6 @@ def test_one_file_and_xml_are_written_by_this_process(
 # Executors that fail.
 
 
-class WithoutFuture(InThisProcess):
-    def submit(self, *_: Any, **__: Any) -> Any:
-        return None
-
-
 class Refusing(InThisProcess):
     def submit(self, *_: Any, **__: Any) -> Any:
         raise RuntimeError("shut down")
@@ -218,7 +213,7 @@ class Twice(InThisProcess):
         return super().submit(fn, *args)
 
 
-@pytest.mark.parametrize("executor", [WithoutFuture(), Refusing(), Twice()])
+@pytest.mark.parametrize("executor", [Refusing(), Twice()])
 def test_an_executor_that_fails_changes_nothing(
     boxes: Path, tmp_path: Path, executor: InThisProcess
 ) -> None:

@@ -83,13 +83,11 @@ class JudgingDifferently(InThisProcess):
     """Finds other numbers when it judges the boxes again."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Any:
-        result = super().submit(fn, *args).result()
+        *call, result = super().submit(fn, *args).result()
         if isinstance(result, WrittenPart):
             judged = result.judged._replace(by_tag=result.judged.by_tag + 1)
             result = result._replace(judged=judged)
-        future: Future[Any] = Future()
-        future.set_result(result)
-        return future
+        return done((*call, result))
 
 
 def written_by(executor: Any) -> Callable[[Path], object]:
@@ -106,7 +104,7 @@ def written_without_space(folder: Path) -> object:
         return written_by(InThisProcess())(folder)
 
 
-def no_space() -> None:
+def no_space(**_: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 

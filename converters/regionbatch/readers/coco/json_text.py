@@ -70,7 +70,7 @@ class JsonText:
             name: The place that errors name.
             is_guess: Whether the encoding of the original file is a guess, see `files.text`.
             is_copy: See the attribute.
-            is_checked: Whether nobody needs to check that it is UTF-8.
+            is_checked: Whether it is known to be UTF-8, or need not be.
         """
         self.file = file
         self.name = name
