@@ -250,7 +250,7 @@ def test_a_dataset_among_six_hundred_other_files(tmp_path: Path) -> None:
 
 def test_a_folder_of_another_format_is_described(tmp_path: Path) -> None:
     write(tmp_path / "set" / "a.json", {"shapes": [], "imagePath": "a.jpg"})
-    with raises_mentioning(UnknownFormatError, tmp_path / "set", "labelme"):
+    with raises_mentioning(UnknownFormatError, tmp_path / "set", "LabelMe"):
         rb.read(tmp_path / "set")
 
 

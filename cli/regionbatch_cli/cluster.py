@@ -67,6 +67,7 @@ def _client(distributed: Any, address: str) -> Iterator[Any]:  # noqa: ANN401 - 
 def _connected(distributed: Any, address: str) -> Any:  # noqa: ANN401 - has no types
     """Return the client of a scheduler that answers."""
     import asyncio  # noqa: PLC0415 - only with an extra
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
     async def identity() -> dict[str, Any]:
         # The client itself waits forever for a server that is no scheduler.
@@ -75,7 +76,8 @@ def _connected(distributed: Any, address: str) -> Any:  # noqa: ANN401 - has no 
             return found
 
     try:
-        found = asyncio.run(identity())
+        with ThreadPoolExecutor(1) as thread:  # the caller's may have a loop, as in a notebook
+            found = thread.submit(lambda: asyncio.run(identity())).result()
         if found["type"] == "Scheduler":
             if not found["workers"]:
                 shown = without_credentials(address)
