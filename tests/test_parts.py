@@ -459,6 +459,32 @@ def test_processes_end_with_the_block() -> None:
             os.kill(pid, 0)
 
 
+def test_a_process_that_starts_while_the_block_ends_is_ended_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when the file has an error at its start, or after an early Ctrl-C."""
+    is_starting, is_ending = threading.Event(), threading.Event()
+    start, kill = subprocess.Popen, processes._Child.kill
+
+    def start_late(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        is_starting.set()
+        assert is_ending.wait(30)
+        return start(*arguments, **options)
+
+    def kill_early(child: Any) -> None:
+        kill(child)
+        is_ending.set()
+
+    monkeypatch.setattr(subprocess, "Popen", start_late)
+    monkeypatch.setattr(processes._Child, "kill", kill_early)
+    with local_processes() as executor:
+        assert executor is not None
+        endless = executor.submit(forever, 1)
+        assert is_starting.wait(30)
+    with pytest.raises(Exception):  # noqa: B017 - whatever the executor says
+        endless.result(timeout=30)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="process groups need POSIX")
 def test_ctrl_c_does_not_reach_child_processes() -> None:
     with closing_children(1) as children:

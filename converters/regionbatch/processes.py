@@ -156,6 +156,7 @@ class ChildProcesses(Executor):
             return child.call(work, arguments)
         except Exception as error:  # such as a full disk, or a child that was killed
             self._is_broken = True
+            child.kill()  # half of a result may be left in its pipe
             raise BrokenExecutor from error
         finally:
             self._free.put(child)
@@ -180,6 +181,7 @@ class _Child:
     def __init__(self) -> None:
         """Start no process yet."""
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_killed = False
         self._sending = threading.Lock()
         self._receiving = threading.Lock()
 
@@ -208,6 +210,8 @@ class _Child:
             stderr=subprocess.DEVNULL,
             **detached,
         )
+        if self._is_killed:  # while it started: nothing else would end it
+            process.kill()
         _enlarge(process.stdout)
         setup = (
             regionbatch.__file__,
@@ -219,7 +223,8 @@ class _Child:
         return process
 
     def kill(self) -> None:
-        """End the process."""
+        """End the process, also one that is just being started."""
+        self._is_killed = True
         if self._process is not None:
             self._process.kill()
 
