@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -278,6 +279,25 @@ def test_references_outside_the_dataset_are_an_error(labels: Path) -> None:
     for outside in ("../secret.label", str(labels.parent / "secret.label"), "nowhere.label"):
         with raises_mentioning(PluginError, outside):
             rb.read(labels, format=Labels(1, outside))
+
+
+class OneTooMany(Labels):
+    """Returns a reference with a code that no file has, after those of all files."""
+
+    def read(self, *arguments: Any) -> RawAnnotations:
+        found = super().read(*arguments)
+        images = found.images
+        columns = ("file", "width", "height", "split")
+        more: dict[str, Any] = {
+            name: np.append(getattr(images, name), np.int32(-1)) for name in columns
+        }
+        images = replace(images, names=[*images.names, ""], **more)
+        return replace(found, images=images)
+
+
+def test_a_reference_to_no_file_is_an_error(labels: Path) -> None:
+    with raises_mentioning(PluginError, "-1"):
+        rb.read(labels, format=OneTooMany())
 
 
 def test_images_in_another_order_than_the_files_are_an_error(labels: Path) -> None:

@@ -87,7 +87,7 @@ class ImageTable:
         known = self._log.files
         codes = found.file.tolist()
         files = [known[code] for code in codes if 0 <= code < len(known)]
-        if files == self.accepted:
+        if len(files) == len(codes) and files == self.accepted:
             return files
         for code in {*codes}:
             if not 0 <= code < len(known) or known[code] not in self._references.files:
