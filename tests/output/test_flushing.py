@@ -34,3 +34,15 @@ def test_a_disk_that_fails_while_output_is_written_is_an_error(
     with pytest.raises(OSError, match="Input/output"):
         write()
     assert not list(tmp_path.iterdir())
+
+
+def test_output_needs_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may allow no more of them."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with atomic_write.atomic_write(tmp_path / "out.jsonl", None) as file:
+        file.write(b"{}")
+    assert (tmp_path / "out.jsonl").read_bytes() == b"{}"

@@ -339,12 +339,14 @@ def _flushing(file: int) -> Iterator[None]:
                 errors.append(error)
 
     thread = threading.Thread(target=flush)
-    thread.start()
     try:
+        with suppress(RuntimeError):  # no more threads are allowed: all is flushed at the end
+            thread.start()
         yield
     finally:
         is_written.set()
-        thread.join()
+        if thread.is_alive():
+            thread.join()
     for error in errors:
         raise error
 
