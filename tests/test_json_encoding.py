@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from functools import partial
+from io import FileIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 import regionbatch as rb
 from helpers import InThisProcess
 from regionbatch import part_reading
+from regionbatch.files.storage import LOCAL
 from regionbatch.readers.coco import reader
 from regionbatch.readers.coco.json_stream import ArrayStream
 from regionbatch.readers.coco.json_text import document
@@ -94,3 +98,41 @@ def test_one_bad_byte_makes_all_names_cp1252(tmp_path: Path, at: bytes) -> None:
         assert dataset.tags == ["猫".encode().decode("cp1252")]
         assert dataset.images.names[0] == "0Ã©.jpg"
         assert len(dataset) == dataset.ledger.read == 12
+
+
+class FailingFile(FileIO):
+    """A file on a disk that fails after some reads."""
+
+    def __init__(self, path: str, reads: int) -> None:
+        super().__init__(path)
+        self.reads = reads
+
+    def _count(self) -> None:
+        self.reads -= 1
+        if self.reads < 0:
+            raise OSError(errno.EIO, "Input/output error")
+
+    def read(self, size: Any = -1, /) -> bytes:
+        self._count()
+        return super().read(size) or b""
+
+    def readinto(self, target: Any, /) -> int:
+        self._count()
+        return super().readinto(target) or 0
+
+
+def test_a_disk_that_fails_while_a_file_is_read_is_an_error_about_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(document_of(is_odd=True))
+    expected = result_of(path)
+    failures = 0
+    for reads in range(0, 200, 10):
+        monkeypatch.setattr(LOCAL, "open", partial(FailingFile, reads=reads), raising=False)
+        found = result_of(path)
+        if found != expected:
+            failures += 1
+            assert (found[0], found[2]["place"]) == (rb.DatasetError, "a.json"), reads
+            assert found[2]["value"] == "Input/output error"
+    assert 5 < failures < 20

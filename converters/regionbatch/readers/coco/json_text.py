@@ -86,8 +86,12 @@ class JsonText:
 
     def check_unchanged(self) -> None:
         """Raise DatasetError if the file has changed since it was opened."""
-        if file_state(self.file) != self.state:
+        if self._is_changed():
             raise self._changed()
+
+    def _is_changed(self) -> bool:
+        with _errors_of_reading(self.name):
+            return file_state(self.file) != self.state
 
     def check_utf8(self, to: int) -> None:
         """Raise NotUtf8Error if the bytes before an offset, where a character ends, are not UTF-8.
@@ -107,32 +111,34 @@ class JsonText:
         """Fill a buffer with the bytes from `at` on, and return how many there were.
 
         Raises:
-            DatasetError: The file has become shorter.
+            DatasetError: The file has become shorter, or cannot be read.
         """
         wanted = min(len(target), self.size - at)
         filled = 0
-        self.file.seek(at)
-        while filled < wanted:
-            read = self.file.readinto(target[filled:wanted])
-            if not read:
-                raise self._changed()
-            filled += read
+        with _errors_of_reading(self.name):
+            self.file.seek(at)
+            while filled < wanted:
+                read = self.file.readinto(target[filled:wanted])
+                if not read:
+                    raise self._changed()
+                filled += read
         return filled
 
     def read(self, at: int, length: int) -> bytes:
         """Return `length` bytes from `at` on, or fewer at the end of the document.
 
         Raises:
-            DatasetError: The file has become shorter.
+            DatasetError: The file has become shorter, or cannot be read.
         """
         wanted = max(0, min(length, self.size - at))
-        self.file.seek(at)
-        found = self.file.read(wanted) or b""
-        while len(found) < wanted:
-            more = self.file.read(wanted - len(found))
-            if not more:
-                raise self._changed()
-            found += more
+        with _errors_of_reading(self.name):
+            self.file.seek(at)
+            found = self.file.read(wanted) or b""
+            while len(found) < wanted:
+                more = self.file.read(wanted - len(found))
+                if not more:
+                    raise self._changed()
+                found += more
         return found
 
     def chunks(self) -> Iterator[bytes]:
@@ -241,7 +247,7 @@ class JsonText:
 
     def error(self, at: int, what: str, advice: str = _REPAIR) -> DatasetError:
         """Return the error for what is wrong at an offset, with the text that follows it."""
-        if file_state(self.file) != self.state:  # parts of two files fit nowhere
+        if self._is_changed():  # parts of two files fit nowhere
             return self._changed()
         self.check_utf8(self.size)  # or else it is no error in this text
         option = ""
@@ -290,14 +296,21 @@ def document(
     """
     name = name or os.path.basename(path)  # noqa: PTH119 - text
     with ExitStack() as stack:
-        try:
+        with _errors_of_reading(name):
             file = stack.enter_context(storage.open(os.fspath(path)))
             text = _open(file, name, encoding, stack, is_checked=is_checked or bool(encoding))
-        except OSError as error:
-            reason = error.strerror or str(error)
-            what = f"the file cannot be read: {reason!r}. Check that it exists and is readable."
-            raise DatasetError(f"{name}: {what}", place=name, value=reason) from error
         yield text
+
+
+@contextmanager
+def _errors_of_reading(name: str) -> Iterator[None]:
+    """Turn errors of the system into errors about the file: a disk or a connection may fail."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        what = f"the file cannot be read: {reason!r}. Check that it exists and is readable."
+        raise DatasetError(f"{name}: {what}", place=name, value=reason) from error
 
 
 def _open(
