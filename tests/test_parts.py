@@ -616,6 +616,25 @@ def test_errors_in_a_part_are_reported_as_in_one_process(
         rb.read(path)
 
 
+def test_the_first_error_of_broken_json_is_reported_whatever_the_number_of_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if a string that is never closed hides where the array ends."""
+    path = large_coco(tmp_path)
+    records = path.read_text(encoding="utf-8").split('"bbox":')
+    for at in (5, 6, -2):
+        records[at] += "bbox:"
+    text = '"bbox":'.join(records).replace('bbox:"bbox":', 'bbox":')
+    path.write_text(text, encoding="utf-8")
+    found = set()
+    for count in (1, 2, 7):
+        always_in_parts(monkeypatch, count)
+        with pytest.raises(rb.DatasetError) as caught:
+            rb.read(path, format="coco")
+        found.add(str(caught.value))
+    assert len(found) == 1, found
+
+
 def test_an_empty_part_takes_at_most_10_milliseconds() -> None:
     """In CPU time of this process, which submits it and waits for it."""
     jobs: list[Any] = [(LOCAL, [], "auto", 0)] * 200

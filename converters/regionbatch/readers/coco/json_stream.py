@@ -357,6 +357,8 @@ class ArrayStream:
             if end - start > max_record_size and not whole:
                 what = f"a record is larger than {max_record_size >> 10} KiB"
                 raise self._text.error(start, what, "Check the tool that wrote the file.")
+        if whole:  # an error in these records comes first
+            return whole, False
         raise self._text.error(text.size, "unexpected end of file inside an array", TRUNCATED)
 
     def _duplicate(self, at: int, key: str) -> DatasetError:
