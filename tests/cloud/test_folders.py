@@ -275,18 +275,50 @@ def test_a_part_that_is_written_twice_changes_nothing(boxes: Path, cloud: Any) -
     assert files_in(cloud) == expected
 
 
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_a_process_that_is_late(
+    boxes: Path, cloud: Any, monkeypatch: pytest.MonkeyPatch, is_complete: bool
+) -> None:
+    """The run ends while a process uploads a file: it stays only if the run was complete."""
+    original = type(cloud).put_file
+    unfinished: list[str] = []
+    is_late = False
+
+    def put(self: Any, local: str, path: str, **options: Any) -> None:
+        original(self, local, path, **options)
+        if "unfinished" in path:
+            unfinished.append(path)
+        elif is_late:
+            self.rm_file(unfinished[0])
+
+    monkeypatch.setattr(type(cloud), "put_file", put)
+    executor = Twice()
+    convert(boxes, executor=executor)
+    expected = files_in(cloud)
+    if not is_complete:
+        expected = {}
+        cloud.rm(KEY, recursive=True)
+    is_late = True
+    for call in executor.calls:
+        cloud.pipe_file(unfinished[0], b"regionbatch\n")
+        InThisProcess().submit(*call)
+        if cloud.exists(unfinished[0]):  # the call read something
+            cloud.rm_file(unfinished[0])
+    assert files_in(cloud) == expected
+
+
 def test_two_runs_at_once_are_not_mixed(boxes: Path, cloud: Any) -> None:
     """The later one replaces the folder; the earlier one fails, and touches nothing of it."""
     later: list[dict[str, bytes]] = []
 
-    def begin(step: str, _done: int, _total: int) -> None:
+    def replace(step: str, _done: int, _total: int) -> None:
         if step == "writing payloads" and not later:
             later.append({})
             convert(boxes, overwrite=True)
             later[0] = files_in(cloud)
 
     with pytest.raises((rb.OutputError, rb.OptionError)):
-        convert(boxes, progress=begin)
+        convert(boxes, progress=replace)
     assert files_in(cloud) == later[0]
     assert "summary.json" in later[0]
 
