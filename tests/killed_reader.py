@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from regionbatch.in_parts.work import WrittenPart, write_part
 from regionbatch.plugins import get
 from regionbatch.readers.yolo.reader import YoloReader
-
-if TYPE_CHECKING:
-    from regionbatch.in_parts.folder import OutputFolder
 
 MARKER = "killed-once"
 """A file in the folder of the label files: the process that creates it is killed."""
@@ -37,7 +34,7 @@ class KilledOnce(YoloReader):
         return get("yolo").read_part(storage, paths, *rest)  # type: ignore[attr-defined]
 
 
-def write_or_die(part: Any, ids: Any, folder: OutputFolder, number: int) -> WrittenPart:
+def write_or_die(part: Any, ids: Any, folder: Any, number: int) -> WrittenPart:
     """Write a part; the first time that another process writes one, kill it before it ends."""
     marker = folder.target.parent / WRITING_MARKER
     is_other = os.getpid() != int((folder.target.parent / PARENT).read_text(encoding="utf-8"))

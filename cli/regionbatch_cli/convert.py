@@ -95,9 +95,10 @@ def convert(
     from regionbatch.output import write  # noqa: PLC0415
     from regionbatch.output_target import is_for_parts  # noqa: PLC0415
 
-    _check_output(options, output, overwrite=overwrite)
+    in_parts = bool(dask) and output != "-" and is_for_parts(output, payload)
+    _check_output(options, output, overwrite=overwrite, in_parts=in_parts)
     renames = read_renames(rename, rename_file)
-    if dask and output != "-" and is_for_parts(output, payload):
+    if dask and in_parts:
         ids = tag_ids, image_ids, renames, skip_unresolved
         return _convert_in_parts(options, output, ids, dask, overwrite=overwrite)
     with progress_display(quiet=options.quiet) as progress:
@@ -183,7 +184,7 @@ def _write_report(options: DatasetOptions, written: BatchFiles) -> None:
         write_figures(options.report, figures, worded)
 
 
-def _check_output(options: DatasetOptions, output: str, *, overwrite: bool) -> None:
+def _check_output(options: DatasetOptions, output: str, *, overwrite: bool, in_parts: bool) -> None:
     """Check before the work starts that the output can be written.
 
     Raises:
@@ -205,7 +206,7 @@ def _check_output(options: DatasetOptions, output: str, *, overwrite: bool) -> N
         return
     if recover_output(output):
         say(options, f"{output}: {RECOVERED}", err=True)
-    check_target(output, overwrite=overwrite)
+    check_target(output, overwrite=overwrite, in_parts=in_parts)
     report = options.report
     if report and Path(report).resolve().is_relative_to(Path(output).resolve()):
         raise click.UsageError(f"--report: '{report}' is in the output. Choose another place.")

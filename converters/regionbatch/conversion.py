@@ -78,7 +78,8 @@ def convert(  # longer than 40 lines because of its arguments
         executor: Reads parts of the dataset in other processes, as `regionbatch.read` takes it. If
             `out` is a folder, and the payloads are JSON, these processes also write them, each
             part to files of its own: `part-00001.jsonl` (a payload per line) and
-            `findings-00001.ndjson`, with a `summary.json`.
+            `findings-00001.ndjson`, with a `summary.json`. In a cloud, this is written last: a
+            folder without it is not complete.
             [default: processes of this machine for large datasets, none for others]
         storage_options: Arguments of the file system of fsspec for URLs in `source`, `out` and
             `image_dir`, as `regionbatch.read` takes them.

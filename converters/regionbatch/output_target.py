@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeGuard
 from regionbatch.errors import OptionError, OutputError, RegionBatchError
 from regionbatch.files.atomic_write import recover_interrupted
 from regionbatch.files.cloud_paths import CloudPath
-from regionbatch.files.cloud_write import kind_in_cloud
+from regionbatch.files.cloud_write import files_in_cloud, kind_in_cloud
 from regionbatch.files.output_paths import (
     check_parent,
     cloud_target,
@@ -22,7 +22,7 @@ from regionbatch.files.output_paths import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
     from os import PathLike
 
 RECOVERED = "An interrupted run was replacing this output. Its earlier content has been restored."
@@ -31,11 +31,14 @@ _FILE_EXTENSIONS = (".json", ".ndjson", ".xml", ".gz", ".zip", ".csv", ".txt")
 """Extensions that suggest a file: a folder with one of them is surely a mistake."""
 _START = b'{"regions":['
 """First bytes of a payload in JSON, and of a .jsonl file."""
+UNFINISHED_START = b"regionbatch"
+"""First bytes of a file that a folder in a cloud has until it is complete."""
 _OUTPUT_FILES = {
     r"batch-\d{5,}\.json|part-\d{5,}\.jsonl": _START,
     r"batch-\d{5,}\.xml": b"<ImageRegionCreateBatch>",
     r"findings-\d{5,}\.ndjson": b'{"code":',
     r"summary\.json": b'{\n "schema_version": ',
+    r"unfinished-[0-9a-f]{16}": UNFINISHED_START,
 }
 """Names of files in a folder that runs have written, and their first bytes."""
 _ADVICE = {
@@ -76,8 +79,8 @@ def is_for_parts(target: object, payload: str) -> TypeGuard[str | PathLike[str]]
     return is_path and payload == "json" and not is_jsonl(PurePath(target))  # type: ignore[arg-type]
 
 
-def folder_of_output(target: str | PathLike[str], *, overwrite: bool) -> Path:
-    """Check that a folder can be written, and return its absolute path.
+def folder_of_output(target: str | PathLike[str], *, overwrite: bool) -> PurePath:
+    """Check that parts can be written to a folder, and return its absolute path.
 
     Args:
         target: The folder.
@@ -89,16 +92,17 @@ def folder_of_output(target: str | PathLike[str], *, overwrite: bool) -> Path:
     """
     if recover_output(target):
         logging.getLogger(__name__).warning("%s: %s", target, RECOVERED)
-    check_target(target, overwrite=overwrite)
-    return Path(resolve_output(target))
+    check_target(target, overwrite=overwrite, in_parts=True)
+    return resolve_output(target)
 
 
-def check_target(target: str | PathLike[str], *, overwrite: bool) -> None:
+def check_target(target: str | PathLike[str], *, overwrite: bool, in_parts: bool = False) -> None:
     """Check whether a target can be written, before the work starts.
 
     Args:
         target: A folder or a `.jsonl` file.
         overwrite: Whether payloads in it may be replaced.
+        in_parts: Whether other processes write it: then it may be a folder in a cloud.
 
     Raises:
         OptionError: Output cannot have this name.
@@ -114,7 +118,7 @@ def check_target(target: str | PathLike[str], *, overwrite: bool) -> None:
             value=target,
         )
     if not isinstance(path, Path):
-        _check_in_cloud(path, target, overwrite=overwrite)
+        _check_in_cloud(CloudPath(path), overwrite=overwrite, in_parts=in_parts)
         return
     if problem := _problem_of_kind(path):
         raise OutputError(f"{path}: {problem}", place=str(path))
@@ -125,29 +129,33 @@ def check_target(target: str | PathLike[str], *, overwrite: bool) -> None:
         check_parent(path)
 
 
-def _check_in_cloud(path: PurePath, target: str | PathLike[str], *, overwrite: bool) -> None:
+def _check_in_cloud(path: CloudPath, *, overwrite: bool, in_parts: bool) -> None:
     """Check whether output can be written to a cloud."""
-    if not is_jsonl(path):
+    if not (is_jsonl(path) or in_parts):
         raise OptionError(
-            f"{target}: a folder in a cloud cannot appear in one step. Choose a name that ends "
+            f"{path}: a folder in a cloud cannot appear in one step. Choose a name that ends "
             f"with .jsonl, such as {path.name}.jsonl.",
-            place=str(target),
+            place=str(path),
             option="target",
-            value=str(target),
+            value=str(path),
         )
-    kind = kind_in_cloud(CloudPath(path))
-    if kind == "folder":
+    kind = kind_in_cloud(path)
+    if kind and (kind == "file") != is_jsonl(path):
+        what = "a .jsonl file" if is_jsonl(path) else "a folder"
         raise OutputError(
-            f"{path}: is a folder, but the output is a .jsonl file. Choose another name.",
+            f"{path}: is a {kind}, but the output is {what}. Choose another name.",
             place=str(path),
         )
-    if kind:
+    names = {each.partition("/")[0] for each in files_in_cloud(path)} if kind == "folder" else ()
+    if kind == "file":
         _check_existing_file(path, overwrite=overwrite)
+    elif names:
+        _check_existing(path, [path / name for name in sorted(names)], overwrite=overwrite)
 
 
-def _check_existing(path: Path, entries: Iterable[Path], *, overwrite: bool) -> None:
+def _check_existing(path: PurePath, entries: Sequence[PurePath], *, overwrite: bool) -> None:
     """Check that existing output may be replaced: it contains only payloads."""
-    _check_existing_file(path, overwrite=overwrite, is_folder=path.is_dir())
+    _check_existing_file(path, overwrite=overwrite, is_folder=bool(entries))
     for entry in entries:
         if not is_output(entry):
             raise OutputError(
@@ -197,7 +205,7 @@ def holds_lines(file: PurePath) -> bool:
     return has_signature(file, _START)
 
 
-def is_output(file: Path) -> bool:
+def is_output(file: PurePath) -> bool:
     """Return whether a file in a folder was written by an earlier run."""
     return any(
         re.fullmatch(name, file.name) and has_signature(file, start)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
+import multiprocessing
 import os
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from cloud.azurite import KEY, Emulator, emulator_program, running_emulator
+from cloud.failing import write_or_fail
 
 import regionbatch as rb
-from helpers import ROOT, id_of, process, write_coco
+from helpers import ROOT, id_of, ids_of, process, write_coco
 from regionbatch.files.storage import connected, storage_of
+from regionbatch.in_parts import convert as in_parts
+from regionbatch.in_parts import division
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytest.importorskip("adlfs", reason="adlfs is not installed (the extra `cloud`)")
@@ -224,3 +230,124 @@ def test_markers_of_folders_hide_nothing(
     dataset = rb.read(f"az://{container}/set", storage_options=emulator.options)
     assert [*dataset] == [*rb.read(ROOT / "fixtures/scene/yolo")]
     assert not dataset.findings
+
+
+# Payloads that other processes write to a folder.
+
+
+@pytest.fixture
+def boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A dataset of 40 boxes on 8 images, in as many parts."""
+    monkeypatch.setattr(division, "ROWS_PER_PART", 4)
+    rows = [(f"a {at % 8} ü.jpg", "cat", (at, 1, 10, 20 + 90 * (at == 7))) for at in range(40)]
+    return write_coco(tmp_path / "data", rows)
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ProcessPoolExecutor]:
+    """Two processes, which have nothing of this one."""
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as executor:
+        yield executor
+
+
+def blobs_in(emulator: Emulator, container: str, folder: str) -> dict[str, bytes]:
+    with emulator.container(container) as client:
+        names = [each.name for each in client.list_blobs(folder)]
+        return {name.removeprefix(folder): client.download_blob(name).readall() for name in names}
+
+
+def tables_of(boxes: Path) -> dict[str, Any]:
+    dataset = rb.read(boxes)
+    return {"tag_ids": ids_of(dataset.tags), "image_ids": ids_of(dataset.images.names)}
+
+
+def test_processes_write_a_folder(
+    emulator: Emulator, boxes: Path, tmp_path: Path, pool: ProcessPoolExecutor
+) -> None:
+    options: dict[str, Any] = {**tables_of(boxes), "storage_options": emulator.options}
+    emulator.put_folder(boxes, "parts", "my set")
+    out = "az://parts/my out"
+    here = rb.convert(boxes, tmp_path / "out.jsonl", **tables_of(boxes))
+    there = rb.convert("az://parts/my set", out, executor=pool, **options)
+    assert isinstance(there, rb.BatchFiles)
+    assert [entry for batch in there for entry in batch] == [
+        entry for batch in here for entry in batch
+    ]
+    assert (there.ledger, there.findings.counts()) == (here.ledger, here.findings.counts())
+    assert sorted(there.findings) == sorted(here.findings)
+    blobs = blobs_in(emulator, "parts", "my out/")
+    lists = json.loads(blobs["summary.json"])
+    names = {each["name"] for key in ("files", "finding_files") for each in lists[key]}
+    assert blobs.keys() == {*names, "summary.json"}
+    assert len(names) > 8
+
+    with emulator.container("parts") as client:  # as if the earlier output had more parts
+        client.upload_blob("my out/part-00099.jsonl", b'{"regions":[]}\n')
+    with pytest.raises(rb.OutputError):
+        rb.convert(boxes, out, executor=pool, **options)
+    rb.convert("az://parts/my set", out, executor=pool, overwrite=True, **options)
+    assert blobs_in(emulator, "parts", "my out/") == blobs
+    with emulator.container("parts") as client:
+        client.upload_blob("my out/notes.txt", b"mine")
+    with pytest.raises(rb.OutputError):
+        rb.convert(boxes, out, executor=pool, overwrite=True, **options)
+    assert blobs_in(emulator, "parts", "my out/") == {**blobs, "notes.txt": b"mine"}
+
+
+class Remembering(Executor):
+    """Passes calls on, and remembers them."""
+
+    def __init__(self, pool: ProcessPoolExecutor) -> None:
+        self.pool = pool
+        self.calls: list[Future[Any]] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Future[Any]:
+        self.calls.append(self.pool.submit(fn, *args))
+        return self.calls[-1]
+
+
+def test_processes_of_a_run_that_fails_leave_nothing(
+    emulator: Emulator, boxes: Path, pool: ProcessPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {**tables_of(boxes), "storage_options": emulator.options}
+    emulator.put_folder(boxes, "failing", "set")
+
+    def cancel(step: str, _done: int, _total: int) -> None:
+        if step == "writing payloads":
+            raise KeyboardInterrupt
+
+    def expect(error: type[BaseException], **more: Any) -> None:
+        executor = Remembering(pool)
+        with pytest.raises(error) as caught:
+            rb.convert(boxes, "az://failing/out", executor=executor, **more, **options)
+        wait(executor.calls)  # some were still writing
+        assert KEY not in f"{caught.value} {caught.value.__cause__} {caught.value.__context__}"
+        assert blobs_in(emulator, "failing", "out") == {}
+
+    expect(rb.StrictError, strict=True)
+    expect(KeyboardInterrupt, progress=cancel)
+    monkeypatch.setattr(in_parts, "write_part", write_or_fail)
+    expect(rb.OutputError)
+
+
+@pytest.mark.parametrize("url", ["az://missing-parts/out", "az://missing-parts"])
+def test_parts_need_a_container(
+    emulator: Emulator, boxes: Path, pool: ProcessPoolExecutor, url: str
+) -> None:
+    with pytest.raises(rb.OutputError):
+        rb.convert(boxes, url, executor=pool, storage_options=emulator.options, **tables_of(boxes))
+
+
+def test_the_command_has_a_cluster_write_a_folder(emulator: Emulator, tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    emulator.put_folder(ROOT / "fixtures/scene/voc", "cluster", "set")
+    tables = ("--tag-ids", TABLES["tag_ids"], "--image-ids", TABLES["image_ids"])
+    done = process(
+        *("-m", "regionbatch_cli", "convert", "az://cluster/set", "--dask", "local"),
+        *("-o", "az://cluster/my out", "--report", tmp_path / "report.json", *tables),
+        AZURE_STORAGE_CONNECTION_STRING=emulator.connection_string,
+    )
+    assert done.returncode == 0, done.stderr
+    assert KEY not in done.stdout + done.stderr
+    assert blobs_in(emulator, "cluster", "my out/").keys() == {"part-00001.jsonl", "summary.json"}
+    assert (tmp_path / "report.json").exists()

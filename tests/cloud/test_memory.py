@@ -21,25 +21,15 @@ from regionbatch.files.storage import storage_of
 from regionbatch.files.text import UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
     from regionbatch.testing import Case
 
-fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed (the extra `cloud`)")
+pytest.importorskip("fsspec", reason="fsspec is not installed (the extra `cloud`)")
 FORMATS = ("coco", "cvat", "voc", "vott", "yolo")
 CASES = [case for name in FORMATS for case in cases_in(ROOT / "fixtures" / name)][::8]
 """Some of the cases: each is read twice. All are equal too, which takes a minute."""
-
-
-@pytest.fixture
-def cloud() -> Iterator[Any]:
-    """An empty cloud, memory://."""
-    found = fsspec.filesystem("memory")
-    found.store.clear()
-    found.pseudo_dirs[:] = [""]
-    yield found
-    found.store.clear()
 
 
 def copy(folder: Path, to: str, cloud: Any) -> None:

@@ -13,6 +13,7 @@ from regionbatch.files.atomic_write import atomic_write
 from regionbatch.files.cloud_paths import CloudPath, FileUrl
 from regionbatch.files.output_paths import resolve_target
 from regionbatch.files.storage import storage_of
+from regionbatch.output_target import folder_of_output
 from regionbatch.report import check_report
 
 if TYPE_CHECKING:
@@ -37,6 +38,12 @@ def written(name: str, **existing: bytes) -> Callable[[Path], object]:
         return regionbatch.write([], f"{CONTAINER}/{name}")
 
     return run
+
+
+def in_parts(_folder: Path) -> object:
+    """Write parts where a file is."""
+    put("parts", b"mine")
+    return folder_of_output(f"{CONTAINER}/parts", overwrite=True)
 
 
 def report(_folder: Path) -> object:
@@ -121,6 +128,7 @@ if find_spec("fsspec"):
         "a URL of another account": of_another_account_than_the_url,
         "a folder of output in a cloud": written("out"),
         "an output in a cloud that is a folder": written("f.jsonl", **{"f__jsonl/a": b""}),
+        "a folder of parts in a cloud that is a file": in_parts,
         "a report in a cloud that is another file": report,
         "an output in a cloud that appears": appearing,
         "a cloud that denies everything": denied,

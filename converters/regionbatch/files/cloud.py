@@ -123,7 +123,7 @@ class CloudStorage:
             found = self._info(path)
             is_folder = found.get("type") == "directory"
             if not (is_folder or found.get("size")):  # perhaps a marker of a folder
-                is_folder = bool(self._below(path.rstrip("/")))
+                is_folder = bool(self.below(path.rstrip("/")))
         except CloudError as error:
             if error.is_absence:
                 return ""
@@ -138,15 +138,20 @@ class CloudStorage:
         """
         top = str(root).rstrip("/")
         try:
-            listing = listing_of(self._below(top).items())
+            listing = listing_of(self.below(top).items())
         except CloudError as error:
             raise unusable(top, error) from None
         for folder, sizes in listing.sizes.items():
             self._sizes[f"{top}/{folder}" if folder else top] = sizes
         return CloudLister(root, listing, self)
 
-    def _below(self, folder: str) -> dict[str, Mapping[str, Any]]:
-        """Return what the file system knows about all that is below a folder, by relative path."""
+    def below(self, folder: str) -> dict[str, Mapping[str, Any]]:
+        """Return what the file system knows about all that is below a folder, by relative path.
+
+        Raises:
+            CloudError: The folder cannot be listed.
+        """
+        self._opened.fetcher.file_system.invalidate_cache()
         above = f"{self.key(folder).rstrip('/')}/"
         parent, _, name = folder.rpartition("/")
         # Where a marker has the name of the folder, only a prefix finds what is in the folder.

@@ -9,14 +9,15 @@ from __future__ import annotations
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from regionbatch.errors import DatasetError, OutputError
 from regionbatch.files.cloud_fetch import CloudError
+from regionbatch.files.cloud_open import unusable
 from regionbatch.files.storage import cloud_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from regionbatch.files.cloud_paths import CloudPath
     from regionbatch.files.output_paths import IsOurs
@@ -32,13 +33,11 @@ def kind_in_cloud(path: CloudPath) -> str:
         OutputError: There is no such container, or the cloud does not say.
     """
     storage = cloud_of(path)
-    try:
+    with errors_of_output(path):
         kind = storage.kind(str(path))
         has_container = str(path).partition(":")[0] not in _WITH_CONTAINERS or (
             kind or storage.kind(path.container)
         )
-    except DatasetError as error:
-        raise OutputError(str(error), place=str(path)) from None
     if not has_container:
         raise OutputError(
             f"{path}: no such container: {path.container!r}. Create it, or choose another one.",
@@ -48,13 +47,45 @@ def kind_in_cloud(path: CloudPath) -> str:
     return kind
 
 
+def files_in_cloud(folder: CloudPath) -> dict[str, int]:
+    """Return the sizes of all files below a folder, by relative path; none if there is no folder.
+
+    Raises:
+        OutputError: The cloud does not say.
+    """
+    below: dict[str, Mapping[str, Any]] = {}
+    with errors_of_output(folder):
+        try:
+            below = cloud_of(folder).below(str(folder))
+        except CloudError as error:
+            if not error.is_absence:
+                raise unusable(str(folder), error) from None
+    return {
+        path: int(about.get("size") or 0)
+        for path, about in below.items()
+        if path and about.get("type") != "directory"
+    }
+
+
+@contextmanager
+def errors_of_output(path: CloudPath) -> Iterator[None]:
+    """Turn errors about what is in a cloud into errors about the output."""
+    try:
+        yield
+    except DatasetError as error:
+        raise OutputError(str(error), place=str(path)) from None
+
+
 def starts_with(path: CloudPath, *signatures: bytes) -> bool:
     """Return whether a file is empty or starts with a signature."""
+    storage = cloud_of(path)
+    if storage.state(str(path))[:1] == (0,):
+        return True
     try:
-        head, _ = cloud_of(path).read_ends(str(path), max(map(len, signatures)))
+        head: bytes = storage.call("cat_file", str(path), start=0, end=max(map(len, signatures)))
     except CloudError:
         return False
-    return not head or head.startswith(signatures)
+    return head.startswith(signatures)
 
 
 @contextmanager
@@ -70,22 +101,29 @@ def cloud_write(path: CloudPath, is_ours: IsOurs | None) -> Iterator[IO[bytes]]:
     """
     storage = cloud_of(path)
     before = storage.state(str(path))
-    with tempfile.TemporaryDirectory(prefix="regionbatch-", ignore_cleanup_errors=True) as folder:
-        local = Path(folder) / "output"
+    with file_to_upload() as local:
         with local.open("xb", 2**20) as file:
             yield file
         is_changed = storage.state(str(path)) != before
         if is_changed or (before and (is_ours is None or not is_ours(path))):
-            raise _taken(path)
+            raise taken(path)
         try:
             storage.upload(local, str(path), replace=bool(before))
         except CloudError as error:
             if error.is_taken:
-                raise _taken(path) from None
+                raise taken(path) from None
             raise
 
 
-def _taken(path: CloudPath) -> OutputError:
+@contextmanager
+def file_to_upload() -> Iterator[Path]:
+    """Create a temporary folder for a file, and yield the path of the file."""
+    with tempfile.TemporaryDirectory(prefix="regionbatch-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder) / "output"
+
+
+def taken(path: CloudPath) -> OutputError:
+    """Return the error for output that another program writes at the same time."""
     return OutputError(
         f"{path}: created or changed by another program during the run. Check it, or choose "
         "another name.",

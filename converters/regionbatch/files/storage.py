@@ -263,6 +263,11 @@ def connected(
                 _CLOUDS[container] = storage
 
 
+def stored_path(path: PurePath) -> str:
+    """Return a path as text, by which a file is opened later in the storage that it has now."""
+    return FileUrl(str(path), cloud_of(path)) if is_cloud(path) else str(path)
+
+
 def kind_of(path: PurePath) -> Kind:
     """Return whether a path is a file, a folder, or nothing; see `Storage.kind`."""
     return storage_of(str(path)).kind(str(path))

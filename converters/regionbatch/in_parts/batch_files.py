@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from io import BufferedReader
 from typing import TYPE_CHECKING, Any
 
 from regionbatch.batch import Batch, Entry
+from regionbatch.files.storage import storage_of, stored_path
 from regionbatch.findings.finding import Finding, arrow_of, sum_of_counts
 from regionbatch.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
+    from pathlib import PurePath
 
     import pyarrow as pa
 
     from regionbatch.findings import Decision, Findings, Ledger
+
+_BUFFER = 2**20
 
 
 class FileFindings:
@@ -25,7 +29,7 @@ class FileFindings:
     def __init__(
         self,
         own: Findings,
-        files: Sequence[Path],
+        files: Sequence[PurePath],
         parts: tuple[Mapping[str, int], Mapping[str, int], Mapping[str, Sequence[Finding]]],
     ) -> None:
         """Keep the counts.
@@ -36,7 +40,7 @@ class FileFindings:
             parts: How many of these there are by code, how many are doubtful, and the first ones.
         """
         self._own = own
-        self._files = files
+        self._files = [stored_path(file) for file in files]
         self._counts, self._doubtful, self._first = parts
 
     def __iter__(self) -> Iterator[Finding]:
@@ -105,7 +109,7 @@ class BatchFiles:
 
     def __init__(
         self,
-        files: Sequence[Path],
+        files: Sequence[PurePath],
         summary: Mapping[str, Any],
         findings: FileFindings,
         ledger: Ledger,
@@ -114,6 +118,7 @@ class BatchFiles:
         """Keep the numbers; `convert` creates it."""
         self.files = files
         """The files with payloads, in order."""
+        self._stored = [stored_path(file) for file in files]
         self.summary = summary
         """What `summary.json` contains."""
         self.findings = findings
@@ -129,7 +134,7 @@ class BatchFiles:
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield all batches."""
-        for line in lines_of(self.files):
+        for line in lines_of(self._stored):
             yield Batch(line[:-1])
 
     def __repr__(self) -> str:
@@ -160,8 +165,8 @@ class _Entries(Collection[Entry]):
         return any(each == entry for each in self)
 
 
-def lines_of(files: Iterable[Path]) -> Iterator[bytes]:
+def lines_of(files: Iterable[str]) -> Iterator[bytes]:
     """Yield the lines of some files."""
     for path in files:
-        with path.open("rb") as file:
+        with BufferedReader(storage_of(path).open(path), _BUFFER) as file:
             yield from file

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -17,11 +18,13 @@ import numpy as np
 from regionbatch.cleaning import account_of_images, build_ledger, report_full_images
 from regionbatch.dataset.columns import columns_on_disk
 from regionbatch.errors import OptionError, StrictError
+from regionbatch.files.cloud_paths import is_cloud
 from regionbatch.findings import FindingLog
 from regionbatch.findings.codes import ADJUSTING
 from regionbatch.findings.finding import sum_of_counts
 from regionbatch.image_sizes import report_absent
 from regionbatch.in_parts.batch_files import BatchFiles, FileFindings
+from regionbatch.in_parts.cloud_folder import collected_in_cloud
 from regionbatch.in_parts.divided_rows import DividedRows
 from regionbatch.in_parts.folder import OutputFile, OutputFolder, collected_in
 from regionbatch.in_parts.work import Counts, count_part, first_of, write_part
@@ -38,7 +41,8 @@ from regionbatch.similar import report_similar, similar_after_rename
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from concurrent.futures import Executor
-    from pathlib import Path, PurePath
+    from contextlib import AbstractContextManager
+    from pathlib import PurePath
 
     from regionbatch.dataset import Images
     from regionbatch.findings import Decision, Finding, Findings, Ledger
@@ -89,7 +93,7 @@ class _Jobs(Sequence[tuple[Any, ...]]):
 
 def write_in_parts(
     read: Callable[[], ReadAnnotations],
-    target: Path,
+    target: PurePath,
     options: IdOptions,
     filters: Filters,
     log: FindingLog,
@@ -130,7 +134,7 @@ def write_in_parts(
         rename = normalise_renames(options.rename)
         findings = similar_after_rename(dataset.findings, dataset.tags, by_tag, rename)
         dataset = dataset._replace(findings=findings + log.findings())
-        with collected_in(target, overwrite=overwrite) as folder:
+        with _collected(target, overwrite=overwrite) as folder:
             output = _write(rows, ids, folder, dataset, log, executor)
             try:
                 if filters.strict:
@@ -140,6 +144,13 @@ def write_in_parts(
                 raise
             folder.write_summary(output.summary)
         return output.result(target)
+
+
+def _collected(target: PurePath, *, overwrite: bool) -> AbstractContextManager[OutputFolder]:
+    """Return a folder for the files of all parts, which they are deleted from if the run fails."""
+    if is_cloud(target):
+        return collected_in_cloud(target, overwrite=overwrite)
+    return collected_in(Path(target), overwrite=overwrite)
 
 
 def _divided(
@@ -309,7 +320,7 @@ class _Output:
             "finding_files": [file.figures("findings") for file in self._files if file.findings],
         }
 
-    def result(self, folder: Path) -> BatchFiles:
+    def result(self, folder: PurePath) -> BatchFiles:
         """Return the result, with the files in a folder."""
         payloads = [folder / file.name for file in self._files if file.batches]
         of_parts = [folder / file.name for file in self._files if file.findings]

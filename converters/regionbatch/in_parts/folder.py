@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from regionbatch.errors import OptionError
@@ -14,7 +16,7 @@ from regionbatch.report import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
+    from pathlib import PurePath
 
     from regionbatch.batching import Batches
     from regionbatch.findings import Findings
@@ -39,12 +41,12 @@ class OutputFile(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class OutputFolder:
+class OutputFolder(ABC):
     """The folder in which the files of all parts are collected."""
 
-    path: Path
+    path: PurePath
     """Where they are collected."""
-    target: Path
+    target: PurePath
     """Where they will be, for messages."""
 
     def write_payloads(self, number: int, batches: Batches) -> Iterator[OutputFile]:
@@ -71,6 +73,7 @@ class OutputFolder:
             size = self.write(name, (as_json(each._asdict()) + b"\n" for each in findings))
             yield OutputFile(name, size, findings=len(findings))
 
+    @abstractmethod
     def write(self, name: str, chunks: Iterable[bytes]) -> int:
         """Write a file, which appears complete, and return its size.
 
@@ -78,8 +81,30 @@ class OutputFolder:
             OptionError: This process does not see the folder.
             OutputError: The file cannot be written.
         """
+
+    @abstractmethod
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write the last file, and delete what lost processes left."""
+
+    @abstractmethod
+    def check(self, file: OutputFile) -> None:
+        """Check that a file that another process wrote is here.
+
+        Raises:
+            OptionError: It is not.
+        """
+
+
+class LocalFolder(OutputFolder):
+    """A folder that takes its name once it is complete."""
+
+    __slots__ = ()
+
+    def write(self, name: str, chunks: Iterable[bytes]) -> int:
+        """Write a file; see `OutputFolder`."""
+        folder = Path(self.path)
         with output_errors(self.target):
-            unfinished = self.path / UNFINISHED / f"{name}.{os.urandom(8).hex()}"
+            unfinished = folder / UNFINISHED / f"{name}.{os.urandom(8).hex()}"
             try:
                 file = unfinished.open("xb")
             except FileNotFoundError:
@@ -88,7 +113,7 @@ class OutputFolder:
                 with file:
                     file.writelines(chunks)
                     size = file.tell()
-                unfinished.replace(self.path / name)
+                unfinished.replace(folder / name)
             except BaseException:
                 unfinished.unlink(missing_ok=True)
                 raise
@@ -96,17 +121,13 @@ class OutputFolder:
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write the last file, and delete what lost processes left."""
-        self.write(SUMMARY, [as_json(summary, indent=1), b"\n"])
-        remove_folder(self.path / UNFINISHED)
+        self.write(SUMMARY, summary_lines(summary))
+        remove_folder(Path(self.path) / UNFINISHED)
 
     def check(self, file: OutputFile) -> None:
-        """Check that a file that another process wrote is here.
-
-        Raises:
-            OptionError: It is not.
-        """
+        """Check that a file is here; see `OutputFolder`."""
         try:
-            size = (self.path / file.name).stat().st_size
+            size = Path(self.path, file.name).stat().st_size
         except FileNotFoundError:
             size = -1
         if size != file.bytes:
@@ -114,7 +135,7 @@ class OutputFolder:
 
 
 @contextmanager
-def collected_in(target: Path, *, overwrite: bool) -> Iterator[OutputFolder]:
+def collected_in(target: Path, *, overwrite: bool) -> Iterator[LocalFolder]:
     """Create a folder for the files of all parts, which takes its name once they are complete.
 
     Args:
@@ -123,10 +144,15 @@ def collected_in(target: Path, *, overwrite: bool) -> Iterator[OutputFolder]:
     """
     with output_errors(target), atomic_folder(target, is_output if overwrite else None) as path:
         (path / UNFINISHED).mkdir()
-        yield OutputFolder(path, target)
+        yield LocalFolder(path, target)
 
 
-def unseen(target: Path) -> OptionError:
+def summary_lines(summary: Mapping[str, Any]) -> list[bytes]:
+    """Return the content of `summary.json`."""
+    return [as_json(summary, indent=1), b"\n"]
+
+
+def unseen(target: PurePath) -> OptionError:
     """Return the error for processes that do not write into the same folder."""
     return OptionError(
         f"executor: its processes do not see the folder of the output: '{target.parent}'. Choose "
