@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from concurrent.futures import Future
@@ -33,7 +34,7 @@ def cluster() -> Iterator[Any]:
     distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
@@ -237,3 +238,14 @@ def test_a_cluster_that_is_missing_is_a_usage_error(
     assert run.status == 2
     assert "regionbatch[dask]" in run.stderr
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_ctrl_c_does_not_reach_the_workers_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would print tracebacks. The command ends them."""
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    from regionbatch_cli.cluster import dask_executor  # noqa: PLC0415 - needs no extra itself
+
+    monkeypatch.setenv(processes.PROCESSES_VARIABLE, "1")
+    with dask_executor("local"), dask_executor("local") as executor:  # no warning about a port
+        assert executor is not None
+        assert executor.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN

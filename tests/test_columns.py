@@ -7,6 +7,7 @@ import errno
 import gc
 import os
 import pickle
+import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 import regionbatch as rb
-from helpers import ROOT, mentions, raises_mentioning, write_coco
+from helpers import ROOT, mentions, process, raises_mentioning, write_coco
 from regionbatch.dataset import Regions
 from regionbatch.dataset.columns import GrowingColumn, columns_on_disk, kept_rows, rows_of, zeros
 
@@ -139,3 +140,25 @@ def test_a_missing_folder_for_temporary_files_is_an_error(folder: Path) -> None:
     folder.rmdir()
     with columns_on_disk(), raises_mentioning(rb.OutputError, folder, os.strerror(errno.ENOENT)):
         rb.read(SCENE / "coco")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits of POSIX")
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_many_files_do_not_stay_open(tmp_path: Path, encoding: str) -> None:
+    """Of several splits, each of which has a file."""
+    for number in range(60):
+        folder = write_coco(tmp_path / f"train{number}", [("ü.jpg", "Tür", (10, 10, 20, 20))])
+        file = folder / "annotations.json"
+        file.write_bytes(file.read_text(encoding="utf-8").encode(encoding))
+    run = process("-c", FEW_FILES, tmp_path, PYTHONPATH=os.pathsep.join(sys.path))
+    assert run.stdout == "60\n", run.stderr
+
+
+FEW_FILES = """
+import resource, sys
+import regionbatch as rb
+from regionbatch.dataset.columns import columns_on_disk
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+with columns_on_disk():
+    print(len(rb.read(sys.argv[1])))
+"""

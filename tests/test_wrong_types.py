@@ -65,6 +65,8 @@ WRONG: dict[str, Callable[[Any, Path], object]] = {
     "renames that are text": lambda data, _: rb.batches(data, **IDS | {"rename": "a=b"}),
     "a summary of a path": lambda *_: rb.summary("path"),  # type: ignore[arg-type]
     "a report of a path": lambda _, path: rb.write_report(path / "r.json", "path"),  # type: ignore[arg-type]
+    "a summary with a path": lambda data, _: rb.summary(data, "path"),  # type: ignore[arg-type]
+    "a report with a number": lambda data, path: rb.write_report(path / "r", data, 5),  # type: ignore[arg-type]
     "read a number": lambda *_: rb.read(3),  # type: ignore[arg-type]
     "read a list": lambda *_: rb.read([1]),  # type: ignore[arg-type]
     "read a dataset": lambda data, _: rb.read(data),

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 LOCAL = "local"
 """Stands for a cluster of processes of this machine."""
 
+_PRELOAD = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+"""What workers of this machine run first: Ctrl-C is for the command, which then ends them."""
+
 _SECONDS = 10
 """How long a scheduler may take to answer."""
 
@@ -53,7 +56,9 @@ def _client(distributed: Any, address: str) -> Iterator[Any]:  # noqa: ANN401 - 
         from regionbatch.processes import available_processes  # noqa: PLC0415 - only with an extra
 
         processes: dict[str, Any] = {"n_workers": available_processes(), "threads_per_worker": 1}
-        loopback = {"host": "127.0.0.1", "dashboard_address": None}
+        processes["preload"] = [_PRELOAD]
+        # Without an address it would be port 8787, and a warning if another cluster has it.
+        loopback = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
         with (
             distributed.LocalCluster(**processes, **loopback) as cluster,
             distributed.Client(cluster) as client,

@@ -11,7 +11,7 @@ import msgspec
 
 from regionbatch.cleaning import count_by
 from regionbatch.dataset.dataset import check_dataset
-from regionbatch.errors import OutputError
+from regionbatch.errors import OptionError, OutputError
 from regionbatch.files.atomic_write import atomic_write
 from regionbatch.files.output_paths import check_own_file, has_signature
 
@@ -57,6 +57,7 @@ def summary(dataset: Dataset, batches: Batches | None = None) -> dict[str, Any]:
         '0'
     """
     check_dataset(dataset)
+    _check_batches(batches)
     result = dataset if batches is None else batches
     regions = result.regions
     figures = figures_of(
@@ -72,6 +73,19 @@ def summary(dataset: Dataset, batches: Batches | None = None) -> dict[str, Any]:
     if batches is not None:
         figures["batches"] = len(batches)
     return figures
+
+
+def _check_batches(batches: object) -> None:
+    from regionbatch.batching import Batches  # noqa: PLC0415 - it loads the encoder of payloads
+
+    if not (batches is None or isinstance(batches, Batches)):
+        what = type(batches).__name__
+        raise OptionError(
+            f"batches: not Batches: '{what}'. Pass what `regionbatch.batches` returned; "
+            "`BatchFiles` has its own `summary`.",
+            option="batches",
+            value=what,
+        )
 
 
 def figures_of(
@@ -146,6 +160,7 @@ def write_report(
         12
     """
     check_dataset(dataset)
+    _check_batches(batches)
     if findings is None:
         findings = dataset.findings if batches is None else batches.findings
     write_figures(path, summary(dataset, batches) | dict(more or {}), findings)

@@ -104,6 +104,11 @@ def written_without_space(folder: Path) -> object:
         return written_by(InThisProcess())(folder)
 
 
+def summary_of_files(folder: Path) -> object:
+    written: Any = written_by(InThisProcess())(folder)
+    return regionbatch.summary(regionbatch.read(SCENE), written)
+
+
 def no_space(**_: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -116,6 +121,7 @@ EXECUTOR_MISTAKES: dict[str, Callable[[Path], object]] = {
     "an executor without regionbatch": read_by(WithoutPackage()),
     "an executor that judges differently": written_by(JudgingDifferently()),
     "a temporary file without space": written_without_space,
+    "a summary of files": summary_of_files,
     **{
         f"an executor with {name}": read_by(Elsewhere(*difference))
         for name, difference in DIFFERENCES.items()

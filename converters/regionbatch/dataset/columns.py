@@ -19,7 +19,7 @@ from regionbatch.boxes import blocks
 from regionbatch.temporary_files import temporary_file, temporary_file_errors, write_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from typing import IO
 
     from numpy.typing import NDArray
@@ -52,6 +52,16 @@ def columns_on_disk() -> Iterator[None]:
             yield
         finally:
             _open_files.reset(token)
+
+
+@contextmanager
+def own_columns() -> Iterator[None]:
+    """Close the columns that are started meanwhile, even if they are not finished."""
+    if _open_files.get() is None:
+        yield
+    else:
+        with columns_on_disk():
+            yield
 
 
 class GrowingColumn(Generic[Number]):
@@ -101,6 +111,16 @@ class GrowingColumn(Generic[Number]):
             return np.ndarray(shape, self._dtype, mmap(file.fileno(), 0))
 
 
+class JoinedColumn(GrowingColumn[Number]):
+    """A column that is made of other columns. A single one in memory is not copied."""
+
+    def finished(self) -> NDArray[Number]:
+        """Return all rows, and forget them."""
+        if len(self._blocks) == 1:
+            return self._blocks.pop()
+        return super().finished()
+
+
 def computed(
     count: int, of_block: Callable[[slice], NDArray[Number]], dtype: type[Number], *row_shape: int
 ) -> NDArray[Number]:
@@ -116,24 +136,6 @@ def computed(
     for block in blocks(count):
         column.append(of_block(block))
     return column.finished()
-
-
-def joined(
-    columns: Sequence[NDArray[Number]], dtype: type[Number], *row_shape: int
-) -> NDArray[Number]:
-    """Concatenate columns. A single one is not copied.
-
-    Args:
-        columns: The columns.
-        dtype: See `GrowingColumn`.
-        *row_shape: See `GrowingColumn`.
-    """
-    if len(columns) == 1:
-        return columns[0]
-    whole = GrowingColumn(dtype, *row_shape)
-    for column in columns:
-        whole.append(column)
-    return whole.finished()
 
 
 def zeros(count: int, dtype: type[Number]) -> NDArray[Number]:

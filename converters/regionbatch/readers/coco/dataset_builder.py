@@ -11,7 +11,13 @@ import numpy as np
 from regionbatch import boxes
 from regionbatch.boxes import BoxMode
 from regionbatch.dataset import RawAnnotations
-from regionbatch.dataset.columns import GrowingColumn, joined, kept_rows, renumbered, zeros
+from regionbatch.dataset.columns import (
+    GrowingColumn,
+    JoinedColumn,
+    kept_rows,
+    renumbered,
+    zeros,
+)
 from regionbatch.errors import DatasetError
 from regionbatch.findings import escape_unprintable
 from regionbatch.readers.coco.box_order import BoxOrder, count_order_evidence, declares_corners
@@ -113,10 +119,11 @@ class DatasetBuilder:
         self._categories = CategoryNames()
         self._files: dict[str, _FileSummary] = {}
         self._rows = 0
-        self._box: list[NDArray[np.float64]] = []
-        self._image: list[NDArray[np.int32]] = []
-        self._tag: list[NDArray[np.int32]] = []
-        self._where: list[NDArray[np.int64]] = []
+        # Not lists: if they are on disk, each column keeps a file open.
+        self._box = JoinedColumn(np.float64, 4)
+        self._image = JoinedColumn(np.int32)
+        self._tag = JoinedColumn(np.int32)
+        self._where = JoinedColumn(np.int64)
         self._file = GrowingColumn(np.int32)
         self._marks: dict[str, list[NDArray[np.int64]]] = {}
         self._rotations: dict[int, Rotation] = {}
@@ -261,11 +268,12 @@ class DatasetBuilder:
         corners = order.corners
         evidence = collect_evidence(found.box, found.where, corners=corners, only=is_evidence)
         mask_rows = renumbered(np.asarray([*masks], np.int64), kept).tolist()
-        self._box.append(kept_rows(found.box, kept))
+        box = kept_rows(found.box, kept)
+        self._box.append(box)
         self._image.append(kept_rows(found.image, kept))
         self._tag.append(kept_rows(found.tag, kept))
         self._where.append(kept_rows(found.where, kept))
-        count = len(self._box[-1])
+        count = len(box)
         self._file.append(np.broadcast_to(np.int32(found.file), count))
         self._rows += count
         self._files[name] = _FileSummary(count, order, evidence, mask_rows, mask_sizes)
@@ -288,8 +296,8 @@ class DatasetBuilder:
         Raises:
             AmbiguousDatasetError: Boxes may be in pixels or normalised.
         """
-        box = joined(self._box, np.float64, 4)
-        image = joined(self._image, np.int32)
+        box = self._box.finished()
+        image = self._image.finished()
         corners = all(one.order.corners for one in self._files.values())
         normalised = self._decide_unit(box, image, corners=corners)
         mode = _MODES[corners, normalised]
@@ -299,11 +307,11 @@ class DatasetBuilder:
             mode=mode,
             box=box,
             image=image,
-            tag=joined(self._tag, np.int32),
+            tag=self._tag.finished(),
             images=self._images.references(),
             tags=self._categories.names(),
             file=self._file.finished(),
-            where=joined(self._where, np.int64),
+            where=self._where.finished(),
             place="annotation",
             marks={code: np.concatenate(rows) for code, rows in self._marks.items()},
             angle=angle,

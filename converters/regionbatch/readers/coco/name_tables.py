@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regionbatch.dataset import ImageReferences, normalise_label
-from regionbatch.dataset.columns import computed, joined
+from regionbatch.dataset.columns import JoinedColumn, computed
 from regionbatch.files.paths import path_parts
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class ImageNameTable:
         self._names: list[str] = []
         self._width: list[int] = []
         self._height: list[int] = []
-        self._file: list[NDArray[np.int32]] = []
+        self._file = JoinedColumn(np.int32)
 
     def add(self, images: ImageColumns, file: int) -> dict[int, int]:
         """Add the images of a file, and return their codes by ID."""
@@ -70,7 +70,7 @@ class ImageNameTable:
         """Return the images as annotations need them."""
         return ImageReferences(
             self._names,
-            joined(self._file, np.int32),
+            self._file.finished(),
             np.asarray(self._width, np.int32),
             np.asarray(self._height, np.int32),
         )

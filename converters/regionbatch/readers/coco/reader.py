@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from regionbatch.dataset import References
+from regionbatch.dataset.columns import own_columns
 from regionbatch.errors import DatasetError, OptionError
 from regionbatch.files.text import NotUtf8Error, report_guess
 from regionbatch.options import CocoOptions
@@ -180,7 +181,8 @@ def _add_file(
     shapes = partial(ArrayStream, text, SHAPE_SPECS)
     source = CocoSource(text.name, stream, stream.header, shapes, text.size)
     before = log.boxes_read
-    names = builder.add_file(source, file)
+    with own_columns():
+        names = builder.add_file(source, file)
     if log.boxes_read == before:
         _report_boxes_elsewhere(file, count_boxes(text.chunks()), log)
     if text.is_guess:
