@@ -39,10 +39,10 @@ def test_a_disk_that_fails_while_output_is_written_is_an_error(
 def test_output_needs_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A container may allow no more of them."""
 
-    def refuse(_thread: threading.Thread) -> None:
+    def refuse(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(atomic_write, "start_new_thread", refuse)
     with atomic_write.atomic_write(tmp_path / "out.jsonl", None) as file:
         file.write(b"{}")
     assert (tmp_path / "out.jsonl").read_bytes() == b"{}"

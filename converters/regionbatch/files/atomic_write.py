@@ -15,8 +15,8 @@ import errno
 import os
 import re
 import stat
-import threading
 import time
+from _thread import allocate_lock, start_new_thread
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import IO, TYPE_CHECKING, NamedTuple
@@ -329,24 +329,26 @@ def _flushing(file: int) -> Iterator[None]:
         OSError: The disk failed. It reports that only once, so not when the file is flushed again.
     """
     errors: list[OSError] = []
-    is_written = threading.Event()
+    # Plain locks and not `threading.Thread`, which Ctrl-C can leave waiting forever.
+    writing, flushing = allocate_lock(), allocate_lock()
 
     def flush() -> None:
-        while not (errors or is_written.wait(_FLUSH_INTERVAL)):
-            try:
-                _sync_data(file)
-            except OSError as error:
-                errors.append(error)
+        with flushing:
+            while not (errors or writing.acquire(timeout=_FLUSH_INTERVAL)):
+                try:
+                    _sync_data(file)
+                except OSError as error:
+                    errors.append(error)
 
-    thread = threading.Thread(target=flush)
+    writing.acquire()
     try:
         with suppress(RuntimeError):  # no more threads are allowed: all is flushed at the end
-            thread.start()
+            start_new_thread(flush, ())
         yield
     finally:
-        is_written.set()
-        if thread.is_alive():
-            thread.join()
+        writing.release()
+        with flushing:  # the last flush has ended, and there is no other
+            pass
     for error in errors:
         raise error
 
