@@ -209,6 +209,8 @@ def test_a_folder_that_must_not_be_opened_is_named(
         "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=SECRET+/==;",
         "BlobEndpoint=https://a;SharedAccessSignature=sv=1&sig=SECRET",
         "tcp://me:SECRET@host:8786",
+        "tcp://me:word@SECRET@host:8786",
+        "s3://me:wo/rd@SECRET@bucket/set",
         "https://bucket.s3.amazonaws.com/a?X-Amz-Credential=a&X-Amz-Signature=SECRET",
         "https://example.com/a?access_token=SECRET",
     ],
@@ -225,5 +227,14 @@ def test_no_error_contains_a_credential(text: str, tmp_path: Path) -> None:
         with pytest.raises(Exception) as caught:
             use()
         assert "SECRET" not in f"{caught.value} {vars(caught.value)}"
-    run = command("convert", tmp_path, "-o", tmp_path / "out", "--dask", text)
-    assert "SECRET" not in run.stdout + run.stderr
+    out = tmp_path / "out"
+    ids = ["--image-ids", text]
+    for run in (
+        command("convert", tmp_path, "-o", out, "--dask", text),
+        command("convert", tmp_path, "-o", out, "--tag-ids", text, *ids),
+        command("convert", tmp_path, "-o", out, "--tag-ids", text, *ids, "--json"),
+        command("inspect", tmp_path, "--split", text, "--only", text),
+        command("upload", tmp_path, "--project-id", "a", "--key-file", text, "--endpoint", text),
+    ):
+        assert run.status in (1, 2)
+        assert "SECRET" not in run.stdout + run.stderr

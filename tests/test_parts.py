@@ -220,6 +220,18 @@ def test_an_executor_that_does_nothing_is_not_waited_for(
     assert len(caplog.records) == 1
 
 
+def test_a_warning_about_an_executor_contains_no_credential(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def submit(*_: Any, **__: Any) -> Future[Any]:
+        raise OSError("cannot connect to tcp://me:SECRET@host:8786")
+
+    executor: Any = SimpleNamespace(submit=submit)
+    assert [number for number, _ in run_parts(numbered, JOBS, executor)] == [*range(20)]
+    assert "host:8786" in caplog.text
+    assert "SECRET" not in caplog.text
+
+
 @pytest.mark.parametrize("status", ["closing", "closed"])
 def test_a_closed_cluster_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, status: str

@@ -9,6 +9,7 @@ from typing import IO, Any
 import click
 from click.core import ParameterSource
 
+from regionbatch.credentials import without_credentials
 from regionbatch.errors import (
     AmbiguousDatasetError,
     DatasetError,
@@ -47,7 +48,7 @@ class Failure(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:  # noqa: ARG002 - always standard error
         """Print the error on standard error."""
         if self.traceback:
-            click.echo(self.traceback, err=True, nl=False)
+            click.echo(without_credentials(self.traceback), err=True, nl=False)
         print_error(self.message)
 
 
@@ -88,7 +89,7 @@ def error_fields(error: BaseException) -> dict[str, Any]:
         fields["message"] = error_text(error, click.get_current_context(silent=True))
         fields |= {"place": error.place, "option": error.option, "choices": list(error.choices)}
     elif isinstance(error, click.ClickException):
-        fields["message"] = error.format_message()
+        fields["message"] = without_credentials(error.format_message())
     if isinstance(error, ServiceError):
         fields |= {"status": error.status, "code": error.code}
     return fields
@@ -131,10 +132,10 @@ def _traceback_of(error: BaseException) -> str:
 
 
 def print_error(message: str) -> None:
-    """Print a message on standard error after the word `Error`."""
+    """Print a message on standard error after the word `Error`, without credentials."""
     from regionbatch_cli.printing import print_labelled  # noqa: PLC0415 - only for errors
 
-    first, *more = message.splitlines() or [""]
+    first, *more = without_credentials(message).splitlines() or [""]
     print_labelled("Error", first, severity="error", err=True)
     for line in more:
         print_labelled("", line, err=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-_USER = re.compile(r"(:/{1,2})[^\s/@'\"]*:[^\s/@'\"]*@")
+_USER = re.compile(r"(:/{1,2})[^\s/@'\"]*:(?!\d+/)[^\s'\"]*@")
+"""A user and a password, which may contain an unquoted `@` or `/`; after a port, `@` is one of a
+path."""
 _SECRET = re.compile(
     r"((?<=[?&])[\w-]*(?:sig|signature|token|key|secret|password)"
     r"|\b(?:accountkey|sharedaccess(?:key|signature)|password))"
@@ -18,5 +20,7 @@ def without_credentials(text: str) -> str:
 
     >>> without_credentials("az://me:word@data/set, AccountName=data;AccountKey=c2VjcmV0==;")
     'az://…@data/set, AccountName=data;AccountKey=…;'
+    >>> without_credentials("tcp://me:w@rd/1@host:8786, http://127.0.0.1:80/a@b")
+    'tcp://…@host:8786, http://127.0.0.1:80/a@b'
     """
     return _SECRET.sub(r"\1=…", _USER.sub(r"\1…@", text))

@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import regionbatch
+from regionbatch.credentials import without_credentials
 from regionbatch.errors import OptionError, RegionBatchError
 from regionbatch.part_waiting import ResultWait
 
@@ -213,7 +214,7 @@ class PartResults(Generic[Result]):
         logging.getLogger(__name__).warning(
             "executor: failed: '%s: %s'. This process does the work instead.",
             type(error).__name__,
-            error,
+            without_credentials(str(error)),
         )
 
 

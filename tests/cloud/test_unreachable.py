@@ -109,8 +109,16 @@ def test_a_server_that_disappears_is_an_error(
     assert address in str(caught.value)
 
 
-def test_behind_a_proxy_no_server_is_tried(closed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("NO_PROXY", "no_proxy"):
+@pytest.mark.parametrize("user", ["", "me:SECRET@"])
+def test_behind_a_proxy_only_that_is_tried(
+    closed: str, monkeypatch: pytest.MonkeyPatch, user: str
+) -> None:
+    for name in ("NO_PROXY", "no_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    assert cloud_reach.why_unreachable(f"http://{closed.replace('127.0.0.1', 'example.com')}") == ""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("http_proxy", f"http://{user}127.0.0.1:{server.getsockname()[1]}")
+        assert cloud_reach.why_unreachable("http://nowhere.invalid") == ""
+    monkeypatch.setenv("http_proxy", f"{user}{closed}")
+    reason = cloud_reach.why_unreachable("http://nowhere.invalid")
+    assert closed in reason
+    assert "SECRET" not in reason

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LOCAL_SCHEME = "file"
 _WEB_SCHEMES = ("http", "https")
-_PASSWORD = re.compile(r"(:/{1,2})[^/@]*:[^/@]*@")
+_PASSWORD = re.compile(r"(:/{1,2})[^/@]*:(?!\d+/).*@", re.DOTALL)
 _SIGNATURE = re.compile(
     r"\?.*(?:sig|signature|token|key|secret|password)=.*", re.IGNORECASE | re.DOTALL
 )

@@ -16,11 +16,12 @@ _PORTS = {"http": 80, "https": 443}
 def why_unreachable(url: str) -> str:
     """Return why there is no connection to the server of a URL; empty if there is one.
 
-    A proxy is not tried: only it knows which servers it reaches.
+    Where the environment names a proxy, that is tried: only it knows which servers it reaches.
     """
-    parts = urlsplit(url)
+    proxy = proxy_for(url)
+    parts = urlsplit(proxy or url)
     port = parts.port or _PORTS.get(parts.scheme)
-    if not parts.hostname or not port or proxy_for(url):
+    if not parts.hostname or not port:
         return ""
     reason = ""
     for pause in _PAUSES:
@@ -28,6 +29,8 @@ def why_unreachable(url: str) -> str:
             socket.create_connection((parts.hostname, port), _CONNECT_SECONDS).close()
         except OSError as error:
             reason = error.strerror or str(error)
+            if proxy:
+                reason = f"{reason} (proxy {parts.hostname}:{port})"
             time.sleep(pause)
         else:
             return ""
@@ -38,4 +41,6 @@ def proxy_for(url: str) -> str:
     """Return the proxy that the environment names for a URL; empty if there is none."""
     parts = urlsplit(url)
     proxy = getproxies().get(parts.scheme, "")
-    return "" if proxy_bypass(parts.hostname or "") else proxy
+    if not proxy or proxy_bypass(parts.hostname or ""):
+        return ""
+    return proxy if "://" in proxy else f"http://{proxy}"
