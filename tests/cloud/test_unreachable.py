@@ -110,7 +110,7 @@ def test_a_server_that_disappears_is_an_error(
 
 
 @pytest.mark.parametrize("user", ["", "me:SECRET@"])
-def test_behind_a_proxy_only_that_is_tried(
+def test_only_the_proxy_is_tried_if_there_is_one(
     closed: str, monkeypatch: pytest.MonkeyPatch, user: str
 ) -> None:
     for name in ("NO_PROXY", "no_proxy", "HTTP_PROXY"):
