@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from concurrent.futures import Executor, Future
 
-GIVE_UP_SECONDS = 60.0
+GIVE_UP_SECONDS = 300.0
 """Seconds without any result after which a call that has not started is taken back."""
 
 _POLL = 1.0
@@ -39,7 +39,7 @@ class ResultWait:
 
         Raises:
             BrokenExecutor: The cluster has been closed.
-            TimeoutError: No result came for a minute. The call has been cancelled.
+            TimeoutError: No result came for five minutes. The call has been cancelled.
         """
         others = [other for other in later if other is not None]
         while not future.done():
