@@ -238,7 +238,9 @@ def _text_stream(buffer: io.BytesIO) -> io.TextIOWrapper:
 def environment(**extra: str) -> dict[str, str]:
     """Return the environment for a process that finds the sources from any folder."""
     homes = [str(Path(package.__path__[0]).parent) for package in (regionbatch, regionbatch_cli)]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(homes), "PYTHONUTF8": "1", **extra}
+    own = {"PYTHONPATH": os.pathsep.join(homes), "PYTHONUTF8": "1", **extra}
+    inherited = {name: os.environ[name] for name in os.environ if name != "PYTHONUNBUFFERED"}
+    return inherited | own  # with a buffer, as users have it
 
 
 def process(

@@ -82,6 +82,7 @@ def main() -> None:
     threads = frozenset(threading.enumerate())
     try:
         status = _run()
+        _flush_output(is_reported=status in (ERROR, STOPPED))
     except OSError as error:
         status = ERROR
         _stop_writing_output()
@@ -132,6 +133,17 @@ def _run() -> int:
             raise
         failure.show()
         return failure.exit_code
+
+
+def _flush_output(*, is_reported: bool) -> None:
+    """Write the rest of standard output, or discard it if an error has been reported."""
+    try:
+        if sys.stdout and not sys.stdout.closed:
+            sys.stdout.flush()
+    except OSError:
+        if not is_reported:
+            raise
+        _stop_writing_output()
 
 
 def _stop_writing_output() -> None:
