@@ -10,7 +10,6 @@ from regionbatch.batching import batches
 from regionbatch.files.storage import connected
 from regionbatch.in_parts.convert import IdOptions, write_in_parts
 from regionbatch.judging import Filters, new_log, raise_if_strict
-from regionbatch.names.renames import normalise_renames
 from regionbatch.option_values import checked_storage_options
 from regionbatch.output import write
 from regionbatch.output_target import check_target, folder_of_output, is_for_parts
@@ -188,7 +187,6 @@ def convert_in_parts(
     """
     check_flags(skip_unresolved=ids.skip_unresolved)
     check_executor(executor)
-    normalise_renames(ids.rename)  # before the work starts
     storage = checked_storage_options(storage_options)
     with connected([out], storage):
         target = folder_of_output(out, overwrite=overwrite)

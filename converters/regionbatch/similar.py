@@ -105,6 +105,8 @@ def findings_after_rename(dataset: Dataset, rename: Mapping[str, str]) -> Findin
         dataset: The dataset as read.
         rename: Tag names by class name.
     """
+    if not rename:
+        return dataset.findings
     counts = np.bincount(dataset.regions.tag, minlength=len(dataset.tags)).tolist()
     return similar_after_rename(dataset.findings, dataset.tags, counts, rename)
 
@@ -120,8 +122,6 @@ def similar_after_rename(
         counts: The number of boxes of each class.
         rename: Tag names by class name.
     """
-    if not rename:
-        return findings
     log = FindingLog()
     report_similar(names, counts, log, rename)
     return findings.without("similar_tags") + log.findings()

@@ -119,20 +119,22 @@ def write_in_parts(
         OptionError: The other processes do not see the folder, or are different.
         OutputError: The folder cannot be written.
     """
+    rename = normalise_renames(options.rename)
     with ExitStack() as stack:
         name, root, rows, has_image_folder = _divided(read, filters, log)
         stack.enter_context(rows)
         regions = _count(rows, log, executor)
         dataset = _judged(name, root, rows, regions, log, has_image_folder=has_image_folder)
         log = FindingLog(log.progress)
-        ids = _resolve(dataset, options, log)
+        ids = _resolve(dataset, options, rename, log)
         if is_shared(ids.image_codes).any():
             own = np.arange(len(dataset.images), dtype=np.int32)
             group = np.where(ids.image_codes < 0, own, ids.image_codes)
             rows = stack.enter_context(rows.grouped(group))
-        by_tag = dataset.regions.by_tag.tolist()
-        rename = normalise_renames(options.rename)
-        findings = similar_after_rename(dataset.findings, dataset.tags, by_tag, rename)
+        findings = dataset.findings
+        if rename:
+            by_tag = dataset.regions.by_tag.tolist()
+            findings = similar_after_rename(findings, dataset.tags, by_tag, rename)
         dataset = dataset._replace(findings=findings + log.findings())
         with _collected(target, overwrite=overwrite) as folder:
             output = _write(rows, ids, folder, dataset, log, executor)
@@ -186,13 +188,15 @@ def _judged(
     return JudgedDataset(name, root, images, tags, regions, log.findings(), ledger, log.decisions)
 
 
-def _resolve(dataset: JudgedDataset, options: IdOptions, log: FindingLog) -> ResolvedIds:
+def _resolve(
+    dataset: JudgedDataset, options: IdOptions, rename: Mapping[str, str], log: FindingLog
+) -> ResolvedIds:
     return resolve_ids(
         dataset.tags,
         dataset.images,
         (dataset.regions.by_tag, dataset.regions.by_image),
         (options.tag_ids, options.image_ids),
-        normalise_renames(options.rename),
+        rename,
         log,
         skip=options.skip_unresolved,
     )

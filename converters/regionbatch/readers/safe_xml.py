@@ -211,11 +211,6 @@ def places_of(lines: Sequence[int]) -> list[int]:
     return places
 
 
-def _texts_of(root: etree._Element) -> Iterator[str]:
-    for element in root.iter():
-        yield from filter(None, (element.text, *element.attrib.values()))
-
-
 def _decoded(data: bytes, encoding: str | None) -> tuple[bytes, bool]:
     """Return a file as UTF-8, and whether its encoding is a guess."""
     declared = _DECLARED.match(data)
