@@ -141,6 +141,22 @@ def test_ctrl_c_leaves_nothing_half_written(place: ConvertFolder, overwrite: boo
     assert (place.written() if place.out.exists() else None) == before
 
 
+def test_ctrl_c_while_the_command_is_imported_shows_no_traceback() -> None:
+    code = """
+import builtins
+from regionbatch_cli.__main__ import main
+imported = builtins.__import__
+def stopped(name, *arguments):
+    if name == "click":
+        raise KeyboardInterrupt
+    return imported(name, *arguments)
+builtins.__import__ = stopped
+main()
+"""
+    run = process("-c", code)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
+
+
 def test_output_in_a_pipe_has_no_control_characters(large: ConvertFolder) -> None:
     run = process(
         "-m", "regionbatch_cli", "convert", large.data, "-o", large.out, *large.ids, FORCE_COLOR=""

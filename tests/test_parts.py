@@ -30,7 +30,8 @@ from helpers import (
 from messages.executor_mistakes import DIFFERENCES, Client, Elsewhere, WithoutPackage
 from regionbatch import errors, part_reading, part_waiting, parts, processes
 from regionbatch.files.storage import LOCAL
-from regionbatch.parts import even_ranges, run_parts
+from regionbatch.part_ranges import even_ranges
+from regionbatch.parts import run_parts
 from regionbatch.processes import ChildProcesses, available_processes, local_processes
 from regionbatch.readers.coco.json_parts import decode_part, divide
 from regionbatch.readers.coco.records import ARRAY_SPECS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +38,8 @@ def screen_width(*, err: bool = False) -> int | None:
     stream = sys.stderr if err else sys.stdout
     if stream is None or not stream.isatty():
         return None
+    import shutil  # noqa: PLC0415 - it loads three compression libraries
+
     return shutil.get_terminal_size().columns
 
 

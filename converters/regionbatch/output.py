@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import io
-import logging
 import os
 from collections.abc import Iterable, Mapping, Sized
 from pathlib import Path, PurePath
@@ -128,6 +127,8 @@ def _write_to(
             choices=("json",),
         )
     if recover_output(target):
+        import logging  # noqa: PLC0415 - only for this warning
+
         logging.getLogger(__name__).warning("%s: %s", path, RECOVERED)
     check_target(target, overwrite=overwrite)
     with output_errors(path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import re
 from contextlib import contextmanager
@@ -91,6 +90,8 @@ def folder_of_output(target: str | PathLike[str], *, overwrite: bool) -> PurePat
         OutputError: See `check_target`.
     """
     if recover_output(target):
+        import logging  # noqa: PLC0415 - only for this warning
+
         logging.getLogger(__name__).warning("%s: %s", target, RECOVERED)
     check_target(target, overwrite=overwrite, in_parts=True)
     return resolve_output(target)

@@ -13,7 +13,6 @@ import pickle
 import sys
 from collections import deque
 from concurrent.futures import Future
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import regionbatch
@@ -26,12 +25,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 Result = TypeVar("Result")
-
-MIN_PARTS = 16
-"""Parts that a dataset is divided into at least, so that a slow process delays the end little."""
-
-MIN_PARTS_OF_LARGE = 4
-"""Parts of full size from which on a dataset is large: reading it is worth starting processes."""
 
 _MAX_WAITING = 64
 """Parts that are submitted at once. Their results may all be in memory."""
@@ -48,24 +41,6 @@ class _Caller(NamedTuple):
     """A file of the dataset; empty if it is not on a disk."""
     state: tuple[int, int] | None
     """Its size and modification time."""
-
-
-def even_ranges(count: int, n: int, most: int) -> list[range]:
-    """Divide `range(count)` into about equal ranges.
-
-    Args:
-        count: The number of items.
-        n: The number of ranges, if there are so many items.
-        most: The largest size of a range; there are more ranges if necessary.
-
-    Example:
-        >>> from regionbatch.parts import even_ranges
-        >>> even_ranges(5, 2, 100)
-        [range(0, 2), range(2, 5)]
-    """
-    n = min(count, max(n, -(-count // most)))
-    ends = [count * number // n for number in range(n + 1)] if n else []
-    return [range(*pair) for pair in pairwise(ends)]
 
 
 def run_parts(

@@ -8,7 +8,6 @@ file system itself fetches the bytes, so plain HTTP only changes how long it tak
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import re
 from collections import deque
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from regionbatch.files.cloud_reach import proxy_for, why_unreachable
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -217,6 +217,8 @@ def _pool_manager(url: str) -> PoolManager:
 
 def _keep_queries_out_of_log() -> None:
     """Remove queries from what urllib3 logs: who has a signed URL can read the file."""
+    import logging  # noqa: PLC0415 - slow to load, and only for a cloud
+
     for name in ("connectionpool", "util.retry"):
         logging.getLogger(f"urllib3.{name}").addFilter(_without_queries)
 

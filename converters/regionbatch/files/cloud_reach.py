@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import time
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 _CONNECT_SECONDS = 5
 _PAUSES = (1.0, 2.0, 0.0)
@@ -39,6 +38,8 @@ def why_unreachable(url: str) -> str:
 
 def proxy_for(url: str) -> str:
     """Return the proxy that the environment names for a URL; empty if there is none."""
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - they load an HTTP client
+
     parts = urlsplit(url)
     proxy = getproxies().get(parts.scheme, "")
     if not proxy or proxy_bypass(parts.hostname or ""):

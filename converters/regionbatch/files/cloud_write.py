@@ -6,7 +6,6 @@ show it when the call succeeds; if the call fails or this process is killed, the
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -118,6 +117,8 @@ def cloud_write(path: CloudPath, is_ours: IsOurs | None) -> Iterator[IO[bytes]]:
 @contextmanager
 def file_to_upload() -> Iterator[Path]:
     """Create a temporary folder for a file, and yield the path of the file."""
+    import tempfile  # noqa: PLC0415 - slow to load, and only for a cloud
+
     with tempfile.TemporaryDirectory(prefix="regionbatch-", ignore_cleanup_errors=True) as folder:
         yield Path(folder) / "output"
 

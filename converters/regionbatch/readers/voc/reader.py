@@ -16,7 +16,7 @@ from regionbatch.dataset import ImageReferences, RawAnnotations, References
 from regionbatch.dataset.columns import computed, zeros
 from regionbatch.files.text import report_guess
 from regionbatch.options import VocOptions
-from regionbatch.parts import even_ranges
+from regionbatch.part_ranges import even_ranges
 from regionbatch.readers.voc.xml_files import choose_files, is_annotation
 
 if TYPE_CHECKING:

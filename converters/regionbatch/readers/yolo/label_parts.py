@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from regionbatch.dataset.columns import GrowingColumn, computed, kept_rows
-from regionbatch.parts import even_ranges
+from regionbatch.part_ranges import even_ranges
 from regionbatch.readers.yolo import row_parser
 from regionbatch.readers.yolo.rows import InvalidRows, LabelRows, interpret_rows
 
