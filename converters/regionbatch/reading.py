@@ -179,6 +179,8 @@ def _read_path(
     executor: Executor | None,
 ) -> tuple[str, PurePath, PlacedAnnotations]:
     """Return the name of the format of a path, the folder, and the annotations."""
+    if format_ is None:
+        check_keywords(options)  # before a cloud is asked
     tree = _tree_at(source)
     name, reader = _chosen_reader(tree, format_, options, log)
     declared = make_options(reader, name, options, tree.root)
@@ -231,7 +233,6 @@ def _chosen_reader(
 ) -> tuple[str, Reader]:
     """Return the given or detected format, by its name, and its reader."""
     if format_ is None:
-        check_keywords(options)
         name, reader, reason = detect(tree)
         log.decide("format", name, reason)
         return name, reader

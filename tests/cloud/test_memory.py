@@ -185,6 +185,13 @@ def test_a_url_that_cannot_be_read(
     assert not hidden or hidden not in f"{caught.value} {caught.value.__dict__}"
 
 
+def test_an_unknown_argument_is_reported_before_the_cloud_is_asked(cloud: Any) -> None:
+    # fsspec does not know the scheme, which would be the error if the cloud were asked first.
+    with pytest.raises(rb.errors.OptionError) as raised:
+        rb.read("nocloud://container", account_key="secret")  # type: ignore[call-arg]
+    assert raised.value.option == "account_key"
+
+
 def test_credentials_are_in_no_error_and_no_pickle(cloud: Any) -> None:
     copy(ROOT / "fixtures/scene/yolo", "memory://container", cloud)
     secret = {"account_key": "SECRETKEY", "connection_string": "AccountKey=SECRETKEY"}
