@@ -182,7 +182,7 @@ def _read_path(
     if format_ is None:
         check_keywords(options)  # before a cloud is asked
     tree = _tree_at(source)
-    name, reader = _chosen_reader(tree, format_, options, log)
+    name, reader = _chosen_reader(tree, format_, log)
     declared = make_options(reader, name, options, tree.root)
     _report_image_folders(tree, declared.image_dir, log)
     guard: AbstractContextManager[None] = nullcontext()
@@ -228,9 +228,7 @@ def _tree_at(source: str | PathLike[str]) -> _ObservedTree:
     return cast("_ObservedTree", _ObservedTree.at(path))
 
 
-def _chosen_reader(
-    tree: Tree, format_: str | Reader | None, options: dict[str, Any], log: FindingLog
-) -> tuple[str, Reader]:
+def _chosen_reader(tree: Tree, format_: str | Reader | None, log: FindingLog) -> tuple[str, Reader]:
     """Return the given or detected format, by its name, and its reader."""
     if format_ is None:
         name, reader, reason = detect(tree)

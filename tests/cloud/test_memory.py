@@ -13,7 +13,7 @@ import pytest
 import regionbatch as rb
 from helpers import ROOT, command
 from regionbatch.cases import cases_in
-from regionbatch.errors import RegionBatchError
+from regionbatch.errors import OptionError, RegionBatchError
 from regionbatch.files import cloud as cloud_storage
 from regionbatch.files import cloud_files
 from regionbatch.files.cloud_paths import CloudPath
@@ -185,9 +185,9 @@ def test_a_url_that_cannot_be_read(
     assert not hidden or hidden not in f"{caught.value} {caught.value.__dict__}"
 
 
-def test_an_unknown_argument_is_reported_before_the_cloud_is_asked(cloud: Any) -> None:
+def test_an_unknown_argument_is_reported_before_the_cloud_is_asked() -> None:
     # fsspec does not know the scheme, which would be the error if the cloud were asked first.
-    with pytest.raises(rb.errors.OptionError) as raised:
+    with pytest.raises(OptionError) as raised:
         rb.read("nocloud://container", account_key="secret")  # type: ignore[call-arg]
     assert raised.value.option == "account_key"
 
