@@ -9,7 +9,8 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from regionbatch import arrow
 from regionbatch.findings.codes import CODES
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+
+_NUMBERS_AT_ONCE = 4096
 
 
 class Finding(NamedTuple):
@@ -142,22 +146,26 @@ class FindingGroup:
 
     def rows(self, most: int | None) -> Iterator[Finding]:
         """Yield the findings, at most `most` of them."""
-        count = len(self) if most is None else min(most, len(self))
-        for row in range(count):
-            yield self.row(row)
-
-    def row(self, row: int) -> Finding:
-        """Return one of the findings."""
         code = CODES[self.code]
-        file = self.table[self.file[row]]
-        where = int(self.where[row])
-        place = place_text(escape_unprintable(shortened_place(file)), where, self.place)
-        value = "" if self.value is None else as_text(self.value[row])
-        shown = f": {quoted(value)}" if value else ""
-        message = f"{place}: {code.summary}{shown}. {code.advice} [{self.code}]"
         is_raised = self.doubtful and code.severity == "info"
         severity = "warning" if is_raised else code.severity
-        return Finding(self.code, severity, place, message, file, where, value)
+        end = f". {code.advice} [{self.code}]"
+        shown_file, last = "", -1
+        places = zip(_numbers(self.file), _numbers(self.where), strict=True)
+        for row, (number, where) in enumerate(islice(places, most)):
+            file = self.table[number]
+            if number != last:
+                shown_file, last = escape_unprintable(shortened_place(file)), number
+            place = place_text(shown_file, where, self.place)
+            value = "" if self.value is None else as_text(self.value[row])
+            shown = f": {quoted(value)}" if value else ""
+            message = f"{place}: {code.summary}{shown}{end}"
+            yield Finding(self.code, severity, place, message, file, where, value)
+
+
+def _numbers(column: NDArray[np.integer[Any]] | array[int]) -> Iterator[int]:
+    for start in range(0, len(column), _NUMBERS_AT_ONCE):
+        yield from column[start : start + _NUMBERS_AT_ONCE].tolist()
 
 
 class AllFindings(Protocol):
