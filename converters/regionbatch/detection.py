@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from regionbatch import plugins
@@ -12,6 +13,15 @@ if TYPE_CHECKING:
 
     from regionbatch.files.tree import Tree
     from regionbatch.plugins import Reader
+
+_DETECTING_MODULES = {
+    "coco": "regionbatch.readers.coco.json_kinds",
+    "voc": "regionbatch.readers.voc.xml_files",
+    "yolo": "regionbatch.readers.yolo.detection",
+    "cvat": "regionbatch.readers.cvat",
+    "vott": "regionbatch.readers.vott",
+}
+"""The modules whose `detect` is that of the built-in readers: other formats stay unloaded."""
 
 
 def detect(tree: Tree) -> tuple[str, Reader, str]:
@@ -27,10 +37,10 @@ def detect(tree: Tree) -> tuple[str, Reader, str]:
         UnknownFormatError: No reader recognises the dataset, or more than one does.
     """
     claims: list[tuple[str, Reader, str]] = []
-    for name, reader in plugins.built_in_readers().items():
-        reason = reader.detect(tree)
+    for name, module in _DETECTING_MODULES.items():
+        reason = import_module(module).detect(tree)
         if reason:
-            claims.append((name, reader, reason))
+            claims.append((name, plugins.built_in_reader(name), reason))
     errors: list[PluginError] = []
     if not claims:
         claims = list(_plugin_claims(tree, errors))

@@ -109,15 +109,15 @@ def get(name: str) -> Reader:
     found = [plugin for plugin in _plugins() if plugin.name == name]
     _check_only_one(name, found)
     if name in BUILT_IN:
-        return _load(name, BUILT_IN[name])
+        return built_in_reader(name)
     if not found:
         raise unknown_format(name)
     return _load_plugin(found[0])
 
 
-def built_in_readers() -> dict[str, Reader]:
-    """Return the built-in readers by format."""
-    return {name: _load(name, target) for name, target in BUILT_IN.items()}
+def built_in_reader(name: str) -> Reader:
+    """Return the reader of one of our own formats."""
+    return _load(name, BUILT_IN[name])
 
 
 def is_built_in(reader: Reader) -> bool:
@@ -145,8 +145,8 @@ def unknown_format(name: str) -> OptionError:
 
 def listed() -> Iterator[ReaderInfo]:
     """Yield all readers, built in and of plugins. A plugin that cannot be loaded has an error."""
-    for name, reader in built_in_readers().items():
-        yield ReaderInfo(name, _BUILT_IN_ORIGIN, reader)
+    for name in BUILT_IN:
+        yield ReaderInfo(name, _BUILT_IN_ORIGIN, built_in_reader(name))
     for plugin in _plugins():
         try:
             yield ReaderInfo(plugin.name, plugin.distribution, get(plugin.name))

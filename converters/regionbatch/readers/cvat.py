@@ -35,16 +35,19 @@ _EMPTY = b"\xef\xbb\xbf \r\n"
 _MAX_FILES_TO_DETECT = 1000
 
 
+def detect(tree: Tree) -> str | None:
+    """Return the first XML file with an <annotations> as CVAT writes it."""
+    candidates = islice(tree.candidates(".xml"), _MAX_FILES_TO_DETECT)
+    return next((name for name in candidates if _is_cvat(xml_start(tree, name))), None)
+
+
 class CvatReader:
     """Read the XML of CVAT for images; implements `regionbatch.plugins.Reader`."""
 
     title: ClassVar[str] = "a CVAT for images XML (version 1.1), or a folder with such files"
     options: ClassVar[type[ReadOptions]] = ReadOptions
 
-    def detect(self, tree: Tree) -> str | None:
-        """Return the first XML file with an <annotations> as CVAT writes it."""
-        candidates = islice(tree.candidates(".xml"), _MAX_FILES_TO_DETECT)
-        return next((name for name in candidates if _is_cvat(xml_start(tree, name))), None)
+    detect = staticmethod(detect)
 
     def references(
         self,

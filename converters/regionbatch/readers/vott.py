@@ -50,16 +50,19 @@ _VIDEO_FRAME = re.compile(r"#t=[\d.]+$")
 _SIDES = ("left", "top", "width", "height")
 
 
+def detect(tree: Tree) -> str | None:
+    """Return the first file in one of VoTT's formats."""
+    candidates = islice(tree.candidates(*_EXTENSIONS), _MAX_FILES_TO_DETECT)
+    return next((name for name in candidates if kind_of(tree, name)), None)
+
+
 class VottReader:
     """Read VoTT's exports and asset files; implements `regionbatch.plugins.Reader`."""
 
     title: ClassVar[str] = "a VoTT export (JSON or CSV), or a folder with exports or asset files"
     options: ClassVar[type[ReadOptions]] = ReadOptions
 
-    def detect(self, tree: Tree) -> str | None:
-        """Return the first file in one of VoTT's formats."""
-        candidates = islice(tree.candidates(*_EXTENSIONS), _MAX_FILES_TO_DETECT)
-        return next((name for name in candidates if kind_of(tree, name)), None)
+    detect = staticmethod(detect)
 
     def references(self, tree: Tree, options: ReadOptions, log: FindingLog) -> References:
         """Return the files of the best kind that exists, and report the others.

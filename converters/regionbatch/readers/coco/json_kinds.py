@@ -42,6 +42,15 @@ _PADDED = "a file that ends with nothing but whitespace or NUL"
 _PADDING = b" \t\r\n\0"
 
 
+def detect(tree: Tree) -> str | None:
+    """Return the JSON files with COCO's keys at their start and end; None if there are none."""
+    found = coco_files(tree)
+    if not found:
+        return None
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    return found[0] + more
+
+
 def kinds_of(tree: Tree) -> dict[str, str]:
     """Return what each JSON file of a dataset is, by its path: `COCO`, or a description."""
     return {name: describe_json(tree, name) for name in tree.candidates(".json")}

@@ -21,7 +21,7 @@ from regionbatch.files.text import NotUtf8Error, report_guess
 from regionbatch.options import CocoOptions
 from regionbatch.readers.coco.dataset_builder import CocoSource, DatasetBuilder
 from regionbatch.readers.coco.json_files import choose_files
-from regionbatch.readers.coco.json_kinds import coco_files
+from regionbatch.readers.coco.json_kinds import detect
 from regionbatch.readers.coco.json_parts import (
     DecodedParts,
     PartOfFile,
@@ -59,13 +59,7 @@ class CocoReader:
     )
     options: ClassVar[type[ReadOptions]] = CocoOptions
 
-    def detect(self, tree: Tree) -> str | None:
-        """Return the JSON files with COCO's keys at their start and end; None if there are none."""
-        found = coco_files(tree)
-        if not found:
-            return None
-        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        return found[0] + more
+    detect = staticmethod(detect)
 
     def references(self, tree: Tree, options: CocoOptions, log: FindingLog) -> References:
         """Choose one JSON file for each split."""

@@ -7,7 +7,7 @@ written VOC files since, which mean plain edges (see `decisions`).
 
 from __future__ import annotations
 
-from itertools import islice, starmap
+from itertools import starmap
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from regionbatch.dataset.columns import computed, zeros
 from regionbatch.files.text import report_guess
 from regionbatch.options import VocOptions
 from regionbatch.part_ranges import even_ranges
-from regionbatch.readers.voc.xml_files import choose_files, is_annotation
+from regionbatch.readers.voc.xml_files import choose_files, detect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from regionbatch.findings import FindingLog
     from regionbatch.options import ReadOptions
     from regionbatch.readers.voc.columns import VocColumns, VocPart
-
-_MAX_FILES_TO_DETECT = 1000
-"""XML files that are searched for an <annotation>."""
 
 _MAX_FILES = 5000
 """XML files of a part at most."""
@@ -45,10 +42,7 @@ class VocReader:
     title: ClassVar[str] = "a folder of Pascal VOC XML files, one per image"
     options: ClassVar[type[ReadOptions]] = VocOptions
 
-    def detect(self, tree: Tree) -> str | None:
-        """Return the first XML file with an <annotation>."""
-        candidates = islice(tree.candidates(".xml"), _MAX_FILES_TO_DETECT)
-        return next((name for name in candidates if is_annotation(tree, name)), None)
+    detect = staticmethod(detect)
 
     def references(self, tree: Tree, options: VocOptions, log: FindingLog) -> References:
         """Return the XML files of the chosen split, or of all splits."""

@@ -6,7 +6,7 @@ Sources of the rules: the dataset documentation of Ultralytics (rows, data.yaml,
 
 from __future__ import annotations
 
-from itertools import islice, starmap
+from itertools import starmap
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -15,19 +15,14 @@ from regionbatch.boxes import BoxMode
 from regionbatch.dataset import ImageReferences, RawAnnotations
 from regionbatch.dataset.columns import computed, kept_rows, rows_of
 from regionbatch.errors import DatasetError
-from regionbatch.files.text import UnreadableError, lenient_utf8
 from regionbatch.findings import FindingLog
 from regionbatch.options import YoloOptions
 from regionbatch.readers.yolo import row_checks
 from regionbatch.readers.yolo.class_names import LabelFiles, find_class_names
 from regionbatch.readers.yolo.dataset_configs import find_configs
+from regionbatch.readers.yolo.detection import detect
 from regionbatch.readers.yolo.first_class import detect_first_class, some_class_0_is_unused
-from regionbatch.readers.yolo.label_files import (
-    find_label_files,
-    first_line_words,
-    may_be_label_file,
-    starts_with_row,
-)
+from regionbatch.readers.yolo.label_files import find_label_files
 from regionbatch.readers.yolo.label_parts import (
     LabelPart,
     RowTable,
@@ -39,7 +34,6 @@ from regionbatch.readers.yolo.references import find_references, known_lists
 from regionbatch.readers.yolo.rotation import detect_rotation_unit
 from regionbatch.readers.yolo.rows import far_outside
 from regionbatch.readers.yolo.split_sources import has_sources
-from regionbatch.unknown_formats import is_row_of_other_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -53,14 +47,6 @@ if TYPE_CHECKING:
     from regionbatch.readers.yolo.dataset_configs import DatasetConfig
     from regionbatch.readers.yolo.rows import LabelRows
 
-_SAMPLED_LABELS = 20
-"""Label files with content that `detect` looks at; empty ones show nothing."""
-_SAMPLED_TEXTS = 1000
-"""Text files that `detect` looks at to find these."""
-_CONFIG_NAMES = (".yaml", ".yml", ".data")
-_CONFIG_DEPTH = 3
-"""Folders above a data.yaml or obj.data from which on `detect` ignores it."""
-
 
 class YoloReader:
     """Reads YOLO datasets; see `regionbatch.plugins.Reader`."""
@@ -68,29 +54,7 @@ class YoloReader:
     title: ClassVar[str] = "a folder of YOLO label files with a data.yaml, obj.data or classes.txt"
     options: ClassVar[type[ReadOptions]] = YoloOptions
 
-    def detect(self, tree: Tree) -> str | None:
-        """Return a data.yaml or obj.data, or a label file that starts with a row; None without one.
-
-        Args:
-            tree: The files of the dataset.
-        """
-        for name in tree.candidates(*_CONFIG_NAMES):
-            is_config = name.count("/") < _CONFIG_DEPTH and name.lower().endswith(_CONFIG_NAMES)
-            if is_config and _has_names_or_train(tree, name):
-                return name
-        if tree.named:
-            return None
-        filled = 0
-        for name in islice(tree.files(".txt"), _SAMPLED_TEXTS):
-            words = first_line_words(tree, name)
-            if not words or not may_be_label_file(tree, name):
-                continue
-            if starts_with_row(tree, name) and not is_row_of_other_format(b" ".join(words)):
-                return name
-            filled += 1
-            if filled == _SAMPLED_LABELS:
-                return None
-        return None
+    detect = staticmethod(detect)
 
     def references(self, tree: Tree, options: YoloOptions, log: FindingLog) -> References:
         """Return the label files of a dataset, and the folders and lists of its images.
@@ -167,19 +131,6 @@ class YoloReader:
             first_class = int(options.yolo_first_class)
             log.decide("yolo_first_class", options.yolo_first_class, "as requested")
         return _annotations(table, names, first_class, unit, log)
-
-
-def _has_names_or_train(tree: Tree, name: str) -> bool:
-    """Return whether a file has one of the keys `names` and `train`."""
-    try:
-        text = lenient_utf8(tree.read(name)[:65536])
-    except UnreadableError:
-        return False
-    for line in text.splitlines():
-        key = line.split(b":")[0].split(b"=")[0].strip()
-        if key in (b"names", b"train"):
-            return True
-    return False
 
 
 def _configs_for_kpt_shape(tree: Tree, configs: Sequence[DatasetConfig]) -> Sequence[DatasetConfig]:
