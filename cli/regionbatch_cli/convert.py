@@ -68,8 +68,8 @@ if TYPE_CHECKING:
     INPUT,
     "--dask",
     metavar="ADDRESS",
-    help="Convert with a Dask cluster: the address of its scheduler, or local. It also writes the "
-    "files if OUT is a folder.",
+    help="Convert with a Dask cluster: the address of its scheduler, or local. If OUT is a folder, "
+    "the cluster also writes the files.",
 )
 @dataset_options
 def convert(

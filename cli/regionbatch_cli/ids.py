@@ -64,7 +64,7 @@ def ids(
 
     tags.json has the ID of each tag by name. images.json has the ID of each image whose name is
     known: from the journal of an upload (of DATASET, or --journal), or from names that the project
-    stores (--store-names, API version 3.3).
+    stores (upload --store-names, API version 3.3).
     """
     from regionbatch.customvision.id_tables import (  # noqa: PLC0415 - NumPy: only when there is work
         check_id_files,

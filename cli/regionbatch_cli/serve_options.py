@@ -56,14 +56,16 @@ _OPTIONS = (
         "--on-existing",
         type=click.Choice(["duplicated", "refuse", "twice"]),
         default="duplicated",
-        help="What happens to a region that the image already has.",
+        help="What happens to a region that the image already has: it is returned as duplicated, "
+        "its batch is refused, or it is stored twice.",
     ),
     option(
         BEHAVIOUR,
         "--unknown-ids",
         type=click.Choice(["batch", "not-found", "entry"]),
         default="batch",
-        help="How unknown image or tag IDs are rejected.",
+        help="What is rejected if an image or tag ID is unknown: the batch, with 400 (batch) or "
+        "404 (not-found), or only the entry.",
     ),
     option(
         BEHAVIOUR,
@@ -114,7 +116,8 @@ _OPTIONS = (
         "--source-url",
         type=click.Choice(["name", "null", "renamed", "encoded", "prefixed"]),
         default="name",
-        help="What sourceUrl of an uploaded image contains in responses.",
+        help="sourceUrl of an uploaded image in responses: its name, null, another file name "
+        "(renamed), percent-encoded, or with a URL before the name (prefixed).",
     ),
     option(
         BEHAVIOUR,
@@ -174,7 +177,8 @@ _OPTIONS = (
         callback=_fault_kinds,
         shell_complete=_complete_fault,
         default_text="none",
-        help="Kind of fault that calls meet at random; all: every kind (repeatable).",
+        help="Make random calls fail in this way, such as 503 or timeout; all: in every way "
+        "(repeatable).",
     ),
     option(
         FAULTS,
@@ -183,7 +187,7 @@ _OPTIONS = (
         default=0.2,
         metavar="FRACTION",
         default_text="0.2",
-        help="Fraction of the calls that meet a fault.",
+        help="Fraction of calls that fail.",
     ),
     _seconds("--late", 5, "Time after which a late write is applied."),
     option(

@@ -219,7 +219,7 @@ journal_option = option(
     type=click.Path(dir_okay=False),
     metavar="FILE",
     default_text="NAME-PROJECT-HASH.regionbatch.sqlite",
-    help="Journal file used to resume an upload.",
+    help="Journal of an upload, to resume it and to find its images again.",
 )
 """Adds `journal` to a command."""
 
