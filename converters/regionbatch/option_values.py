@@ -128,7 +128,7 @@ def checked_classes(only: str | Iterable[str] | None) -> list[str] | None:
     classes = None if only is None else _listed("only", only)
     for name in classes or ():
         if not isinstance(name, str):
-            raise _wrong_type("only", "not a class name", name)
+            raise _wrong_type("only", "not a class name", name, "Pass text.")
     return classes
 
 
@@ -178,7 +178,8 @@ def _listed(option: str, given: str | Iterable[str]) -> list[str]:
     try:
         return list(given)
     except TypeError:
-        raise _wrong_type(option, "not a name or a list of names", given) from None
+        problem = "neither a name nor a list of names"
+        raise _wrong_type(option, problem, given, "Pass text, or a list of texts.") from None
 
 
 def _option_names(readers: Iterable[plugins.ReaderOptionsInfo]) -> list[str]:
@@ -236,7 +237,8 @@ def _converted(field: Field[Any], value: Any) -> Any:  # noqa: ANN401 - the valu
     try:
         return tuple(_converted_one(field, one) for one in values)
     except TypeError:
-        raise _wrong_type(field.name, "not a value or a list of values", value) from None
+        problem = "neither a value nor a list of values"
+        raise _wrong_type(field.name, problem, value, "Pass one value, or a list.") from None
 
 
 def _converted_one(field: Field[Any], value: Any) -> PurePath | str:  # noqa: ANN401 - as above
@@ -244,9 +246,9 @@ def _converted_one(field: Field[Any], value: Any) -> PurePath | str:  # noqa: AN
         try:
             return as_path(value)
         except TypeError:
-            raise _wrong_type(field.name, "not a path", value) from None
+            raise _wrong_type(field.name, "not a path", value, "Pass a str or a Path.") from None
     if isinstance(value, (list, tuple, set, frozenset, dict)):
-        raise _wrong_type(field.name, "more than one value", value)
+        raise _wrong_type(field.name, "more than one value", value, "Pass one value.")
     text = str(value)
     choices = choices_of(field)
     if choices and text not in choices:
@@ -260,9 +262,9 @@ def _converted_one(field: Field[Any], value: Any) -> PurePath | str:  # noqa: AN
     return text
 
 
-def _wrong_type(option: str, problem: str, value: object) -> OptionError:
+def _wrong_type(option: str, problem: str, value: object, advice: str) -> OptionError:
     return OptionError(
-        f"{option}: {problem}: {quoted(as_text(value))}. Pass a value of the right type.",
+        f"{option}: {problem}: {quoted(as_text(value))}. {advice}",
         option=option,
         value=value,
     )

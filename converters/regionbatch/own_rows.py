@@ -96,7 +96,7 @@ def _require(columns: Mapping[str, Any], *names: str) -> None:
     missing = [name for name in names if name not in columns]
     if missing:
         raise OptionError(
-            f"table: not among its columns: '{', '.join(missing)}'. "
+            f"table: missing columns: '{', '.join(missing)}'. "
             f"Rename your columns to: {', '.join(names)}.",
             option="table",
             value=missing,

@@ -138,7 +138,7 @@ class PartResults(Generic[Result]):
         if isinstance(found, tuple) and found[:-1] == (self._caller.run, number):
             result: Result = found[-1]
             return result
-        what = f"it returned something else than the call: '{type(found).__name__}'"
+        what = f"its results are not those of the calls: '{type(found).__name__}'"
         raise _unfit(what, "Correct its `submit`.", type(found).__name__)
 
     def _work_until(self, future: Future[Result]) -> None:

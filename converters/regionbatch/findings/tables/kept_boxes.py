@@ -95,7 +95,7 @@ CODES = (
         "noted",
         "box",
         "the row has more columns than a box needs",
-        "They are ignored. Check `yolo_rows` if they hold coordinates.",
+        "The extra columns are ignored. Check `yolo_rows` if they hold coordinates.",
         explanation=(
             "The row has more numbers after the class and four coordinates, such as a confidence, "
             "a track ID or keypoints. Custom Vision regions do not have these."

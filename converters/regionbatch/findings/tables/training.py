@@ -10,7 +10,7 @@ CODES = (
         "noted",
         "tag",
         "fewer than 15 images, so Custom Vision will not train",
-        "Add images, merge classes with `rename`, or leave them out with `only`.",
+        "Add images, merge classes with `rename`, or leave such classes out with `only`.",
         explanation=(
             "Custom Vision refuses to train a project while one of its tags has fewer than 15 "
             "images. Images that are already in the project count, too."

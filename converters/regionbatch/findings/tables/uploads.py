@@ -140,7 +140,7 @@ CODES = (
             "The journal is from an upload of another version of the dataset, or with other tag "
             "names. It is still used, but everything is compared with the project again."
         ),
-        example="a box was corrected between two uploads -> the new region is added, the old stays",
+        example="a box was corrected between two uploads -> one region is added, the old one stays",
         remedy="Delete outdated regions with `prune=True`. Use a new journal for another dataset.",
         is_warning=True,
     ),

@@ -227,12 +227,12 @@ def _both_axes(mask: Any) -> NDArray[np.bool_]:  # noqa: ANN401 - the same
 def _contradicted(name: str, proof: OrderProof, *, corners: bool) -> AmbiguousDatasetError:
     proved = proof.ltwh + proof.ltrb
     if corners:
-        what = f"left, top, width, height, not corners, for {proof.ltwh} of {proved} boxes"
+        boxes = f"{proof.ltwh} of {proved} boxes are left, top, width, height, not corners"
         first = proof.first_ltwh
     else:
-        what = f"corners, not left, top, width, height, for {proof.ltrb} of {proved} boxes"
+        boxes = f"{proof.ltrb} of {proved} boxes are corners, not left, top, width, height"
         first = proof.first_ltrb
-    return _ambiguous(name, f"polygons or areas prove {what}: '{first}'", first)
+    return _ambiguous(name, f"polygons or areas prove that {boxes}: '{first}'", first)
 
 
 def _centred(name: str, proof: OrderProof) -> AmbiguousDatasetError:

@@ -199,7 +199,7 @@ class ArrayStream:
             colon = text.skip_whitespace(at + len(found[0]))
             if text.byte(colon) == b":":
                 return unescape_key(found[1]), text.skip_whitespace(colon + 1)
-        raise self._text.error(at, 'expected a key and a colon, as in "annotations": []')
+        raise self._text.error(at, "expected a key in double quotes and a colon")
 
     def _next_key(self, at: int) -> int:
         """Return the offset of the next key, or of the closing brace, after a value."""

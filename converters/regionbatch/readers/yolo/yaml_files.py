@@ -54,7 +54,8 @@ def parse_yaml(name: str, data: bytes, *, is_required: bool, is_guess: bool) -> 
 
     if len(data) > _MAX_SIZE or sum(map(data.count, _MARKS)) > _MAX_MARKS:
         if is_required:
-            what = f"too large for a data.yaml. Shorten it, or {_READ_LABELS}."
+            limits = f"{_MAX_SIZE >> 20} MiB, or more than {_MAX_MARKS:,} values"
+            what = f"larger than {limits}. Shorten it, or {_READ_LABELS}."
             raise DatasetError(f"{name}: {what}", place=name)
         return None, None
     if is_required:
