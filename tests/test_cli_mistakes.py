@@ -322,7 +322,7 @@ def test_an_impossible_output_is_a_usage_error(place: ConvertFolder, value: str)
     ("line", "suggested"),
     [
         ("convert {data} --imagess x", "--image-ids, --html-images or --image-dir"),
-        ("upload {data} --projec x", "--project-id or --prune"),
+        ("upload {data} --projec x", "--project-id"),
         ("explain --js", "--json"),
         ("explain emtpy_box", "empty_box, not_a_box or no_box"),
         ("inspct {data}", "inspect"),

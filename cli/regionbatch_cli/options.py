@@ -44,7 +44,14 @@ class ExistingDataset(click.Path):
         ctx: click.Context | None,
     ) -> str | bytes | PathLike[str]:
         """Return the path."""
-        return value if scheme_of(value) else super().convert(value, param, ctx)
+        if scheme_of(value):
+            return value
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            from regionbatch.files.folders import absence_of  # noqa: PLC0415 - only for mistakes
+
+            self.fail(absence_of(value, "file or folder"), param, ctx)
 
 
 @dataclass(frozen=True)

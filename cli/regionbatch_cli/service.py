@@ -73,7 +73,7 @@ class ServiceOptions:
 
         if not self.project_id:
             raise click.UsageError(
-                "--project-id is missing. Give the name of the project, or its ID from the "
+                "--project-id: missing. Give the name of the project, or its ID from the "
                 "project's settings. List the projects with regionbatch projects."
             )
         if not is_name(self.project_id):
@@ -102,7 +102,7 @@ class ServiceOptions:
 
         if not self.endpoint:
             raise click.UsageError(
-                f"--endpoint is missing. Give the training endpoint, or set {ENDPOINT}."
+                f"--endpoint: missing. Give the training endpoint, or set {ENDPOINT}."
             )
         access: dict[str, Any] = {"key": self._key()} if not self._entra else {}
         if self._entra:
@@ -120,7 +120,8 @@ class ServiceOptions:
         if sys.stdin.isatty():
             return str(click.prompt("Training key", hide_input=True, err=True))
         raise click.UsageError(
-            f"No training key. Set {KEY}, use --key-file with its file, or sign in with --entra."
+            f"training key: missing. Set {KEY}, name its file with --key-file, or sign in with "
+            "--entra."
         )
 
 

@@ -36,8 +36,13 @@ def usage_text(error: click.UsageError) -> str:
         takes_none = "not take" in text
         what = "takes no value. Remove it." if takes_none else "the value is missing. Add one."
         return f"{error.option_name}: {what}"
+    if isinstance(error, click.BadParameter) and error.param is not None:
+        return f"{_name_of(error.param)}: {error.message}"
     if found := _EXTRA_ARGUMENTS.match(text):
-        return f"unexpected argument: '{found[1]}'. Put quotes around a path that contains spaces."
+        params = error.ctx.command.params if error.ctx else ()
+        takes_path = any(isinstance(param, click.Argument) for param in params)
+        advice = "Put quotes around a path that contains spaces" if takes_path else "Remove it"
+        return f"unexpected argument: '{found[1]}'. {advice}."
     return text
 
 
@@ -61,15 +66,22 @@ def suggestion(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """
     from difflib import get_close_matches  # noqa: PLC0415 - only for mistakes
 
-    *others, last = get_close_matches(name, list(known), 3, cutoff) or [""]
+    by_word = {each.lstrip("-"): each for each in known}  # dashes make all options similar
+    similar = get_close_matches(name.lstrip("-"), by_word, 3, cutoff)
+    *others, last = [by_word[word] for word in similar] or [""]
     first = f"{', '.join(others)} or " if others else ""
     return f"Did you mean {first}{last}?" if last else ""
 
 
+def _name_of(parameter: click.Parameter) -> str:
+    is_option = isinstance(parameter, click.Option)
+    return parameter.opts[-1] if is_option else parameter.human_readable_name
+
+
 def _missing(parameter: click.Parameter) -> str:
+    flag = _name_of(parameter)
     if not isinstance(parameter, click.Option):
-        return f"{parameter.human_readable_name}: missing. Add it."
-    flag = parameter.opts[-1]
+        return f"{flag}: missing. Add it."
     text = parameter.help or ""
     return f"{flag}: missing. Add {flag} {parameter.metavar}: {text[:1].lower()}{text[1:]}"
 

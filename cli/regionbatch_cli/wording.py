@@ -140,7 +140,16 @@ def error_text(error: RegionBatchError, ctx: click.Context | None = None) -> str
     text = text.replace(error.place, place, 1)
     verbatim = [place, "" if error.value is None else str(error.value)]
     text = in_command_words(text, flags, verbatim)
-    return "\n".join(map(escape_unprintable, text.splitlines()))
+    lines = (_with_option_of_decision(line, flags) for line in text.splitlines())
+    return "\n".join(map(escape_unprintable, lines))
+
+
+def _with_option_of_decision(line: str, flags: Mapping[str, str]) -> str:
+    """Return a line of a strict error; one about an uncertain decision starts with its option."""
+    if not line.endswith("[doubtful_decision]"):
+        return line
+    keyword, colon, rest = line.strip().partition(":")
+    return f"  {flags.get(keyword, keyword)}{colon}{rest}"
 
 
 def _relative(place: str) -> str:

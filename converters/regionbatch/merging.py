@@ -66,7 +66,7 @@ def _wanted(only: Collection[str], tags: Sequence[str]) -> NDArray[np.bool_]:
         what = "no such class" if len(unknown) == 1 else "no such classes"
         names = ", ".join(f"'{name}'" for name in unknown)
         more = ", …" if len(tags) > _MAX_CLASSES_SHOWN else ""
-        known = ", ".join(tags[:_MAX_CLASSES_SHOWN]) + more
+        known = ", ".join(f"'{tag}'" for tag in tags[:_MAX_CLASSES_SHOWN]) + more
         raise OptionError(
             escape_unprintable(f"only: {what}: {names}. The classes are: {known}."),
             option="only",

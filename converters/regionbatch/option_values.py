@@ -237,8 +237,10 @@ def _converted(field: Field[Any], value: Any) -> Any:  # noqa: ANN401 - the valu
     try:
         return tuple(_converted_one(field, one) for one in values)
     except TypeError:
-        problem = "neither a value nor a list of values"
-        raise _wrong_type(field.name, problem, value, "Pass one value, or a list.") from None
+        kind = "path" if is_path(field) else "value"
+        problem = f"neither a {kind} nor a list of {kind}s"
+        advice = f"Pass a {kind}, or a list of {kind}s."
+        raise _wrong_type(field.name, problem, value, advice) from None
 
 
 def _converted_one(field: Field[Any], value: Any) -> PurePath | str:  # noqa: ANN401 - as above

@@ -38,7 +38,7 @@ class IdentifiedFile(NamedTuple):
     path: str
     """Path relative to the dataset, with `/`."""
     description: str
-    """What the file is, with an article: `a ZIP archive`."""
+    """What the file is: `a ZIP archive`, or `empty`."""
     hint: str = ""
     """What to do with it; empty if the description says it."""
     reader: str = ""
@@ -162,6 +162,8 @@ def _candidates(tree: Tree) -> Iterator[str]:
 def _identify(tree: Tree, path: str, readers: Collection[str]) -> IdentifiedFile | None:
     """Return what a file is, or None if it is unknown."""
     data = tree.beginning(path)
+    if not data and path == tree.named:
+        return IdentifiedFile(path, "empty")
     if archive := _archive(data):
         return IdentifiedFile(path, archive, UNPACK)
     if _is_tfrecord(path, data):

@@ -208,7 +208,7 @@ def _check_types(
         raise OptionError("key: not text. Pass the training key as a str.", option="key")
     if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not timeout > 0:
         raise OptionError(
-            f"timeout: not a number of seconds: '{timeout}'. Pass, for example, 120.",
+            f"timeout: not a number of seconds above 0: '{timeout}'. Pass, for example, 120.",
             option="timeout",
             value=timeout,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import sqlite3
 import threading
@@ -226,7 +227,8 @@ def _listen(port: int) -> socket.socket:
     try:
         return socket.create_server((HOST, port))
     except OSError as error:
-        raise _port_error(port, f"cannot be opened ({error.strerror})") from error
+        reason = os.strerror(error.errno) if error.errno else error  # without the address
+        raise _port_error(port, f"cannot be opened ({reason})") from error
 
 
 def _port_error(port: int, what: str) -> OptionError:
