@@ -126,6 +126,10 @@ MISTAKES: dict[str, tuple[str, int, list[str]]] = {
         2,
         ["--html", "--report"],
     ),
+    "no such fault": ("serve --fault 505", 2, ["--fault", "505", "503"]),
+    "an argument too many": ("formats extra", 2, ["extra"]),
+    "no project": ("upload {data}", 2, ["--project-id"]),
+    "IDs of no dataset": ("ids {here}/none -o {out}", 2, ["DATASET", "none"]),
     "names of classes nowhere": ("inspect {yolo} --names {here}/x.txt", 2, ["--names", "x.txt"]),
     "no names of classes": ("inspect {yolo}", 1, ["--names"]),
 }

@@ -56,7 +56,7 @@ def progress_display(*, quiet: bool) -> Iterator[ProgressDisplay | None]:
 
 
 def show_start(display: ProgressDisplay | None, step: str, total: int = 0) -> None:
-    """Show a step before its first call, which can take long; the library reports after calls."""
+    """Show that a step has started: the library reports progress only after the first call."""
     if display:
         display(step, 0, total)
 

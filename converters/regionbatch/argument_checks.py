@@ -79,7 +79,7 @@ def check_type(option: str, value: object, type_: type, advice: str) -> None:
         advice: How to get such an object, as a sentence.
 
     Raises:
-        OptionError: It is something else.
+        OptionError: It has another type.
     """
     if not isinstance(value, type_):
         raise OptionError(

@@ -155,7 +155,7 @@ class Batch(Sequence[Entry]):
 
 
 def _is_valid(entry: Entry) -> bool:
-    """Return whether an entry has the form that every batch has."""
+    """Return whether the IDs of an entry are UUIDs and its numbers are from 0 to 1."""
     image_id, tag_id, *numbers = astuple(entry)
     are_ids = all(as_uuid(id_) == id_.lower() for id_ in (image_id, tag_id))
     return are_ids and all(0 <= number <= 1 for number in numbers)

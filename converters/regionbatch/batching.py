@@ -81,7 +81,7 @@ class Batches:
         self.tag_ids = tag_ids
         """The ID of each class of the dataset; empty strings for none."""
         self.findings = findings
-        """The findings of the dataset, and those of resolving names to IDs."""
+        """The findings of the dataset, and of resolving names to IDs."""
         self.ledger = ledger
         """The ledger of the dataset, with regions without IDs as dropped."""
 
@@ -186,10 +186,10 @@ class Batches:
         return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def lines(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield the JSON bodies of all calls, many at once.
+        """Yield the JSON bodies of all calls as arrays, with many bodies in each.
 
         Yields:
-            (m, k), the k characters of m bodies in ASCII, each with a newline.
+            (m, k), m bodies of k ASCII characters, each with a newline.
         """
         full, rest = divmod(len(self.regions), REGIONS_PER_BATCH)
         for first in range(0, full, _BATCHES_AT_ONCE):

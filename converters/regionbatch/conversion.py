@@ -55,7 +55,7 @@ def convert(  # longer than 40 lines because of its arguments
 ) -> Batches | BatchFiles:
     """Write a dataset as payloads: `read`, `batches` and `write` in one call.
 
-    It is the command `regionbatch convert`.
+    The command `regionbatch convert` calls this function.
 
     Args:
         source: A dataset, as `regionbatch.read` takes it.

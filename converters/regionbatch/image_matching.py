@@ -203,7 +203,7 @@ class DeclaredMatching(_Matching):
                 yield np.fromiter(rows.values(), np.int64, len(rows)), found, rank
 
     def _groups(self) -> Iterator[tuple[_Place, dict[str, int]]]:
-        """Yield the first row of each name in a place."""
+        """Yield each place (file and folder), with the first row of each name in it."""
         start = 0
         for file, run in groupby(self._places):
             end = start + sum(1 for _ in run)

@@ -187,7 +187,7 @@ class _Members:
         """By path."""
 
     def add(self, folder: str, names: Sequence[str], split: str) -> None:
-        """Add images on disk."""
+        """Add the images of a folder on disk."""
         if not names:
             return
         here = self.on_disk.setdefault(folder, {})

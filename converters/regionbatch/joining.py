@@ -41,12 +41,12 @@ def concat(datasets: Iterable[Dataset]) -> Dataset:
         datasets: The datasets, at least one.
 
     Returns:
-        A dataset with the regions of all datasets, in their order. Its format is made of theirs,
-        joined by `+`, and its `root` is the folder that contains theirs.
+        A dataset with the regions of all datasets, in their order. Its `format` is their formats,
+        joined by `+`, and its `root` is the folder that contains their roots.
 
     Raises:
         AmbiguousDatasetError: Two image files have the same name.
-        OptionError: There is no dataset, or something else is among them.
+        OptionError: The list is empty, or contains something that is not a dataset.
 
     Example:
         >>> one, other = rb.read("fixtures/scene/coco", split="train"), rb.read(

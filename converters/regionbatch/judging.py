@@ -44,7 +44,7 @@ class Filters:
         *,
         strict: bool = False,
     ) -> Filters:
-        """Check the arguments, which are those of `read`.
+        """Check the arguments of `read`.
 
         Raises:
             OptionError: One of them cannot be used.

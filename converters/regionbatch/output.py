@@ -73,8 +73,8 @@ def write(
         progress: Called with the step, the payloads written so far, and their total. An exception
             that it raises cancels the run, and nothing is written.
         storage_options: Arguments of the file system of fsspec that opens a URL, such as
-            credentials. [default: those with which `regionbatch.read` opened the same container, if
-            it was always that of one account]
+            credentials. [default: those of `regionbatch.read`, if it opened the same container, and
+            only with one account]
 
     Returns:
         The number of payloads written.
@@ -82,8 +82,8 @@ def write(
     Raises:
         OutputError: The target exists, and `overwrite` is off or it contains other files than
             payloads; or it cannot be written. Nothing is left there.
-        OptionError: An argument is something else, or `target` is a path that output cannot have:
-            with another extension, a URL, empty.
+        OptionError: An argument has a wrong type, or `target` is empty, has another extension, or
+            is a URL that cannot be written to.
 
     Example:
         >>> dataset = rb.read("fixtures/scene/voc")

@@ -1,4 +1,4 @@
-"""Wait for the results of an executor that is not our own, and notice when none will come."""
+"""Wait for the results of an executor that is not our own, and give up if none will come."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ _POLL = 1.0
 
 
 class ResultWait:
-    """Waits for futures, but not for those of a cluster that has been closed or does nothing.
+    """Waits for futures, unless their cluster has been closed or does nothing.
 
-    Dask leaves futures pending forever whose client closes, whether a program closes it or the
-    scheduler is gone.
+    If the client of a Dask cluster closes, or its scheduler is gone, futures stay pending forever.
     """
 
     def __init__(self, executor: Executor) -> None:

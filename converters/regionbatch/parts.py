@@ -100,7 +100,7 @@ class PartResults(Generic[Result]):
         for number in range(first, min(self._done + _MAX_WAITING, len(self._jobs))):
             try:
                 call = pickle.dumps(_Call(self._caller, number, self._work, self._jobs[number]), 5)
-                # Dask computes a key of the argument: a quarter of the time that bytes take.
+                # Dask hashes the argument: a bytearray takes a quarter of the time of bytes.
                 future = self._executor.submit(pickle.loads, bytearray(call))
             except Exception as error:  # noqa: BLE001 - it is broken or shut down, in its own words
                 self._warn(error)
@@ -134,7 +134,7 @@ class PartResults(Generic[Result]):
         return self._checked_result(found, number)
 
     def _checked_result(self, found: Any, number: int) -> Result:  # noqa: ANN401 - of any executor
-        """Return the result of a call, if it is what the call returned."""
+        """Return the result of a call, if the executor returned it unchanged."""
         if isinstance(found, tuple) and found[:-1] == (self._caller.run, number):
             result: Result = found[-1]
             return result
@@ -165,7 +165,7 @@ class PartResults(Generic[Result]):
             future.cancel()
 
     def _raise_if_final(self, error: Exception) -> None:
-        """Raise an error if it is that of the function, or says what the processes lack."""
+        """Raise an error that the function raised, or that says what the processes lack."""
         if self._is_own:
             return
         if isinstance(error, RegionBatchError):

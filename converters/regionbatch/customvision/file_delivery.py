@@ -41,7 +41,7 @@ class FileDelivery(ImageDelivery):
         return partial(session.client.create_images, session.project_id, uploads, **options)
 
     def row_of(self, source_url: str, rows: Sequence[int]) -> int | None:
-        """Return the image with the name in a result, even if the name is part of a URL."""
+        """Return the image that a result is for, by its name; the name may be part of a URL."""
         for found in _NAME.finditer(unquote(source_url)):
             row = int(found[1])
             if row in rows and found[2].lower() == self._token(row):

@@ -1,4 +1,4 @@
-"""Tables of the IDs in a project by name: of its tags, and of its images as far as they are known.
+"""Tables of the IDs in a project by name: of its tags, and of its images whose name is known.
 
 The files are those that `tag_ids` and `image_ids` accept: an object `{"name": "id"}`. The service
 keeps no image names. They come from the journal of an upload, or from the metadata of images.
@@ -102,7 +102,7 @@ def _recorded_images(project_id: str, journal: str | PathLike[str] | None) -> di
 
 
 def tag_ids_of(result: UploadResult) -> dict[str, str]:
-    """Return the IDs by name of the tags that the project has after an upload, as far as known."""
+    """Return the IDs by name of the tags that the project is known to have after an upload."""
     before = result.plan.batches.tag_ids
     created = dict(zip(before, result.batches.tag_ids, strict=True))
     ids = {name: created.get(id_, id_) for name, id_ in result.plan.tag_ids.items()}

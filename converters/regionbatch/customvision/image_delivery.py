@@ -117,7 +117,7 @@ class ImageDelivery(Delivery["Sequence[int]"]):
         self.ids.update(ids)
 
     def metadata(self, rows: Sequence[int]) -> dict[str, str] | None:
-        """Return what is stored with the only image of a batch; None: nothing is."""
+        """Return the metadata to store with the only image of a batch; None: there is none."""
         if not self._store_names:
             return None
         [row] = rows

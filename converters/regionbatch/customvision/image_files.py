@@ -40,14 +40,14 @@ class Refusal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ImagesToUpload:
-    """The image files to upload. Images are numbers in the dataset."""
+    """The image files to upload. An image is given by its number in the dataset."""
 
     batches: Sequence[Sequence[int]]
     """The images of each call, each file once."""
     duplicate_of: Mapping[int, int]
     """Images whose file has the same bytes as that of an earlier image, which is uploaded."""
     placeholder_ids: Mapping[int, str]
-    """An ID for each image until the service assigns one; the same for the same bytes."""
+    """An ID for each image until the service assigns one. Equal files have equal IDs."""
     shrink: frozenset[int]
     """Images that are re-encoded before they are uploaded."""
     refused: Mapping[int, Refusal]

@@ -61,8 +61,8 @@ class RateLimiter:
 
     Args:
         calls_per_second: The rate of the tier.
-        lookup_delay: Seconds to wait before looking up what a call did that had no clear response.
-            Further look-ups follow after growing waits, up to 12 times as long in all.
+        lookup_delay: Seconds to wait after a call without a clear response, before its effect is
+            looked up. Further look-ups follow after longer waits, up to 12 times as long in total.
         now: The clock, in seconds.
         sleep: Waits for a number of seconds.
         seed: The seed of the jitter.

@@ -103,8 +103,8 @@ class ImageUploadResult(_Message):
     """The result of uploading one image."""
 
     source_url: str | None = None
-    """The name that the image was uploaded with, or what the service made of it; of an image that
-    the service fetched, its URL without the signature."""
+    """The name that the image was uploaded with, perhaps changed by the service; if the service
+    fetched the image, its URL without the signature."""
     status: str = ""
     image: ServiceImage | None = None
 

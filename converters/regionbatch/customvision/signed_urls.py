@@ -189,7 +189,7 @@ def secrets_of(urls: Iterable[str]) -> list[str]:
         for part in (query, *re.split(r"[&#]", query)):
             value = part.partition("=")[2]
             plain = unquote(value)
-            # Whatever characters an encoding changes, the text between them stays.
+            # An encoding changes some characters; the text between them stays the same.
             secrets.update(
                 (part, value, plain, quote(plain, safe=""), *re.split(r"[^\w.-]", plain))
             )

@@ -75,7 +75,7 @@ class ProjectSnapshot:
         return [ids[code] for code in np.unique(self.regions.image[rows]).tolist()]
 
     def regions_on_images_of(self, other: ProjectSnapshot) -> RegionColumns:
-        """Return the regions on the images of another snapshot, with the codes of that one."""
+        """Return the regions on images that another snapshot has too, with its codes."""
         codes = [self.images[id_] for id_ in other.images if id_ in self.images]
         regions = self.regions.take(np.flatnonzero(np.isin(self.regions.image, codes)))
         image = _translate(regions.image, [*self.images], other.images)
@@ -83,7 +83,7 @@ class ProjectSnapshot:
         return RegionColumns(image, tag, regions.box)
 
     def updated_with(self, newer: ProjectSnapshot) -> ProjectSnapshot:
-        """Return this snapshot, with the images that a newer snapshot contains taken from there."""
+        """Return this snapshot, with the images of a newer snapshot in place of its own."""
         if not newer.images:
             return self
         images = dict(self.images)

@@ -234,7 +234,7 @@ class UploadRun:
         return np.where(outcome == RegionOutcome.WAITING, known, outcome)
 
     def _create_tags(self, rows: Rows) -> None:
-        """Create the missing tags that regions to be sent have."""
+        """Create the missing tags of the regions to send."""
         codes = np.unique(self.batches.regions.tag[rows]).tolist()
         used = {self.batches.tag_ids[code] for code in codes}
         names: dict[str, str] = {}

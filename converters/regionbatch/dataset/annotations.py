@@ -92,7 +92,7 @@ class References:
     annotation files belong to the dataset.
     """
     listed: Sequence[ListedImage] = ()
-    """Images from lists. They belong to the dataset as those of `image_folders` do."""
+    """Images from lists. They belong to the dataset, like the images in `image_folders`."""
     extensions: Sequence[str] = ()
     """Extensions of annotation files in lower case; unreadable files with one are reported."""
     splits: Collection[str] | None = None

@@ -263,7 +263,7 @@ class Dataset:
             A list of parts or, for a column or values, a dict with the part of each value.
 
         Raises:
-            OptionError: `by` is something else.
+            OptionError: `by` is neither a number, a column nor values.
 
         Example:
             >>> parts = rb.read("fixtures/scene/coco").split_by("split")
@@ -329,6 +329,6 @@ def check_dataset(dataset: object) -> None:
     """Check the argument `dataset` of a public function.
 
     Raises:
-        OptionError: It is something else, such as a path.
+        OptionError: It is not a `Dataset`, but a path, for example.
     """
     check_type("dataset", dataset, Dataset, "Pass what `regionbatch.read` returned.")

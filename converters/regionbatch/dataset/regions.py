@@ -73,7 +73,7 @@ class Regions(Reconstructed):
     adjusted: NDArray[np.int8]
     """(n,), the first code that adjusted each box, as its number in `codes.ADJUSTING`; 0: none."""
     place: Place | tuple[Place, ...] = "line"
-    """What `where` counts; if datasets were joined, what it counts in each file."""
+    """What `where` counts in all files or, if datasets were joined, in each file."""
 
     def __post_init__(self) -> None:
         """Check the shapes, and make the arrays read-only."""

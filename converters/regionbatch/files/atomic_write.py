@@ -42,7 +42,7 @@ _DELAYS = (0.05, 0.1, 0.2, 0.4, 0.8) if os.name == "nt" else ()
 """Seconds between attempts to rename: on Windows, a virus scanner may have a file open briefly."""
 _FLUSH_INTERVAL = 0.05
 """Seconds between flushes of a file that is being written."""
-_sync_data = getattr(os, "fdatasync", os.fsync)  # Windows and macOS have no other
+_sync_data = getattr(os, "fdatasync", os.fsync)  # Windows and macOS have only fsync
 _DELAYS_OF_REMOVAL = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Seconds between attempts to delete a folder."""
 _SYNC_THREADS = 8
@@ -230,7 +230,7 @@ def _delete_old(old: Path, path: Path, found: list[Path]) -> None:
 
 
 def _restore(old: Path, path: Path) -> None:
-    """Give what was moved aside its name back.
+    """Rename what was moved aside back to its name.
 
     Raises:
         OutputError: Something else has the name now. Both are kept.
@@ -342,12 +342,12 @@ def _flushing(file: int) -> Iterator[None]:
 
     writing.acquire()
     try:
-        with suppress(RuntimeError):  # no more threads are allowed: all is flushed at the end
+        with suppress(RuntimeError):  # no thread can be started: everything is flushed at the end
             start_new_thread(flush, ())
         yield
     finally:
         writing.release()
-        with flushing:  # the last flush has ended, and there is no other
+        with flushing:  # the last flush has ended, and none is waiting
             pass
     for error in errors:
         raise error

@@ -146,7 +146,7 @@ class CloudStorage:
         return CloudLister(root, listing, self)
 
     def below(self, folder: str) -> dict[str, Mapping[str, Any]]:
-        """Return what the file system knows about all that is below a folder, by relative path.
+        """Return what the file system knows about everything below a folder, by relative path.
 
         Raises:
             CloudError: The folder cannot be listed.
@@ -154,7 +154,7 @@ class CloudStorage:
         self._opened.fetcher.file_system.invalidate_cache()
         above = f"{self.key(folder).rstrip('/')}/"
         parent, _, name = folder.rpartition("/")
-        # Where a marker has the name of the folder, only a prefix finds what is in the folder.
+        # If a marker has the name of the folder, the content is found only by a prefix.
         for where, options in ((folder, {}), (parent, {"prefix": f"{name}/"})):
             found = self.call("find", where, withdirs=True, detail=True, **options)
             entries = found.items() if isinstance(found, dict) else ()

@@ -65,7 +65,7 @@ class CloudLister:
 def listing_of(entries: Iterable[tuple[str, Mapping[str, Any]]]) -> Listing:
     """Return the listing of a folder.
 
-    Hidden files are left out, as those of operating systems are. So are markers of folders, which
+    Hidden files and files of operating systems are left out. So are markers of folders, which
     are empty files with the name of a folder, with or without `_$folder$` (of Hadoop).
 
     Args:

@@ -140,8 +140,8 @@ def as_path(path: str | PathLike[str]) -> Path | CloudPath:
         )
     elif scheme.lower() in _WEB_SCHEMES:
         problem = (
-            f"a web server does not list its files: '{scheme}'. Download them first, or use the "
-            "URL of the storage, such as az://CONTAINER/FOLDER."
+            f"a web server is not storage: '{scheme}'. Use the URL of the storage, such as "
+            "az://CONTAINER/FOLDER, or a local path."
         )
     elif ".." in found.parts:
         problem = "'..' in a URL. Write the URL without it."

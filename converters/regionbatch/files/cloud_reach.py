@@ -15,7 +15,7 @@ _PORTS = {"http": 80, "https": 443}
 def why_unreachable(url: str) -> str:
     """Return why there is no connection to the server of a URL; empty if there is one.
 
-    Where the environment names a proxy, that is tried: only it knows which servers it reaches.
+    If the environment names a proxy, only the connection to the proxy is tried.
     """
     proxy = proxy_for(url)
     parts = urlsplit(proxy or url)

@@ -238,7 +238,7 @@ def non_ascii_words(text: bytes) -> Iterable[str]:
 _NON_ASCII_WORD = re.compile(rb"[^\s\"\'<>,;:=(){}\[\]]*[\x80-\xff][^\s\"\'<>,;:=(){}\[\]]*")
 
 _MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark starts alike
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark is the start of this one
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),

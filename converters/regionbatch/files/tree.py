@@ -287,7 +287,7 @@ class Tree:
         return [path for path in paths if path.lower().endswith(extensions)]
 
     def _blocked_label_folders(self) -> list[str]:
-        """Return the links to folders outside whose names are those of folders of labels."""
+        """Return the links that lead outside the dataset and have the name of a label folder."""
         folders = (path for path in self.outside_links if is_label_word(path.rpartition("/")[2]))
         return [path for path in folders if os.path.isdir(self.on_disk(path))]  # noqa: PTH112
 

@@ -225,7 +225,7 @@ def _hints(gallery: Gallery) -> Iterator[Point]:
 
 
 def _hint(gallery: Gallery, image: int, code: str, count: int) -> Point:
-    """Return the point about an image, and the others with the same hint."""
+    """Return the point about an image; it links to all images with the same hint."""
     hints = [one for one in _visible_hints(gallery, image) if one.code == code]
     hints += [one for one in _visible_hints(gallery, image) if one.code != code]
     texts = [*dict.fromkeys(one.text for one in hints)]

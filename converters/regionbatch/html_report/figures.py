@@ -53,7 +53,7 @@ class Density:
     def of(
         cls, x: Numbers, y: Numbers, x_edges: Sequence[float], y_edges: Sequence[float]
     ) -> Density:
-        """Count points; those beyond the edges are in the outer cells."""
+        """Count points in cells; a point beyond the edges counts in the nearest cell."""
         columns, rows = len(x_edges) - 1, len(y_edges) - 1
         column = np.clip(np.searchsorted(x_edges, x, side="right") - 1, 0, columns - 1)
         row = np.clip(np.searchsorted(y_edges, y, side="right") - 1, 0, rows - 1)

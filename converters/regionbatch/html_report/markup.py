@@ -56,7 +56,7 @@ def name(text: str) -> Element:
 def shown(text: str) -> str:
     """Return a class or file name as the page shows it: printable, without the middle if long.
 
-    Names of one dataset often differ only at their ends, as those of files in deep folders do.
+    Names of one dataset often differ only at their ends, such as files in deep folders.
     """
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"

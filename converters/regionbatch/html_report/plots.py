@@ -35,7 +35,7 @@ def histogram_bars(
     line_text: str = "",
     links: Sequence[str] = (),
 ) -> Element:
-    """Return a histogram, with a line before the bar `line`; `links` are those of the bars."""
+    """Return a histogram, with a line before the bar `line`; `links` has the link of each bar."""
     counts = histogram.counts.tolist()
     largest = max(1, *counts)
     wide = _PLOT_WIDTH / len(counts)

@@ -36,7 +36,7 @@ _CLIPS = [ADJUSTING.index(code) for code in ("clipped", "mostly_outside")]
 
 
 def figures_line(source: Source) -> Element:
-    """Return what the dataset is, in one line."""
+    """Return the most important figures of the dataset, in one line."""
     images = source.images
     parts: list[Child] = [
         E.span(E.b(source.dataset.format), " dataset"),
@@ -319,7 +319,7 @@ def _place(finding: Finding, words: Words) -> Element:
 
 
 def proof(source: Source) -> Element | None:
-    """Return how the project differs from the dataset; None: it was not read."""
+    """Return how the project differs from the dataset; None: the project was not read."""
     found = source.verification
     if found is None:
         return None

@@ -75,7 +75,7 @@ class Source:
         """Return the source of a report; see `write_html`.
 
         Raises:
-            OptionError: `result`, `rename` or `tier` is something else.
+            OptionError: `result`, `rename` or `tier` cannot be used.
         """
         rename = normalise_renames(rename)
         dataset = _with_image_sizes(dataset)

@@ -54,10 +54,11 @@ def write_html(
         rename: Tag names by class name, as given to `rb.batches`.
         tier: Pricing tier whose limits apply: F0 or S0.
         progress: Called with the current step, how many items are done, and how many there are.
-        words: Rewrites messages, in which names of options are in backticks.
+        words: A function that rewrites each message, for example to give options other names.
+            Messages contain the names of options in backticks.
 
     Raises:
-        OptionError: An argument is something else.
+        OptionError: An argument has a wrong type, or the path is empty.
         OutputError: The path has a file that is not a report, or it cannot be written.
 
     Example:

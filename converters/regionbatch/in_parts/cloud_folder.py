@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CloudFolder(OutputFolder):
-    """A folder of a cloud; other processes open the same storage."""
+    """A folder in a cloud, which other processes can open too."""
 
     target: CloudPath
     storage: CloudStorage
     unfinished: str
-    """The name of the file that is there while the run goes on."""
+    """The name of the file that exists as long as the run is not finished."""
 
     def start(self) -> None:
         """Delete earlier output, and show that this run has started.

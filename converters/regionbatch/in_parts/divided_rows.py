@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 class Tables(NamedTuple):
-    """What the rows of a dataset refer to, and what is the same for all of them."""
+    """The tables that the rows of a dataset refer to, and what is the same for all rows."""
 
     mode: BoxMode
     images: Images
-    """The images before those of one name were merged."""
+    """The images, before images of the same name are merged."""
     tags: Sequence[str]
     place: Place
     marks: Sequence[str]

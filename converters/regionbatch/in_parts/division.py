@@ -25,7 +25,7 @@ class Division:
     part: Codes
     """(m,), the number of the part, from 0."""
     local: Codes
-    """(m,), the number of the image among those of its part."""
+    """(m,), the number of the image within its part."""
     order: NDArray[np.int64]
     """(m,), the images ordered by part."""
     starts: Counts

@@ -27,7 +27,7 @@ _BLOCK_ROWS = 2**17
 
 
 class RowFile:
-    """Records in a temporary file, those of each part together and in the order of reading."""
+    """Records in a temporary file, grouped by part, in the order of reading."""
 
     def __init__(self, layout: np.dtype[np.void], counts: NDArray[np.int64]) -> None:
         """Create the file.

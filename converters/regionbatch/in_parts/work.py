@@ -35,7 +35,7 @@ _AFTER_RULES = 2**62
 _NO_IMAGES = Account(0, 0, {}, {})
 
 Position = tuple[int, int, int]
-"""Where a finding is among those of its code in one process: after all findings of lower ones."""
+"""Sort key of a finding: the order in which one process would report findings of the same code."""
 
 
 class Part(NamedTuple):

@@ -122,7 +122,7 @@ class _Lookup:
         return found
 
     def _finder(self, codes: Iterable[int], used: Iterable[int]) -> Finder:
-        """Return the finder of names, without the exact names of other classes or images."""
+        """Return what finds inexact matches; exact names of other classes or images never match."""
         if self.kind == "tag":
             own = {self.wanted[code] for code in used}
             return by_case(name for name in self.table if name not in own)

@@ -63,7 +63,7 @@ class CvatReader:
         files: dict[str, str] = {}
         for name in tree.candidates(".xml"):
             start = xml_start(tree, name)
-            is_empty = not start.strip(_EMPTY)  # so is one that cannot be read
+            is_empty = not start.strip(_EMPTY)  # also if it cannot be read
             if tree.named or is_empty or _is_cvat(start):
                 files[name] = split_of_file(name)
             else:

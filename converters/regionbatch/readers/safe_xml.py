@@ -155,7 +155,7 @@ def local_name(element: etree._Element) -> str:
 
 
 def reported(log: FindingLog, file: str, parse: Callable[[], Parsed]) -> Parsed | None:
-    """Call a function that parses a file; report its errors and return None in their place.
+    """Call a function that parses a file; if it fails, report the error and return None.
 
     A file that cannot be read counts as one image.
     """
@@ -233,7 +233,7 @@ def _reject_other_root(root: etree._Element, root_tag: str) -> None:
 def _errors_of_parser(
     data: bytes, events: etree.iterparse[tuple[str, etree._Element]] | None = None
 ) -> Iterator[None]:
-    """Raise our own errors for those of lxml.
+    """Turn errors of lxml into our own.
 
     Args:
         data: The bytes of the file.

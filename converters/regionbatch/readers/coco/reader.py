@@ -115,7 +115,7 @@ class CocoReader:
         jobs: Sequence[PartOfFile],
         results: Iterable[list[Chunk]],
     ) -> RawAnnotations:
-        """Read JSON files, except those of their annotations that the parts contain.
+        """Read JSON files, except the annotations that the parts contain.
 
         Raises:
             DatasetError: A file cannot be read as COCO.
@@ -135,7 +135,7 @@ class CocoReader:
             except NotUtf8Error:
                 with document(path, name, tree.encoding, tree.storage) as text:
                     _add_file(builder, file, text, DecodedParts(), log)
-            deque(of_file, 0)  # those that were not used
+            deque(of_file, 0)  # skip the parts that were not used
         return builder.build()
 
     def read_loaded(
@@ -202,7 +202,7 @@ def _report_boxes_elsewhere(file: int, count: int, log: FindingLog) -> None:
 
 
 def _as_header(value: object) -> str:
-    """Return a value of a loaded COCO as `ArrayStream.header` has those of a file."""
+    """Return a value of a loaded COCO in the form in which `ArrayStream.header` has values."""
     if value is None:
         return "null"
     return NESTED if isinstance(value, (list, tuple, dict)) else str(value)

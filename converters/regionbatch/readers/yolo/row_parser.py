@@ -196,7 +196,7 @@ def _parse_at_once(texts: Sequence[bytes]) -> ParsedRows | None:
 
 
 def _with_line_feeds(texts: Sequence[bytes]) -> tuple[Sequence[bytes], bytes]:
-    r"""Return the texts with `\n` for `\r\n`, and the same joined."""
+    r"""Return the texts with `\n` for `\r\n`, and all of them joined."""
     joined = b"".join(texts)
     if b"\r" in joined:
         texts = [text.replace(b"\r\n", b"\n") for text in texts]
