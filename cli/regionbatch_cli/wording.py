@@ -68,10 +68,10 @@ def _flags_of(command: click.Command, ctx: click.Context) -> Iterator[tuple[str,
         if not parameter.hidden or command is ctx.command:
             field = getattr(parameter, "field", None)
             keyword = field.name if field else parameter.name
-            yield keyword, _longest(parameter.opts)
+            yield keyword, _main_name(parameter.opts)
 
 
-def _longest(names: Iterable[str]) -> str:
+def _main_name(names: Iterable[str]) -> str:
     """Return the first name with two dashes: the main name of an option."""
     names = list(names)
     return next((name for name in names if name.startswith("--")), names[0])

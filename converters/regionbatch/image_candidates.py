@@ -259,7 +259,7 @@ def choose(
     *,
     shared: bool,
 ) -> Choice:
-    """Return the images that a reference chooses.
+    """Choose the images of a reference among the candidates.
 
     Args:
         index: All images.

@@ -291,7 +291,7 @@ def _read_tree(
 
 
 def place(raw: RawAnnotations, table: ImageTable, log: FindingLog) -> PlacedAnnotations:
-    """Return annotations with the images that their references are about.
+    """Return annotations with the image of each box in place of its reference.
 
     Boxes of label files that turned out not to be part of the dataset are dropped.
     """

@@ -64,7 +64,7 @@ def match_more(
     max_distance: float,
     may_match: NDArray[np.bool_] | None = None,
 ) -> Rows:
-    """Match regions that have no stored one yet with the nearest.
+    """Match each region that is still unmatched with the nearest stored region.
 
     Args:
         found: (n,), the result of `match_regions`.

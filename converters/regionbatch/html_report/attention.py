@@ -94,9 +94,7 @@ def _image_with(gallery: Gallery, code: str, tag: int = -1) -> int:
 def _nothing_sent(source: Source) -> Iterator[Point]:
     if not len(source.sent):
         read = source.ledger.read
-        why = (
-            f"None of the {counted(read, 'box')} is sent." if read else "The dataset has no boxes."
-        )
+        why = f"{counted(read, 'box')} read, none sent." if read else "The dataset has no boxes."
         yield Point("error", ["Nothing to send"], [why], -1, "#findings", "show findings")
 
 

@@ -117,7 +117,7 @@ def box_sizes(source: Source) -> Element:
     ticks = [(0.01, "1%"), (0.1, "10%"), (0.5, "50%"), (1.0, "100%")]
     return chart_figure(
         "Width and height of boxes",
-        "As fractions of the image's; darker: more boxes. The top right corner is the whole image.",
+        "As fractions of the image. Darker: more boxes. The top right corner is the whole image.",
         density_cells(density, ticks, ticks, ("width", "height"), "box"),
     )
 
@@ -259,13 +259,13 @@ def occurring_together(source: Source) -> Element:
             marks.append(E.a({"href": filter_link(**both)}, cell))
     return chart_figure(
         "Tags that occur together",
-        "Of the images with the tag of the row, the part that also has the tag of the column.",
+        "Fraction of the images with the tag of the row that also have the tag of the column.",
         chart_svg(marks, height=26 + len(tags) * size),
     )
 
 
 def splits(source: Source) -> Element:
-    """Return the images and boxes of each split, as parts of all."""
+    """Return a chart of the images and boxes of each split."""
     images = source.images
     split_of_box = images.split[source.sent.image]
     marks: list[Element] = []

@@ -297,7 +297,7 @@ class _Output:
         self._files += files
 
     def finish(self) -> None:
-        """Account for every box again."""
+        """Check that every box was judged as expected, and compute the ledger and the figures."""
         dataset = self._dataset
         if not _are_equal(self._judged.counts(), dataset.regions):
             raise OptionError(

@@ -55,7 +55,7 @@ class CvatReader:
         options: ReadOptions,  # noqa: ARG002 - required by `regionbatch.plugins.Reader`
         log: FindingLog,
     ) -> References:
-        """Return the XML files. Which splits they contain is known when they are read.
+        """Return the XML files. Their splits are not known until they are read.
 
         Raises:
             DatasetError: There is no XML of CVAT.
