@@ -207,6 +207,8 @@ def test_documents_with_misleading_boundaries(tmp_path: Path, text: str) -> None
         ('{"annotations": "none"}', "annotations"),
         ('{"annotations": [{"id": 1}]}{"annotations": [{"id": 2}]}', ""),
         ('{"annotations": [{"id": 1}]},', ""),
+        ('{"annotations": [{"id": 1}],}', ""),
+        ('{"annotations": [{"id": 1}] ,, "x": 1}', ""),
     ],
 )
 def test_broken_documents_are_reported_with_their_line(

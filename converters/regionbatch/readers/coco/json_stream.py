@@ -205,8 +205,10 @@ class ArrayStream:
         """Return the offset of the next key, or of the closing brace, after a value."""
         at = self._text.skip_whitespace(at)
         if self._text.byte(at) == b",":
-            return self._text.skip_whitespace(at + 1)
-        if self._text.byte(at) != b"}":
+            at = self._text.skip_whitespace(at + 1)
+            if self._text.byte(at) == b"}":
+                raise self._text.error(at, "expected a key after the comma")
+        elif self._text.byte(at) != b"}":
             raise self._text.error(at, "expected a comma or '}'")
         return at
 
