@@ -33,6 +33,7 @@ _NETWORK = (
     "Check the firewall of the resource: its network rules must allow the address of this machine."
 )
 _ROLE = "Check that the account has the role Cognitive Services Custom Vision Labeler or higher."
+_ADVICE_BY_CODE = {"NotFoundProject": "Check `project_id`."}
 _REASONS: tuple[tuple[tuple[str, ...], type[ServiceError], str], ...] = (
     (("quota",), LimitError, "Wait until the quota is renewed, or use another tier."),
     (("drmode",), AccessError, "Wait until the disaster recovery of the resource has ended."),
@@ -134,7 +135,8 @@ def _kind(status: int, code: str) -> tuple[type[ServiceError], str]:
     if "Exceed" in code or "Limit" in code:
         return LimitError, "Check the limits of the pricing tier."
     is_unknown = status == HTTPStatus.NOT_FOUND
-    return ServiceError, "Check the IDs." if is_unknown else "See the message of the service."
+    advice = "Check the IDs." if is_unknown else "See the message of the service."
+    return ServiceError, _ADVICE_BY_CODE.get(code, advice)
 
 
 def _seconds_to_wait(header: str, message: str) -> float:
