@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from typing import TYPE_CHECKING, Any, TypeGuard
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from regionbatch.errors import OptionError
 from regionbatch.findings.text import as_text, quoted
@@ -11,10 +11,10 @@ from regionbatch.part_ranges import MIN_PARTS, MIN_PARTS_OF_LARGE
 from regionbatch.reader_contract import PartsReader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from concurrent.futures import Executor
 
-    from regionbatch.dataset import RawAnnotations
+    from regionbatch.dataset import RawAnnotations, References
     from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog
     from regionbatch.plugins import Reader
@@ -50,13 +50,66 @@ def reads_in_parts(reader: Reader) -> TypeGuard[PartsReader]:
     return "merge" in vars(first)
 
 
+class PartExecutor(NamedTuple):
+    """What reads the parts of a dataset."""
+
+    executor: Executor
+    is_own: bool
+    """Whether it is processes of this machine that were started for this dataset."""
+
+
+@contextmanager
+def part_executor(
+    reader: Reader,
+    tree: Tree,
+    references: References,
+    options: Any,  # noqa: ANN401 - the reader's own dataclass
+    given: Executor | None,
+) -> Iterator[PartExecutor | None]:
+    """Provide what reads the parts of a dataset; None if it is read as a whole, in this process.
+
+    Processes of this machine start now, while this process finds the images.
+
+    Args:
+        reader: The reader.
+        tree: The files of the dataset.
+        references: Its annotation files, of which some may not be read.
+        options: The options of the reader.
+        given: The executor that the caller chose; None: processes of this machine, if the dataset
+            is large.
+    """
+    files, splits = references.files, references.splits
+    wanted = [file for file, split in files.items() if splits is None or split in splits]
+    if given is not None:
+        yield PartExecutor(given, is_own=False)
+    elif _is_large(reader, tree, wanted, options):
+        from regionbatch.processes import local_processes  # noqa: PLC0415 - slow to load
+
+        with local_processes() as own:
+            yield None if own is None else PartExecutor(own, is_own=True)
+    else:
+        yield None
+
+
+def _is_large(
+    reader: Reader,
+    tree: Tree,
+    files: Sequence[str],
+    options: Any,  # noqa: ANN401 - the reader's own dataclass
+) -> bool:
+    """Return whether reading files in parts is worth starting processes."""
+    if not files or not reads_in_parts(reader):
+        return False
+    return len(reader.parts(tree, files, options, 1)) >= MIN_PARTS_OF_LARGE
+
+
 def read_files(
     reader: Reader,
     tree: Tree,
     files: Sequence[str],
     options: Any,  # noqa: ANN401 - the reader's own dataclass
     log: FindingLog,
-    executor: Executor | None,
+    chosen: PartExecutor | None,
 ) -> RawAnnotations:
     """Return the annotations of some files. The result is the same, whatever the executor.
 
@@ -66,34 +119,14 @@ def read_files(
         files: The annotation files.
         options: The options of the reader.
         log: Where findings and decisions are reported.
-        executor: Reads parts; None: processes of this machine, if the dataset is large.
+        chosen: See `part_executor`.
     """
-    if files and reads_in_parts(reader):
-        if executor is not None:
-            return _read_parts(reader, tree, files, options, log, executor, is_own=False)
-        if len(reader.parts(tree, files, options, 1)) >= MIN_PARTS_OF_LARGE:
-            from regionbatch.processes import local_processes  # noqa: PLC0415 - slow to load
-
-            with local_processes() as own:
-                if own is not None:
-                    return _read_parts(reader, tree, files, options, log, own, is_own=True)
-    return reader.read(tree, files, options, log)
-
-
-def _read_parts(
-    reader: PartsReader,
-    tree: Tree,
-    files: Sequence[str],
-    options: Any,  # noqa: ANN401 - the reader's own dataclass
-    log: FindingLog,
-    executor: Executor,
-    *,
-    is_own: bool,
-) -> RawAnnotations:
+    if chosen is None or not files or not reads_in_parts(reader):
+        return reader.read(tree, files, options, log)
     from regionbatch.parts import run_parts  # noqa: PLC0415 - slow to load
 
     jobs = reader.parts(tree, files, options, MIN_PARTS)
     file = tree.on_disk(files[0])
-    parts = run_parts(reader.read_part, jobs, executor, file=file, is_own=is_own)
+    parts = run_parts(reader.read_part, jobs, chosen.executor, file=file, is_own=chosen.is_own)
     with closing(parts) as results:
         return reader.merge(tree, files, options, log, jobs, results)

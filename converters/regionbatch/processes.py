@@ -57,6 +57,7 @@ sys.dont_write_bytecode, sys.pycache_prefix = byte_code
 import regionbatch
 if regionbatch.__file__ != package_file:
     sys.exit(1)
+import numpy, regionbatch.parts  # before the first call comes
 while True:
     try:
         work, arguments = pickle.load(jobs)
@@ -132,7 +133,7 @@ class ChildProcesses(Executor):
     """
 
     def __init__(self, count: int) -> None:
-        """Start no process yet.
+        """Start the processes, which load their modules at once.
 
         Args:
             count: The number of processes.
@@ -143,6 +144,8 @@ class ChildProcesses(Executor):
             self._free.put(child)
         self._threads = ThreadPoolExecutor(count * _CALLS_AT_ONCE)
         self._is_broken = False
+        for child in self._children:
+            self._threads.submit(child.start)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401, ARG002 - as declared by Executor
         """Call a function of a module in one of the processes."""
@@ -184,6 +187,12 @@ class _Child:
         self._is_killed = False
         self._sending = threading.Lock()
         self._receiving = threading.Lock()
+
+    def start(self) -> None:
+        """Start the process, unless it has been started."""
+        with self._sending:
+            if self._process is None:
+                self._start()
 
     def call(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401 - what the function returns
         """Call a function of a module."""

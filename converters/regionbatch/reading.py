@@ -26,7 +26,7 @@ from regionbatch.image_table import ImageTable
 from regionbatch.judging import Filters, judge, new_log
 from regionbatch.option_values import check_keywords, checked_storage_options, make_options
 from regionbatch.options import GivenAs
-from regionbatch.part_reading import check_executor, read_files
+from regionbatch.part_reading import check_executor, part_executor, read_files
 from regionbatch.unread_labels import count_rejected, count_superseded
 
 if TYPE_CHECKING:
@@ -279,9 +279,10 @@ def _read_tree(
             place=outside,
             value=outside,
         )
-    table = ImageTable(tree, options.image_dir, references, log)
-    count_rejected(tree, reader, table.rejected, options, log)
-    raw = read_files(reader, tree, table.accepted, options, log, executor)
+    with part_executor(reader, tree, references, options, executor) as chosen:
+        table = ImageTable(tree, options.image_dir, references, log)
+        count_rejected(tree, reader, table.rejected, options, log)
+        raw = read_files(reader, tree, table.accepted, options, log, chosen)
     if references.superseded:
         count_superseded(tree, reader, references.superseded, raw, options, log)
     placed = place(raw, table, log)
