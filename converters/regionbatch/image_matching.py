@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from functools import cached_property
 from itertools import groupby, repeat
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,12 +13,14 @@ from regionbatch.files.image_lookup import MAX_RIVALS, ImageLookup
 from regionbatch.files.paths import (
     LABEL_WORDS,
     base_name,
+    by_folder,
     folder_key,
     image_stem,
     is_image,
     joined,
     normalise_name,
     path_parts,
+    without_extensions,
 )
 from regionbatch.image_candidates import (
     Rank,
@@ -95,9 +96,8 @@ class LabelMatching(_Matching):
 
     def _by_folder(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32], Rank]]:
         start = 0
-        split = (file.rpartition("/") for file in self.table.files)
-        for folder, run in groupby(split, itemgetter(0)):
-            stems = [base[: base.rfind(".")] for _, _, base in run]
+        for folder, names in by_folder(self.table.files):
+            stems = without_extensions(names)
             rows = np.arange(start, start + len(stems))
             start += len(stems)
             best = self._best_folder(folder)

@@ -140,6 +140,8 @@ class Scope:
         splits: Mapping[str, str] = found.on_disk.get(folder.path, {})
         if folder.path in found.absent:
             splits = {**splits, **found.absent[folder.path]}
+        elif splits:
+            return splits.values()
         return map(splits.get, folder.names)
 
     def _codes(self, of_image: Sequence[str | None]) -> NDArray[np.int32]:

@@ -6,11 +6,10 @@ import os
 import stat
 from functools import cached_property
 from itertools import chain
-from operator import methodcaller
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from regionbatch.files.paths import IMAGE_EXTENSIONS, joined, normalise_name
+from regionbatch.files.paths import IMAGE_EXTENSIONS, common_extension, joined, normalise_name
 from regionbatch.findings.text import escape_unprintable, quoted, shortened_place
 
 if TYPE_CHECKING:
@@ -215,9 +214,7 @@ def images_of(folder: Folder) -> list[str]:
 
 def _by_extension(files: list[str]) -> dict[str, list[str]]:
     """Return file names by their extension in lower case."""
-    extension = files[0][files[0].rfind(".") :] if files else ""
-    # Most folders have one kind of file, and take a third of the time this way.
-    if extension[:1] == "." and all(map(methodcaller("endswith", extension), files)):
+    if extension := common_extension(files):
         return {extension.lower(): files}
     found: dict[str, list[str]] = {}
     for name in files:

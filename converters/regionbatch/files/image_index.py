@@ -24,6 +24,7 @@ from regionbatch.files.paths import (
     normalise_name,
     normalise_names,
     with_word_replaced,
+    without_extensions,
 )
 
 if TYPE_CHECKING:
@@ -151,9 +152,10 @@ class ImageIndex:
         put in front.
         """
         if len(self._paths) < len(self):
-            self._paths = [
-                joined(folder.path, name) for folder in self.folders for name in folder.names
-            ]
+            self._paths = []
+            for folder in self.folders:
+                top = f"{folder.path}/" if folder.path else ""
+                self._paths += [top + name for name in folder.names]
             if len(self._trees) > 1:
                 self._separate_equal_paths()
         return self._paths
@@ -249,7 +251,7 @@ class ImageIndex:
     def with_stems(self, folder: int, stems: Sequence[str]) -> NDArray[np.int32]:
         """Return the image of a folder with each name without extension; -1: none, or several."""
         first = self.folders[folder].first
-        own = [name[: name.rfind(".")] for name in self.folders[folder].names]
+        own = without_extensions(self.folders[folder].names)
         found = _in_order(stems, own)
         if found is not None:
             return np.array(found, np.int32) + np.int32(first)
@@ -275,6 +277,8 @@ def _in_order(names: Sequence[str], others: Sequence[str]) -> list[int] | None:
     """
     if not all(map(lt, others, islice(others, 1, None))):
         return None
+    if names == others:
+        return [*range(len(names))]
     rest = iter(others)
     found = [len(others) - length_hint(rest) - 1 for name in names if name in rest]
     return found if len(found) == len(names) else None

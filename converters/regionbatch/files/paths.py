@@ -120,6 +120,43 @@ def image_stem(name: str) -> str:
     return name[: name.rfind(".")] if is_image(name) else name
 
 
+def common_extension(names: Sequence[str]) -> str:
+    """Return the extension that all base names have (`.txt`); empty if there are several.
+
+    They are searched as one text, which takes a tenth of the time.
+    """
+    extension = names[0][names[0].rfind(".") :] if names else ""
+    text = "/".join(names) + "/"
+    is_common = extension[:1] == "." and text.count(f"{extension}/") == len(names)
+    return extension if is_common else ""
+
+
+def without_extensions(names: Sequence[str]) -> list[str]:
+    """Return base names without their extensions."""
+    if extension := common_extension(names):
+        return [name[: -len(extension)] for name in names]
+    return [name[: name.rfind(".")] for name in names]
+
+
+def by_folder(paths: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the folder of paths that follow each other, and their base names.
+
+    >>> list(by_folder(["a/1.txt", "a/2.txt", "b/1.txt"]))
+    [('a', ['1.txt', '2.txt']), ('b', ['1.txt'])]
+    """
+    folder = ""
+    names: list[str] = []
+    for path in paths:
+        above, _, name = path.rpartition("/")
+        if above != folder:
+            if names:
+                yield folder, names
+            folder, names = above, []
+        names.append(name)
+    if names:
+        yield folder, names
+
+
 def joined(folder: str, name: str) -> str:
     """Join a folder and a name. The root of the dataset is the empty string."""
     return f"{folder}/{name}" if folder and name else folder or name

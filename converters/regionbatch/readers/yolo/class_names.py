@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from regionbatch.boxes import blocks
+from regionbatch.files.paths import by_folder
 from regionbatch.readers.yolo.class_list_choice import ClassListChooser, distinct_lists
 from regionbatch.readers.yolo.class_lists import read_given_list
-from regionbatch.readers.yolo.lookup import parent_folder
 from regionbatch.wording import counted
 
 if TYPE_CHECKING:
@@ -112,9 +112,10 @@ def find_class_names(
         only, reason = read_given_list(given, tree, log)
         _report([only], reason, [], log)
         return _class_names([only], np.zeros(len(labels.files), np.int32), labels.first_code)
-    folder_of_file = [*map(parent_folder, labels.files)]
-    folders = _folders_that_need_names(folder_of_file, labels)
-    chooser = ClassListChooser(tree, configs, folders, log)
+    folders, folder_of_file = _folders_of(labels.files)
+    with_rows = _folders_with_rows(folder_of_file, labels)
+    needed = [folders[code] for code in with_rows] or folders
+    chooser = ClassListChooser(tree, configs, needed, log)
     list_of_folder = chooser.choose()
     lists = {each.file: each for each in list_of_folder.values()}
     different = distinct_lists(lists.values())
@@ -124,18 +125,28 @@ def find_class_names(
     _report(different, reason, chooser.doubts(), log)
     index_of_list = {file: index for index, file in enumerate(lists)}
     index_of_folder = {folder: index_of_list[each.file] for folder, each in list_of_folder.items()}
-    list_of_file = [index_of_folder.get(folder, 0) for folder in folder_of_file]
-    return _class_names(list(lists.values()), np.asarray(list_of_file, np.int32), labels.first_code)
+    indexes = np.asarray([index_of_folder.get(folder, 0) for folder in folders], np.int32)
+    return _class_names(list(lists.values()), indexes[folder_of_file], labels.first_code)
 
 
-def _folders_that_need_names(folder_of_file: Sequence[str], labels: LabelFiles) -> list[str]:
-    """Return the folders of label files with rows; if there are none, all folders or the root."""
-    all_folders = list(dict.fromkeys(folder_of_file)) or [""]
+def _folders_of(files: Sequence[str]) -> tuple[list[str], NDArray[np.int32]]:
+    """Return the folders of label files, the root if there are none, and each file's folder."""
+    codes: dict[str, int] = {}
+    of_run: list[int] = []
+    counts: list[int] = []
+    for folder, names in by_folder(files):
+        of_run.append(codes.setdefault(folder, len(codes)))
+        counts.append(len(names))
+    of_file = np.repeat(np.asarray(of_run, np.int32), np.asarray(counts, np.int64))
+    return [*codes] or [""], of_file
+
+
+def _folders_with_rows(folder_of_file: NDArray[np.int32], labels: LabelFiles) -> list[int]:
+    """Return the folders of label files with rows."""
     has_rows = np.zeros(len(folder_of_file), np.bool_)
     for block in blocks(len(labels.file_of_row)):
         has_rows[labels.file_of_row[block] - labels.first_code] = True
-    with_rows = {folder_of_file[index] for index in np.flatnonzero(has_rows).tolist()}
-    return [folder for folder in all_folders if folder in with_rows] or all_folders
+    return np.flatnonzero(np.bincount(folder_of_file[has_rows])).tolist()
 
 
 def _class_names(

@@ -123,8 +123,8 @@ class _TextFileClassifier:
 
 def _named_like_notes(names: Sequence[str]) -> set[str]:
     """Return the names that are typical of lists and notes."""
-    joined_names = "\n" + "\n".join(names).lower()  # most folders have none: look at all at once
-    if "\nreadme" not in joined_names and _RARELY_LABELS.isdisjoint(joined_names.split("\n")):
+    text = "\n".join(["", *names, ""]).lower()  # most folders have none: look at all at once
+    if "\nreadme" not in text and not any(f"\n{name}\n" in text for name in _RARELY_LABELS):
         return set()
     return set(filter(_is_name_of_notes, names))
 

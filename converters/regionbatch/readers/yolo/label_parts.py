@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from regionbatch.readers.yolo import row_parser
 from regionbatch.readers.yolo.rows import InvalidRows, LabelRows, interpret_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
@@ -66,14 +67,34 @@ class RowTable(NamedTuple):
         return RowTable(rows, kept_rows(self.image, mask), kept_rows(self.file, mask), self.files)
 
 
+class LabelJobs(Sequence[tuple[Any, ...]]):
+    """The arguments of `read_label_files` for each part, made when they are needed."""
+
+    def __init__(
+        self, tree: Tree, labels: Sequence[str], ranges: Sequence[range], rows: tuple[str, int]
+    ) -> None:
+        """Store which label files each part has, and how rows are read."""
+        self._tree = tree
+        self._labels = labels
+        self._ranges = ranges
+        self._rows = rows
+
+    def __len__(self) -> int:
+        """Return the number of parts."""
+        return len(self._ranges)
+
+    def __getitem__(self, part: Any) -> Any:  # noqa: ANN401 - as for any sequence
+        """Return the arguments for a part."""
+        labels = self._labels[self._ranges[part].start : self._ranges[part].stop]
+        return self._tree.storage, self._tree.all_on_disk(labels), *self._rows
+
+
 def divide(
     tree: Tree, labels: Sequence[str], n: int, row_format: str, keypoint_values: int
-) -> list[tuple[Any, ...]]:
+) -> LabelJobs:
     """Divide label files into about `n` parts; one that is empty if there are no files."""
-    paths = tree.all_on_disk(labels)
-    ranges = even_ranges(len(paths), n, MAX_FILES) or [range(0)]
-    rows = (row_format, keypoint_values)
-    return [(tree.storage, paths[each.start : each.stop], *rows) for each in ranges]
+    ranges = even_ranges(len(labels), n, MAX_FILES) or [range(0)]
+    return LabelJobs(tree, labels, ranges, (row_format, keypoint_values))
 
 
 def read_label_files(

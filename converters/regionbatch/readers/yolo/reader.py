@@ -88,7 +88,7 @@ class YoloReader:
 
     def parts(
         self, tree: Tree, files: Sequence[str], options: YoloOptions, n: int
-    ) -> list[tuple[Any, ...]]:
+    ) -> Sequence[tuple[Any, ...]]:
         """Divide label files into parts; see `regionbatch.plugins.PartsReader`."""
         configs = find_configs(tree, FindingLog(), names=options.names is None)
         keypoint_values = _first_keypoint_values(_configs_for_kpt_shape(tree, configs))
