@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "Batches", "Entry", "batches"]
 
-_BATCHES_AT_ONCE = 256
-"""Batches whose text is made together: 3 MB, which fits into the processor's cache."""
+_BATCHES_AT_ONCE = 128
+"""Batches whose text is made together: 1.4 MB, which fits into the processor's cache."""
 
 
 class Batches:
@@ -189,13 +189,15 @@ class Batches:
         """Yield the JSON bodies of all calls, many at once.
 
         Yields:
-            (m, k), the k characters of m bodies in ASCII, each with a newline.
+            (m, k), the k characters of m bodies in ASCII, each with a newline. They are overwritten
+            by the next.
         """
         full, rest = divmod(len(self.regions), REGIONS_PER_BATCH)
+        text = payload.blank_lines(min(full, _BATCHES_AT_ONCE), REGIONS_PER_BATCH)
         for first in range(0, full, _BATCHES_AT_ONCE):
-            start = first * REGIONS_PER_BATCH
-            count = min(_BATCHES_AT_ONCE, full - first)
-            yield self._bodies.lines(self.regions, start, count, REGIONS_PER_BATCH)
+            some = text[: full - first]
+            self._bodies.write(some, self.regions, first * REGIONS_PER_BATCH)
+            yield some
         if rest:
             yield self._bodies.lines(self.regions, full * REGIONS_PER_BATCH, 1, rest)
 
