@@ -193,6 +193,14 @@ def test_the_edge_of_a_batch(tmp_path: Path, count: int, lengths: list[int]) -> 
     assert [len(batch) for batch in batches] == lengths
 
 
+def test_lines_may_be_kept(dataset: rb.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regionbatch.batching._BATCHES_AT_ONCE", 1)
+    batches = batches_of(dataset)
+    kept = [line.tobytes() for lines in [*batches.lines()] for line in lines]
+    assert len(kept) > 2
+    assert kept == [batch.to_json() + b"\n" for batch in batches]
+
+
 def test_batches_are_a_sequence(dataset: rb.Dataset) -> None:
     """Batches are created when accessed, in any order."""
     batches = batches_of(dataset)

@@ -94,6 +94,7 @@ def main() -> None:
             )
     if status == STOPPED:
         _end_with_threads(threads)
+    gc.freeze()  # or else Python looks for cycles in all that is left
     sys.exit(status)
 
 

@@ -120,10 +120,10 @@ def merge_images(images: Images, log: FindingLog) -> tuple[Images, NDArray[np.in
     Raises:
         AmbiguousDatasetError: Two image files have one name.
     """
-    codes = dict(zip(reversed(images.names), range(len(images) - 1, -1, -1), strict=True))
     own = np.arange(len(images), dtype=np.int32)
-    if len(codes) == len(images):
+    if len({*images.names}) == len(images):
         return images, own
+    codes = dict(zip(reversed(images.names), range(len(images) - 1, -1, -1), strict=True))
     first = np.fromiter((codes[name] for name in images.names), np.int32, len(images))
     twins = np.flatnonzero(first != own)
     kept = np.flatnonzero(first == own)

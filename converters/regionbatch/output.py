@@ -12,7 +12,7 @@ import io
 import os
 from collections.abc import Iterable, Mapping, Sized
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from regionbatch.argument_checks import check_callables, check_flags
 from regionbatch.batch import Batch
@@ -103,7 +103,8 @@ def write(
     _check_payload(payload)
     if not isinstance(target, (str, os.PathLike)):
         _check_file_object(target)
-        return _write_object(_lines(batches, payload, progress), target)
+        copies = ((count, bytes(text)) for count, text in _lines(batches, payload, progress))
+        return _write_object(copies, target)
     given = checked_storage_options(storage_options)
     with connected([] if given is None else [target], given):
         return _write_to(target, batches, payload, progress, overwrite=overwrite)
@@ -183,15 +184,15 @@ def _bodies(
 
 def _lines(
     batches: Iterable[Batch], payload: Payload, progress: Progress | None
-) -> Iterator[tuple[int, bytes]]:
-    """Yield the text of payloads, one per line, with their number."""
+) -> Iterator[tuple[int, bytes | memoryview]]:
+    """Yield the text of payloads, one per line, with their number; the next may overwrite it."""
     if payload == "xml" or not isinstance(batches, Batches):
         for body in _bodies(batches, payload, progress):
             yield 1, body + b"\n"
         return
     done = 0
-    for lines in batches.lines():
-        yield len(lines), lines.tobytes()
+    for lines in batches.overwritten_lines():
+        yield len(lines), lines.reshape(-1).data
         done += len(lines)
         if progress:
             progress("writing payloads", done, len(batches))
@@ -228,7 +229,9 @@ def _write_object(lines: Iterator[tuple[int, bytes]], file: BinaryFile) -> int:
     return count
 
 
-def _write_lines(lines: Iterator[tuple[int, bytes]], file: BinaryFile) -> int:
+def _write_lines(
+    lines: Iterator[tuple[int, bytes | memoryview]], file: BinaryFile | IO[bytes]
+) -> int:
     total = 0
     for count, text in lines:
         _write_all(text, file)
@@ -236,7 +239,7 @@ def _write_lines(lines: Iterator[tuple[int, bytes]], file: BinaryFile) -> int:
     return total
 
 
-def _write_all(text: bytes, file: BinaryFile) -> None:
+def _write_all(text: bytes | memoryview, file: Any) -> None:  # noqa: ANN401 - see `BinaryFile`
     """Write a whole text, even if the file is unbuffered and accepts only a part at a time."""
     # A temporary file wraps the file that it opened, which may be unbuffered.
     is_unbuffered = isinstance(file, io.RawIOBase) or type(file).__module__ == "tempfile"

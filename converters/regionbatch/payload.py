@@ -107,17 +107,34 @@ class Bodies:
         Returns:
             (bodies, k), the k characters of each body, with a newline.
         """
+        text = blank_lines(bodies, entries)
+        self.write(text, regions, start)
+        return text
+
+    def write(self, text: NDArray[np.uint8], regions: Regions, start: int) -> None:
+        """Write the IDs and digits of regions into the text of bodies.
+
+        Args:
+            text: What `blank_lines` returned, or some of its lines.
+            regions: The regions.
+            start: The first region.
+        """
+        bodies, length = text.shape
+        entries = (length - len(_START) - len(_END)) // _LENGTH
         some = slice(start, start + bodies * entries)
-        template = _START + ",".join([_TEMPLATE] * entries).encode() + _END + b"\n"
-        text = np.tile(np.frombuffer(template, np.uint8), (bodies, 1))
         rows = text[:, len(_START) : len(_START) + entries * _LENGTH].view(_LAYOUT)
         shape = bodies, entries
-        rows["image"] = self._images[regions.image[some]].reshape(shape)
-        rows["tag"] = self._tags[regions.tag[some]].reshape(shape)
+        rows["image"] = self._images.take(regions.image[some]).reshape(shape)
+        rows["tag"] = self._tags.take(regions.tag[some]).reshape(shape)
         for part, digits in _digits(regions.box[some]).items():
             for name, column in zip(_NUMBERS, digits, strict=True):
                 rows[f"{name}.{part}"] = column.reshape(shape)
-        return text
+
+
+def blank_lines(bodies: int, entries: int) -> NDArray[np.uint8]:
+    """Return the text of bodies without IDs and digits, each with a newline."""
+    template = _START + ",".join([_TEMPLATE] * entries).encode() + _END + b"\n"
+    return np.tile(np.frombuffer(template, np.uint8), (bodies, 1))
 
 
 def _digits(box: NDArray[np.float64]) -> dict[str, NDArray[np.uint32]]:

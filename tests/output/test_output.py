@@ -290,3 +290,20 @@ def test_a_file_in_place_of_a_folder_is_noticed_before_the_work(home: Path, targ
     check_target(home / "new" / target, overwrite=False)
     check_report(home / "new" / "report.json")
     assert sorted(home.rglob("*")) == [home / "file"]
+
+
+def test_a_file_object_may_keep_what_it_is_given(
+    batches: rb.Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regionbatch.batching._BATCHES_AT_ONCE", 1)
+    kept: list[bytes] = []
+
+    class File:
+        def write(self, data: bytes) -> None:
+            kept.append(data)
+
+        def flush(self) -> None: ...
+
+    rb.write(batches, File())
+    assert len(kept) > 2
+    assert kept == [batch.to_json() + b"\n" for batch in batches]

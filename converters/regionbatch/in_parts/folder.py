@@ -58,7 +58,7 @@ class OutputFolder(ABC):
         """
         if len(batches):
             name = f"part-{number:05}.jsonl"
-            size = self.write(name, (lines.tobytes() for lines in batches.lines()))
+            size = self.write(name, (lines.tobytes() for lines in batches.overwritten_lines()))
             yield OutputFile(name, size, len(batches), len(batches.regions))
 
     def write_findings(self, number: int, findings: Findings) -> Iterator[OutputFile]:
