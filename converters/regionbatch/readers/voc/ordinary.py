@@ -13,10 +13,12 @@ wrong.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import numpy as np
 
 from regionbatch.files.text import is_utf8
@@ -171,9 +173,22 @@ class OrdinaryFiles:
             self._counts,
             _places(texts, objects, self._counts),
             [*map(_name_of, names)],
-            [*map(float, chain.from_iterable(zip(*corners, strict=True)))],
+            _floats(chain.from_iterable(zip(*corners, strict=True))),
             [*map(_marks_of, before, after)],
         )
+
+
+_decode_floats = msgspec.json.Decoder(list[float]).decode
+
+
+def _floats(numbers: Iterable[bytes]) -> list[float]:
+    """Return the values of numbers, in a third of the time of `float`."""
+    texts = [*numbers]
+    joined = b",".join(texts)
+    if b"-" not in joined:  # it takes -0 for 0
+        with suppress(msgspec.DecodeError):  # zeros at the start, or hundreds of digits
+            return _decode_floats(b"[%b]" % joined)
+    return [*map(float, texts)]
 
 
 def _places(texts: Sequence[bytes], objects: Sequence[bytes], counts: Sequence[int]) -> list[int]:

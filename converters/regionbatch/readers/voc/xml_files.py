@@ -210,7 +210,12 @@ def _listed_files(
     for split, paths in lists.items():
         for path in paths:
             by_stem = _files_of_devkit(by_home, "/".join(path.split("/")[:-3]))
-            for number, line in enumerate(read_lines(tree, path, log), 1):
+            lines = read_lines(tree, path, log)
+            if by_stem.keys() >= {*lines}:  # as usual
+                for line in lines:
+                    chosen.setdefault(by_stem[line], split)
+                continue
+            for number, line in enumerate(lines, 1):
                 stem, flag = (line, "") if line in by_stem else _without_flag(line)
                 if flag == _ABSENT:
                     continue
