@@ -255,9 +255,9 @@ def test_difference_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
         "sizes": [(1, 1)],
         "devkits": [2],
         "counts": [1],
-        "where": [1, 2],
+        "where": np.array([1, 2]),
         "names": ["cat", "dog"],
-        "numbers": [1.0] * 8,
+        "numbers": np.ones((2, 4)),
         "marks": [(), ("difficult", "truncated")],
     }
     assert {*wrong} == {*right._fields}

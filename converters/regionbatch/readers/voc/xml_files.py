@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -211,9 +212,8 @@ def _listed_files(
         for path in paths:
             by_stem = _files_of_devkit(by_home, "/".join(path.split("/")[:-3]))
             lines = read_lines(tree, path, log)
-            if by_stem.keys() >= {*lines}:  # as usual
-                for line in lines:
-                    chosen.setdefault(by_stem[line], split)
+            with suppress(KeyError):  # usually, each line is the stem of a file
+                chosen |= dict.fromkeys(map(by_stem.__getitem__, lines), split) | chosen
                 continue
             for number, line in enumerate(lines, 1):
                 stem, flag = (line, "") if line in by_stem else _without_flag(line)
