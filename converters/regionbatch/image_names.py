@@ -96,12 +96,11 @@ def names_of_label_files(
         rows: Those whose image is not on disk.
     """
     rows = [*rows]
-    normalised = normalise_names(names)
     own = normalise_names([image_stem(own_stem(file)) for file in files])
     wanted = normalise_names([image_stem(base_name(names[row])) for row in rows])
-    is_usual = wanted == own and _are_distinct(own) and _are_distinct(normalised)
-    if is_usual and "" not in names:  # nothing to decide: a third of the time
+    if wanted == own and len({*own}) == len(own):  # nothing to decide, as usual: half of the time
         return dict(zip(rows, map(_declared_name, files, names), strict=True))
+    normalised = normalise_names(names)
     declared = Counter(normalised)
     stems = Counter(own)
     chosen: dict[int, str] = {}
@@ -119,10 +118,6 @@ def names_of_label_files(
         if counts[name] > 1:
             chosen[row] = files[row]
     return chosen
-
-
-def _are_distinct(names: Sequence[str]) -> bool:
-    return len({*names}) == len(names)
 
 
 def _declared_name(file: str, name: str) -> str:
