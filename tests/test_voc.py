@@ -191,3 +191,34 @@ def test_the_option_of_a_doubtful_decision_or_an_error_resolves_it(
     for option, value in options.items():
         flags += [f"--{option.replace('_', '-')}", value]
     assert command("inspect", path, "--strict", *flags).status == 0
+
+
+def write_files(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(text.encode())
+
+
+def test_first_list_of_an_image_is_its_split(tmp_path: Path) -> None:
+    """All lines are stems; they end as on old Macs in one of the lists."""
+    xml = "<annotation><filename>{}.jpg</filename></annotation>"
+    lists = {"train": "a\rb", "val": "c\r\n", "trainval": "c\nb\na\n"}
+    write_files(
+        tmp_path,
+        {f"Annotations/{stem}.xml": xml.format(stem) for stem in "abc"}
+        | {f"ImageSets/Main/{name}.txt": text for name, text in lists.items()},
+    )
+    images = rb.read(tmp_path, format="voc").images
+    found = dict(zip(images.names, images.split_names(), strict=True))
+    assert found == {"a.jpg": "train", "b.jpg": "train", "c.jpg": "val"}
+
+
+def test_equal_names_in_two_folders_are_told_apart(tmp_path: Path) -> None:
+    """Each name is that of its own file and declared once, but not without its folder."""
+    xml = "<annotation><filename>{}</filename></annotation>"
+    files = {
+        "Annotations/p/x.xml": xml.format("q/x.jpg"),
+        "Annotations/r/x.xml": xml.format("x.jpg"),
+    }
+    write_files(tmp_path, files)
+    assert [*rb.read(tmp_path, format="voc").images.names] == ["p/x.jpg", "r/x.jpg"]

@@ -77,6 +77,9 @@ RECOGNISED = {
     "numbers": corners(
         "<xmin>-0</xmin><ymin>007.50</ymin><xmax>-3.125</xmax><ymax>123456789012345678901</ymax>"
     ),
+    "zero with a sign": corners(EDGES.replace("30", "-0")),
+    "zeros at the start": corners(EDGES.replace("30", "0030")),
+    "decimals": corners(EDGES.replace("30", "30.300000000000000710542735760100185871124267578126")),
     "huge number": corners(EDGES.replace("30", "9" * 400)),
     "other order": corners("<ymax>40</ymax><xmin>1</xmin><xmax>30</xmax><ymin>2</ymin>"),
     "marks": thing(
@@ -252,9 +255,9 @@ def test_difference_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
         "sizes": [(1, 1)],
         "devkits": [2],
         "counts": [1],
-        "where": [1, 2],
+        "where": np.array([1, 2]),
         "names": ["cat", "dog"],
-        "numbers": [1.0] * 8,
+        "numbers": np.ones((2, 4)),
         "marks": [(), ("difficult", "truncated")],
     }
     assert {*wrong} == {*right._fields}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from regionbatch.files.paths import (
@@ -95,11 +96,13 @@ def names_of_label_files(
         rows: Those whose image is not on disk.
     """
     rows = [*rows]
+    own = normalise_names([image_stem(own_stem(file)) for file in files])
+    wanted = normalise_names([image_stem(base_name(names[row])) for row in rows])
+    if wanted == own and len({*own}) == len(own):  # nothing to decide, as usual: half of the time
+        return dict(zip(rows, map(_declared_name, files, names), strict=True))
     normalised = normalise_names(names)
     declared = Counter(normalised)
-    own = normalise_names([image_stem(own_stem(file)) for file in files])
     stems = Counter(own)
-    wanted = normalise_names([image_stem(base_name(names[row])) for row in rows])
     chosen: dict[int, str] = {}
     for row, stem in zip(rows, wanted, strict=True):
         name = names[row]
@@ -119,10 +122,17 @@ def names_of_label_files(
 
 def _declared_name(file: str, name: str) -> str:
     """Return the declared name relative to the dataset."""
-    home = without_label_word(file.rpartition("/")[0])
-    if "/" not in name and folder_key(home).parts:
+    home = _home_with_key(file.rpartition("/")[0])
+    if home and "/" not in name:
         return joined(home, name)  # A folder such as that of a camera is part of the name.
     return (_resolved(name, file) if ".." in name else None) or name
+
+
+@lru_cache(2**10)
+def _home_with_key(folder: str) -> str:
+    """Return the home of the images of a folder of label files; empty if its key is empty."""
+    home = without_label_word(folder)
+    return home if folder_key(home).parts else ""
 
 
 def _path_of_label(file: str, name: str) -> str:

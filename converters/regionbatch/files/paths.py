@@ -117,7 +117,8 @@ def is_image(name: str) -> bool:
 
 def image_stem(name: str) -> str:
     """Return a name without its image extension, if it has one."""
-    return name[: name.rfind(".")] if is_image(name) else name
+    dot = name.rfind(".")
+    return name[:dot] if dot >= 0 and name[dot:].lower() in IMAGE_EXTENSIONS else name
 
 
 def common_extension(names: Sequence[str]) -> str:

@@ -7,7 +7,6 @@ follow links that lead outside.
 from __future__ import annotations
 
 import os
-import re
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from regionbatch.files.storage import Storage
     from regionbatch.findings import FindingLog
 
-_LINE_END = re.compile(r"\r\n|\r|\n")
 MOST_LINES = 1_000_000
 """Maximum lines in a list of names or images: ten times the images that a project can have."""
 
@@ -351,7 +349,8 @@ def read_lines(tree: Tree, path: str, log: FindingLog) -> list[str]:
         )
     if not data.strip():
         return []
-    lines = [line.strip() for line in _LINE_END.split(data.decode().rstrip())]
+    text = data.decode().rstrip().replace("\r\n", "\n").replace("\r", "\n")
+    lines = [*map(str.strip, text.split("\n"))]
     if guessed:
         report_guess(log, path, lines)
     return lines

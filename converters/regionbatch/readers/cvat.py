@@ -96,7 +96,7 @@ class CvatReader:
 
 
 def _is_cvat(start: bytes) -> bool:
-    root = _ROOT.search(start)
+    root = _ROOT.search(start) if b"annotations" in start else None
     return root is not None and _CHILD.search(start, root.end()) is not None
 
 

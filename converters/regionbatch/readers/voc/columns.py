@@ -165,9 +165,9 @@ class _Part:
         rows = zip(widths, heights, content.devkits, content.counts, strict=True)
         self._files.extend(chain.from_iterable(rows))
         self._boxes_in.extend(content.counts)
-        self._where.extend(content.where)
+        self._where.frombytes(content.where.tobytes())
         self._tags += content.names
-        self._numbers.extend(content.numbers)
+        self._numbers.frombytes(content.numbers.tobytes())
         self._marks += content.marks
 
     def add_parsed(self, content: Annotation) -> None:

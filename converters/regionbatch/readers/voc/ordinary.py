@@ -13,10 +13,12 @@ wrong.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import lru_cache
-from itertools import chain
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import numpy as np
 
 from regionbatch.files.text import is_utf8
@@ -25,6 +27,8 @@ from regionbatch.readers.voc.objects import is_true
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
 
 MAX_SIZE = 65_000
 """Bytes of a file. It then has fewer lines than lxml can count, and fewer elements than it may."""
@@ -115,11 +119,11 @@ class OrdinaryContent(NamedTuple):
     devkits: list[int]
     counts: list[int]
     """The number of boxes in each file."""
-    where: list[int]
+    where: NDArray[np.int64]
     """The place of each box; see `safe_xml.places_of`."""
     names: list[str]
-    numbers: list[float]
-    """The four numbers of each box, one box after the other."""
+    numbers: NDArray[np.float64]
+    """(k, 4), the four numbers of each box."""
     marks: list[tuple[str, ...]]
 
 
@@ -163,6 +167,7 @@ class OrdinaryFiles:
         folders, file_names, paths, sources, sizes = zip(*self._headers, strict=True)
         columns = [self._pieces[piece::_STEP] for piece in range(_STEP)]
         texts, objects, names, before, *corners, after = columns
+        name_of = {name: name.decode().strip(" \t\n") for name in {*names}}
         devkit_of_paths = (map(_devkit_of_path, texts) for texts in (folders, paths))
         return OrdinaryContent(
             [name.decode().strip() for name in file_names],
@@ -170,13 +175,27 @@ class OrdinaryFiles:
             [*map(max, map(_devkit_of_source, sources), *devkit_of_paths)],
             self._counts,
             _places(texts, objects, self._counts),
-            [*map(_name_of, names)],
-            [*map(float, chain.from_iterable(zip(*corners, strict=True)))],
+            [*map(name_of.__getitem__, names)],
+            np.array([*map(_floats, corners)], np.float64).T,
             [*map(_marks_of, before, after)],
         )
 
 
-def _places(texts: Sequence[bytes], objects: Sequence[bytes], counts: Sequence[int]) -> list[int]:
+_decode_floats = msgspec.json.Decoder(list[float]).decode
+
+
+def _floats(numbers: Sequence[bytes]) -> list[float]:
+    """Return the values of numbers, in a third of the time of `float`."""
+    joined = b",".join(numbers)
+    if b"-" not in joined:  # it takes -0 for 0
+        with suppress(msgspec.DecodeError):  # zeros at the start, or hundreds of digits
+            return _decode_floats(b"[%b]" % joined)
+    return [*map(float, numbers)]
+
+
+def _places(
+    texts: Sequence[bytes], objects: Sequence[bytes], counts: Sequence[int]
+) -> NDArray[np.int64]:
     """Return the line of each object or, if its file has several there, minus its number.
 
     Args:
@@ -184,8 +203,8 @@ def _places(texts: Sequence[bytes], objects: Sequence[bytes], counts: Sequence[i
         objects: The text of each object.
         counts: The number of objects in each file.
     """
-    inside = np.array([text.count(b"\n") for text in objects], np.int64)
-    before = np.array([text.count(b"\n") for text in texts], np.int64)
+    inside = np.array([*map(bytes.count, objects, repeat(b"\n"))], np.int64)
+    before = np.array([*map(bytes.count, texts, repeat(b"\n"))], np.int64)
     ends = np.cumsum(before + inside)
     file = np.repeat(np.arange(len(counts)), counts)
     first = np.repeat(np.cumsum(counts) - counts, counts)
@@ -193,7 +212,7 @@ def _places(texts: Sequence[bytes], objects: Sequence[bytes], counts: Sequence[i
     is_shared = (np.diff(line, prepend=0) == 0) & (np.diff(file, prepend=-1) == 0)
     is_shared[:-1] |= is_shared[1:].copy()
     number = np.arange(len(line)) - first + 1
-    return [*np.where(is_shared, -number, line).tolist()]
+    return np.where(is_shared, -number, line)
 
 
 def _leaves_in(content: bytes) -> list[tuple[str, str]]:
@@ -201,11 +220,6 @@ def _leaves_in(content: bytes) -> list[tuple[str, str]]:
 
 
 # The same texts occur in many files.
-
-
-@lru_cache(4096)
-def _name_of(text: bytes) -> str:
-    return text.decode().strip(" \t\n")
 
 
 @lru_cache(4096)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -210,7 +211,11 @@ def _listed_files(
     for split, paths in lists.items():
         for path in paths:
             by_stem = _files_of_devkit(by_home, "/".join(path.split("/")[:-3]))
-            for number, line in enumerate(read_lines(tree, path, log), 1):
+            lines = read_lines(tree, path, log)
+            with suppress(KeyError):  # usually, each line is the stem of a file
+                chosen |= dict.fromkeys(map(by_stem.__getitem__, lines), split) | chosen
+                continue
+            for number, line in enumerate(lines, 1):
                 stem, flag = (line, "") if line in by_stem else _without_flag(line)
                 if flag == _ABSENT:
                     continue
