@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FIXTURES = ROOT / "fixtures"
 SCENES = sorted(path.name for path in (FIXTURES / "scene").iterdir() if path.is_dir())
-READERS = plugins.built_in_readers()
+READERS = {name: plugins.get(name) for name in plugins.BUILT_IN}
 BOX = '<box label="cat" xtl="20" ytl="10" xbr="60" ybr="40"/>'
 REGION = {
     "type": "RECTANGLE",
