@@ -1,7 +1,13 @@
-"""Check all cases of `fixtures/` in one test: pytest itself takes longer for a test than a case."""
+"""Check many cases of `fixtures/` in one test: pytest itself takes longer for a test than a case.
+
+`test_case` of the kit checks every case. A check that compares two ways to read a dataset gets
+`one_of_each_kind`, and every case if `REGIONBATCH_ALL_CASES` is set.
+"""
 
 from __future__ import annotations
 
+import os
+from functools import cache
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +20,42 @@ if TYPE_CHECKING:
     from regionbatch.testing import Case
 
     KitTest = Callable[..., None]
+    Shown = tuple[object, ...]
+
+
+def one_of_each_kind(cases: Iterable[Case]) -> list[Case]:
+    """Return the cases that show something that no case before them shows (see `_shown_by`)."""
+    if os.environ.get("REGIONBATCH_ALL_CASES"):
+        return [*cases]
+    seen: set[Shown] = set()
+    chosen = []
+    for case in cases:
+        shown = _shown_by(case)
+        if not shown <= seen:
+            chosen.append(case)
+            seen |= shown
+    return chosen
+
+
+@cache
+def _shown_by(case: Case) -> frozenset[Shown]:
+    """Return what a case shows, each together with its format.
+
+    Codes of findings and of adjusted and dropped records, options, decisions, the kind of error,
+    and the extensions of its files and folders.
+    """
+    expected = case.expected
+    error = expected.get("error", {})
+    shown: list[Shown] = [("error", error.get("type"), error.get("option"))]
+    shown += [("option", name) for name in expected.get("options", {})]
+    for name, value in expected.get("decisions", {}).items():
+        shown.append(("decision", name, str(value).partition(" (")[0]))
+    for account in ("boxes", "images"):
+        for effect in ("adjusted", "dropped"):
+            shown += [(account, effect, code) for code in expected.get(account, {}).get(effect, {})]
+    shown += [("finding", code) for code in expected.get("findings", {})]
+    shown += [(path.is_file(), path.suffix) for path in (case.path / "input").rglob("*")]
+    return frozenset((case.name.partition("/")[0], *each) for each in shown)
 
 
 def check_each(cases: Iterable[Case], check: Callable[[Case], None]) -> None:
@@ -30,15 +72,15 @@ def check_each(cases: Iterable[Case], check: Callable[[Case], None]) -> None:
 
 
 class AllCases(ReaderTests):
-    """The conformance kit, in which only `test_case` is one test per case."""
+    """The conformance kit, of which only `test_case` is one test per case, with every case."""
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
         if metafunc.function.__name__ == "test_case":
             super().pytest_generate_tests(metafunc)
 
 
-def with_all_cases(kit_test: KitTest, argument: str, *, in_folder: bool) -> KitTest:
-    """Return a test of the kit that checks all cases, each in an empty folder if it needs one."""
+def with_many_cases(kit_test: KitTest, argument: str, *, in_folder: bool) -> KitTest:
+    """Return a test of the kit that checks many cases, each in an empty folder if it needs one."""
 
     def test(self: AllCases, tmp_path: Path) -> None:
         def check(case: Case) -> None:
@@ -49,7 +91,8 @@ def with_all_cases(kit_test: KitTest, argument: str, *, in_folder: bool) -> KitT
             kit_test(self, **values)
 
         cases = collected_cases(self.cases)
-        check_each([case for case in cases if argument == "case" or not case.expects_error], check)
+        allowed = [case for case in cases if argument == "case" or not case.expects_error]
+        check_each(one_of_each_kind(allowed), check)
 
     return test
 
@@ -58,5 +101,5 @@ for name, kit_test in vars(ReaderTests).items():
     if name.startswith("test_") and name != "test_case":
         arguments = {*signature(kit_test).parameters}
         for argument in arguments & {"case", "readable"}:
-            test = with_all_cases(kit_test, argument, in_folder="tmp_path" in arguments)
+            test = with_many_cases(kit_test, argument, in_folder="tmp_path" in arguments)
             setattr(AllCases, name, test)

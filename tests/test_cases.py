@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from all_cases import check_each
+from all_cases import check_each, one_of_each_kind
 from helpers import (
     ROOT,
     environment,
@@ -152,20 +152,10 @@ def command(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[st
     return process("-m", "regionbatch.testing", *arguments, cwd=cwd, PYTHONPATH=paths)
 
 
-def three_cases_of_each_kind() -> list[Case]:
-    """Return cases of each format, and of these each with other keys or another error."""
-    kinds: dict[object, list[Case]] = {}
-    for case in CASES:
-        error = case.expected.get("error", {})
-        kind = case.name.partition("/")[0], frozenset(case.expected), error.get("type")
-        kinds.setdefault(kind, []).append(case)
-    return [case for cases_of_kind in kinds.values() for case in cases_of_kind[:3]]
-
-
 def test_a_recorded_case_equals_the_one_written_by_hand(tmp_path: Path) -> None:
     """Everything that is compared exactly is the same."""
-    cases = CASES if os.environ.get("REGIONBATCH_ALL_CASES") else three_cases_of_each_kind()
-    check_each(cases, lambda case: compare_with_recorded(case, tmp_path / case.name))
+    chosen = one_of_each_kind(CASES)
+    check_each(chosen, lambda case: compare_with_recorded(case, tmp_path / case.name))
 
 
 def compare_with_recorded(case: Case, folder: Path) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 shared = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    max_examples=60,
+    max_examples=30,
 )
 """The folder of a test is shared by its examples: each of them writes the file that it is about."""
 
@@ -169,7 +169,7 @@ def good_beside(document: Any) -> Any:
 
 @pytest.mark.parametrize("box", ["coco"], indirect=True)
 @given(data=st.data(), document=coco_documents, good=st.booleans())
-@settings(shared, max_examples=120)
+@settings(shared, max_examples=60)
 def test_coco_documents(
     box: DatasetSandbox | ImageSandbox, data: st.DataObject, document: Any, good: bool
 ) -> None:

@@ -75,7 +75,7 @@ def test_bad_bytes_anywhere_give_what_checking_first_gives(
     good = document_of(is_odd=is_odd)
     path = tmp_path / "a.json"
     results = []
-    for at in range(5, len(good), 89):
+    for at in range(5, len(good), 151):
         path.write_bytes(good[:at] + bad + good[at:])
         with monkeypatch.context() as patch:
             patch.setattr(reader, "document", checked_first)

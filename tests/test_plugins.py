@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from dataclasses import replace
+from importlib.metadata import PathDistribution
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -25,13 +27,15 @@ from helpers import (
     write_csv_table,
     write_json,
 )
+from regionbatch import plugins
 from regionbatch.boxes import BoxMode
 from regionbatch.dataset import ImageReferences, RawAnnotations, References
 from regionbatch.errors import PluginError
 from regionbatch.options import ReadOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from importlib.metadata import Distribution
     from pathlib import Path
 
     from regionbatch.files.tree import Tree
@@ -63,6 +67,44 @@ def test_formats_lists_the_example(site: PluginSite) -> None:
     text = site.command("formats").stdout
     assert "csv (regionbatch-csv): a CSV table with the columns" in text
     assert re.search(r"delimiter +column separator \[, \| ; \| tab\]", text)
+
+
+class MetadataPathFinder:
+    """The finder that importlib_metadata adds: it searches the same folders as Python."""
+
+    def find_spec(self, *_: object) -> None:
+        return None
+
+    def find_distributions(self, *_: object) -> Iterable[Distribution]:
+        pytest.fail("it reads all installed packages, at each call")
+
+
+def test_folders_are_listed_without_the_standard_library(
+    site: PluginSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if importlib_metadata was imported, as Dask does: reading would be four times slower."""
+    site.install_example()
+    monkeypatch.syspath_prepend(site.folder)
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, MetadataPathFinder()])
+    assert plugins.plugin_names() == ["csv"]
+
+
+class OtherFinder(MetadataPathFinder):
+    """Finds packages that are in no folder on `sys.path`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def find_distributions(self, *_: object) -> Iterable[Distribution]:
+        return [PathDistribution(path) for path in self.folder.glob("*.dist-info")]
+
+
+def test_packages_of_other_finders_are_listed(
+    site: PluginSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.install_example()
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, OtherFinder(site.folder)])
+    assert plugins.plugin_names() == ["csv"]
 
 
 def test_the_example_reads_what_no_other_reader_recognises(site: PluginSite, table: Path) -> None:

@@ -10,6 +10,7 @@ import click
 import pytest
 
 import regionbatch
+from all_cases import one_of_each_kind
 from helpers import ROOT, fixture_cases
 from messages.call_mistakes import CALL_MISTAKES
 from messages.causes import read
@@ -51,11 +52,14 @@ def finding_of(code: str) -> Finding:
 
 
 def messages_of_fixtures(format: str) -> Iterator[str]:  # noqa: A002 - the keyword of `read`
-    """Yield the messages of all cases in `fixtures/`: of findings and of errors."""
+    """Yield the messages of cases in `fixtures/`: all errors, and findings of each kind."""
     reader = plugins.get(format)
-    for case in fixture_cases(format):
+    cases = fixture_cases(format)
+    errors = [case for case in cases if case.expects_error]
+    readable = [case for case in cases if not case.expects_error]
+    for case in (*errors, *one_of_each_kind(readable)):
         try:
-            dataset = regionbatch.read(case.input, format=format, **case.options(reader.options))
+            dataset = regionbatch.read(case.input, format=reader, **case.options(reader.options))
         except regionbatch.RegionBatchError as error:
             yield str(error)
         else:
