@@ -18,6 +18,7 @@ from customvision.rehearsal import (
     assert_exact,
     faults,
     rehearsal,
+    send_small_batches,
     stored_regions,
     upload,
     write_dataset,
@@ -272,15 +273,18 @@ def test_an_expired_signature_is_renewed(of_sizes: Remote, target: Target) -> No
     assert set(refusals(result).values()) == {"ErrorSource"}
 
 
-def test_signing_ends_during_the_upload(tmp_path: Path, blobs: BlobServer, target: Target) -> None:
+def test_signing_ends_during_the_upload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blobs: BlobServer, target: Target
+) -> None:
     """The credentials expire: the run ends, and resumes later."""
-    dataset = rb.read(write_dataset(tmp_path / "set", images=5 * 64, boxes=1))
+    send_small_batches(monkeypatch)
+    dataset = rb.read(write_dataset(tmp_path / "set", images=5 * 8, boxes=1))
     remote = Remote(tmp_path, dataset, blobs)
     remote.put()
     journal = tmp_path / "journal.sqlite"
 
     def sign(path: str, seconds: int) -> str:
-        if blobs.signed > 64:
+        if blobs.signed > 8:
             raise PermissionError(f"no key for {remote.sign(path, seconds)}")
         return remote.sign(path, seconds)
 
@@ -291,7 +295,7 @@ def test_signing_ends_during_the_upload(tmp_path: Path, blobs: BlobServer, targe
     before = len(blobs.sent)
     result = send(remote, target, journal=journal)
     assert_exact(dataset, result, target.service, target.project)
-    assert len(blobs.sent) - before < 5 * 64
+    assert len(blobs.sent) - before < 5 * 8
 
 
 @pytest.mark.parametrize("source_url", ["name", "null", "renamed", "encoded", "prefixed"])
@@ -475,8 +479,11 @@ def test_images_that_cannot_be_uploaded_by_url(
     assert target.service.calls[URLS] == 0
 
 
-def test_a_stopped_upload_is_resumed(tmp_path: Path, blobs: BlobServer, target: Target) -> None:
-    dataset = rb.read(write_dataset(tmp_path / "set", images=6 * 64, boxes=1))
+def test_a_stopped_upload_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blobs: BlobServer, target: Target
+) -> None:
+    send_small_batches(monkeypatch)
+    dataset = rb.read(write_dataset(tmp_path / "set", images=6 * 8, boxes=1))
     remote = Remote(tmp_path, dataset, blobs)
     remote.put()
     journal = tmp_path / "journal.sqlite"
@@ -488,15 +495,18 @@ def test_a_stopped_upload_is_resumed(tmp_path: Path, blobs: BlobServer, target: 
     with pytest.raises(KeyboardInterrupt):
         send(remote, target, journal=journal, progress=stop)
     before = len(blobs.sent)
-    assert before < 6 * 64 + 1
+    assert before < 6 * 8 + 1
     result = send(remote, target, journal=journal)
     assert_exact(dataset, result, target.service, target.project)
-    assert 0 < result.new_images < 6 * 64
+    assert 0 < result.new_images < 6 * 8
 
 
-def test_no_image_can_be_fetched(tmp_path: Path, blobs: BlobServer, target: Target) -> None:
+def test_no_image_can_be_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blobs: BlobServer, target: Target
+) -> None:
     """No batch is accepted, so the run ends soon."""
-    dataset = rb.read(write_dataset(tmp_path / "set", images=4 * 64, boxes=1))
+    send_small_batches(monkeypatch)
+    dataset = rb.read(write_dataset(tmp_path / "set", images=4 * 8, boxes=1))
     with pytest.raises(rb.ServiceError) as caught:
         send(Remote(tmp_path, dataset, blobs), target)
     assert caught.value.code == "ErrorSource"
