@@ -22,7 +22,7 @@ if sys.dont_write_bytecode:
     os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": sys.pycache_prefix}
 
 QUICK: dict[str, str] = {
-    "customvision/test_journal.py": "test_rows_and_outcomes_are_read_as_they_were_written",
+    "customvision/test_journal.py": "test_regions_and_outcomes_are_read_as_they_were_written",
     "customvision/test_matching.py": "",
     "customvision/test_rate_limiter.py": "",
     "customvision/test_training_client.py": "",

@@ -84,7 +84,9 @@ def any_rate(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, any_rate: None  # noqa: ARG001
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    any_rate: None,  # noqa: ARG001
 ) -> Iterator[Place]:
     monkeypatch.chdir(tmp_path)
     with rehearsal(Settings(key=KEY)) as (service, project, client):
