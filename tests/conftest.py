@@ -8,6 +8,7 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,7 +23,7 @@ if sys.dont_write_bytecode:
     os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": sys.pycache_prefix}
 
 QUICK: dict[str, str] = {
-    "customvision/test_journal.py": "test_rows_and_outcomes_are_read_as_they_were_written",
+    "customvision/test_journal.py": "test_regions_and_outcomes_are_read_as_they_were_written",
     "customvision/test_matching.py": "",
     "customvision/test_rate_limiter.py": "",
     "customvision/test_training_client.py": "",
@@ -97,6 +98,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @cache
 def _name_of(path: Path) -> str:
     return path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else path.name
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Send an `xdist_group`, or all cases of one test, to a process at a time.
+
+    Sending each case takes xdist longer than most cases: its time grows with the square of them.
+    """
+    from xdist.scheduler import LoadGroupScheduling  # noqa: PLC0415 - only with `-n`
+
+    class ByFunction(LoadGroupScheduling):  # type: ignore[misc] # xdist has no types
+        def _split_scope(self, nodeid: str) -> str:
+            return str(super()._split_scope(nodeid)).partition("[")[0]
+
+    return ByFunction(config, log)
 
 
 def pytest_collection_finish() -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from concurrent.futures import Future
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
+pytestmark = pytest.mark.xdist_group("clusters")
 SCENE = ROOT / "fixtures" / "scene"
 TABLES: dict[str, Any] = {"tag_ids": SCENE / "tags.json", "image_ids": SCENE / "images.json"}
 
@@ -169,16 +171,22 @@ def without_package() -> None:
     sys.meta_path.insert(0, Missing())
 
 
+def with_package_again() -> None:
+    import sys  # noqa: PLC0415 - in another process
+
+    del sys.meta_path[0]
+
+
 def test_workers_without_regionbatch_are_an_error(cluster: Any) -> None:
     """A worker that receives a function which it cannot import would never answer."""
     executor: Executor = cluster.get_executor()
+    cluster.run(without_package)
     try:
-        cluster.run(without_package)
         with pytest.raises(rb.OptionError) as caught:
             rb.read(SCENE / "yolo", executor=executor)
         assert caught.value.option == "executor"
     finally:
-        cluster.restart()
+        cluster.run(with_package_again)
     assert len(rb.read(SCENE / "yolo", executor=cluster.get_executor())) == 12
 
 
@@ -246,6 +254,9 @@ def test_ctrl_c_does_not_reach_the_workers_of_the_command(monkeypatch: pytest.Mo
     from regionbatch_cli.cluster import dask_executor  # noqa: PLC0415 - needs no extra itself
 
     monkeypatch.setenv(processes.PROCESSES_VARIABLE, "1")
-    with dask_executor("local"), dask_executor("local") as executor:  # no warning about a port
+    with ExitStack() as stack:
+        with suppress(OSError):  # the port of Dask's dashboard is in use: there is no warning
+            stack.enter_context(socket.create_server(("127.0.0.1", 8787)))
+        executor = stack.enter_context(dask_executor("local"))
         assert executor is not None
         assert executor.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN

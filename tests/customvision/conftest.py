@@ -11,6 +11,7 @@ import pytest
 from customvision.command_place import KEY, Place
 from customvision.rehearsal import rehearsal
 
+from regionbatch import limits
 from regionbatch.local import Settings
 
 if TYPE_CHECKING:
@@ -75,7 +76,18 @@ def scripted() -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def any_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have commands in this process not wait for the rate of their tier."""
+    tiers = {name: tier._replace(calls_per_second=1e4) for name, tier in limits.TIERS.items()}
+    monkeypatch.setattr(limits, "TIERS", tiers)
+
+
+@pytest.fixture
+def place(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    any_rate: None,  # noqa: ARG001
+) -> Iterator[Place]:
     monkeypatch.chdir(tmp_path)
     with rehearsal(Settings(key=KEY)) as (service, project, client):
         monkeypatch.setenv("VISION_TRAINING_ENDPOINT", f"{service.endpoint}/")

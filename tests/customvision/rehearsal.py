@@ -15,6 +15,7 @@ from PIL import Image
 
 import regionbatch
 from helpers import write_coco
+from regionbatch.customvision import image_files, regions
 from regionbatch.customvision.rate_limiter import RateLimiter
 from regionbatch.local import Fault, Faults, LocalService, Settings
 
@@ -202,6 +203,12 @@ def refuse_boxes(
 
     monkeypatch.setattr(client, "create_regions", create_or_refuse)
     return sizes
+
+
+def send_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have 8 regions or images sent at a time, so that halving them takes 15 calls, not 127."""
+    monkeypatch.setattr(regions, "REGIONS_PER_BATCH", 8)
+    monkeypatch.setattr(image_files, "IMAGES_PER_BATCH", 8)
 
 
 def settings_of(seed: int) -> tuple[Settings, str]:

@@ -11,6 +11,7 @@ from customvision.rehearsal import (
     assert_exact,
     expected_counts,
     rehearsal,
+    send_small_batches,
     upload,
     verification_counts,
     write_dataset,
@@ -28,7 +29,8 @@ def test_regions_that_are_refused_from_some_moment_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not every batch of the rest is halved."""
-    dataset = rb.read(write_dataset(tmp_path, images=25, boxes=60))
+    send_small_batches(monkeypatch)
+    dataset = rb.read(write_dataset(tmp_path, images=25, boxes=8))
     with rehearsal() as (service, project, client):
         create = client.create_regions
         calls: list[int] = []
@@ -41,9 +43,9 @@ def test_regions_that_are_refused_from_some_moment_on(
 
         monkeypatch.setattr(client, "create_regions", create_or_refuse)
         result = upload(dataset, client, project)
-        assert result.created == len(service.regions(project)) == 4 * 64
+        assert result.created == len(service.regions(project)) == 4 * 8
         assert result.failed == len(dataset) - result.created
-        assert len(calls) < 10 * 128, "of 18 batches that are refused, each in 127 calls"
+        assert len(calls) < 10 * 16, "of 20 batches that are refused, each in 15 calls"
 
 
 @pytest.mark.parametrize("status", [400, 409])

@@ -14,6 +14,7 @@ from customvision.rehearsal import (
     delete_images,
     refuse_boxes,
     rehearsal,
+    send_small_batches,
     upload,
     write_dataset,
 )
@@ -26,34 +27,35 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("count", [1, 3, 64])
+@pytest.mark.parametrize("count", [1, 3, 22])
 def test_a_refused_batch_is_split_until_the_bad_regions_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    dataset = rb.read(write_dataset(tmp_path, images=5, boxes=60))
+    dataset = rb.read(write_dataset(tmp_path, images=4, boxes=50))
     lefts = dataset.regions.box[:, 0]
-    assert len(np.unique(lefts)) == 240
-    rows = sorted(random.Random(count).sample(range(240), count))
+    assert len(np.unique(lefts)) == 150
+    rows = sorted(random.Random(count).sample(range(150), count))
     with rehearsal() as (service, project, client):
         sizes = refuse_boxes(client, set(lefts[rows].tolist()), monkeypatch)
         result = upload(dataset, client, project)
-        assert (result.created, result.failed) == (240 - count, count)
+        assert (result.created, result.failed) == (150 - count, count)
         failed = [finding for finding in result.findings if finding.code == "region_failed"]
         assert [finding.where for finding in failed] == [row + 1 for row in rows], (
             "each finding names its annotation"
         )
         assert mentions(failed[0].value, "BadRequestImageRegions", "bad")
-        assert len(service.regions(project)) == 240 - count
+        assert len(service.regions(project)) == 150 - count
         assert result.verification is not None
         assert result.verification.missing == count == result.lost
         assert len(sizes) <= 4 + 14 * count
 
 
-@pytest.mark.parametrize(("boxes", "ends"), [(250, True), (33, True), (32, False)])
+@pytest.mark.parametrize(("boxes", "ends"), [(20, True), (5, True), (4, False)])
 def test_a_service_that_refuses_everything_is_not_asked_about_every_region(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boxes: int, ends: bool
 ) -> None:
-    dataset = rb.read(write_dataset(tmp_path, images=3 if boxes < 99 else 6, boxes=boxes))
+    send_small_batches(monkeypatch)
+    dataset = rb.read(write_dataset(tmp_path, images=3 if boxes < 9 else 9, boxes=boxes))
     with rehearsal() as (_, project, client):
         sizes = refuse_boxes(client, set(dataset.regions.box[:, 0].tolist()), monkeypatch)
         if ends:
@@ -64,20 +66,21 @@ def test_a_service_that_refuses_everything_is_not_asked_about_every_region(
                 "BadRequestImageRegions",
                 "bad",
             )
-            assert len(sizes) < 3 * 127 + 20
+            assert len(sizes) < 3 * 15 + 20
         else:
             result = upload(dataset, client, project)
-            assert (result.failed, result.created) == (64, 0), "one batch is not decisive"
+            assert (result.failed, result.created) == (8, 0), "one batch is not decisive"
 
 
 def test_a_single_accepted_region_keeps_the_upload_running(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dataset = rb.read(write_dataset(tmp_path, images=5, boxes=60))
+    send_small_batches(monkeypatch)
+    dataset = rb.read(write_dataset(tmp_path, images=6, boxes=12))
     with rehearsal() as (_, project, client):
         refuse_boxes(client, set(dataset.regions.box[1:, 0].tolist()), monkeypatch)
         result = upload(dataset, client, project)
-        assert (result.created, result.failed) == (1, 239)
+        assert (result.created, result.failed) == (1, 59)
 
 
 def test_a_region_that_causes_a_server_error_fails_alone(
@@ -117,9 +120,12 @@ def test_a_service_that_refuses_to_look_up_ids(
 
 
 @pytest.mark.parametrize("unknown_ids", ["batch", "not-found", "entry"])
-def test_an_image_that_is_deleted_while_regions_are_sent(tmp_path: Path, unknown_ids: Any) -> None:
+def test_an_image_that_is_deleted_while_regions_are_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unknown_ids: Any
+) -> None:
     """The service may refuse to look up an unknown ID; the regions of other images are sent."""
-    dataset = rb.read(write_dataset(tmp_path, images=8, boxes=100))
+    send_small_batches(monkeypatch)
+    dataset = rb.read(write_dataset(tmp_path, images=8, boxes=20))
     with rehearsal(Settings(unknown_ids=unknown_ids)) as (service, project, client):
         removed: list[str] = []
 
@@ -130,8 +136,8 @@ def test_an_image_that_is_deleted_while_regions_are_sent(tmp_path: Path, unknown
 
         result = upload(dataset, client, project, progress=progress, in_flight=1)
         assert result.verification is not None
-        assert (len(service.regions(project)), result.verification.missing) == (600, 100)
-        assert result.created + result.failed == 700
+        assert (len(service.regions(project)), result.verification.missing) == (120, 20)
+        assert result.created + result.failed == 140
 
 
 def test_more_than_300_regions_on_an_image(tmp_path: Path) -> None:
@@ -247,7 +253,7 @@ def test_writes_that_always_fail_end_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, status: int
 ) -> None:
     """Reading still works. No region is marked as failed, and the run can be resumed."""
-    dataset = rb.read(write_dataset(tmp_path / "set", images=30, boxes=100))
+    dataset = rb.read(write_dataset(tmp_path / "set"))
     with rehearsal() as (service, project, client):
         limiter = Clock().rate_limiter()
 

@@ -237,5 +237,5 @@ def test_ctrl_c(tmp_path: Path, moment: str) -> None:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_kill_9(tmp_path: Path, seed: int) -> None:
     """A small sample; `soak.py kill` runs it 50 times and more."""
-    folder = write_dataset(tmp_path, images=24, boxes=64)
+    folder = write_dataset(tmp_path, images=12, boxes=64)
     soak_kills.killed_once(rb.read(folder), folder, seed, 0.6)

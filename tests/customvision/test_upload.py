@@ -17,6 +17,7 @@ from customvision.rehearsal import (
     expected_counts,
     refuse_boxes,
     rehearsal,
+    send_small_batches,
     upload,
     verification_counts,
     write_dataset,
@@ -46,12 +47,12 @@ def test_all_regions_are_sent_in_full_batches(tmp_path: Path) -> None:
 
 
 def test_a_second_upload_sends_nothing(tmp_path: Path) -> None:
-    dataset = rb.read(write_dataset(tmp_path))
+    dataset = rb.read(write_dataset(tmp_path, images=5))
     for on_existing in ("duplicated", "refuse", "twice"):
         with rehearsal(Settings(on_existing=on_existing)) as (service, project, client):
             upload(dataset, client, project)
             again = upload(dataset, client, project)
-            assert (again.sent, again.already) == (0, 330)
+            assert (again.sent, again.already) == (0, 120)
             assert again.calls.get("CreateImageRegions", 0) == again.calls.get("CreateTag", 0) == 0
             assert_exact(dataset, again, service, project)
 
@@ -118,14 +119,15 @@ def test_a_second_run_with_refused_regions_ends_like_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No region is created the second time, but the run does not end with an error."""
-    dataset = rb.read(write_dataset(tmp_path, images=8, boxes=60))
+    send_small_batches(monkeypatch)
+    dataset = rb.read(write_dataset(tmp_path, images=8, boxes=12))
     with rehearsal() as (_, project, client):
         sizes = refuse_boxes(client, set(dataset.regions.box[20:, 0].tolist()), monkeypatch)
         first = upload(dataset, client, project)
-        assert (first.created, first.failed) == (20, 400)
+        assert (first.created, first.failed) == (20, 64)
         before = len(sizes)
         second = upload(dataset, client, project, in_flight=2)
-        assert (second.already, second.created, second.failed, second.lost) == (20, 0, 400, 400)
+        assert (second.already, second.created, second.failed, second.lost) == (20, 0, 64, 64)
         assert verification_counts(second) == verification_counts(first)
         reasons = Counter(
             one.value[one.value.index("BadRequest") :]
@@ -137,9 +139,9 @@ def test_a_second_run_with_refused_regions_ends_like_the_first(
             reasons, key=len
         )  # the regions that were not sent have the reason of the others
         assert mentions(unsent, "BadRequestImageRegions", "bad")
-        assert reasons.total() == 400
-        assert reasons[unsent] >= 80
-        assert len(sizes) - before < 6 * 127, (
+        assert reasons.total() == 64
+        assert reasons[unsent] >= 16
+        assert len(sizes) - before < 6 * 15, (
             "after the first batches, regions are not sent one by one"
         )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +14,7 @@ from customvision.rehearsal import (
     assert_exact,
     expected_counts,
     rehearsal,
+    send_small_batches,
     upload,
     verification_counts,
     write_dataset,
@@ -126,7 +126,8 @@ def test_a_project_that_is_not_ready(tmp_path: Path, status: Any) -> None:
 def test_a_run_whose_images_are_all_refused_ends_soon(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
-    dataset = rb.read(write_dataset(tmp_path, images=64 * 6, boxes=1))
+    send_small_batches(monkeypatch)
+    dataset = rb.read(write_dataset(tmp_path, images=8 * 6, boxes=1))
     clock = Clock()
     calls: list[int] = []
     with rehearsal() as (_, project, client):
@@ -151,7 +152,8 @@ def test_images_that_are_refused_for_themselves_do_not_end_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another run would end at the same images."""
-    dataset = rb.read(write_dataset(tmp_path, images=64 * 6, boxes=1))
+    send_small_batches(monkeypatch)
+    dataset = rb.read(write_dataset(tmp_path, images=8 * 6, boxes=1))
     with rehearsal() as (_, project, client):
         create = client.create_images
 
@@ -166,7 +168,7 @@ def test_images_that_are_refused_for_themselves_do_not_end_a_run(
         monkeypatch.setattr(client, "create_images", refuse)
         result = upload(dataset, client, project)
         assert result.complete
-        assert (result.new_images, result.created) == (64, 64)
+        assert (result.new_images, result.created) == (8, 8)
 
 
 @pytest.mark.parametrize("source_url", ["null", "renamed"])
@@ -283,11 +285,11 @@ def test_regions_left_out_of_verification(tmp_path: Path) -> None:
 
 
 _OPEN = """
-import sys, time
+import sys
 from regionbatch.customvision.journal import Journal
 from regionbatch.errors import JournalError
-while time.time() < float(sys.argv[2]):
-    pass
+print("ready", flush=True)
+sys.stdin.readline()
 try:
     with Journal(sys.argv[1], "x") as journal:
         journal.start_call("CreateTag")
@@ -298,6 +300,11 @@ except JournalError:
 """
 
 
+def _line_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    return process.stdout.readline().strip()
+
+
 @pytest.mark.parametrize("exists", [False, True])
 def test_of_processes_that_open_a_journal_at_once_exactly_one_wins(
     tmp_path: Path, exists: bool
@@ -306,10 +313,9 @@ def test_of_processes_that_open_a_journal_at_once_exactly_one_wins(
     if exists:
         with Journal(path, "x") as journal:
             journal.start_call("CreateTag")
-    start = str(time.time() + 2)
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", _OPEN, str(path), start],
+            [sys.executable, "-c", _OPEN, str(path)],
             env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -317,7 +323,11 @@ def test_of_processes_that_open_a_journal_at_once_exactly_one_wins(
         )
         for _ in range(3)
     ]
-    outputs = sorted(process.stdout.readline().strip() for process in processes if process.stdout)
-    assert outputs == ["lost", "lost", "won"]
+    assert [_line_of(process) for process in processes] == ["ready"] * 3
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert sorted(map(_line_of, processes)) == ["lost", "lost", "won"]
     for process in processes:
         assert not process.communicate()[0]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> rb.Dataset:
     folder: Path = tmp_path_factory.mktemp("set")
-    return rb.read(write_dataset(folder))
+    return rb.read(write_dataset(folder, images=9, boxes=25))
 
 
 SILENT = (Fault.TIMEOUT, Fault.TIMEOUT_APPLIED, Fault.TIMEOUT_LATE)

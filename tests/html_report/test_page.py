@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCENE = ROOT / "fixtures" / "scene"
+VARIANTS = sorted(path.name for path in SCENE.iterdir() if path.is_dir())
 TABLES: dict[str, Any] = {"tag_ids": SCENE / "tags.json", "image_ids": SCENE / "images.json"}
 
 
@@ -53,12 +54,16 @@ def test_the_same_dataset_gives_the_same_bytes(scene: Report, tmp_path: Path) ->
     assert again.text == scene.text
 
 
-def test_the_numbers_are_those_of_the_payload(scene: Report) -> None:
-    entries = [entry for batch in rb.batches(rb.read(SCENE / "coco"), **TABLES) for entry in batch]
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_numbers_are_those_of_the_payload(tmp_path: Path, variant: str) -> None:
+    dataset = rb.read(SCENE / variant)
+    batches = rb.batches(dataset, **TABLES)
+    entries = [entry for batch in batches for entry in batch]
     shown = {}
-    for image in scene.data["images"]:
+    made = report(dataset, tmp_path, batches)
+    for image in made.data["images"]:
         for _, tag, box, _, _, _, _, position in image["boxes"]:
-            tag_id = scene.data["tags"][tag][2]
+            tag_id = made.data["tags"][tag][2]
             numbers = [round(number / 1e9, 9) for number in box]
             shown[position] = [image["id"], tag_id, *numbers]
     assert len(shown) == len(entries)

@@ -1,7 +1,7 @@
 """Test the service with Schemathesis: no server error, and every response as Microsoft describes.
 
-REGIONBATCH_EXAMPLES is the number of examples per operation and version. [default: 8] With 1000,
-the tests run for some minutes.
+REGIONBATCH_EXAMPLES is the number of generated calls per operation and version, after one that is
+written here and succeeds. [default: 3] With 1000, the tests run for some minutes.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     Start = Callable[..., Workspace]
 
 SPEC = Path(__file__).parent / "spec"
-EXAMPLES = int(os.environ.get("REGIONBATCH_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("REGIONBATCH_EXAMPLES", "3"))
 CHECKS = [
     checks.not_a_server_error,
     content_type_conformance,
@@ -109,6 +110,34 @@ def real_values(work: Workspace) -> dict[str, list[Any]]:
     }
 
 
+def good_call(work: Workspace, version: str, name: str) -> Case[Any]:
+    """Return a call that succeeds."""
+    operation = schema(version).find_operation_by_id(name)
+    real = real_values(work)
+    ids = {each: ",".join(real[each]) for each in ("imageIds", "regionIds")}
+    queries: dict[str, dict[str, str]] = {
+        "CreateProject": {"name": "new"},
+        "CreateTag": {"name": "new"},
+        "DeleteImages": {"imageIds": ids["imageIds"]},
+        "DeleteImageRegions": {"regionIds": ids["regionIds"]},
+        "GetImagesByIds": {"imageIds": ids["imageIds"]},
+        "UpdateImageMetadata": {"imageIds": ids["imageIds"]},
+    }
+    bodies: dict[str, Any] = {
+        "CreateImagesFromFiles": {"images": [{"name": "a.png", "contents": real["contents"][3]}]},
+        "CreateImagesFromUrls": {"images": [{"url": real["url"][0]}]},
+        "CreateImageRegions": {"regions": [work.region(left=0.5)]},
+        "UpdateImageMetadata": {"key": "value"},
+    }
+    parameters = {each: real[each][0] for each in ("projectId", "tagId", "domainId")}
+    return operation.Case(
+        path_parameters={key: parameters[key] for key in re.findall(r"{(\w+)}", operation.path)},
+        query=queries.get(name, {}),
+        media_type="application/json",
+        **({"body": bodies[name]} if name in bodies else {}),
+    )
+
+
 def use_real_values(case: Case[Any], work: Workspace, data: st.DataObject) -> None:
     """Replace generated values by valid ones, so that calls get past the first look-up."""
     work.create(*work.regions(3))  # each example has as many regions to delete
@@ -133,7 +162,6 @@ def test_every_response_is_as_described(workspace: Start, version: str, name: st
     work = workspace(version=version)
     work.create(*work.regions(3))
     base = f"{work.service.endpoint}/customvision/{version}/training"
-    seen: set[int] = set()
     examples = EXAMPLES * 4 if name in BATCHES else EXAMPLES
 
     def with_key(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -142,6 +170,10 @@ def test_every_response_is_as_described(workspace: Start, version: str, name: st
 
     with requests.Session() as session:
         session.auth = with_key
+        answer = good_call(work, version, name).call_and_validate(
+            base_url=base, session=session, checks=CHECKS
+        )
+        assert answer.status_code < 300, answer.text
 
         @settings(
             max_examples=examples,
@@ -154,9 +186,6 @@ def test_every_response_is_as_described(workspace: Start, version: str, name: st
         def run(case: Case[Any], data: st.DataObject) -> None:
             if data.draw(st.sampled_from([True, True, False])):
                 use_real_values(case, work, data)
-            response = case.call_and_validate(base_url=base, session=session, checks=CHECKS)
-            seen.add(response.status_code)
+            case.call_and_validate(base_url=base, session=session, checks=CHECKS)
 
         run()
-    assert min(seen) < 300, seen
-    assert work.service.calls[name] > 0
