@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -64,9 +65,10 @@ def folder(copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_examples_run_and_print_what_is_shown(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     monkeypatch.setitem(sys.modules, "document", ModuleType("document"))  # for dataclasses
+    caplog.set_level(logging.NOTSET, logger="regionbatch")  # restored, as a page changes it
     before = set(sys.modules)
     with PageRun(name, folder) as run:
         document = run.examples()

@@ -7,9 +7,6 @@ from itertools import pairwise
 MIN_PARTS = 16
 """Parts that a dataset is divided into at least, so that a slow process delays the end little."""
 
-MIN_OWN_PARTS = 64
-"""The same for processes of this machine, which a part costs less than those of a cluster."""
-
 MIN_PARTS_OF_LARGE = 4
 """Parts of full size from which on a dataset is large: reading it is worth starting processes."""
 

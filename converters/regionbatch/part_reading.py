@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from regionbatch.errors import OptionError
 from regionbatch.findings.text import as_text, quoted
-from regionbatch.part_ranges import MIN_OWN_PARTS, MIN_PARTS, MIN_PARTS_OF_LARGE
+from regionbatch.part_ranges import MIN_PARTS, MIN_PARTS_OF_LARGE
 from regionbatch.reader_contract import PartsReader
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def read_files(
         return reader.read(tree, files, options, log)
     from regionbatch.parts import run_parts  # noqa: PLC0415 - slow to load
 
-    jobs = reader.parts(tree, files, options, MIN_OWN_PARTS if chosen.is_own else MIN_PARTS)
+    jobs = reader.parts(tree, files, options, MIN_PARTS)
     file = tree.on_disk(files[0])
     parts = run_parts(reader.read_part, jobs, chosen.executor, file=file, is_own=chosen.is_own)
     with closing(parts) as results:
