@@ -74,7 +74,18 @@ QUICK: dict[str, str] = {
 }
 """Tests of the quick selection (`-m quick`) by file; without names, all tests of the file."""
 
+ONE_PROCESS: dict[str, str] = {
+    "benchmarks/test_generate.py": "benchmarks",
+    "cloud/test_azurite.py": "emulator",
+    "cloud/test_by_url_azurite.py": "emulator",
+    "html_report/test_browser.py": "browser",
+    "test_clusters.py": "cluster",
+    "test_packaging.py": "wheel",
+}
+"""What the tests of a file share, which is expensive to start: it is started in one process."""
+
 TESTS = Path(__file__).parent
+ROOT = TESTS.parent
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -102,15 +113,17 @@ def _name_of(path: Path) -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
-    """Send an `xdist_group`, or all cases of one test, to a process at a time.
+    """With `-n`, send all cases of one test, or the tests of `ONE_PROCESS`, to a process at a time.
 
     Sending each case takes xdist longer than most cases: its time grows with the square of them.
+    Marks of xdist are not used: version 3.8 ignores them with pytest 9.2.
     """
-    from xdist.scheduler import LoadGroupScheduling  # noqa: PLC0415 - only with `-n`
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - only with `-n`
 
-    class ByFunction(LoadGroupScheduling):  # type: ignore[misc] # xdist has no types
+    class ByFunction(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
         def _split_scope(self, nodeid: str) -> str:
-            return str(super()._split_scope(nodeid)).partition("[")[0]
+            file = nodeid.partition("::")[0]
+            return ONE_PROCESS.get(_name_of(ROOT / file)) or nodeid.partition("[")[0]
 
     return ByFunction(config, log)
 

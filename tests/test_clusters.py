@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
-pytestmark = pytest.mark.xdist_group("clusters")
 SCENE = ROOT / "fixtures" / "scene"
 TABLES: dict[str, Any] = {"tag_ids": SCENE / "tags.json", "image_ids": SCENE / "images.json"}
 

@@ -26,7 +26,7 @@ def cloud() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """Azurite. Tests that use it are in the group `azurite`, so that it is started once."""
+    """Azurite. With `-n`, it is started once (see `ONE_PROCESS` in the conftest.py above)."""
     pytest.importorskip("adlfs", reason="adlfs is not installed (the extra `cloud`)")
     program = emulator_program()
     if program is None:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from cloud.azurite import Emulator
 
 pytestmark = [
-    pytest.mark.xdist_group("azurite"),
     # adlfs leaves its connections to the end of the process.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 URLS = "CreateImagesFromUrls"
 pytestmark = [
-    pytest.mark.xdist_group("azurite"),
     # adlfs warns when it creates a container, and leaves its connections to the end of the process.
     pytest.mark.filterwarnings("ignore::UserWarning", "ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),

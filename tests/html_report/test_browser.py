@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from html_report.pages import Report
 
-pytestmark = pytest.mark.xdist_group("browser")
 SCENE = ROOT / "fixtures" / "scene"
 TABLES: dict[str, Any] = {"tag_ids": SCENE / "tags.json", "image_ids": SCENE / "images.json"}
 DRAWN = """() => [...document.querySelectorAll("#view-image .box")].map((box) => {
