@@ -79,7 +79,8 @@ def part_executor(
             is large.
     """
     files, splits = references.files, references.splits
-    wanted = [file for file, split in files.items() if splits is None or split in splits]
+    # A list of images may give a file a split later.
+    wanted = [file for file, split in files.items() if not (splits and split) or split in splits]
     if given is not None:
         yield PartExecutor(given, is_own=False)
     elif _is_large(reader, tree, wanted, options):
