@@ -494,6 +494,19 @@ def test_no_more_processes_start_than_there_are_parts(monkeypatch: pytest.Monkey
     assert len(started) == MIN_PARTS
 
 
+def test_an_error_does_not_depend_on_the_executor(tmp_path: Path) -> None:
+    """Whether a dataset is large is found before its images are, and reads its data.yaml."""
+    (tmp_path / "data.yaml").write_text("names: {0: cat, 0: dog}\ntrain: .\n", encoding="utf-8")
+    (tmp_path / "elsewhere.jpg").touch()
+    (tmp_path / "a.txt").write_text("0 0.5 0.5 0.2 0.2\n", encoding="utf-8")
+    errors = []
+    for executor in (None, InThisProcess()):
+        with pytest.raises(rb.RegionBatchError) as caught:
+            rb.read(tmp_path, executor=executor)
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1]
+
+
 def test_images_of_lists_are_read_by_processes_for_a_split(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
