@@ -184,3 +184,17 @@ def test_what_is_imported_is_required() -> None:
     for name in imported - sys.stdlib_module_names - own:
         owners = {owner.lower() for owner in distributions.get(name, [name])}
         assert owners & required, f"{name} is imported, and {owners or 'nothing'} is not required"
+
+
+CI = ROOT / ".ci" / "run"
+
+
+@pytest.mark.skipif(sys.platform == "win32" or not CI.exists(), reason="not in a source archive")
+def test_the_ci_script_cleans_up_with_the_status_of_its_steps(tmp_path: Path) -> None:
+    [trap] = re.findall("^trap .*", CI.read_text(encoding="utf-8"), re.MULTILINE)
+    for status in (0, 3):
+        work = tmp_path / f"work-{status}"
+        work.mkdir()
+        text = f"set -euo pipefail; work=$1\n{trap}\nexit {status}"
+        run = subprocess.run(["bash", "-c", text, "bash", str(work)], check=False)
+        assert (run.returncode, work.exists()) == (status, False)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import select
 import signal
 import subprocess
 import sys
 import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ from helpers import (
 from messages.executor_mistakes import DIFFERENCES, Client, Elsewhere, WithoutPackage
 from regionbatch import errors, part_reading, part_waiting, parts, processes
 from regionbatch.files.storage import LOCAL
-from regionbatch.part_ranges import even_ranges
+from regionbatch.part_ranges import MIN_PARTS, even_ranges
 from regionbatch.parts import run_parts
 from regionbatch.processes import ChildProcesses, available_processes, local_processes
 from regionbatch.readers.coco.json_parts import decode_part, divide
@@ -383,6 +384,13 @@ def no_process(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(subprocess, "Popen", refuse)
 
 
+def no_thread(patch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    patch.setattr(threading.Thread, "start", refuse)
+
+
 def exception_in_child(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(processes, "_CHILD_CODE", "raise MemoryError")
 
@@ -413,6 +421,7 @@ PREVENTED = [
     unnamed_interpreter,
     frozen_program,
     no_process,
+    no_thread,
     exception_in_child,
     killed_child,
     killed_in_a_result,
@@ -452,6 +461,63 @@ def test_large_datasets_are_read_by_processes(
     monkeypatch.setattr(subprocess, "Popen", spy)
     assert result_of(format) == expected
     assert pids
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="select needs POSIX for pipes")
+def test_processes_load_their_modules_before_the_first_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    code = processes._CHILD_CODE.replace(
+        "while True:", "results.write(b'*'); results.flush()\nwhile True:"
+    )
+    monkeypatch.setattr(processes, "_CHILD_CODE", code)
+    with closing_children(1) as children:
+        assert isinstance(children, ChildProcesses)
+        children._threads.submit(int).result()
+        children._threads.shutdown()  # it has been started
+        process = children._children[0]._process
+        assert process is not None
+        assert process.stdout is not None
+        assert select.select([process.stdout], [], [], 30)[0]
+
+
+def test_no_more_processes_start_than_there_are_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[object] = []
+
+    def start(child: object) -> None:
+        started.append(child)
+
+    monkeypatch.setattr(processes._Child, "start", start)
+    with closing_children(1000) as children:
+        assert isinstance(children, ChildProcesses)
+        children._threads.shutdown()
+    assert len(started) == MIN_PARTS
+
+
+def test_an_error_does_not_depend_on_the_executor(tmp_path: Path) -> None:
+    """Whether a dataset is large is found before its images are, and reads its data.yaml."""
+    (tmp_path / "data.yaml").write_text("names: {0: cat, 0: dog}\ntrain: .\n", encoding="utf-8")
+    (tmp_path / "elsewhere.jpg").touch()
+    (tmp_path / "a.txt").write_text("0 0.5 0.5 0.2 0.2\n", encoding="utf-8")
+    errors = []
+    for executor in (None, InThisProcess()):
+        with pytest.raises(rb.RegionBatchError) as caught:
+            rb.read(tmp_path, executor=executor)
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1]
+
+
+def test_images_of_lists_are_read_by_processes_for_a_split(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The label files have no split of their own."""
+    dataset = ROOT / "fixtures" / "yolo" / "list-of-pictures" / "input"
+    expected = list(rb.read(dataset, split="train"))
+    monkeypatch.setattr(part_reading, "MIN_PARTS_OF_LARGE", 0)
+    executor = InThisProcess()
+    monkeypatch.setattr(processes, "local_processes", lambda: nullcontext(executor))
+    assert list(rb.read(dataset, split="train")) == expected
+    assert executor.results
 
 
 def forever(_number: int) -> None:

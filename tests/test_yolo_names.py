@@ -89,6 +89,16 @@ def test_each_row_has_the_class_list_of_its_folder(tmp_path: Path) -> None:
     assert names.tag(code, number).tolist() == [0, 2, 1, -1, -1, -1]
 
 
+@pytest.mark.parametrize("others", [{}, {"a": "cat\n"}, {"a": "cat\n", "c": "dog\n"}])
+def test_a_class_list_may_be_empty(tmp_path: Path, others: dict[str, str]) -> None:
+    for folder, names in {**others, "b": ""}.items():
+        files = {"obj.data": "classes = 1\nnames = obj.names\n", "obj.names": names}
+        write(tmp_path / folder, {**files, f"{folder}.txt": ROW})
+    dataset = rb.read(tmp_path)
+    assert [f"{region.tag}\n" for region in dataset] == [*others.values()]
+    assert dataset.findings.counts()["unknown_class"] == 1
+
+
 def test_a_class_list_that_cannot_be_used_is_an_option_error(here: Path) -> None:
     write(here, {"empty.txt": "\n"})
     for names in ("nowhere.txt", "empty.txt"):

@@ -42,7 +42,7 @@ _NO_NAMES = (
         "regionbatch convert mydata -o out --tag-ids ids/tags.json --image-ids ids/images.json",
     ),
 )
-@click.argument("dataset", required=False, type=ExistingDataset(exists=True))
+@click.argument("dataset", required=False, type=ExistingDataset(exists=True, readable=False))
 @connection_options
 @journal_option
 @output_option("DIR", "Folder for tags.json and images.json.")

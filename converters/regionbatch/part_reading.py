@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
-from regionbatch.errors import OptionError
+from regionbatch.errors import DatasetError, OptionError
 from regionbatch.findings.text import as_text, quoted
 from regionbatch.part_ranges import MIN_PARTS, MIN_PARTS_OF_LARGE
 from regionbatch.reader_contract import PartsReader
@@ -79,7 +79,8 @@ def part_executor(
             is large.
     """
     files, splits = references.files, references.splits
-    wanted = [file for file, split in files.items() if splits is None or split in splits]
+    # A list of images may give a file a split later.
+    wanted = [file for file, split in files.items() if not (splits and split) or split in splits]
     if given is not None:
         yield PartExecutor(given, is_own=False)
     elif _is_large(reader, tree, wanted, options):
@@ -100,7 +101,10 @@ def _is_large(
     """Return whether reading files in parts is worth starting processes."""
     if not files or not reads_in_parts(reader):
         return False
-    return len(reader.parts(tree, files, options, 1)) >= MIN_PARTS_OF_LARGE
+    try:
+        return len(reader.parts(tree, files, options, 1)) >= MIN_PARTS_OF_LARGE
+    except DatasetError:  # it is raised again in its turn, if these files are read
+        return False
 
 
 def read_files(

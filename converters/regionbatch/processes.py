@@ -25,6 +25,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import regionbatch
+from regionbatch.part_ranges import MIN_PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -133,7 +134,7 @@ class ChildProcesses(Executor):
     """
 
     def __init__(self, count: int) -> None:
-        """Start the processes, which load their modules at once.
+        """Start the processes that every dataset needs; they load their modules at once.
 
         Args:
             count: The number of processes.
@@ -144,8 +145,9 @@ class ChildProcesses(Executor):
             self._free.put(child)
         self._threads = ThreadPoolExecutor(count * _CALLS_AT_ONCE)
         self._is_broken = False
-        for child in self._children:
-            self._threads.submit(child.start)
+        with suppress(RuntimeError):  # no more threads: `submit` then says so
+            for child in self._children[:MIN_PARTS]:
+                self._threads.submit(child.start)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401, ARG002 - as declared by Executor
         """Call a function of a module in one of the processes."""
@@ -229,6 +231,7 @@ class _Child:
             sys.pycache_prefix,
         )
         pickle.dump(setup, process.stdin, 5)  # type: ignore[arg-type] # it is a pipe
+        process.stdin.flush()  # type: ignore[union-attr] # it loads its modules now
         return process
 
     def kill(self) -> None:

@@ -70,7 +70,7 @@ class ClassList(NamedTuple):
             found = _NUMBERED_NAME.match(name)
             if found is None or int(found[1]) != number:
                 return False
-        return True
+        return bool(self.names)
 
     def stripped_names(self) -> tuple[str, ...]:
         """Return the names as they are compared."""

@@ -79,13 +79,15 @@ class ClassNames(NamedTuple):
         """
         lists = self.list_of_rows(file)
         known = (number >= 0) & (number < self.lengths[lists])
-        all_known = bool(known.all())
-        at = number if all_known else np.where(known, number, 0)
+        at = number
         if len(self.lengths) > 1:
             starts = np.cumsum(self.lengths) - self.lengths
-            at = at + starts[lists]
-        tag = self.codes[at]
-        return tag if all_known else np.where(known, tag, np.int32(-1))
+            at = number + starts[lists]
+        if known.all():
+            return self.codes[at]
+        tag = np.full(len(at), -1, np.int32)
+        tag[known] = self.codes[at[known]]
+        return tag
 
 
 def find_class_names(
