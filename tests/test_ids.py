@@ -73,6 +73,10 @@ FORMS: dict[str, tuple[str, str]] = {
         "images.json",
         json.dumps([{"id": CAT, "originalImageUri": "cat"}, {"id": DOG, "file_name": "dog"}]),
     ),
+    "a list with another field that is null": (
+        "images.json",
+        json.dumps([{"id": CAT, "name": "cat", "image": None}, {"id": DOG, "name": "dog"}]),
+    ),
     "a list under value": (
         "images.json",
         json.dumps({"value": [{"name": name, "id": id_} for name, id_ in ARRAY_SPECS.items()]}),

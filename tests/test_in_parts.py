@@ -269,7 +269,17 @@ class WritingElsewhere(Elsewhere):
         return future
 
 
-@pytest.mark.parametrize("kind", [Elsewhere, WritingElsewhere])
+class WritingLess(Elsewhere):
+    """Has a folder in which the end of a file has not arrived."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Any:
+        future = InThisProcess.submit(self, fn, *args)
+        for path in self.folder.glob(".out.*/part-*"):
+            path.write_bytes(path.read_bytes()[:-1])
+        return future
+
+
+@pytest.mark.parametrize("kind", [Elsewhere, WritingElsewhere, WritingLess])
 def test_processes_that_do_not_see_the_folder_are_an_error(
     boxes: Path, tmp_path: Path, kind: type[Elsewhere]
 ) -> None:

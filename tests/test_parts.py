@@ -695,6 +695,23 @@ def test_errors_in_a_part_are_reported_as_in_one_process(
         rb.read(path)
 
 
+def test_a_part_that_starts_within_a_record_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is there may look like another record."""
+    inner = [{"id": 90, "image_id": 1, "category_id": 1, "bbox": [at, 50, 5, 5]} for at in range(6)]
+    boxes = [("a.jpg", "cat", (number, 1, 10, 10)) for number in range(40)]
+    path = write_coco(tmp_path, boxes, inner=inner) / "annotations.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
+    expected = list(rb.read(path))
+    for count in (3, 7, 40):
+        executor = always_in_parts(monkeypatch, count)
+        assert list(rb.read(path)) == expected
+        assert isinstance(executor, InThisProcess)
+        assert any(part for _, _, part in executor.results)
+
+
 def test_the_first_error_of_broken_json_is_reported_whatever_the_number_of_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -182,6 +182,14 @@ def test_one_id_for_two_images_is_reported(tmp_path: Path) -> None:
     ] == [("a.jpg", "400")]
 
 
+def test_an_image_with_too_many_regions_of_its_own_is_reported_once(tmp_path: Path) -> None:
+    boxes: list[Box] = [("a.jpg", "cat", (number / 2, 2, 30, 4)) for number in range(301)]
+    dataset = rb.read(write_coco(tmp_path, [*boxes, ("b.jpg", "cat", (0, 50, 30, 4))]))
+    ids = dict.fromkeys(("a.jpg", "b.jpg"), id_of("x"))
+    batches = rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids=ids)
+    assert batches.findings.counts()["over_region_limit"] == 1
+
+
 def test_the_id_of_another_image_is_not_used(tmp_path: Path) -> None:
     """Even if that image has no boxes, so that its ID is not needed."""
     for name, other in (("in/a.jpg", "out/a.jpg"), ("a.png", "a.jpg"), ("in/a.jpg", "a.jpg")):

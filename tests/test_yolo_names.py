@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import regionbatch as rb
+from helpers import write_yolo
 from regionbatch.files.tree import Tree
 from regionbatch.findings import FindingLog
 from regionbatch.options import YoloOptions
@@ -123,6 +124,14 @@ def test_the_class_list_of_one_split_is_enough(tmp_path: Path) -> None:
         {"train/labels/classes.txt": "cat\n", "train/labels/a.txt": ROW, "val/labels/b.txt": ROW},
     )
     assert [region.tag for region in rb.read(data)] == ["cat", "cat"]
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "License.txt", "README first.txt"])
+def test_notes_are_not_labels_among_many_without_images(tmp_path: Path, name: str) -> None:
+    folder = write_yolo(tmp_path, [(f"{at}.jpg", "cat", (0.5, 0.5, 0.1, 0.1)) for at in range(30)])
+    expected = rb.read(folder).ledger
+    (folder / name).write_text("numpy 2\n", encoding="utf-8")
+    assert rb.read(folder).ledger == expected
 
 
 def test_files_that_are_not_read_are_counted_even_without_class_names(tmp_path: Path) -> None:

@@ -209,6 +209,21 @@ def test_credentials_are_in_no_error_and_no_pickle(cloud: Any) -> None:
     assert "SECRETKEY" not in f"{caught.value} {caught.value.__dict__}"
 
 
+def test_an_error_that_is_shortened_contains_no_part_of_a_key(
+    cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "0123456789abcdef" * 4
+
+    def find(*_arguments: Any, **_options: Any) -> None:
+        raise OSError(f"{'x' * 180} {key}")
+
+    cloud.pipe_file("/container/a.txt", b"")
+    monkeypatch.setattr(type(cloud), "find", find)
+    with pytest.raises(rb.DatasetError) as caught:
+        rb.read("memory://container", storage_options={"account_key": key})
+    assert key[:8] not in f"{caught.value} {caught.value.__dict__}"
+
+
 def test_a_storage_reads_in_another_process(cloud: Any) -> None:
     """Its sizes are not known there."""
     cloud.pipe_file("/container/a.txt", b"a")
@@ -253,6 +268,23 @@ def test_a_json_that_changes_is_an_error(cloud: Any, monkeypatch: pytest.MonkeyP
     with pytest.raises(rb.DatasetError) as caught:
         rb.read("memory://container/set.json")
     assert caught.value.place == "set.json"
+    assert "changed" in str(caught.value)
+
+
+def test_a_json_of_which_a_part_does_not_arrive_is_an_error(
+    cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "fixtures/scene/coco/annotations/instances_train.json").read_bytes()
+    cloud.pipe_file("/container/set.json", text[:-1] + b" " * (2 * cloud_files.BLOCK_SIZE) + b"}")
+    original = cloud.cat_file
+
+    def cat_file(_: Any, path: str, start: Any = None, end: Any = None, **_options: Any) -> bytes:
+        found: bytes = original(path, start=start, end=end)
+        return found[:-1] if start == cloud_files.BLOCK_SIZE else found
+
+    monkeypatch.setattr(type(cloud), "cat_file", cat_file)
+    with pytest.raises(rb.DatasetError) as caught:
+        rb.read("memory://container/set.json", format="coco")
     assert "changed" in str(caught.value)
 
 

@@ -457,6 +457,11 @@ def no_key(_path: str, _seconds: int) -> str:
     raise PermissionError(f"no key: https://h/a.jpg?sig={SECRET}")
 
 
+def no_key_in_a_long_text(_path: str, _seconds: int) -> str:
+    """It is shortened before the `@` of the URL."""
+    raise PermissionError(f"{'x' * 200} https://me:{SECRET}{'y' * 100}@h/a.jpg")
+
+
 @pytest.mark.parametrize(
     ("by_url", "options"),
     [
@@ -466,6 +471,7 @@ def no_key(_path: str, _seconds: int) -> str:
         (lambda _path, _: f"https://h/a b.jpg?sig={SECRET}", {}),
         (lambda _path, _: None, {}),
         (no_key, {}),
+        (no_key_in_a_long_text, {}),
         ("yes", {}),
         (1, {}),
         (None, {}),

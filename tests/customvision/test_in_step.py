@@ -21,7 +21,7 @@ from customvision.rehearsal import (
 )
 
 import regionbatch as rb
-from helpers import mentions
+from helpers import mentions, write_coco
 from regionbatch.batching import Entry
 from regionbatch.local import Settings
 
@@ -114,6 +114,16 @@ def test_nearly_equal_regions_are_added_beside_those_of_the_project(tmp_path: Pa
         result = upload(dataset, client, project, existing="add")
         assert result.created > 0
         assert verification_counts(result) == expected_counts(len(dataset), extra=result.created)
+
+
+def test_a_region_that_differs_in_one_number_is_reported(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "set", images=1)
+    write_coco(folder, [("00000.png", "cat", (16, 16, 32, 64 / 3))], images={"00000.png": (64, 64)})
+    dataset = rb.read(folder)
+    with rehearsal(Settings(stored_digits=4)) as (_, project, client):
+        result = upload(dataset, client, project)
+        assert verification_counts(result) == expected_counts(1)
+        assert result.findings.counts()["region_rounded"] == 1
 
 
 def test_an_unknown_value_of_existing(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import struct
+import time
 from contextlib import closing
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
@@ -327,3 +328,14 @@ def test_regions_and_outcomes_are_read_as_they_were_written(tmp_path: Path) -> N
         assert 0 <= age < 60
         journal.start_run("a set", {})
         assert journal.seconds_since_unfinished_call() is None
+
+
+def test_the_newest_unfinished_call_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Journal(tmp_path / "journal.sqlite", PROJECT) as journal:
+        now = time.time()
+        for seconds in (0, 500):
+            monkeypatch.setattr(time, "time", lambda seconds=seconds: now + seconds)
+            journal.start_call("CreateTag")
+        assert journal.seconds_since_unfinished_call() == 0

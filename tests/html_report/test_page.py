@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 import re
 import sys
 from typing import TYPE_CHECKING, Any
@@ -339,3 +340,17 @@ def test_a_joined_dataset_has_its_findings_on_their_images(tmp_path: Path) -> No
     page = report(rb.concat([table, rb.read(coco)]), tmp_path)
     assert "clipped" in page.image("a.jpg")["codes"]
     assert "clipped" in page.image("b.jpg")["codes"]
+
+
+def test_a_finding_about_a_file_of_several_images_is_about_none_of_them(tmp_path: Path) -> None:
+    box = ("cat", (10.0, 10.0, 100.0, 100.0))
+    folder = write_set(tmp_path / "set", {"a.jpg": [box], "b.jpg": [box]})
+    path = folder / "set.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["annotations"].append({"id": 9, "image_id": 77, "category_id": 0, "bbox": [1, 2, 3, 4]})
+    path.write_text(json.dumps(content), encoding="utf-8")
+    dataset = rb.read(folder)
+    [code] = dataset.ledger.dropped
+    made = report(dataset, tmp_path)
+    assert made.data["images"]
+    assert not any(code in image["codes"] for image in made.data["images"])

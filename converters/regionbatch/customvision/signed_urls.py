@@ -25,6 +25,8 @@ _SHORTEST_SECRET = 8
 """Characters of the shortest value in a query that is removed from messages."""
 _MOST_ENCODINGS = 8
 """How often a URL in a response may be percent-encoded."""
+_LONGEST_REASON = 300
+"""Characters of an error of the caller that a message shows."""
 _QUERY = re.compile(r"(https?://[^\s?#'\"<>]*)[?#][^\s'\"<>]*", re.IGNORECASE)
 _WEB_ADDRESS = re.compile(r"https?://[^\s/?#]+/[^\s]*", re.IGNORECASE)
 _USER = re.compile(r"(?<=://)[^\s/?#'\"<>]*@")
@@ -118,8 +120,8 @@ def signed_url(sign: SignUrl, path: str) -> str:
     except (RegionBatchError, NotSignedError):
         raise
     except Exception as error:  # noqa: BLE001 - of a function of the caller
-        reason = " ".join(f"{error!r:.300}".split())
-        raise NotSignedError(without_queries(reason)) from None
+        reason = without_queries(" ".join(repr(error).split()))
+        raise NotSignedError(reason[:_LONGEST_REASON]) from None
     if not (isinstance(url, str) and _WEB_ADDRESS.fullmatch(url) and url.isprintable()):
         raise NotSignedError("not an http or https URL")
     return url

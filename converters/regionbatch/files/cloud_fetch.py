@@ -253,10 +253,10 @@ def _error_of(error: Exception, secrets: Iterable[str]) -> CloudError:
     if isinstance(error, PermissionError) or status in _DENIED:
         return CloudError(os.strerror(errno.EACCES), errno.EACCES)
     lines = str(error).strip().splitlines()
-    reason = _QUERY.sub("?…", lines[0].strip() if lines else "")[:_LONGEST_REASON]
-    for secret in secrets:
+    reason = _QUERY.sub("?…", lines[0].strip() if lines else "")
+    for secret in secrets:  # before it is shortened: the beginning of a key would be left
         reason = reason.replace(secret, "…")
-    return CloudError(reason or type(error).__name__)
+    return CloudError(reason[:_LONGEST_REASON] or type(error).__name__)
 
 
 def _secrets_in(options: Any) -> list[str]:  # noqa: ANN401 - options may contain anything
