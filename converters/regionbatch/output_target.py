@@ -135,7 +135,7 @@ def _check_in_cloud(path: CloudPath, *, overwrite: bool, in_parts: bool) -> None
     if not (is_jsonl(path) or in_parts):
         raise OptionError(
             f"{path}: a folder in a cloud cannot appear in one step. Choose a name that ends "
-            f"with .jsonl, such as {path.name}.jsonl.",
+            f"with .jsonl, such as {path.name}.jsonl, or let a cluster write it with `executor`.",
             place=str(path),
             option="target",
             value=str(path),
