@@ -140,7 +140,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
     print_blob=True,
 )
-settings.register_profile("here", settings.get_profile("search"), derandomize=True, max_examples=50)
+settings.register_profile("here", settings.get_profile("search"), derandomize=True, max_examples=25)
 settings.load_profile("here")
 """Every run has the same examples, so that a failure is due to a change.
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     Start = Callable[..., Workspace]
 
 SPEC = Path(__file__).parent / "spec"
-EXAMPLES = int(os.environ.get("REGIONBATCH_EXAMPLES", "3"))
+EXAMPLES = int(os.environ.get("REGIONBATCH_EXAMPLES", "2"))
 CHECKS = [
     checks.not_a_server_error,
     content_type_conformance,
