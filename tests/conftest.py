@@ -37,7 +37,6 @@ QUICK: dict[str, str] = {
     "local/test_local_regions.py": "",
     "local/test_local_sdk.py": "",
     "output/test_output.py": "",
-    "output/test_output_during_runs.py": "",
     "output/test_output_on_disks.py": "",
     "test_association.py": "",
     "test_association_outcomes.py": "",
