@@ -7,7 +7,7 @@ follow links that lead outside.
 from __future__ import annotations
 
 import os
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,12 +26,14 @@ from regionbatch.files.storage import storage_of
 from regionbatch.files.text import UndecodableError, UnreadableError, as_utf8, report_guess
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import PurePath
 
     from regionbatch.files.storage import Storage
     from regionbatch.findings import FindingLog
 
+_MOST_CANDIDATES = 1000
+"""Files that are searched for the first annotation file of a format."""
 MOST_LINES = 1_000_000
 """Maximum lines in a list of names or images: ten times the images that a project can have."""
 
@@ -115,6 +117,16 @@ class Tree:
             yield self.named
         else:
             yield from self.files(*extensions)
+
+    def first_candidate(
+        self, is_wanted: Callable[[Tree, str], object], *extensions: str
+    ) -> str | None:
+        """Return the first of the `candidates` for which a function is true.
+
+        None means that there is none among the first 1,000.
+        """
+        some = islice(self.candidates(*extensions), _MOST_CANDIDATES)
+        return next((name for name in some if is_wanted(self, name)), None)
 
     def folder(self, path: str) -> Folder | None:
         """Return the listing of a folder by its relative path, or None.

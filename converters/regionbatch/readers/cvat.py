@@ -7,7 +7,7 @@ a folder per subset of a project.
 from __future__ import annotations
 
 import re
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING, ClassVar
 
 from regionbatch.boxes import BoxMode
@@ -32,13 +32,11 @@ _ROOT = re.compile(rb"<(?:[\w.-]+:)?annotations[\s/>]")
 _CHILD = re.compile(rb"<(?:[\w.-]+:)?(?:version|meta|image)[\s/>]")
 _EMPTY = b"\xef\xbb\xbf \r\n"
 """Bytes of a byte-order mark and of whitespace: a file with only these is empty."""
-_MAX_FILES_TO_DETECT = 1000
 
 
 def detect(tree: Tree) -> str | None:
     """Return the first XML file with an <annotations> as CVAT writes it."""
-    candidates = islice(tree.candidates(".xml"), _MAX_FILES_TO_DETECT)
-    return next((name for name in candidates if _is_cvat(xml_start(tree, name))), None)
+    return tree.first_candidate(lambda tree, name: _is_cvat(xml_start(tree, name)), ".xml")
 
 
 class CvatReader:

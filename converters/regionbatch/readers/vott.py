@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import math
 import re
-from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from regionbatch.boxes import BoxMode
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog, Place
 
-_MAX_FILES_TO_DETECT = 1000
 _EXTENSIONS = (".json", ".csv")
 _NOT_IMAGES = (2, 3, 4)
 """The types of assets that are videos, video frames and TFRecords."""
@@ -52,8 +50,7 @@ _SIDES = ("left", "top", "width", "height")
 
 def detect(tree: Tree) -> str | None:
     """Return the first file in one of VoTT's formats."""
-    candidates = islice(tree.candidates(*_EXTENSIONS), _MAX_FILES_TO_DETECT)
-    return next((name for name in candidates if kind_of(tree, name)), None)
+    return tree.first_candidate(kind_of, *_EXTENSIONS)
 
 
 class VottReader:

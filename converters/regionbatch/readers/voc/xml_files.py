@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from regionbatch.dataset import References
@@ -25,14 +24,11 @@ _FLAGS = ("1", "0", "-1")
 _ABSENT = "-1"
 """The flag of an image without the class of the list."""
 _WHOLE_SPLITS = ("train", "val", "test", "trainval")
-_MAX_FILES_TO_DETECT = 1000
-"""XML files that are searched for an <annotation>."""
 
 
 def detect(tree: Tree) -> str | None:
     """Return the first XML file with an <annotation>."""
-    candidates = islice(tree.candidates(".xml"), _MAX_FILES_TO_DETECT)
-    return next((name for name in candidates if is_annotation(tree, name)), None)
+    return tree.first_candidate(is_annotation, ".xml")
 
 
 def is_annotation(tree: Tree, name: str) -> bool:
