@@ -79,7 +79,7 @@ def test_a_single_accepted_region_keeps_the_upload_running(
     dataset = rb.read(write_dataset(tmp_path, images=6, boxes=12))
     with rehearsal() as (_, project, client):
         refuse_boxes(client, set(dataset.regions.box[1:, 0].tolist()), monkeypatch)
-        result = upload(dataset, client, project)
+        result = upload(dataset, client, project, in_flight=1)  # the first batch ends first
         assert (result.created, result.failed) == (1, 59)
 
 

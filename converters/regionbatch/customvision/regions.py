@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
 
 _DECISIVE_BATCHES = 3
-"""Batches in a row after which no more are sent if all their regions are refused with one code."""
+"""Batches that end in a row, after which no more are sent if all their regions are refused with one
+code."""
 _NOT_SENT = ServiceError("regions: not sent. Run the upload again.", code="Unconfirmed")
 
 
@@ -290,7 +291,7 @@ class RegionSender:
     ) -> None:
         """Send regions; afterwards, each has an outcome.
 
-        If several batches in a row are refused for the same reason, no more are sent.
+        If several batches that end in a row are refused for the same reason, no more are sent.
 
         Args:
             rows: The regions, by their number in the batches.
