@@ -172,7 +172,7 @@ class UploadAccount:
         if result.deleted:
             self._say(f"deleted:  {counted(result.deleted, 'region')}")
         if result.unclear_calls:
-            self._say(f"unclear:  {counted(result.unclear_calls, 'call')} had no clear answer")
+            self._say(f"unclear:  {counted(result.unclear_calls, 'call')} had no clear response")
         if not ended_early:
             self._say(f"verified: {result.verification}")
         else:

@@ -160,7 +160,7 @@ def _check_existing(path: PurePath, entries: Sequence[PurePath], *, overwrite: b
     for entry in entries:
         if not is_output(entry):
             raise OutputError(
-                f"{path}: contains other files than payloads: '{entry.name}'. "
+                f"{path}: contains files other than payloads: '{entry.name}'. "
                 "Choose another folder.",
                 place=str(path),
                 value=entry.name,

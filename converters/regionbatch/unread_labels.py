@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from regionbatch.image_labels import Rejected
     from regionbatch.plugins import Reader
 
-_NOT_READ = "the files that are read do not have it"
+_NOT_READ = "a box that only this file has"
 
 
 def count_rejected(

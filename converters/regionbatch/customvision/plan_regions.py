@@ -70,7 +70,7 @@ def checked_existing(existing: str | None) -> str | None:
     if existing is None or existing in EXISTING:
         return existing
     raise OptionError(
-        f"existing: not one of skip and add: '{existing}'. Use one of them, or leave it out.",
+        f"existing: not an allowed value: '{existing}'. Choose one of: {', '.join(EXISTING)}.",
         option="existing",
         value=existing,
         choices=EXISTING,

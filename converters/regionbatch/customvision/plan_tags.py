@@ -74,7 +74,8 @@ def plan_tags(
         lacking = sum(not found[code] for code in used)
         if not lacking:
             break
-        reason = f"{counted(lacking, 'tag')} not up to date yet; reading again in {wait:.0f} s"
+        count = counted(lacking, "tag")
+        reason = f"the project is not up to date yet ({count}); reading again in {wait:.0f} s"
         session.rate_limiter.wait(reason, wait)
         tags = session.tags()
     ids = regular_tag_ids(tags)

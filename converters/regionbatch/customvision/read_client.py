@@ -345,7 +345,7 @@ class ReadClient:
         """
         if not self.has_metadata:
             raise OptionError(
-                f"version: the training API has no {what}: '{self.version}'. Use 3.3.",
+                f"version: this version of the API has no {what}: '{self.version}'. Use 3.3.",
                 option="version",
                 value=self.version,
                 choices=("3.3",),

@@ -307,8 +307,9 @@ def await_images(
         ids = outdated(snapshot)
         if not ids:
             break
-        images = counted(len(ids), "image")
-        limiter.wait(f"{images} not up to date yet; reading again in {wait:.0f} s", wait)
+        count = counted(len(ids), "image")
+        reason = f"the project is not up to date yet ({count}); reading again in {wait:.0f} s"
+        limiter.wait(reason, wait)
         snapshot = snapshot.updated_with(read_images(session, ids))
     return snapshot
 

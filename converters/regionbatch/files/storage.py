@@ -162,8 +162,8 @@ class LocalStorage:
     def signed_url(self, path: str, seconds: int) -> str:  # noqa: ARG002 - as in the protocol
         """Raise OptionError: a file of this machine has no URL."""
         raise OptionError(
-            f"{path}: a file on this machine has no URL. Copy the images to a cloud, or upload "
-            "the files.",
+            f"{path}: a file on this machine has no URL. Copy the images to a cloud, or leave "
+            "out `by_url`.",
             place=path,
         )
 

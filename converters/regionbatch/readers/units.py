@@ -281,7 +281,7 @@ def _all_boxes(count: int, plural_verb: str, verb: str) -> str:
 def _raise_if_mixed(name: str, evidence: UnitEvidence, option: str, place: Place) -> None:
     total = evidence.normalised + evidence.pixels
     if evidence.pixels and evidence.normalised > _TOLERATED * total:
-        counts = f"{evidence.normalised} of {total} lie within 0 to 1"
+        counts = f"{evidence.normalised} of {total} within 0 to 1"
         what = f"cannot tell pixel from normalised boxes: {counts}"
         raise _ambiguous(place_text(name, evidence.first_normalised, place), what, option)
 

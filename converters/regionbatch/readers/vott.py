@@ -218,6 +218,7 @@ class _FileAdder:
             self._log.add("no_box", self._file, where, [f"{name}: {kind}"], place=self._place)
             return
         declared = fields.get("boundingBox")
+        shown = f"{name}: {'no boundingBox' if declared is None else declared}"
         box: list[float] = []
         if isinstance(declared, dict):
             box = _numbers([declared.get(side) for side in _SIDES])
@@ -227,7 +228,7 @@ class _FileAdder:
             box = bounds
             marks = ["box_from_shape"]
         tags = tags_of(fields.get("tags")) or [""]
-        self._add_boxes(image, name, tags, where, box, f"{name}: {declared}", marks)
+        self._add_boxes(image, name, tags, where, box, shown, marks)
 
     def _add_boxes(
         self,

@@ -168,11 +168,12 @@ CODES = (
         "unknown_image_size",
         "dropped",
         "box",
-        "pixel coordinates without an image size",
+        "the image size is unknown, and the box is in pixels or rotated",
         "Add the image file, or choose its folder with `image_dir`.",
         explanation=(
-            "Pixel coordinates are divided by the image's width and height. The annotation file "
-            "does not state the size, and the image file was not found or cannot be read."
+            "Pixel coordinates are divided by the image's width and height; a rotated box needs "
+            "their ratio. The annotation file does not state the size, and the image file was not "
+            "found or cannot be read."
         ),
         example='"width": 0, "height": 0, and no a.jpg -> the boxes of a.jpg are dropped',
         remedy=(

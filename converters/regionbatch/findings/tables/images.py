@@ -62,11 +62,11 @@ CODES = (
         "ambiguous_image",
         "noted",
         "image",
-        "several image files match, or one matches several images",
+        "several image files match, or one image file matches several names",
         "The boxes are kept by name. Move the other files, or choose the folder with `image_dir`.",
         explanation=(
             "Image files are found by name. Here several files fit equally well, or one file fits "
-            "several images, so no file is used. The boxes are kept under the image's name."
+            "several names, so no file is used. The boxes are kept under the image's name."
         ),
         example="a.png in images/ and in photos/ -> neither is used",
         remedy=(

@@ -206,13 +206,13 @@ CODES = (
         "noted",
         "dataset",
         "uncertain decision",
-        "Check some boxes, then set this option to the right value.",
+        "Check some boxes, then set this option to the right value, or correct the files.",
         explanation=(
             "The dataset can be read in more than one way, and the evidence for the chosen way is "
             "weak. The finding starts with the option that decides."
         ),
         example="120 of 121 boxes have numbers beyond 1 -> read as pixels",
-        remedy="Check some boxes, then set this option to the right value.",
+        remedy="Check some boxes, then set this option to the right value, or correct the files.",
         is_warning=True,
         fails_strict=True,
     ),

@@ -80,7 +80,7 @@ CODES = (
         "noted",
         "box",
         "Custom Vision stores the region with fewer digits",
-        "It is in the project; the difference is much less than a pixel of most images.",
+        "It is in the project. The difference is at most 0.001 of the image's width or height.",
         explanation=(
             "The region was sent and confirmed, but the project returns slightly different "
             "coordinates: at most 0.001 of the image's width or height."

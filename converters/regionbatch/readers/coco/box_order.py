@@ -227,12 +227,15 @@ def _both_axes(mask: Any) -> NDArray[np.bool_]:  # noqa: ANN401 - the same
 def _contradicted(name: str, proof: OrderProof, *, corners: bool) -> AmbiguousDatasetError:
     proved = proof.ltwh + proof.ltrb
     if corners:
-        boxes = f"{proof.ltwh} of {proved} boxes are left, top, width, height, not corners"
+        order = "left, top, width, height, not corners"
+        count = proof.ltwh
         first = proof.first_ltwh
     else:
-        boxes = f"{proof.ltrb} of {proved} boxes are corners, not left, top, width, height"
+        order = "corners, not left, top, width, height"
+        count = proof.ltrb
         first = proof.first_ltrb
-    return _ambiguous(name, f"polygons or areas prove that {boxes}: '{first}'", first)
+    what = f"polygons or areas prove that boxes are {order} ({count} of {proved}): '{first}'"
+    return _ambiguous(name, what, first)
 
 
 def _centred(name: str, proof: OrderProof) -> AmbiguousDatasetError:

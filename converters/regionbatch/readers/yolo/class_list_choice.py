@@ -176,7 +176,7 @@ class ClassListChooser:
         """Return what speaks against the chosen lists, with one example of each kind."""
         doubts = []
         if self._guessed:
-            doubts.append(f"no list in {self._guessed[0] or '.'} or above it")
+            doubts.append(f"there is no list in {self._guessed[0] or '.'} or above it")
         if differing := self._differing_list_above():
             doubts.append(f"{differing.file} differs, but is farther away")
         for each in distinct_lists(self._chosen.values()):

@@ -180,7 +180,7 @@ def _report(
 ) -> None:
     """Report which lists are used, and why."""
     count = counted(len(lists[0].names), "name") if len(lists) == 1 else ""
-    evidence = ", ".join(filter(None, [*doubts, count, reason]))
+    evidence = "; ".join(filter(None, [*doubts, count, reason]))
     files = shorten_files([each.file for each in lists])
     log.decide("names", files, evidence, doubtful=bool(doubts))
 

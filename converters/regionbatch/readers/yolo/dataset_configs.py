@@ -29,6 +29,7 @@ from regionbatch.readers.yolo.yaml_files import (
     raise_if_duplicate_keys,
     read_paths,
 )
+from regionbatch.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -235,8 +236,8 @@ def _read_splits(name: str, content: Mapping[str, Any]) -> dict[str, list[str]]:
     count = sum(map(len, splits.values()))
     if count > _MAX_PATHS:
         raise DatasetError(
-            f"{name}: more than {_MAX_PATHS} paths of images ({count}). Write them to a text file, "
-            "and name that file here.",
+            f"{name}: more than {_MAX_PATHS:,} paths of images ({count:,}). Write them to a text "
+            "file, and name that file here.",
             place=name,
         )
     return splits
@@ -252,7 +253,7 @@ def _check_count(name: str, count: object, names: int, log: FindingLog) -> None:
     shown = "a list" if isinstance(count, list) else "a mapping"
     if isinstance(count, str):
         shown = as_text(count)
-    log.note("class_count_mismatch", name, f"nc {shown} and {names} names")
+    log.note("class_count_mismatch", name, f"nc is {shown}, with {counted(names, 'name')}")
 
 
 def _count_keypoint_values(shape: object) -> int:

@@ -75,8 +75,8 @@ def raise_if_pixels(
         place = with_word[0].place
         value = with_word[0].value
     raise AmbiguousDatasetError(
-        f"{place}: coordinates are not normalised (0 to 1): '{value}'. {found} of {count} rows "
-        "have values beyond 2, which may be pixels or another format. Convert them, or check "
+        f"{place}: coordinates are not normalised (0 to 1): '{value}'. They may be pixels or "
+        f"another format: values exceed 2 in {found} of {count} rows. Convert them, or check "
         "`format` and `yolo_rows`.",
         place=place,
         option="yolo_rows",
@@ -134,7 +134,7 @@ def raise_if_kpt_shape_does_not_fit(keypoint_values: int, log: FindingLog) -> No
     place, value = wrong[0].place, wrong[0].value
     raise AmbiguousDatasetError(
         f"{place}: row does not fit kpt_shape: '{value}'. Rows need 5 or {5 + keypoint_values} "
-        f"numbers, and {count} of {log.boxes_read} have another count. Correct kpt_shape, or use "
+        f"numbers; other lengths: {count} of {log.boxes_read}. Correct kpt_shape, or use "
         '`yolo_rows="box"` (first four values; rest ignored) or `yolo_rows="polygon"`.',
         place=place,
         option="yolo_rows",
@@ -262,12 +262,12 @@ def _may_be_keypoints(
     place: str, length: int, pattern: KeypointPattern, alike: int, count: int
 ) -> AmbiguousDatasetError:
     if pattern is KeypointPattern.FLAGS:
-        looks = "a visibility as every third value"
+        looks = "a visibility is every third value"
     else:
-        looks = "all points inside the leading box"
+        looks = "all points are inside the leading box"
     return AmbiguousDatasetError(
-        f"{place}: rows of {length} numbers may be polygons, or boxes with keypoints: {alike} of "
-        f'{count} have {looks}. Use `yolo_rows="polygon"` or `yolo_rows="box"`, or add kpt_shape '
+        f"{place}: rows of {length} numbers may be polygons, or boxes with keypoints: {looks} in "
+        f'{alike} of {count}. Use `yolo_rows="polygon"` or `yolo_rows="box"`, or add kpt_shape '
         "to the data.yaml.",
         place=place,
         option="yolo_rows",
@@ -294,17 +294,17 @@ def check_order(rows: LabelRows, log: FindingLog) -> None:
         readings = {
             "two corners (x1 y1 x2 y2)": _fit_as_corners(box),
             "left, top, width and height": _fit_from_top_left(box, after),
-            "a confidence before the box": _fit_after_confidence(box, rows.last[plain]),
+            "a confidence and a box": _fit_after_confidence(box, rows.last[plain]),
         }
     most = len(box) * 0.99
     fitting = [reading for reading, fits in readings.items() if np.count_nonzero(fits) >= most]
     if not fitting:
         return
     advice = 'convert them, or use `yolo_rows="box"`'
-    if fitting[-1] == "a confidence before the box":
+    if fitting[-1] == "a confidence and a box":
         advice = 'use `yolo_rows="confidence-first"` or `yolo_rows="box"`'
     extend = f"as centres, {outside} of {len(box)} extend beyond their image"
-    evidence = f"boxes look like {' or '.join(fitting)}: {extend}; {advice}"
+    evidence = f"rows look like {' or '.join(fitting)}: {extend}; {advice}"
     log.decide("yolo_rows", "auto", evidence, doubtful=True)
 
 

@@ -235,12 +235,12 @@ def _split_of_source(
     if wanted and split is not None:
         raise AmbiguousDatasetError(
             f"{file}: splits {' and '.join(splits)} lead to the same folder: '{path or '.'}'. "
-            "Correct the paths, or omit `split`.",
+            "Correct the paths, or leave out `split`.",
             place=file,
             option="split",
             value=split,
         )
-    evidence = f"{' and '.join(splits)} lead to it"
+    evidence = f"{' and '.join(splits)} lead to this folder"
     log.decide("split", f"none for {path or '.'}", evidence, doubtful=True)
     return ""
 
@@ -267,7 +267,7 @@ def wanted_splits(
     choices = sorted(known)
     advice = f"Choose one of: {', '.join(choices)}."
     if not choices:
-        advice = "The dataset has no splits: omit `split`."
+        advice = "The dataset has no splits. Leave out `split`."
     raise DatasetError(
         f"{place}: no such split: '{split}'. {advice}",
         place=file,
