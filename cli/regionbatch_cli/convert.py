@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     examples=(
         "regionbatch convert mydata -o out --tag-ids tags.json --image-ids ids.csv",
         "regionbatch convert mydata -o out.jsonl --tag-ids t.csv --image-ids i.csv",
-        "regionbatch convert mydata -o - --tag-ids t.csv --image-ids i.csv | head -1",
+        "regionbatch convert mydata -o - --tag-ids t.csv --image-ids i.csv | jq",
     ),
 )
 @output_option("OUT", "Folder or .jsonl file for the payloads, or - for standard output.")

@@ -49,7 +49,7 @@ _NO_NAMES = (
 @overwrite_option
 @option(OUTPUT, "--json", "as_json", is_flag=True, help="Print the tables as JSON.")
 @verbose_option
-@option(GENERAL, "-q", "--quiet", is_flag=True, help="Print only errors.")
+@option(GENERAL, "-q", "--quiet", is_flag=True, help="Print only errors, and the result of --json.")
 def ids(
     service: ServiceOptions,
     dataset: str | None,

@@ -145,7 +145,9 @@ _DATASET_OPTIONS = (
         is_flag=True,
         help="Print more places of each finding, and the traceback of an error.",
     ),
-    option(GENERAL, "-q", "--quiet", is_flag=True, help="Print only errors."),
+    option(
+        GENERAL, "-q", "--quiet", is_flag=True, help="Print only errors, and the result of --json."
+    ),
     option(
         INPUT,
         "-O",

@@ -4,14 +4,14 @@
     ├── DatasetError(ValueError)              the dataset as a whole cannot be read
     │   ├── DatasetNotFoundError(FileNotFoundError)
     │   ├── UnknownFormatError                no reader, or several, recognise it
-    │   └── AmbiguousDatasetError             it can be read in two ways; an option decides
+    │   └── AmbiguousDatasetError             it can be read in several ways; an option decides
     ├── OptionError(ValueError)               an option or argument has a wrong name or value
     ├── ResolveError(LookupError)             names without an ID, or an ID table that is not usable
-    ├── StrictError                           strict mode found a lost, adjusted or doubtful box
+    ├── StrictError                           a dropped or adjusted box, or an uncertain decision
     ├── OutputError(OSError)                  the output exists already, or cannot be written
     ├── PluginError(RuntimeError)             a reader plugin fails, or two have the same name
     ├── JournalError                          the journal is in use, or not usable for this upload
-    └── ServiceError                          Custom Vision rejected a call, or did not answer
+    └── ServiceError                          Custom Vision rejected a call, or did not respond
         ├── AccessError(PermissionError)      wrong key, token or role
         ├── LimitError                        a limit of the tier, the project or a call
         └── TransportError(ConnectionError)   no response, or an unexpected one
@@ -97,9 +97,9 @@ class UnknownFormatError(DatasetError):
 
 
 class AmbiguousDatasetError(DatasetError):
-    """The dataset can be read in two ways that differ by more than a pixel.
+    """The dataset can be read in several ways, and nothing in it shows which is right.
 
-    `option` is the keyword argument that decides, and `choices` are its values.
+    `option` is the keyword argument that decides; `choices` are its values, if they are known.
     """
 
 
@@ -135,11 +135,11 @@ class PluginError(RegionBatchError, RuntimeError):
 
 
 class JournalError(RegionBatchError):
-    """The journal is in use by another run, belongs to another upload, or cannot be written."""
+    """The journal is missing, in use by another run, of another upload, or cannot be used."""
 
 
 class ServiceError(RegionBatchError):
-    """Custom Vision rejected a call, or did not answer it."""
+    """Custom Vision rejected a call, or did not respond."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class ServiceError(RegionBatchError):
         value: object = None,
         choices: Sequence[str] = (),
     ) -> None:
-        """Keep the message and what the service answered."""
+        """Keep the message, and the parts of the response of the service."""
         super().__init__(message, place=place, option=option, value=value, choices=choices)
         self.code = code
         """The service's own code."""

@@ -195,7 +195,7 @@ def named_if_broken(name: str, file: Callable[[], str]) -> Iterator[None]:
         file: Returns the file that the plugin is reading.
 
     Raises:
-        PluginError: The plugin raised something else than a `RegionBatchError`.
+        PluginError: The plugin raised an exception other than a `RegionBatchError`.
     """
     try:
         yield

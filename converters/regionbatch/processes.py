@@ -221,7 +221,7 @@ class _Child:
             stderr=subprocess.DEVNULL,
             **detached,
         )
-        if self._is_killed:  # while it started: nothing else would end it
+        if self._is_killed:  # killed while it started: nothing else would end it
             process.kill()
         _enlarge(process.stdout)
         setup = (

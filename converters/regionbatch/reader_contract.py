@@ -74,7 +74,7 @@ class Reader(Protocol):
         """Parse annotation files and return their annotations unchanged.
 
         Count every record with `log.read`, including those that are reported as dropped with
-        `log.add` because they have no four numbers. Return images by their names, not by paths.
+        `log.add` because they do not have four numbers. Return images by their names, not by paths.
         `regionbatch.readers.builder.AnnotationBuilder` collects images, classes and boxes one by
         one. The method may be called again for files that are not part of the dataset, to count
         their boxes.
@@ -121,9 +121,9 @@ class PartsReader(Reader, Protocol):
             tree: The files of the dataset.
             files: The files to read, as for `read`.
             options: An instance of the reader's own dataclass.
-            n: The number of parts, if there is so much to read. If parts would then be larger than
-                a process should read at once, return more. A dataset for which `n=1` gives four
-                parts or more is read by several processes of this machine.
+            n: The number of parts, or fewer if there is little to read. If parts would then be
+                larger than a process should read at once, return more. A dataset for which `n=1`
+                gives four parts or more is read by several processes of this machine.
 
         Returns:
             The arguments of `read_part` for each part: values that can be pickled, such as paths.

@@ -1,4 +1,4 @@
-"""What deliveries of images share, of files and of URLs: each image gets an ID or a refusal."""
+"""What the deliveries of image files and image URLs share: each image gets an ID or a refusal."""
 
 from __future__ import annotations
 

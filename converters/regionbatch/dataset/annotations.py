@@ -127,7 +127,7 @@ class _AnnotationColumns(Generic[Table]):
     marks: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     """Row numbers by finding code (`box_from_shape`) or by one of `MARKS` (`crowd`)."""
     angle: NDArray[np.float64] | None = None
-    """(n,), rotation of each box about its centre, in radians, in pixels; None: no rotation."""
+    """(n,), rotation of each box in pixels about its centre, in radians; None: no rotation."""
 
     def __post_init__(self) -> None:
         """Check the shapes and the codes, and make the arrays read-only."""

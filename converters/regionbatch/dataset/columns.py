@@ -34,7 +34,7 @@ _open_files: ContextVar[ExitStack | None] = ContextVar("_open_files", default=No
 
 @contextmanager
 def columns_on_disk() -> Iterator[None]:
-    """Store the columns that are made meanwhile in temporary files, not in memory.
+    """Store the columns that are made in the block in temporary files, not in memory.
 
     Raises:
         OutputError: A temporary file cannot be written.
@@ -56,7 +56,7 @@ def columns_on_disk() -> Iterator[None]:
 
 @contextmanager
 def own_columns() -> Iterator[None]:
-    """Close the columns that are started meanwhile, even if they are not finished."""
+    """Close the columns that are started in the block, even if they are not finished."""
     if _open_files.get() is None:
         yield
     else:
@@ -172,7 +172,7 @@ class Reconstructed:
     __slots__ = ()
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
-        """Return how to make it again."""
+        """Return how to recreate it."""
         return type(self), tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
 
 

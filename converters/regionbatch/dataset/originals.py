@@ -42,7 +42,7 @@ class Originals(Reconstructed):
     the image is unknown.
     """
     angle: NDArray[np.float64]
-    """(k,), rotation about the centre, in radians, in pixels; 0: none."""
+    """(k,), rotation about the centre of the box in pixels, in radians; 0: none."""
     image: NDArray[np.int32]
     """(k,), codes into `Dataset.images`."""
     tag: NDArray[np.int32]

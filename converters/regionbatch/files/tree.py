@@ -256,7 +256,8 @@ class Tree:
 
         Raises:
             UnreadableError: As for `read`.
-            UndecodableError: It is not in the encoding of its byte-order mark or the user.
+            UndecodableError: It is not in the encoding of its byte-order mark, or in the one that
+                the user chose.
         """
         return as_utf8(self.read(path), self.encoding)
 
@@ -290,7 +291,7 @@ class Tree:
         return blocked
 
     def blocked_files(self, *extensions: str) -> list[str]:
-        """Return the listed files with an extension that cannot be opened: special, or outside."""
+        """Return the listed files with one of the extensions, if they cannot be opened."""
         if not extensions:
             return []
         paths = (*self.special_files, *self.outside_links)

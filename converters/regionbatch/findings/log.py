@@ -93,8 +93,8 @@ class FindingLog:
         The ledger must add up to these counts, so count a record before you drop it.
 
         Args:
-            boxes: Number of boxes met.
-            images: Number of images met that the reader does not return.
+            boxes: Number of boxes.
+            images: Number of images.
         """
         self.boxes_read += boxes
         self.images_read += images

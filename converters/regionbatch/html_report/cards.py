@@ -32,7 +32,7 @@ MOST_BYTES = 20 * 10**6
 """Maximum bytes of the images with their boxes: a browser opens a larger page slowly."""
 
 _BYTES_OF_CARD, _BYTES_OF_BOX, _BYTES_OF_CORNER = 2000, 300, 40
-"""On the page and in the data of the script, measured on boxes whose tags alternate."""
+"""Bytes in the page and in the script's data, measured on boxes whose tags alternate."""
 _REASONS = 4
 _TURNED = {
     2: "mirrored",

@@ -1,6 +1,6 @@
 """Read the rows of a table that a program has in memory: names, numbers, and where they are.
 
-A row is a record as in a file: it may have no name, or something else than a number. Nothing is
+A row is a record as in a file: it may have no name, or something other than a number. Nothing is
 converted that the COCO reader would not convert, so that equal rows have equal findings.
 """
 

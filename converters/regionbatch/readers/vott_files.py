@@ -31,7 +31,7 @@ def kind_of(tree: Tree, name: str) -> str:
     try:
         text = lenient_utf8(tree.beginning(name)).lstrip()
         if _has(text, rb"tags", rb'\[\s*\{\s*"name"') and not _has(text, rb"assets", rb"\{"):
-            text = lenient_utf8(tree.read(name)).lstrip()  # the list of tags is long
+            text = lenient_utf8(tree.read(name)).lstrip()  # a long list of tags
     except UnreadableError:
         return ""
     if text.startswith(b"{"):

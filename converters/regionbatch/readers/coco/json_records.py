@@ -117,7 +117,7 @@ def typed_records(
 def _has_no_duplicates(
     buffer: bytearray, end: int, unique: Sequence[UniqueKeys], records: int
 ) -> bool:
-    """Return whether certainly no record repeats one of the keys that its type requires."""
+    """Return whether it is certain that no record repeats a key that its type requires."""
     escape = buffer.find(b"\\", 0, end)
     if escape >= 0 and _ESCAPED_LETTER.search(buffer, escape, end):
         return False

@@ -65,7 +65,7 @@ class ArraySpec(NamedTuple):
     record: type[msgspec.Struct]
     """The type of each record."""
     to_columns: Callable[[list[Any]], Any] = list
-    """Turns the records of a chunk into columns. A function of a module, so that it pickles."""
+    """Turns the records of a chunk into columns. A module-level function, which can be pickled."""
     unique: tuple[UniqueKeys, ...] = ()
     """Keys that a record must not repeat."""
     keep_literals: bool = False

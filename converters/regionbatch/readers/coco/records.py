@@ -190,7 +190,7 @@ class FileRecords:
         self.marks = {"box_from_segmentation": array("q"), "crowd": array("q")}
         """Row numbers by what applies to them."""
         self.masks: dict[int, tuple[int, int]] = {}
-        """Width and height of the masks, by the rows with boxes around one."""
+        """Width and height of each mask, by the row of the box around it."""
         self.rotations: dict[int, Rotation] = {}
         """The rotations, by row."""
         self.orders: Counter[str] = Counter()

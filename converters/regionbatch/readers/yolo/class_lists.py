@@ -121,8 +121,8 @@ class ClassListFinder:
     def nearest(self, folder: str) -> list[ClassList]:
         """Return the lists in the nearest folder that has any, from one folder upwards.
 
-        Lists further up count too if there are only role and split names between: `labels/train`
-        in `.`.
+        Lists further up count too if only folders named after images, labels or splits lie between,
+        such as `labels/train` below `.`.
         """
         found: list[ClassList] = []
         for parent in folder_and_parents(folder):

@@ -103,7 +103,7 @@ def interpret_rows(parsed: ParsedRows, row_format: str, keypoint_values: int) ->
 def _label_rows(
     parsed: ParsedRows, start: NDArray[np.int64], class_number: NDArray[np.int64], kinds: _RowKinds
 ) -> LabelRows:
-    """Return the table of all rows; of invalid ones the box is not defined."""
+    """Return the table of all rows. The boxes of invalid rows are undefined."""
     values, lengths = parsed.values, parsed.lengths
     box = np.empty((len(lengths), 4))
     first = kinds.first_of_box

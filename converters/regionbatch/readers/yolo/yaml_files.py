@@ -183,7 +183,7 @@ def raise_if_duplicate_keys(
         names: Whether the class names are read.
 
     Raises:
-        DatasetError: A key that is read has two values, or a number among the names.
+        DatasetError: A key that is read, or a number among the names, has two values.
     """
     read = {*keys, "names"} if names else {*keys}
     for mapping in _with_merged(content):
