@@ -93,7 +93,7 @@ def write_html_page(
 
 
 def _renames() -> Mapping[str, str]:
-    """Return the tag names by class of the command line."""
+    """Return the tag names by class that the command line gives."""
     from regionbatch.names.renames import read_renames  # noqa: PLC0415 - only when there is work
 
     given = click.get_current_context().params

@@ -33,7 +33,7 @@ class Coded(NamedTuple):
 
 
 Column: TypeAlias = "Coded | NDArray[Any]"
-"""A masked array has nulls."""
+"""A column of values; a masked array has nulls."""
 
 
 def import_pyarrow() -> Any:  # noqa: ANN401 - a module without type hints

@@ -26,7 +26,7 @@ QUANTUM = 1e-9
 """Step of written numbers: 1/100,000 of a pixel of the largest image that the service accepts."""
 
 _NUDGE = 60
-"""Quanta that make up for float32 rounding: half a step of left and of width is at most 45."""
+"""Quanta that compensate for float32 rounding: half a step of left and of width is at most 45."""
 
 BLOCK_ROWS = 2**14
 """Rows of a block: half a megabyte of boxes."""

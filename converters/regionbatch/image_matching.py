@@ -66,8 +66,8 @@ class _Matching:
     def _by_folder(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32], Rank]]:
         """Yield references of one place, and the images with exactly their names in one folder.
 
-        It is the best folder for the place; if several are as good, nothing is yielded. An image is
-        -1 if there is none.
+        It is the best folder for the place; if several are equally good, nothing is yielded. An
+        image is -1 if there is none.
         """
         raise NotImplementedError
 
@@ -110,7 +110,7 @@ class LabelMatching(_Matching):
             yield rows, _first_of_each(images), best[1]
 
     def _best_folder(self, folder: str) -> tuple[int, Rank] | None:
-        """Return the best folder of images for label files; None if several are as good."""
+        """Return the best folder of images for label files; None if several are equally good."""
         index = self.index
         key = folder_key(folder)
         for rank, folders in (
@@ -221,7 +221,7 @@ class DeclaredMatching(_Matching):
                 yield (file, folder), bases
 
     def _best_folder(self, place: _Place) -> tuple[Mapping[str, int], Rank] | None:
-        """Return the images of the best folder for a place by name; None if several are as good."""
+        """Return the images of the best folder for a place by name; None if several are equal."""
         file, folder = place
         path = "/".join(path_parts(folder))
         if path != folder.removeprefix("./"):

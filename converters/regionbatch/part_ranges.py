@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 
 MIN_PARTS = 16
-"""Parts that a dataset is divided into at least, so that a slow process delays the end little."""
+"""Minimum number of parts of a dataset, so that a slow process hardly delays the end."""
 
 MIN_PARTS_OF_LARGE = 4
-"""Parts of full size from which on a dataset is large: reading it is worth starting processes."""
+"""A dataset with this many parts of full size is large: starting processes is worth it."""
 
 
 def even_ranges(count: int, n: int, most: int) -> list[range]:
@@ -16,7 +16,7 @@ def even_ranges(count: int, n: int, most: int) -> list[range]:
 
     Args:
         count: The number of items.
-        n: The number of ranges, if there are so many items.
+        n: The number of ranges, or fewer if there are fewer items.
         most: The largest size of a range; there are more ranges if necessary.
 
     Example:

@@ -142,7 +142,7 @@ class PartResults(Generic[Result]):
         raise _unfit(what, "Correct its `submit`.", type(found).__name__)
 
     def _work_until(self, future: Future[Result]) -> None:
-        """Compute the next results that no process has started, until another one has its own."""
+        """Compute the next results that no process has started, until a process has its result."""
         for number, later in enumerate(self._waiting):
             if future.done():
                 return
@@ -150,7 +150,7 @@ class PartResults(Generic[Result]):
                 self._waiting[number] = self._computed(self._done + number)
 
     def _computed(self, number: int) -> Future[Any] | None:
-        """Return what this process computes for a job; None if an error belongs to its turn."""
+        """Return what this process computes for a job; None if it fails: its turn repeats it."""
         future: Future[Any] = Future()
         try:
             future.set_result((self._caller.run, number, self._work(*self._jobs[number])))
@@ -197,7 +197,7 @@ class _Call:
     """A call that is made when it is unpickled.
 
     Every process can receive its bytes. One without regionbatch then fails in the call, whereas a
-    worker of Dask that receives a function which it cannot import never answers.
+    worker of Dask that receives a function which it cannot import never responds.
     """
 
     def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - those of `_call`

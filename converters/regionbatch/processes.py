@@ -179,7 +179,7 @@ class ChildProcesses(Executor):
 class _Child:
     """A plain child process. Several threads may call it, and it answers them in turn.
 
-    It then has its next call when it is done with one. Otherwise it would wait until the thread
+    So its next call is ready when it is done with one. Otherwise it would wait until the thread
     that reads the result gets the interpreter from the one that reads parts.
     """
 

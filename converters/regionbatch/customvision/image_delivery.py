@@ -31,7 +31,7 @@ _UNCONFIRMED = Refusal("Unconfirmed", "sent, but not named in the response")
 
 
 class ImageDelivery(Delivery["Sequence[int]"]):
-    """Uploads batches of images, which are numbers in the dataset; notes the ID of each.
+    """Uploads batches of images, given by their numbers in the dataset, and notes their IDs.
 
     Uploading the same bytes again is safe: the status is `OKDuplicate`, with the ID of the image
     that the project has. So images are not looked up.

@@ -26,8 +26,8 @@ OBJECT_DETECTION = "ObjectDetection"
 """The type of the domains whose projects have regions."""
 _FEWEST_DIGITS = 16
 _MOST_OTHERS = 4
-"""A text with at least so many hexadecimal digits, and at most so many other characters than
-hyphens and braces, is a damaged ID."""
+"""A text is a damaged ID if it has at least `_FEWEST_DIGITS` hexadecimal digits and at most
+`_MOST_OTHERS` characters other than these, hyphens and braces."""
 _SIMILAR = 0.6
 _LONGEST_SHOWN = 60
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     Outcomes = NDArray[np.int8]
 
 _HARMLESS = ("duplicate", "deleted")
-"""Reasons for which a box is dropped, although the dataset does not have it any longer."""
+"""Codes of dropped boxes that do not make the dataset incomplete."""
 _INCOMPLETE = ("ambiguous_image", "missing_label", "missing_split", "ignored_file")
 """Findings after which the dataset may have more boxes than were read."""
 IN_FLIGHT = 2

@@ -165,7 +165,7 @@ class RateLimiter:
                 return result
 
     def _make(self, make: Callable[[], T]) -> T:
-        """Make a call, and count it as in flight meanwhile."""
+        """Make a call, and count it as in flight while it runs."""
         with self._lock:
             self._calls_in_flight += 1
         try:

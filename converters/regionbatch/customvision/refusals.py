@@ -98,7 +98,7 @@ def _error_message(content: bytes) -> ErrorMessage:
 
 
 def _description(status: int, code: str, message: str) -> str:
-    """Return status, code and message, without what is said twice."""
+    """Return status, code and message, without repetitions."""
     # The gateway uses the status as the code, and some proxies start the message with it.
     code = code.removeprefix(str(status)).strip()
     message = message.removeprefix(str(status)).strip()

@@ -118,7 +118,7 @@ class RegionDelivery(Delivery["Rows"]):
         planned: ProjectSnapshot,
         is_new: Mask,
     ) -> None:
-        """Keep the parts.
+        """Store the arguments.
 
         Args:
             session: The project.
@@ -275,7 +275,7 @@ class RegionSender:
     """Sends the regions of a run, several batches at a time."""
 
     def __init__(self, session: ProjectSession, delivery: RegionDelivery) -> None:
-        """Keep the parts."""
+        """Store the arguments."""
         self._session = session
         self._delivery = delivery
         self._latest_batches: list[Rows] = []

@@ -40,7 +40,7 @@ class ProjectSession:
         rate_limiter: RateLimiter,
         journal: Journal | None = None,
     ) -> None:
-        """Keep the parts; no call is made.
+        """Store the arguments; no call is made.
 
         Args:
             client: The training resource.
@@ -132,7 +132,7 @@ class JournaledCall:
     def __init__(
         self, journal: Journal, operation: str, regions: NDArray[np.uint64] | None
     ) -> None:
-        """Keep the parts; nothing is written yet."""
+        """Store the arguments; nothing is written yet."""
         self.operation = operation
         """The name of the call."""
         self._journal = journal

@@ -1,4 +1,4 @@
-"""Signed URLs are secrets: who has one can read the image. They are used once and kept nowhere.
+"""Signed URLs are secrets: they give access to an image. They are used once and kept nowhere.
 
 What is left of a URL in results, messages and matching is its address, without the query.
 """

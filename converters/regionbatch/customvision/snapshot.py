@@ -207,7 +207,7 @@ def read_project(
 
 
 class _ListingReader:
-    """Reads listings page by page, and notices rows that move meanwhile.
+    """Reads listings page by page, and notices rows that move while it reads.
 
     When somebody tags, untags or deletes an image, the rows after it move by one: a page then
     repeats a row, or skips one. So each page starts with the last row of the page before it.

@@ -31,7 +31,7 @@ class StoredName(NamedTuple):
 
     name: str
     digest: str
-    """Of its fingerprint, in hexadecimal digits; empty if it is unknown."""
+    """The digest of its fingerprint, in hexadecimal digits; empty if it is unknown."""
 
     @classmethod
     def of(cls, metadata: Mapping[str, str] | None) -> StoredName | None:

@@ -92,7 +92,7 @@ class UploadRun:
         plan: Plan,
         options: UploadOptions,
     ) -> None:
-        """Keep the parts; nothing is written yet."""
+        """Store the arguments; nothing is written yet."""
         self.session = session
         self.log = log
         self.batches = plan.batches

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from regionbatch.dataset import Images
 
 IMAGE_CHANGED = "ImageChanged"
-"""Code of an image that is another one at its URL than when the dataset was read."""
+"""Code of an image that was replaced at its URL after the dataset was read."""
 MAX_FETCHES = 3
 """How often an image is sent that the service cannot fetch: its signature may have expired, and
 storage may be busy."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from regionbatch.files.storage import Kind
 
 _HEAD = 2**14
-"""Bytes of the beginning of a file, as of a local one."""
+"""Bytes that are read from the beginning of a file, as for a local file."""
 _SMALL = 2**20
 """Files up to this size are fetched several at a time and kept; larger ones one by one."""
 _MOST_KEPT = 2**26

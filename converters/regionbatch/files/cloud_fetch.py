@@ -76,7 +76,7 @@ class CloudError(OSError):
         return self.errno == errno.EEXIST
 
     def __reduce__(self) -> tuple[type[CloudError], tuple[str, int]]:
-        """Return how to make the same error again."""
+        """Return how to recreate the error."""
         return CloudError, (self.strerror or "", self.errno or errno.EIO)
 
 
@@ -216,7 +216,7 @@ def _pool_manager(url: str) -> PoolManager:
 
 
 def _keep_queries_out_of_log() -> None:
-    """Remove queries from what urllib3 logs: who has a signed URL can read the file."""
+    """Remove queries from what urllib3 logs: whoever has a signed URL can read the file."""
     import logging  # noqa: PLC0415 - slow to load, and only for a cloud
 
     for name in ("connectionpool", "util.retry"):

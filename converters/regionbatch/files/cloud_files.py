@@ -24,7 +24,7 @@ _MOST_BLOCKS = 8
 """Blocks that are fetched at a time when a file is read from start to end."""
 
 IMAGE_HEAD = 2**15
-"""Bytes of an image that are fetched at first. Nearly every image says its size in them."""
+"""Bytes of an image that are fetched at first. Nearly every image has its size in them."""
 _MORE_HEAD = 2**9
 """Bytes that are fetched further on: a header after a large block of metadata."""
 _MOST_FETCHES = 256

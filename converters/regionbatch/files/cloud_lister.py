@@ -18,7 +18,7 @@ _NOT_A_NAME = re.compile(r"|\.\.?|.*[\x00-\x1f\x7f]+.*|.*\?versionid=.*", re.DOT
 """Parts of a path that a URL cannot have: clients leave them out, and open another file."""
 
 _MARKERS = ("/", "_$folder$")
-"""How names of empty files end that stand for folders."""
+"""Ends of the names of empty files that represent folders."""
 
 VERSION_KEYS = ("etag", "ETag", "mtime", "last_modified", "LastModified", "updated", "created")
 """What file systems call the version of a file."""

@@ -33,7 +33,7 @@ class UnusableUrlError(OptionError):
         self.problem = problem
 
     def __reduce__(self) -> tuple[type[UnusableUrlError], tuple[str, str]]:
-        """Return how to make the same error again."""
+        """Return how to recreate the error."""
         return UnusableUrlError, (self.place, self.problem)
 
 

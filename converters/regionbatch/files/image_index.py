@@ -271,7 +271,7 @@ class ImageIndex:
 
 
 def _in_order(names: Sequence[str], others: Sequence[str]) -> list[int] | None:
-    """Return where names are among others, if these are in order and the names are too; or None.
+    """Return the positions of names among others; None if either are not in ascending order.
 
     It takes a quarter of the time of a dict. Most label files and images are sorted alike.
     """

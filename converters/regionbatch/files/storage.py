@@ -242,8 +242,8 @@ def connected(
     Other threads may at the same time open the same containers in other accounts.
 
     Args:
-        paths: Paths, of which those in a cloud matter. A URL that cannot be used is left to the
-            one who uses it.
+        paths: Paths, of which those in a cloud matter. A URL that cannot be used raises an error
+            only when it is used.
         options: Arguments of the file system of fsspec.
     """
     opened: dict[str, CloudStorage] = {}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from regionbatch.findings import FindingLog
 
 MAX_LABEL_FILE_BYTES = 64 * 2**20
-"""Largest label file that is read. That of one image has no reason to be larger."""
+"""Largest label file that is read, in bytes. One for a single image need not be larger."""
 
 _FIRST_READ = 2**14
 """Bytes of the first read. Nearly every label file is smaller, and larger reads cost more."""

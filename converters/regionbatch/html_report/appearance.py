@@ -20,7 +20,7 @@ _LEAST_SPREAD = np.array([0.02] * 5 + [0.15] + [0.02] * 3, np.float32)
 _UNUSUAL = 3.0
 """Root mean square of the deviations above which a box looks unusual."""
 _FAR = 2.5
-"""How often the distance of nine tenths of the boxes: where all differ, none is unusual."""
+"""Times the distance that a tenth of the boxes exceed: where all differ, none is unusual."""
 _LEAST_CONTRAST = 0.015
 """Contrast of a usual box to its surroundings below which it means nothing."""
 _FEWEST_BOXES = 3
@@ -29,9 +29,9 @@ _LEAST_VARIATION = 0.15
 _LOST_CONTRAST = 0.3
 """Fraction of the usual contrast below which boxes seem to belong to another image."""
 _FAR_BELOW = 2.4
-"""Spreads below the usual contrast of an image."""
+"""Number of spreads below the usual contrast from which an image is unusual."""
 _FITS = 1.3
-"""The same for another tag, below which a box looks like that tag's."""
+"""Distance from another tag below which a box looks like one of that tag."""
 
 
 def look_hints(source: Source, rows: Rows, thumbnails: Sequence[Thumbnail]) -> list[Hints]:

@@ -62,7 +62,7 @@ class Drawn(NamedTuple):
     position: int
     """Number of the entry in the payloads, from 0; -1: it is not sent."""
     row: int = -1
-    """The row of the region; -1: it is none."""
+    """The row of the region; -1: it is not a region."""
     extra_tag: str = ""
 
 

@@ -43,7 +43,7 @@ _CANDIDATES = 20_000
 _EDGE = 0.005
 """Distance from the image's edge, as a fraction of its side, at which objects are often cut."""
 _LEAST_SPREAD = np.array([0.25, 0.15, 0.08, 0.08], np.float32)
-"""Of log area, log aspect ratio, and the centre: less is no variation."""
+"""Smallest spreads of log area, log aspect ratio and centre: less counts as no variation."""
 _MOST_NAMES = 2000
 """Maximum number of tags whose names are compared."""
 _MOST_WITHOUT_BOXES = 50

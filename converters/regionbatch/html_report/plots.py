@@ -119,7 +119,7 @@ def _cells(density: Density, unit: str) -> list[Element]:
 
 
 def shade(part: float) -> int:
-    """Return the shade of a part from 0 to 1: 1 to 9."""
+    """Return the shade, from 1 to 9, of a fraction from 0 to 1."""
     return min(9, 1 + int(part * 8.999))
 
 

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROWS_PER_PART = 2**16
-"""About how many boxes a part has at most. A part of this size is sent and judged in 0.1 s."""
+"""Approximate maximum of boxes in a part. A part of this size is sent and judged in 0.1 s."""
 _SMALL_PART = 2**12
-"""About how many boxes a part has at least."""
+"""Approximate minimum of boxes in a part."""
 _PARTS = 16
-"""Parts of a dataset that would fit into fewer, so that a slow process delays the end little."""
+"""Parts of a dataset that would fit into fewer, so that a slow process hardly delays the end."""
 
 Counts = NDArray[np.int64]
 Codes = NDArray[np.int32]

@@ -111,7 +111,7 @@ def stream_safely(
         root_tag: The expected name of the root element.
         encoding: The codec that the user chose; see `as_utf8`.
         end: Called with each element below the root at its end tag, and with its parent. The tag
-            may have a namespace. The children of the element are gone already. What it collects is
+            may have a namespace. The children of the element have been removed. What it collects is
             valid only if no error is raised.
 
     Returns:

@@ -80,7 +80,7 @@ def collect_evidence(
 def _count_evidence(
     box: NDArray[np.float64], *, corners: bool, only: NDArray[np.bool_] | None = None
 ) -> UnitEvidence:
-    """Count the same; the place of a box is its row number."""
+    """Count the evidence of boxes whose places are their row numbers."""
     total = UnitEvidence(0, 0, 0, 0)
     for block in boxes.blocks(len(box)):
         if only is None or only[block].all():

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from regionbatch.readers.coco.json_stream import ArraySpec, Chunk
 
 MAX_PART_SIZE = 2**24
-"""Bytes of a part at most."""
+"""Maximum size of a part in bytes."""
 
 
 class PartOfFile(NamedTuple):

@@ -75,7 +75,7 @@ class VocPart(NamedTuple):
     file_count: int
     """All files, also those that cannot be read."""
     read: list[int]
-    """The numbers in the part of the files that can be read; the columns are about them."""
+    """The numbers, within the part, of the files that can be read. The columns are about these."""
     columns: VocColumns
     remarks: list[Remark]
     """What to report, file by file."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from regionbatch.readers.voc.columns import VocColumns, VocPart
 
 _MAX_FILES = 5000
-"""XML files of a part at most."""
+"""Maximum number of XML files in a part."""
 
 _FILES_PER_PROGRESS = 500
 

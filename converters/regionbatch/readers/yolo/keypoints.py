@@ -17,13 +17,13 @@ _REACH = 0.55
 _TOLERANCE = 1e-3
 """How far keypoints may be beyond that, in normalised coordinates; also how corners are rounded."""
 _CLEAR = 6
-"""Values after the box from which on the box's size cannot be a corner of a polygon.
+"""Number of values after the box from which the box's size cannot be a corner of a polygon.
 
 It would be the only point of the row outside the box."""
 
 
 class KeypointPattern(IntFlag):
-    """In which ways the values after the first four look like keypoints of a box in these four."""
+    """Ways in which the values after the first four look like keypoints of the box in those."""
 
     PAIRS = 1
     """All are x, y inside the box."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from regionbatch.findings import FindingLog
 
 MAX_FILES = 5000
-"""Label files of a part at most."""
+"""Maximum number of label files in a part."""
 
 _LAYOUT: tuple[tuple[Any, ...], ...] = (
     (np.int64,),
