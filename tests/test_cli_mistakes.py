@@ -71,7 +71,7 @@ MISTAKES: dict[str, tuple[str, int, list[str]]] = {
     "no ids": ("convert {data} -o {out}", 2, ["--tag-ids"]),
     "no output": ("convert {data} {ids}", 2, ["--output"]),
     "no such ids": ("convert {data} -o {out} --tag-ids {here}/x.json {images}", 2, ["x.json"]),
-    "ids that are no JSON": (
+    "IDs that are not JSON": (
         "convert {data} -o {out} --tag-ids {here}/broken.json {images}",
         1,
         ["broken.json:2"],
@@ -91,7 +91,7 @@ MISTAKES: dict[str, tuple[str, int, list[str]]] = {
         1,
         ["2", "b.jpg"],
     ),
-    "a map without =": (
+    "a rename without =": (
         "convert {data} -o {out} {ids} --rename 猫",
         2,
         ["--rename", "OLD=NEW", "猫"],

@@ -74,7 +74,7 @@ WRONG: dict[str, Callable[[Any, Path], object]] = {
     "strict as text": lambda *_: rb.read(SCENE / "coco", strict="no"),  # type: ignore[arg-type]
     "strict as a number": lambda *_: rb.read(SCENE / "coco", strict=1),  # type: ignore[arg-type]
     "a misspelt option": lambda *_: rb.read(SCENE / "coco", spilt="train"),  # type: ignore[call-arg]
-    "IDs of a number": lambda *_: rb.read_ids(3),  # type: ignore[arg-type]
+    "a path that is a number": lambda *_: rb.read_ids(3),  # type: ignore[arg-type]
     "an endpoint that is a number": lambda *_: rb.TrainingClient(3, "k"),  # type: ignore[arg-type]
     "no endpoint": lambda *_: rb.TrainingClient(None, "k"),  # type: ignore[arg-type]
     "a key that is a number": lambda *_: rb.TrainingClient(ENDPOINT, 3),  # type: ignore[arg-type]

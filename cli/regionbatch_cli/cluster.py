@@ -75,7 +75,7 @@ def _connected(distributed: Any, address: str) -> Any:  # noqa: ANN401 - has no 
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
     async def identity() -> dict[str, Any]:
-        # The client itself waits forever for a server that is no scheduler.
+        # The client itself waits forever for a server that is not a scheduler.
         async with asyncio.timeout(_SECONDS), distributed.rpc(address) as server:
             found: dict[str, Any] = await server.identity()
             return found

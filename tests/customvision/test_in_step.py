@@ -107,7 +107,7 @@ def test_nearly_equal_regions_are_replaced_by_add_and_prune(tmp_path: Path) -> N
         assert result.created == result.deleted > 0
 
 
-def test_nearly_equal_regions_are_added_beside_those_of_the_project(tmp_path: Path) -> None:
+def test_nearly_equal_regions_are_added_next_to_those_of_the_project(tmp_path: Path) -> None:
     dataset = rb.read(write_dataset(tmp_path, images=4))
     with rehearsal() as (_, project, client):
         upload_rounded(dataset, client, project, 4)

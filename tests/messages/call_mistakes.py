@@ -229,50 +229,50 @@ def page_on(name: str, result: Any = None, **options: Any) -> Callable[[Path], o
 CAT = {"cat": id_of("cat")}
 CALL_MISTAKES: dict[str, Callable[[Path], object]] = {
     **CLOUD_MISTAKES,
-    "a project that is none": lambda _: checked_project("1-2"),
-    "a JSON that is gone": lambda folder: document(folder / "a.json").__enter__(),
+    "an invalid project ID": lambda _: checked_project("1-2"),
+    "a JSON that was deleted": lambda folder: document(folder / "a.json").__enter__(),
     "an empty JSON": pieces_of(""),
-    "no JSON object": pieces_of("\n []"),
+    "JSON without an object": pieces_of("\n []"),
     # Ids
-    "ids that are not there": lambda folder: regionbatch.read_ids(folder / "x.json"),
-    "ids in another encoding": ids_from(b"\xff\xfe\xff"),
-    "ids that are no JSON": ids_from('{\n"a": }'),
-    "ids that are a number": ids_from("5"),
-    "an id without a name": ids_from('[{"id": "x"}]'),
+    "a missing ID file": lambda folder: regionbatch.read_ids(folder / "x.json"),
+    "IDs in another encoding": ids_from(b"\xff\xfe\xff"),
+    "IDs that are not JSON": ids_from('{\n"a": }'),
+    "IDs that are a number": ids_from("5"),
+    "an ID without a name": ids_from('[{"id": "x"}]'),
     "a duplicate ID": ids_from(f'[{{"name": "cat", "id": "{id_of("a")}", "id": "{id_of("b")}"}}]'),
-    "an id that is none": ids_from("cat,7", "ids.csv"),
-    "a name with two ids": ids_from(
+    "an ID that is not a UUID": ids_from("cat,7", "ids.csv"),
+    "a name with two IDs": ids_from(
         f"cat,{id_of('a')}\ncat,{id_of('b')}".upper().replace("CAT", "cat"), "ids.csv"
     ),
-    "ids of a wrong type": batched([], CAT),
+    "IDs of a wrong type": batched([], CAT),
     # Renaming
-    "a rename that is no mapping": lambda _: normalise_renames("cat=feline"),  # type: ignore[arg-type] # the mistake
-    "a map without =": lambda _: read_renames(["cat"]),
-    "a map that is not there": lambda folder: read_renames((), folder / "x.csv"),
-    "a map that is no JSON": renames_from("{"),
-    "a map of something else": renames_from("a,b,c", "map.csv"),
+    "a rename that is not a mapping": lambda _: normalise_renames("cat=feline"),  # type: ignore[arg-type] # the mistake
+    "a rename without =": lambda _: read_renames(["cat"]),
+    "a missing rename file": lambda folder: read_renames((), folder / "x.csv"),
+    "a rename file that is not JSON": renames_from("{"),
+    "a rename file with three columns": renames_from("a,b,c", "map.csv"),
     "a class with two new names": renames_from("a,b\na,c", "map.csv"),
     # Resolving
-    "a map of no class": batched({"a": id_of("a")}, CAT, rename={"dog": "cat"}),
+    "a rename of an unknown class": batched({"a": id_of("a")}, CAT, rename={"dog": "cat"}),
     "a class that is not in the ID table": batched({"a": id_of("a")}, {"dog": id_of("dog")}),
     "an image that is not in the ID table": batched({"b": id_of("b")}, CAT),
     "a class that could be two": batched({"a": id_of("a")}, {"Cat": id_of("1"), "CAT": id_of("2")}),
     "an image that could be two": batched({"x/a": id_of("1"), "y/a": id_of("2")}, CAT),
-    "two images of one id": batched({"a": id_of("a")}, CAT, "x/a", "y/a"),
+    "two images with one ID": batched({"a": id_of("a")}, CAT, "x/a", "y/a"),
     # Output
     "lines of XML": written("o.jsonl", payload="xml"),
-    "a file where a folder shall be": written("o", before="o"),
+    "a file in place of a folder": written("o", before="o"),
     "an output that exists": written("o.jsonl", before="o.jsonl"),
     "an output with other things": written("o", before="o/mine.txt", overwrite=True),
     "an output inside a file": written("f/o", before="f"),
     "a missing folder for temporary files": without_temporary_folder,
     "a full disk": lambda _: regionbatch.write([Batch(b"")], Full()),
     "an output of an impossible name": written("o" * 5000),
-    "an output that is here": written(os.curdir),
+    "an output in the current folder": written(os.curdir),
     "an output that is something else": written(
         "o.jsonl", before="o.jsonl", content="{}", overwrite=True
     ),
-    "a payload that is none": written("o", payload="yaml"),
+    "an unknown payload format": written("o", payload="yaml"),
     "an output that is text": lambda folder: regionbatch.write(
         batches_of(dataset(folder)),
         io.StringIO(),  # type: ignore[arg-type]
@@ -312,14 +312,14 @@ CALL_MISTAKES: dict[str, Callable[[Path], object]] = {
     "a page that cannot be opened": refused(atomic_write, "_hidden_name", page_on("r.html")),
     "a page on another page": page_on("mine.html"),
     "a page inside a file": page_on("mine.html/r"),
-    "a page with fewer than no images": page_on("r.html", images=-1),
-    "a page of something else": page_on("r.html", result="uploaded"),
+    "a page with a negative number of images": page_on("r.html", images=-1),
+    "a page of another object": page_on("r.html", result="uploaded"),
     "an empty name": lambda _: regionbatch.read(""),
     "a split of a loaded COCO": loaded({"images": []}, split="val"),
     "a loaded COCO as another format": loaded({"images": []}, format="voc"),
-    "a loaded COCO of something else": loaded({"images": [], "annotations": {}}),
+    "a loaded COCO with a dict of annotations": loaded({"images": [], "annotations": {}}),
     "neither a path nor a loaded COCO": lambda _: regionbatch.read(None),  # type: ignore[arg-type]
-    "IDs of a number": lambda _: regionbatch.read_ids(5),  # type: ignore[arg-type]
+    "a path that is a number": lambda _: regionbatch.read_ids(5),  # type: ignore[arg-type]
     "a dataset as payloads": lambda folder: regionbatch.write(
         dataset(folder),  # type: ignore[arg-type]
         folder / "out",
@@ -333,16 +333,18 @@ CALL_MISTAKES: dict[str, Callable[[Path], object]] = {
     "no datasets": lambda _: regionbatch.concat([]),
     "paths of datasets": lambda _: regionbatch.concat(["a"]),  # type: ignore[list-item]
     # Plugins
-    "two readers of one name": plugged("csv", "a:A", "b:B"),
+    "two readers with one name": plugged("csv", "a:A", "b:B"),
     "a reader that cannot be loaded": plugged("csv", "no_such_module:Reader"),
-    "a reader that is none": plugged("csv", "json:JSONDecoder"),
+    "a class that is not a reader": plugged("csv", "json:JSONDecoder"),
     "a reader that counts wrong": lambda folder: regionbatch.read(folder, format=Counting()),
-    "a reader whose options are none": plugged("odd", "messages.odd_readers:WithOddOptions"),
-    "a reader whose options are declared otherwise": plugged(
+    "a reader with an option that lacks a default": plugged(
+        "odd", "messages.odd_readers:WithOddOptions"
+    ),
+    "a reader with other options than declared": plugged(
         "raising", "messages.odd_readers:Raising", options="regionbatch.options:CocoOptions"
     ),
     "a reader that raises": plugged("raising", "messages.odd_readers:Raising"),
-    "two images of one name": cleaned("x/a.jpg", "y/a.jpg"),
+    "two images with one name": cleaned("x/a.jpg", "y/a.jpg"),
     "a reader that refers to a file outside": two_labels(Outside()),
     "a reader that returns the image of another file": two_labels(Foreign()),
     "a reader that returns images in another order": two_labels(Disordered()),

@@ -110,7 +110,7 @@ def of_another_account_than_the_url(_folder: Path) -> object:
 
 
 CLOUD_MISTAKES: dict[str, Callable[[Path], object]] = {
-    "storage options that are none": lambda folder: regionbatch.read(
+    "storage options that are not a dict": lambda folder: regionbatch.read(
         folder,
         storage_options=5,  # type: ignore[arg-type]
     ),

@@ -14,12 +14,12 @@ from messages.causes import (
 from messages.yolo_mistakes import YOLO_MISTAKES
 
 DATASET_MISTAKES: dict[str, Cause] = {
-    "nothing there": Cause({}, "nowhere"),
-    "folders without end": Cause(
+    "a missing path": Cause({}, "nowhere"),
+    "folders nested too deeply": Cause(
         {"/".join(["a"] * 70) + "/a.txt": ""},
     ),
     "an unknown format": Cause(YOLO, options={"format": "yola"}),
-    "no format at all": Cause({"a.doc": ""}),
+    "an unrecognised format": Cause({"a.doc": ""}),
     "no CVAT": Cause({"a.txt": "x"}, options={"format": "cvat"}),
     "normalised CVAT": Cause(
         {
@@ -52,29 +52,29 @@ DATASET_MISTAKES: dict[str, Cause] = {
         YOLO,
         options={"voc_origin": "1"},
     ),
-    "a choice that is none": Cause(YOLO, options={"yolo_rows": "wide"}),
+    "an unknown choice": Cause(YOLO, options={"yolo_rows": "wide"}),
     "no image files": Cause(
         YOLO,
         options={"image_dir": "nowhere"},
     ),
-    "an encoding that is none": Cause(
+    "an unknown encoding": Cause(
         YOLO,
         options={"encoding": "klingon"},
     ),
-    "a list in another encoding than asked": Cause(
+    "a list that is not in the chosen encoding": Cause(
         {**YOLO, "classes.txt": b"\xff\xff\n"},
         options={"encoding": "gbk"},
     ),
-    "a mark that is none": Cause(YOLO, options={"drop": ["tall"]}),
-    "a class that is no text": Cause(YOLO, options={"only": [1]}),
-    "a class that is none": Cause(YOLO, options={"only": ["dog"]}),
-    "a share that is none": Cause(YOLO, options={"max_clip": 2}),
-    "a doubt, read strictly": Cause(
+    "an unknown mark": Cause(YOLO, options={"drop": ["tall"]}),
+    "a class that is not text": Cause(YOLO, options={"only": [1]}),
+    "an unknown class": Cause(YOLO, options={"only": ["dog"]}),
+    "a fraction above 1": Cause(YOLO, options={"max_clip": 2}),
+    "a dropped row in strict mode": Cause(
         {**YOLO, "labels/b.txt": "0 0.5 0.5 0.25\n"},
         options={"strict": True},
     ),
     # COCO
-    "shares or pixels": Cause(
+    "normalised boxes or pixels": Cause(
         coco(
             f'"annotations": [{RECORD}, {RECORD.replace("1, 2, 30, 40", "0.1, 0.1, 0.2, 0.2")}, '
             f"{RECORD.replace('1, 2, 30, 40', '0.1, 0.1, 0.3, 0.3')}]}}"
@@ -101,10 +101,10 @@ DATASET_MISTAKES: dict[str, Cause] = {
     "a split in normalised coordinates": Cause(
         {"train.json": COCO, "val.json": COCO.replace("1, 2, 30, 40", "0.1, 0.1, 0.2, 0.2")},
     ),
-    "no images": Cause(
+    "no array of images": Cause(
         {"a.json": COCO.replace('"images"', '"photos"')},
     ),
-    "no array": Cause(coco('"annotations": {"1": 2}}')),
+    "an object in place of an array": Cause(coco('"annotations": {"1": 2}}')),
     "two documents": Cause({"a.json": f"{COCO}\n{COCO}"}),
     "an unknown order of numbers": Cause(
         coco('"annotations": [], "bbox_format": "cxcywh"}'),
@@ -163,7 +163,7 @@ DATASET_MISTAKES: dict[str, Cause] = {
         {"a.json": '{"shapes": [], "imagePath": ""}'},
         options={"format": "coco"},
     ),
-    "a JSON that is not there": Cause(
+    "a missing COCO file": Cause(
         {"a.json": COCO},
         options={"coco_json": "b.json"},
     ),
@@ -180,10 +180,10 @@ DATASET_MISTAKES: dict[str, Cause] = {
     "no key": Cause({"a.json": COCO[:-1] + "\n, 5}"}),
     "no value": Cause({"a.json": COCO[:-1] + ',"x": }'}),
     "no comma": Cause({"a.json": COCO[:-1] + '"x": 1}'}),
-    "a key twice": Cause(
+    "a duplicate key": Cause(
         {"a.json": COCO[:-1] + ', "annotations": []}'},
     ),
-    "a header twice": Cause(
+    "a duplicate header": Cause(
         {"a.json": '{"bbox_format": "ltrb", "bbox_format": "ltwh",' + COCO[1:]},
     ),
     "centres": Cause(

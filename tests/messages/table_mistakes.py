@@ -58,7 +58,7 @@ def table_with_a_name_twice(_: Path) -> object:
 
 TABLE_MISTAKES: dict[str, Callable[[Path], object]] = {
     "a table without PyArrow": without_pyarrow,
-    "a mode of boxes that is none": rows(mode="XYWH"),
+    "an unknown mode of boxes": rows(mode="XYWH"),
     "one tag for all rows": rows(tag="cat"),
     "classes that are numbers": rows(tag=np.array([1])),
     "boxes of five numbers": rows(box=np.zeros((1, 5))),

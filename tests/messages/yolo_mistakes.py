@@ -15,7 +15,7 @@ YOLO_MISTAKES: dict[str, Cause] = {
         "a.yaml",
         {"format": "yolo"},
     ),
-    "a file of no format": Cause(
+    "a file of an unknown format": Cause(
         {**YOLO, "a.yaml": "x: 1"},
         "a.yaml",
     ),
@@ -59,19 +59,19 @@ YOLO_MISTAKES: dict[str, Cause] = {
     "keypoints without kpt_shape": Cause(
         {**YOLO, "labels/a.txt": "0 .5 .5 .4 .4 .4 .4 .6 .6\n"},
     ),
-    "rotations or not": Cause(
+    "numbers that may be rotations": Cause(
         {**YOLO, "labels/a.txt": "0 .5 .5 .4 .1 1.5708\n"},
     ),
     "classes from 1": Cause(
         {**YOLO, "classes.txt": "cat\ndog\n", "labels/a.txt": "2 .5 .5 .4 .1\n1 .5 .5 .2 .1\n"},
     ),
-    "names that are none": Cause(
+    "names in an unknown mapping": Cause(
         {**YOLO, "data.yaml": "names: {a: b}"},
     ),
-    "names in a file that is not here": Cause(
+    "names in a missing file": Cause(
         {**YOLO, "data.yaml": "names: a.names"},
     ),
-    "labels of other images": Cause(
+    "labels without their images": Cause(
         {**YOLO, "images/b.jpg": ""},
     ),
     "one folder for two splits": Cause(
@@ -85,18 +85,18 @@ YOLO_MISTAKES: dict[str, Cause] = {
     "names that disagree": Cause(
         {**YOLO, "data.yaml": "names: [cow, dog]"},
     ),
-    "names of which one list has more": Cause(
+    "lists of names of different lengths": Cause(
         {**YOLO, "data.yaml": "names: [cat, dog]"},
     ),
     "notes without numbers": Cause(
         {"labels/a.txt": ROW, "notes.json": '{"categories": [{"name": "cat"}]}'},
     ),
-    "no such file of names": Cause(YOLO, options={"names": "nowhere.txt"}),
+    "a missing file of names": Cause(YOLO, options={"names": "nowhere.txt"}),
     "a file without names": Cause(
         {"empty.txt": "", **YOLO},
         options={"names": "empty.txt"},
     ),
-    "folders that are not here": Cause(
+    "splits in missing folders": Cause(
         {"data.yaml": "train: x/y\nnames: [cat]"},
     ),
     "more lines than a list has": Cause(
@@ -109,7 +109,7 @@ YOLO_MISTAKES: dict[str, Cause] = {
     "a description that is too large": Cause(
         {**YOLO, "data.yaml": f"train: x\nnames: [cat]\n{'#' * 2**22}"},
     ),
-    "a line break of old YAML": Cause(
+    "a line break of YAML 1.1": Cause(
         {**YOLO, "data.yaml": "train: x\nnames: ['big\x85dog']"},
     ),
     "broken YAML": Cause(
@@ -140,13 +140,13 @@ YOLO_MISTAKES: dict[str, Cause] = {
     "a list of too many lines": Cause(
         {**YOLO, "classes.txt": "\n" * 1_000_001},
     ),
-    "a sign that YAML does not have": Cause(
+    "a control character in YAML": Cause(
         {**YOLO, "data.yaml": "train: labels\nnames: [cat\x01]"},
     ),
-    "names twice": Cause(
+    "duplicate names": Cause(
         {**YOLO, "data.yaml": "train: labels\nnames: [cat]\nnc: 1\nnames: [dog]"},
     ),
-    "a number twice": Cause(
+    "a duplicate number": Cause(
         {**YOLO, "data.yaml": "names:\n  0: cat\n  1: dog\n  '0': cow\n"},
     ),
     "names that are text": Cause({**YOLO, "data.yaml": "names: cat dog"}),
