@@ -46,8 +46,8 @@ def verify(
     """Compare a Custom Vision project with a dataset.
 
     Lists the regions that are missing from the project, have moved, or are not in the dataset.
-    Custom Vision stores no image names: image IDs are read from --image-ids or from the journal of
-    the upload; without them, images are recognised by their regions.
+    Image IDs are read from --image-ids, from the journal of the upload, or from names that the
+    project stores (upload --store-names). Other images are recognised by their regions.
     """
     from regionbatch.customvision.verify import verify as verify_dataset  # noqa: PLC0415 - slow
     from regionbatch.names.renames import read_renames  # noqa: PLC0415

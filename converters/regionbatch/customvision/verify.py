@@ -72,8 +72,9 @@ def verify(  # longer than 40 lines because of its arguments and docstring
 ) -> Verification:
     """Read a project and compare its regions with those of a dataset. Writes nothing.
 
-    The service keeps no image names. Images whose ID is neither in `image_ids` nor in `journal`
-    are recognised by their regions: each is the image in the project that shares most of them.
+    The service keeps no image names, except those that `upload` stored with `store_names`. Images
+    whose ID is not in `image_ids` or `journal`, and whose name is not stored, are recognised by
+    their regions: each is the image in the project that shares most of them.
 
     Args:
         dataset: The dataset, as `regionbatch.read` returns it.

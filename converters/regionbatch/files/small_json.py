@@ -36,3 +36,12 @@ def load_json(
     if values * _VALUE_BYTES > _SPARE_BYTES + _BYTES_PER_CHARACTER * len(text):
         raise ValueError("too many values for the size of the file")
     return json.loads(text, object_pairs_hook=object_pairs_hook)
+
+
+def json_problem(error: Exception) -> str:
+    """Return what is wrong with JSON; Python's message may end with `at`, for the position.
+
+    >>> json_problem(json.JSONDecodeError("Unterminated string starting at", "[", 1))
+    'Unterminated string'
+    """
+    return str(getattr(error, "msg", error)).removesuffix(" at").removesuffix(" starting")

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from regionbatch.errors import ResolveError
-from regionbatch.files.small_json import load_json
+from regionbatch.files.small_json import json_problem, load_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,8 +103,8 @@ def parsed_json(
         content: object = load_json(text, pairs_hook)
     except (ValueError, RecursionError) as error:
         line = f":{error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        reason = getattr(error, "msg", error)
         raise ResolveError(
-            f"{path}{line}: not valid JSON ({reason}). Use {expected}.", place=f"{path}{line}"
+            f"{path}{line}: not valid JSON ({json_problem(error)}). Use {expected}.",
+            place=f"{path}{line}",
         ) from error
     return content

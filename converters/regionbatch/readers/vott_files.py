@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from regionbatch.files.small_json import load_json
+from regionbatch.files.small_json import json_problem, load_json
 from regionbatch.files.text import UnreadableError, lenient_utf8, non_ascii_words, report_guess
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def decode_json(text: bytes) -> dict[str, Any]:
         content = load_json(text, _unambiguous)
     except (ValueError, RecursionError) as error:
         line = f" on line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise UnreadableError(f"not JSON: {getattr(error, 'msg', error)}{line}") from error
+        raise UnreadableError(f"not JSON: {json_problem(error)}{line}") from error
     if not isinstance(content, dict):
         raise UnreadableError("not a JSON object, or one with a duplicate key")
     assets = content.get("assets", {"": content})

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from regionbatch.errors import DatasetError
+from regionbatch.files.small_json import json_problem
 from regionbatch.files.text import NotUtf8Error, is_utf8
 from regionbatch.readers.coco.json_parts import DecodedParts
 from regionbatch.readers.coco.json_records import (
@@ -332,9 +333,7 @@ class ArrayStream:
             return plain_records(text, keep_literals=keep_literals)
         except ValueError as error:
             place = at + len(text.decode()[: getattr(error, "pos", 1)].encode()) - 1
-            raise self._text.error(
-                place, f"not valid JSON ({getattr(error, 'msg', error)})"
-            ) from error
+            raise self._text.error(place, f"not valid JSON ({json_problem(error)})") from error
 
     def _count_brackets(self, start: int, max_record_size: int) -> tuple[int, bool]:
         """Count how many bytes of whole records fit into a chunk.
