@@ -511,7 +511,7 @@ def test_images_of_lists_are_read_by_processes_for_a_split(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The label files have no split of their own."""
-    dataset = ROOT / "fixtures" / "yolo" / "list-of-pictures" / "input"
+    dataset = ROOT / "fixtures" / "yolo" / "list-of-images" / "input"
     expected = list(rb.read(dataset, split="train"))
     monkeypatch.setattr(part_reading, "MIN_PARTS_OF_LARGE", 0)
     executor = InThisProcess()
