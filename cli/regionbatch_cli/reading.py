@@ -113,12 +113,12 @@ def fail_if_strict(
     *,
     rename: Mapping[str, str] | None = None,
 ) -> None:
-    """With --strict, fail if a box was dropped or adjusted, or a decision is doubtful.
+    """With --strict, fail if a box was dropped or adjusted, or a decision is uncertain.
 
     The report is written before.
 
     Raises:
-        StrictError: A box was dropped or adjusted, or a decision is doubtful.
+        StrictError: A box was dropped or adjusted, or a decision is uncertain.
     """
     if not options.strict:
         return

@@ -161,7 +161,8 @@ class ClassListChooser:
     def _no_list(self, folder: str, lists: Sequence[ClassList]) -> AmbiguousDatasetError:
         if lists:
             place = folder or "."
-            what = f"no class list in this folder or above it, only elsewhere: '{lists[0].file}'"
+            file = lists[0].file
+            what = f"no list of class names in this folder or above it, only elsewhere: '{file}'"
         else:
             place = str(self._tree.root)
             what = "no class names in a data.yaml, obj.data, obj.names or classes.txt"
