@@ -169,7 +169,7 @@ def test_stored_names_take_one_image_per_call(place: Place) -> None:
     assert place.service.calls["CreateImagesFromFiles"] == 3
 
 
-def test_a_call_without_a_clear_answer_is_counted(place: Place) -> None:
+def test_a_call_without_a_clear_response_is_counted(place: Place) -> None:
     from customvision.rehearsal import Clock  # noqa: PLC0415 - only here
 
     from regionbatch.local import Fault  # noqa: PLC0415
@@ -181,7 +181,7 @@ def test_a_call_without_a_clear_answer_is_counted(place: Place) -> None:
         patch.setattr("regionbatch.customvision.upload.RateLimiter", Clock().rate_limiter)
         result = place.run("upload", "--create-tags")
     assert result.status == 0
-    assert mentions(result.stdout, "1 call had no clear answer")
+    assert mentions(result.stdout, "1 call had no clear response")
 
 
 def test_options_of_other_commands(place: Place) -> None:

@@ -60,7 +60,7 @@ class Hints:
     code: str
     """Short name, which the filter of the grid uses."""
     title: str
-    """What it is, as a title."""
+    """The title of the hint on the page."""
     image: NDArray[np.int32]
     row: Rows
     """Rows of `Source.regions`; -1: it is about the whole image."""
