@@ -10,6 +10,8 @@ from regionbatch.files.paths import (
     IMAGE_WORDS,
     LABEL_WORDS,
     base_name,
+    by_folder,
+    common_extension,
     folder_key,
     image_stem,
     is_image,
@@ -96,10 +98,10 @@ def names_of_label_files(
         rows: Those whose image is not on disk.
     """
     rows = [*rows]
+    if len(rows) == len(files) and (found := _names_like_own(files, names)):
+        return dict(zip(rows, found, strict=True))
     own = normalise_names([image_stem(own_stem(file)) for file in files])
     wanted = normalise_names([image_stem(base_name(names[row])) for row in rows])
-    if wanted == own and len({*own}) == len(own):  # nothing to decide, as usual: half of the time
-        return dict(zip(rows, map(_declared_name, files, names), strict=True))
     normalised = normalise_names(names)
     declared = Counter(normalised)
     stems = Counter(own)
@@ -118,6 +120,29 @@ def names_of_label_files(
         if counts[name] > 1:
             chosen[row] = files[row]
     return chosen
+
+
+def _names_like_own(files: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the names of images if each is declared with the name of its label file, as usual.
+
+    They are compared as one text, which takes a tenth of the time. If that does not show that they
+    are the same, the list is empty.
+    """
+    extension = common_extension(names)
+    text = "/".join(names)
+    are_plain = text.count(".") == len(names) == text.count("/") + 1 and "\\" not in text
+    if not (are_plain and is_image(extension) and len({*normalise_names(names)}) == len(names)):
+        return []
+    found: list[str] = []
+    for folder, labels in by_folder(files):
+        declared = names[len(found) : len(found) + len(labels)]
+        own = common_extension(labels)
+        text = "/".join([*declared, ""]).replace(f"{extension}/", f"{own}/")
+        if not own or text != "/".join([*labels, ""]):
+            return []
+        home = _home_with_key(folder)
+        found += [f"{home}/{name}" for name in declared] if home else declared
+    return found
 
 
 def _declared_name(file: str, name: str) -> str:

@@ -160,7 +160,7 @@ def report_names(
     outside = rows_outside(table.files, table.names)
     values = [table.name(row) for row in outside] if table.by_label else None
     log.add("outside_dataset", np.asarray(outside, np.int32), value=values, table=names)
-    if not table.by_label:
+    if not table.by_label or names == table.names:
         return
     for row, (declared, name) in enumerate(zip(table.names, names, strict=False)):
         if not declared or name.endswith(declared):
