@@ -66,8 +66,11 @@ class Numbers(NamedTuple):
     def of_bndboxes(self) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int32]]]:
         """Yield the boxes that are not from shapes, and the sizes of their images, in blocks."""
         for block in boxes.blocks(len(self.box)):
-            rows = ~self.is_shape[block]
-            yield self.box[block][rows], self.size[self.image[block][rows]]
+            box, image = self.box[block], self.image[block]
+            if self.is_shape[block].any():
+                rows = ~self.is_shape[block]
+                box, image = box[rows], image[rows]
+            yield box, self.size[image]
 
 
 def decide_mode(
@@ -189,7 +192,9 @@ def _doubt_order(numbers: Numbers, are_normalised: bool, log: FindingLog) -> Non
 
 
 def _is_inverted(box: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return np.asarray((box[:, 2:] < box[:, :2]).any(axis=1), np.bool_)
+    left, top, right, bottom = box.T
+    # Three times as fast as `any` of each row.
+    return np.asarray((right < left) | (bottom < top), np.bool_)
 
 
 def _doubt_copied_edges(numbers: Numbers, are_normalised: bool, log: FindingLog) -> None:

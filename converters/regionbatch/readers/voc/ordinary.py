@@ -176,7 +176,7 @@ class OrdinaryFiles:
             self._counts,
             _places(texts, objects, self._counts),
             [*map(name_of.__getitem__, names)],
-            np.array([*map(_floats, corners)], np.float64).T,
+            np.stack([_floats(corner) for corner in corners], axis=1),
             [*map(_marks_of, before, after)],
         )
 
@@ -184,13 +184,14 @@ class OrdinaryFiles:
 _decode_floats = msgspec.json.Decoder(list[float]).decode
 
 
-def _floats(numbers: Sequence[bytes]) -> list[float]:
+def _floats(numbers: Sequence[bytes]) -> NDArray[np.float64]:
     """Return the values of numbers, in a third of the time of `float`."""
+    values: Iterable[float] = map(float, numbers)
     joined = b",".join(numbers)
-    if b"-" not in joined:  # it takes -0 for 0
+    if b"-" not in joined:  # the decoder takes -0 for 0
         with suppress(msgspec.DecodeError):  # zeros at the start, or hundreds of digits
-            return _decode_floats(b"[%b]" % joined)
-    return [*map(float, numbers)]
+            values = _decode_floats(b"[%b]" % joined)
+    return np.fromiter(values, np.float64, len(numbers))
 
 
 def _places(
@@ -203,16 +204,19 @@ def _places(
         objects: The text of each object.
         counts: The number of objects in each file.
     """
-    inside = np.array([*map(bytes.count, objects, repeat(b"\n"))], np.int64)
-    before = np.array([*map(bytes.count, texts, repeat(b"\n"))], np.int64)
-    ends = np.cumsum(before + inside)
-    file = np.repeat(np.arange(len(counts)), counts)
-    first = np.repeat(np.cumsum(counts) - counts, counts)
-    line = 1 + ends - inside - (ends - before - inside)[first]
-    is_shared = (np.diff(line, prepend=0) == 0) & (np.diff(file, prepend=-1) == 0)
+    count = len(objects)
+    inside = np.fromiter(map(bytes.count, objects, repeat(b"\n")), np.int64, count)
+    before = np.fromiter(map(bytes.count, texts, repeat(b"\n")), np.int64, count)
+    lines = before.copy()  # from the start of the object before
+    lines[1:] += inside[:-1]
+    line = np.cumsum(lines)  # of all files
+    in_file = np.array(counts)
+    first = np.repeat(np.cumsum(in_file) - in_file, in_file)
+    line += 1 + (before - line)[first]
+    number = np.arange(count) - first
+    is_shared = (lines == 0) & (number > 0)
     is_shared[:-1] |= is_shared[1:].copy()
-    number = np.arange(len(line)) - first + 1
-    return np.where(is_shared, -number, line)
+    return np.where(is_shared, -1 - number, line)
 
 
 def _leaves_in(content: bytes) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from itertools import filterfalse
 from typing import TYPE_CHECKING
 
 from regionbatch.dataset import References
@@ -209,7 +210,8 @@ def _listed_files(
             by_stem = _files_of_devkit(by_home, "/".join(path.split("/")[:-3]))
             lines = read_lines(tree, path, log)
             with suppress(KeyError):  # usually, each line is the stem of a file
-                chosen |= dict.fromkeys(map(by_stem.__getitem__, lines), split) | chosen
+                listed = map(by_stem.__getitem__, lines)
+                chosen |= dict.fromkeys(filterfalse(chosen.__contains__, listed), split)
                 continue
             for number, line in enumerate(lines, 1):
                 stem, flag = (line, "") if line in by_stem else _without_flag(line)
