@@ -31,6 +31,7 @@ from regionbatch import plugins
 from regionbatch.boxes import BoxMode
 from regionbatch.dataset import ImageReferences, RawAnnotations, References
 from regionbatch.errors import PluginError
+from regionbatch.files.tree import Tree
 from regionbatch.options import ReadOptions
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from importlib.metadata import Distribution
     from pathlib import Path
 
-    from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog
 
 SCENE = ROOT / "fixtures" / "scene" / "coco"
@@ -144,6 +144,15 @@ def test_an_option_of_the_example(site: PluginSite, table: Path) -> None:
 def test_built_in_readers_go_first(site: PluginSite) -> None:
     site.install_example()
     assert json_of(site.command("inspect", SCENE, "--json"))["format"] == "coco"
+
+
+@pytest.mark.parametrize("name", ["coco", "cvat", "voc", "vott", "yolo"])
+def test_a_derived_reader_can_call_the_built_in_one(name: str) -> None:
+    base: Any = type(plugins.get(name))
+    tree = Tree.at(ROOT / "fixtures" / "scene" / "voc")
+    found = base.detect(base(), tree)
+    assert found == plugins.get(name).detect(tree)
+    assert bool(found) == (name == "voc")
 
 
 def test_the_example_passes_its_own_tests(site: PluginSite, tmp_path: Path) -> None:

@@ -45,7 +45,9 @@ class CvatReader:
     title: ClassVar[str] = "a CVAT for images XML (version 1.1), or a folder with such files"
     options: ClassVar[type[ReadOptions]] = ReadOptions
 
-    detect = staticmethod(detect)
+    def detect(self, tree: Tree) -> str | None:
+        """Return the first XML file with an <annotations> as CVAT writes it."""
+        return detect(tree)
 
     def references(
         self,

@@ -59,7 +59,9 @@ class VottReader:
     title: ClassVar[str] = "a VoTT export (JSON or CSV), or a folder with exports or asset files"
     options: ClassVar[type[ReadOptions]] = ReadOptions
 
-    detect = staticmethod(detect)
+    def detect(self, tree: Tree) -> str | None:
+        """Return the first file in one of VoTT's formats."""
+        return detect(tree)
 
     def references(self, tree: Tree, options: ReadOptions, log: FindingLog) -> References:
         """Return the files of the best kind that exists, and report the others.

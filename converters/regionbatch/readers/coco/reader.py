@@ -59,7 +59,9 @@ class CocoReader:
     )
     options: ClassVar[type[ReadOptions]] = CocoOptions
 
-    detect = staticmethod(detect)
+    def detect(self, tree: Tree) -> str | None:
+        """Return the COCO files; None if there are none."""
+        return detect(tree)
 
     def references(self, tree: Tree, options: CocoOptions, log: FindingLog) -> References:
         """Choose one JSON file for each split."""

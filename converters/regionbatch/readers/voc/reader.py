@@ -42,7 +42,9 @@ class VocReader:
     title: ClassVar[str] = "a folder of Pascal VOC XML files, one per image"
     options: ClassVar[type[ReadOptions]] = VocOptions
 
-    detect = staticmethod(detect)
+    def detect(self, tree: Tree) -> str | None:
+        """Return the first XML file with an <annotation>."""
+        return detect(tree)
 
     def references(self, tree: Tree, options: VocOptions, log: FindingLog) -> References:
         """Return the XML files of the chosen split, or of all splits."""

@@ -54,7 +54,9 @@ class YoloReader:
     title: ClassVar[str] = "a folder of YOLO label files with a data.yaml, obj.data or classes.txt"
     options: ClassVar[type[ReadOptions]] = YoloOptions
 
-    detect = staticmethod(detect)
+    def detect(self, tree: Tree) -> str | None:
+        """Return what shows that this is a YOLO dataset; None if nothing does."""
+        return detect(tree)
 
     def references(self, tree: Tree, options: YoloOptions, log: FindingLog) -> References:
         """Return the label files of a dataset, and the folders and lists of its images.
