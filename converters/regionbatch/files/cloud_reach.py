@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from urllib.parse import urlsplit
 
@@ -17,6 +16,8 @@ def why_unreachable(url: str) -> str:
 
     If the environment names a proxy, only the connection to the proxy is tried.
     """
+    import socket  # noqa: PLC0415 - slow to load, and seldom needed
+
     proxy = proxy_for(url)
     parts = urlsplit(proxy or url)
     port = parts.port or _PORTS.get(parts.scheme)
