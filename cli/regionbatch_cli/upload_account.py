@@ -175,9 +175,18 @@ class UploadAccount:
             self._say(f"unclear:  {counted(result.unclear_calls, 'call')} had no clear response")
         if not ended_early:
             self._say(f"verified: {result.verification}")
+            self._print_other_tags(result)
         else:
             left = counted(result.remaining, "region")
             self._say(f"left:     {left} not sent or not confirmed; the project was not verified")
+
+    def _print_other_tags(self, result: UploadResult) -> None:
+        """Print the table of tags again if the plan could not know which images count."""
+        from regionbatch_cli.tag_table import print_tag_table  # noqa: PLC0415 - NumPy
+
+        if result.tags.rows() != result.plan.tags.rows():
+            self._say("tags:     not as planned: the project had some of the images, or refused them")
+            print_tag_table(self._options, result.tags)
 
     def _print_journal(self, error: BaseException | None) -> None:
         """Print the journal, and how to resume if the message that follows does not say it."""

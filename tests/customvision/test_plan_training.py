@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -67,6 +68,55 @@ def test_images_that_the_project_has_are_counted(tmp_path: Path) -> None:
         result = upload(more, client, project)
         assert (planned(result), codes(result)) == ({"cat": (5, 10)}, {"too_few_images"})
         assert result.lost == 0, "a small rehearsal is no failure"
+
+
+@pytest.mark.parametrize(("images", "finding"), [(10, "too_few_images"), (201, "")])
+def test_images_that_turn_out_to_be_in_the_project_are_counted_once(
+    tmp_path: Path, images: int, finding: str
+) -> None:
+    """Without the journal, the plan cannot know them."""
+    first = read_one_tag(tmp_path / "a", images)
+    write_image(tmp_path / "other.png", colour=999)
+    (tmp_path / "00000.png").write_bytes((tmp_path / "a" / "00000.png").read_bytes())
+    boxes: list[Box] = [(name, "cat", (40, 40, 9, 9)) for name in ("other.png", "00000.png")]
+    sizes = dict.fromkeys(("other.png", "00000.png"), (64, 64))
+    more = rb.read(write_coco(tmp_path / "b", boxes, images=sizes), image_dir=tmp_path)
+    with rehearsal() as (service, project, client):
+        upload(first, client, project)
+        again = upload(first, client, project)
+        assert (again.sent, planned(again)) == (0, {"cat": (2 * images, 4 * images)})
+        [row] = again.tags.rows()
+        assert (row.images, row.boxes, row.finding) == (images, 2 * images, finding)
+        assert codes(again) == ({finding} if finding else set()), "not few_images as planned"
+        assert again.summary()["tags"][0]["images"] == images
+        result = upload(more, client, project)
+        [row] = result.tags.rows()
+        assert (row.images, row.boxes) == (images + 1, 2 * images + 2)
+        assert {"cat": (row.images, row.boxes)} == stored(service, project)
+
+
+def test_strict_mode_fails_if_images_turn_out_to_be_in_the_project(tmp_path: Path) -> None:
+    dataset = read_one_tag(tmp_path, 10)
+    with rehearsal() as (service, project, client):
+        upload(dataset, client, project)
+        calls = Counter(service.calls)
+        with raises_mentioning(rb.StrictError, "too_few_images", "cat", "10 images"):
+            upload(dataset, client, project, strict=True)
+        written = Counter(service.calls) - calls
+        assert WRITES & {*written} == {"CreateImagesFromFiles"}, "no tag and no region"
+
+
+def test_images_that_the_service_refuses_are_not_counted(tmp_path: Path) -> None:
+    """The plan accepts a file that only looks like an image."""
+    dataset = read_one_tag(tmp_path, 15)
+    damaged = tmp_path / "00003.png"
+    damaged.write_bytes(damaged.read_bytes()[:16])
+    with rehearsal() as (service, project, client):
+        result = upload(dataset, client, project)
+        assert planned(result) == {"cat": (15, 30)}
+        assert [(row.images, row.boxes) for row in result.tags.rows()] == [(14, 28)]
+        assert stored(service, project) == {"cat": (14, 28)}
+        assert "too_few_images" in codes(result)
 
 
 @pytest.mark.parametrize(("images", "is_enough"), [(14, False), (15, True)])

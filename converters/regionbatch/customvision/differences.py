@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from regionbatch.customvision.regions import RegionOutcome
 from regionbatch.findings import FindingLog
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from regionbatch.batching import Batches
     from regionbatch.customvision.prune import OutdatedRegion
+    from regionbatch.customvision.regions import OutcomeTable
     from regionbatch.customvision.snapshot import ProjectSnapshot
     from regionbatch.dataset import Dataset
 
@@ -212,3 +214,29 @@ def _distinct_numbers(one: Iterable[float], other: Iterable[float]) -> tuple[str
             return first, second
     first, second = (numbers(box, _MOST_DIGITS) for box in boxes)
     return first, second
+
+
+def report_lost(
+    dataset: Dataset, batches: Batches, outcomes: OutcomeTable, log: FindingLog
+) -> None:
+    """Report the regions that were sent, or were to be sent, and are not in the project."""
+    regions = batches.regions
+    for code, outcome in (
+        ("region_failed", RegionOutcome.FAILED),
+        ("region_exceeded", RegionOutcome.EXCEEDED),
+    ):
+        rows = np.flatnonzero(outcomes.outcome == outcome)
+        values: list[str] = []
+        for row in rows.tolist():
+            image = dataset.images.names[regions.image[row]]
+            value = f"{dataset.tags[regions.tag[row]]} in {image}"
+            reason = ": ".join(filter(None, outcomes.reasons[outcomes.reason[row]]))
+            values.append(f"{value} ({reason})" if reason else value)
+        log.add(
+            code,
+            regions.file[rows],
+            regions.where[rows],
+            values,
+            table=dataset.findings.files,
+            place=regions.place,
+        )

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from regionbatch.customvision.plan_images import ImagePlan
     from regionbatch.customvision.plan_regions import RegionPlan
     from regionbatch.customvision.plan_tags import TagPlan
+    from regionbatch.customvision.plan_training import TrainingPlan
     from regionbatch.customvision.prune import OutdatedRegion
     from regionbatch.customvision.session import ProjectSession
     from regionbatch.customvision.signed_urls import SignUrl
@@ -68,6 +69,7 @@ class UploadOptions:
     prune: bool = False
     prune_limit: str = "10%"
     store_names: bool = False
+    strict: bool = False
     sign: SignUrl | None = None
     """Returns a URL for the path of an image; None: image files are uploaded."""
 
@@ -99,16 +101,16 @@ class Plan:
     """Pricing tier whose limits and call rate apply."""
     new_tags: Sequence[str]
     """Names of the tags to create."""
-    tags: TagTable = field(repr=False)
-    """Images and boxes of each tag of the project after the upload."""
     calls: Counter[str]
     """Number of calls of the whole run by operation, including planning and verifying."""
-    findings: Findings
-    """Findings about images, the tier, and what the project lacks for training."""
+    own_findings: Findings = field(repr=False)
+    """Findings about images, the tier and regions."""
+    training: TrainingPlan = field(repr=False)
+    """The tags of the project after the upload, and what it lacks for training."""
     batches: Batches
     """All regions. Tags and images that are not in the project yet have placeholder IDs."""
-    tag_ids: Mapping[str, str] = field(repr=False)
-    """Tag IDs by name; placeholders for tags to create."""
+    tag_plan: TagPlan = field(repr=False)
+    """Tags that the project has, and tags that it lacks."""
     images: ImagePlan = field(repr=False)
     """Images that the project has, and images to upload."""
     snapshot: ProjectSnapshot = field(repr=False)
@@ -119,6 +121,21 @@ class Plan:
     """What happens to each region."""
     outdated: Sequence[OutdatedRegion] = field(repr=False)
     """Regions to delete from the project."""
+
+    @property
+    def tags(self) -> TagTable:
+        """Images and boxes of each tag of the project after the upload."""
+        return self.training.tags
+
+    @property
+    def tag_ids(self) -> Mapping[str, str]:
+        """Tag IDs by name; placeholders for tags to create."""
+        return self.tag_plan.ids
+
+    @property
+    def findings(self) -> Findings:
+        """Findings about images, the tier, and what the project lacks for training."""
+        return self.own_findings + self.training.findings
 
     @property
     def regions(self) -> int:
@@ -201,7 +218,7 @@ def make_plan(  # longer than 40 lines: one step after the other
     outdated = plan_pruning(
         dataset, planned, snapshot, regions, images.names_by_id, tags.ids, session, options
     )
-    new_tags = _used_tags(tags, planned, regions.is_sent)
+    new_tags = tags.to_create(planned, regions.is_sent)
     _check_limits(options.tier, tags.count_after(new_tags), images, snapshot, log)
     _report_full_images(planned, snapshot, regions.is_sent, dataset.images.names, log)
     tag_names = tags.names_by_id()
@@ -209,19 +226,19 @@ def make_plan(  # longer than 40 lines: one step after the other
     report.add_nearly_equal("region_kept", regions.kept())
     report_outdated(outdated, images.names_by_id, tag_names, log)
     snapshot_after = without_regions(snapshot, outdated)
-    tags_after = plan_training(
-        dataset, planned, regions.is_sent, snapshot_after, tags, new_tags, options.rename, log
+    training = plan_training(
+        dataset, planned, regions.is_sent, snapshot_after, tags, options.rename
     )
     calls = _calls_to_make(planned, snapshot, regions, images, new_tags, outdated)
     return Plan(
         project=project,
         tier=options.tier,
         new_tags=new_tags,
-        tags=tags_after,
+        tag_plan=tags,
+        training=training,
         calls=session.calls + calls,
-        findings=log.findings(),
+        own_findings=log.findings(),
         batches=planned,
-        tag_ids=tags.ids,
         images=images,
         snapshot=snapshot,
         hashes=hashes,
@@ -256,12 +273,6 @@ def _check_project(session: ProjectSession) -> str:
             value=project.status,
         )
     return project.name
-
-
-def _used_tags(tags: TagPlan, planned: Batches, is_sent: Mask) -> list[str]:
-    """Return the missing tags of regions to be sent; a tag without regions prevents training."""
-    used = {planned.tag_ids[code] for code in np.unique(planned.regions.tag[is_sent]).tolist()}
-    return [name for name in tags.missing if tags.ids[name] in used]
 
 
 def _check_limits(

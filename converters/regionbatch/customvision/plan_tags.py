@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from regionbatch.batching import Batches
     from regionbatch.customvision.plan import UploadOptions
     from regionbatch.customvision.service_types import ServiceTag
     from regionbatch.customvision.session import ProjectSession
@@ -46,6 +47,12 @@ class TagPlan(NamedTuple):
     def count_after(self, new_tags: Sequence[str]) -> int:
         """Return how many tags the project has after some of the missing ones are created."""
         return len(self.ids) - len(self.missing) + len(new_tags)
+
+    def to_create(self, planned: Batches, is_sent: Mask) -> list[str]:
+        """Return the missing tags of regions to send; a tag without regions prevents training."""
+        codes = np.unique(planned.regions.tag[is_sent]).tolist()
+        used = {planned.tag_ids[code] for code in codes}
+        return [name for name in self.missing if self.ids[name] in used]
 
 
 def plan_tags(

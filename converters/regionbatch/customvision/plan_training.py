@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from regionbatch.findings import FindingLog
 from regionbatch.similar import report_groups, similar_groups
 from regionbatch.training_limits import count_tags, report_small_images, report_tags
 
@@ -18,8 +19,17 @@ if TYPE_CHECKING:
     from regionbatch.customvision.plan_tags import TagPlan
     from regionbatch.customvision.snapshot import ProjectSnapshot
     from regionbatch.dataset import Dataset
-    from regionbatch.findings import FindingLog
+    from regionbatch.findings import Findings
     from regionbatch.training_limits import TagTable
+
+
+class TrainingPlan(NamedTuple):
+    """What the project has for training after an upload."""
+
+    tags: TagTable
+    """All tags of the project, with the regions of all its images."""
+    findings: Findings
+    """What prevents training, or makes its result worse."""
 
 
 def plan_training(
@@ -28,11 +38,12 @@ def plan_training(
     is_sent: NDArray[np.bool_],
     snapshot: ProjectSnapshot,
     tags: TagPlan,
-    new_tags: Sequence[str],
     rename: Mapping[str, str] | None,
-    log: FindingLog,
-) -> TagTable:
+) -> TrainingPlan:
     """Count the images and boxes of each tag after the upload, and report what prevents training.
+
+    An image to upload counts as new, although the project may turn out to have it: only the journal
+    can know. So the tags are counted again when the images have been uploaded.
 
     Args:
         dataset: The dataset.
@@ -40,15 +51,10 @@ def plan_training(
         is_sent: (n,), whether each of them will be sent.
         snapshot: What the project contains, without regions that will be deleted.
         tags: The tags that the project has, and those that it lacks.
-        new_tags: The names of the tags to create.
         rename: Tag names by class name.
-        log: Receives the findings.
-
-    Returns:
-        All tags of the project, with the regions of all its images. An image to upload counts as
-        new, although the project may turn out to have it: only the journal can know.
     """
-    not_created = {*tags.missing} - {*new_tags}
+    log = FindingLog()
+    not_created = {*tags.missing} - {*tags.to_create(planned, is_sent)}
     names = [name for name in tags.ids if name not in not_created]
     tag_codes = {tags.ids[name]: code for code, name in enumerate(names)}
     image, tag = _regions_after(planned, is_sent, snapshot, tag_codes)
@@ -59,7 +65,7 @@ def plan_training(
     report_groups(_new_groups(similar, _used_names(planned, names, tag_codes)), log)
     report_tags(table, log, in_project=True)
     report_small_images(dataset.images, log)
-    return table
+    return TrainingPlan(table, log.findings())
 
 
 def _regions_after(

@@ -15,7 +15,13 @@ from regionbatch.customvision.delivery import (
     is_unknown_id,
     work_on_batches,
 )
-from regionbatch.customvision.matching import match_regions, unmatched
+from regionbatch.customvision.matching import (
+    NEAR,
+    match_more,
+    match_regions,
+    max_difference,
+    unmatched,
+)
 from regionbatch.customvision.plan_regions import match_stored
 from regionbatch.customvision.snapshot import RegionColumns, read_images_with_ids
 from regionbatch.errors import LimitError, OptionError
@@ -74,6 +80,23 @@ def without_regions(
     stored = snapshot.regions
     found = match_regions(columns_of(regions, snapshot), stored)
     return replace(snapshot, regions=stored.take(unmatched(found, len(stored.image))))
+
+
+def without_duplicates(
+    regions: Sequence[OutdatedRegion], sent: RegionColumns, snapshot: ProjectSnapshot
+) -> list[OutdatedRegion]:
+    """Return the regions to delete, without those that the service took for sent ones.
+
+    A service that stores fewer digits may call a region a duplicate of a nearly equal one.
+
+    Args:
+        regions: The regions to delete.
+        sent: The regions that the service called duplicates, with the codes of the snapshot.
+        snapshot: What the project contains.
+    """
+    outdated = columns_of(regions, snapshot)
+    found = match_more(np.full(len(sent.image), -1), sent, outdated, max_difference, NEAR)
+    return [regions[at] for at in unmatched(found, len(regions)).tolist()]
 
 
 def checked_prune_limit(limit: str | int) -> str:

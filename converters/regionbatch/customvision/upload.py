@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from regionbatch.dataset import Dataset
     from regionbatch.findings import Findings, Progress
     from regionbatch.names.tables import Ids
+    from regionbatch.training_limits import TagTable
 
 
 _log = logging.getLogger(__name__)
@@ -95,6 +96,9 @@ class UploadResult:
     """What was to be sent, with the ledger of the dataset."""
     image_ids: Mapping[str, str] = field(repr=False)
     """Image IDs by name."""
+    tags: TagTable = field(repr=False)
+    """Images and boxes of each tag of the project after the upload. Unlike in `plan.tags`, images
+    that the project turned out to have are not counted twice."""
     findings: Findings
     """Findings about the dataset and the upload: each region that the project lacks, and where."""
 
@@ -153,6 +157,7 @@ class UploadResult:
             "deleted": self.deleted,
             "unclear_calls": self.unclear_calls,
             "new_tags": self.new_tags,
+            "tags": self.tags.summary(),
             "new_images": self.new_images,
             "refused_images": self.refused_images,
             "calls": dict(self.calls),
@@ -219,7 +224,9 @@ def upload(  # longer than 40 lines because of its arguments and docstring
             without a journal. Uploads one image per call, and needs version 3.3 of the API.
         dry_run: Read and plan only; write nothing, neither in the project nor in the journal.
         strict: Raise before the first write if a region or an image would be dropped, or was
-            adjusted, if a decision is uncertain, or if a tag has too few images for training.
+            adjusted, if a decision is uncertain, or if a tag has too few images for training. If
+            only the upload shows which images the project had, it is raised before the first
+            region is sent.
         progress: Called with the current step, how much is done, and how much there is (0 if
             that is unknown). An exception that it raises cancels the run; what was confirmed is in
             the journal.
@@ -283,6 +290,7 @@ def upload(  # longer than 40 lines because of its arguments and docstring
         prune=prune,
         prune_limit="all" if dry_run else prune_limit,
         store_names=store_names,
+        strict=strict,
     )
     if store_names:
         client.raise_without_metadata("metadata of images")
@@ -361,10 +369,11 @@ def _result(
         is_dry_run=is_dry_run,
         batches=run.batches,
         image_ids={**plan.images.known, **run.uploaded},
+        tags=run.training.tags,
         findings=_all_findings(run, verification),
     )
 
 
 def _all_findings(run: UploadRun, verification: Verification | None) -> Findings:
-    findings = run.batches.findings + run.log.findings()
+    findings = run.batches.findings + run.log.findings() + run.training.findings
     return findings if verification is None else findings + verification.findings

@@ -7,22 +7,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regionbatch.customvision.comparison import compare
-from regionbatch.customvision.differences import DifferenceReport, report_outdated
+from regionbatch.customvision.differences import (
+    DifferenceReport,
+    report_lost,
+    report_outdated,
+)
 from regionbatch.customvision.image_files import report_other_sizes, report_refused_images
 from regionbatch.customvision.image_upload import uploader_of
-from regionbatch.customvision.matching import (
-    NEAR,
-    match_more,
-    match_regions,
-    max_difference,
-    unmatched,
-)
+from regionbatch.customvision.matching import match_regions, unmatched
 from regionbatch.customvision.plan_regions import (
     match_stored,
     plan_regions,
     recorded_outcomes,
 )
-from regionbatch.customvision.prune import columns_of, delete_regions, plan_pruning
+from regionbatch.customvision.plan_training import plan_training
+from regionbatch.customvision.prune import (
+    columns_of,
+    delete_regions,
+    plan_pruning,
+    without_duplicates,
+    without_regions,
+)
 from regionbatch.customvision.regions import (
     OutcomeTable,
     RegionDelivery,
@@ -37,6 +42,7 @@ from regionbatch.customvision.snapshot import (
     refresh_images,
 )
 from regionbatch.customvision.tag_creation import create_tags
+from regionbatch.judging import raise_if_strict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,6 +53,7 @@ if TYPE_CHECKING:
     from regionbatch.customvision.comparison import Verification
     from regionbatch.customvision.image_files import Refusal
     from regionbatch.customvision.plan import Plan, UploadOptions
+    from regionbatch.customvision.plan_training import TrainingPlan
     from regionbatch.customvision.prune import OutdatedRegion
     from regionbatch.customvision.session import ProjectSession
     from regionbatch.customvision.snapshot import ProjectSnapshot
@@ -77,6 +84,8 @@ class UploadRun:
     """IDs by name of the images that were uploaded."""
     refused: Mapping[int, Refusal]
     """Images that no region can be sent to, by number."""
+    training: TrainingPlan
+    """The tags of the project after the run, and what it lacks for training."""
     new_tags: Mapping[str, str]
     """IDs of the tags that were created, by placeholder ID."""
     already: int
@@ -100,6 +109,7 @@ class UploadRun:
         self.snapshot = plan.snapshot
         self.uploaded = {}
         self.refused = plan.images.refused
+        self.training = plan.training
         self.new_tags = {}
         self.already = plan.already
         self.deleted = []
@@ -159,14 +169,16 @@ class UploadRun:
         Raises:
             OptionError: Images turned out to be in the project, with nearly equal regions.
             LimitError: Images turned out to be in the project, with too many regions to delete.
+            StrictError: As images turned out to be in the project, a tag has too few of them.
         """
         image = self.batches.regions.image
         of_unlisted = np.flatnonzero(np.isin(image, unlisted))
         self.snapshot = refresh_images(
             self.session, self._plan.snapshot, self.batches.take(of_unlisted)
         )
-        if self.uploaded:
+        if self._plan.new_images:
             self._plan_regions_again()
+            self._plan_training_again()
         is_missing = ~self._regions.is_stored
         is_refused = np.isin(image, [*self.refused])
         self._fail_refused(np.flatnonzero(is_missing & is_refused))
@@ -195,6 +207,19 @@ class UploadRun:
             self._options,
         )
         self._report_unplanned(names)
+
+    def _plan_training_again(self) -> None:
+        """Count the images of each tag again: the plan counted those that the project had twice."""
+        self.training = plan_training(
+            self._dataset,
+            self.batches,
+            self._regions.is_sent,
+            without_regions(self.snapshot, self._outdated),
+            self._plan.tag_plan,
+            self._options.rename,
+        )
+        if self._options.strict:
+            raise_if_strict(self.training.findings, self._dataset.root)
 
     def _report_unplanned(self, image_names: Mapping[str, str]) -> None:
         """Report regions to keep and to delete that the plan did not know of."""
@@ -289,9 +314,10 @@ class UploadRun:
             return
         failed = np.flatnonzero(self.outcomes.outcome == RegionOutcome.FAILED)
         incomplete = {*image_ids_of(self.batches.take(failed))}
-        outdated = [
-            region for region in self._without_duplicates() if region.image_id not in incomplete
-        ]
+        duplicated = np.flatnonzero(self.outcomes.outcome == RegionOutcome.DUPLICATED)
+        sent = self.snapshot.project_columns(self.batches.take(duplicated))
+        outdated = without_duplicates(self._outdated, sent, self.snapshot)
+        outdated = [region for region in outdated if region.image_id not in incomplete]
         delete_regions(self.session, outdated, self.deleted, progress)
         exceeded = np.flatnonzero(self.outcomes.outcome == RegionOutcome.EXCEEDED)
         has_room = np.isin(
@@ -300,17 +326,6 @@ class UploadRun:
         )
         if has_room.any():
             self._send(exceeded[has_room], in_flight, progress)
-
-    def _without_duplicates(self) -> list[OutdatedRegion]:
-        """Return the regions to delete, without those that the service took for sent ones.
-
-        A service that stores fewer digits may call a region a duplicate of a nearly equal one.
-        """
-        rows = np.flatnonzero(self.outcomes.outcome == RegionOutcome.DUPLICATED)
-        sent = self.snapshot.project_columns(self.batches.take(rows))
-        outdated = columns_of(self._outdated, self.snapshot)
-        found = match_more(np.full(len(rows), -1), sent, outdated, max_difference, NEAR)
-        return [self._outdated[at] for at in unmatched(found, len(self._outdated)).tolist()]
 
     def verify(self) -> Verification:
         """Compare the project with the dataset.
@@ -371,25 +386,4 @@ class UploadRun:
         planned = self._plan.images.refused
         refused = {row: reason for row, reason in self.refused.items() if row not in planned}
         report_refused_images(self._dataset.images, refused, self.log)
-        self._report_regions("region_failed", RegionOutcome.FAILED)
-        self._report_regions("region_exceeded", RegionOutcome.EXCEEDED)
-
-    def _report_regions(self, code: str, outcome: RegionOutcome) -> None:
-        regions = self.batches.regions
-        dataset = self._dataset
-        rows = np.flatnonzero(self.outcomes.outcome == outcome)
-        values: list[str] = []
-        for row in rows.tolist():
-            value = (
-                f"{dataset.tags[regions.tag[row]]} in {dataset.images.names[regions.image[row]]}"
-            )
-            reason = ": ".join(filter(None, self.outcomes.reasons[self.outcomes.reason[row]]))
-            values.append(f"{value} ({reason})" if reason else value)
-        self.log.add(
-            code,
-            regions.file[rows],
-            regions.where[rows],
-            values,
-            table=dataset.findings.files,
-            place=regions.place,
-        )
+        report_lost(self._dataset, self.batches, self.outcomes, self.log)
