@@ -185,7 +185,7 @@ class UploadAccount:
         from regionbatch_cli.tag_table import print_tag_table  # noqa: PLC0415 - NumPy
 
         if result.tags.rows() != result.plan.tags.rows():
-            self._say("tags:     not as planned: the project had some of the images, or refused them")
+            self._say("tags:     not as planned: the project had or refused some of the images")
             print_tag_table(self._options, result.tags)
 
     def _print_journal(self, error: BaseException | None) -> None:

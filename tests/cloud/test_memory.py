@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -381,3 +382,17 @@ def test_the_command_takes_urls(cloud: Any) -> None:
     assert command("inspect", "memory://container/set").status == 0
     assert command("inspect", "memory://container/nothing").status == 1
     assert command("convert", "memory://container/set", "-o", "s3x://a/o", *tables).status == 2
+
+
+def test_an_upload_of_images_in_a_cloud_names_the_dataset(cloud: Any, tmp_path: Path) -> None:
+    """The caller did not give `by_url`, which would be the way to do it."""
+    scene = ROOT / "fixtures/scene/coco"
+    copy(scene, "memory://container/set", cloud)
+    url = "memory://container/set"
+    labels = tmp_path / "labels"
+    shutil.copytree(scene / "annotations", labels)
+    for given in ([url], [str(labels), "--image-dir", f"{url}/images"]):
+        run = command("upload", *given, "--local", "--json")
+        assert (run.status, run.json["error"]["place"]) == (2, given[0])
+        assert run.json["error"]["option"] == "by_url"
+        assert run.stderr.split(": ")[:2] == ["Error", given[0]]

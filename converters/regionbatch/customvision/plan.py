@@ -204,7 +204,7 @@ def make_plan(  # longer than 40 lines: one step after the other
     recorded = recorded_outcomes(hashes, session.journal)
     tags = plan_tags(dataset, session, options, np.isin(recorded, STORED))
     snapshot = read_project(session, progress=log.progress)
-    images = plan_images(dataset.images, session, log, options, snapshot, same_dataset=same_dataset)
+    images = plan_images(dataset, session, log, options, snapshot, same_dataset=same_dataset)
     if not options.skip_unresolved:
         raise_if_unresolved(dataset, images.ids)
     planned = options.make_batches(dataset, tags.ids, images.ids)

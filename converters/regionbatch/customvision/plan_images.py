@@ -68,7 +68,7 @@ class ImagePlan:
 
 
 def plan_images(
-    images: Images,
+    dataset: Dataset,
     session: ProjectSession,
     log: FindingLog,
     options: UploadOptions,
@@ -77,6 +77,7 @@ def plan_images(
     same_dataset: bool,
 ) -> ImagePlan:
     """Find the ID of each image, or inspect its file in order to upload it."""
+    images = dataset.images
     names = images.names
     journal = session.journal
     given = given_image_ids(images, options.image_ids, log)
@@ -92,7 +93,7 @@ def plan_images(
     again = {row for row in deleted if row not in given and images.paths[row]}
     known = {row: id_ for row, id_ in ids.items() if row not in again}
     rows = [row for row, path in enumerate(images.paths) if path and row not in known]
-    to_upload = _images_to_upload(images, files, rows, log, options)
+    to_upload = _images_to_upload(dataset, files, rows, log, options)
     same_files = _ids_of_same_files(names, known, to_upload, recorded)
     planned = {**known, **to_upload.placeholder_ids, **same_files}
     not_found = {row: _NOT_FOUND for row in sorted(deleted) if row not in again}
@@ -110,14 +111,15 @@ def plan_images(
 
 
 def _images_to_upload(
-    images: Images,
+    dataset: Dataset,
     files: ImageFiles,
     rows: Sequence[int],
     log: FindingLog,
     options: UploadOptions,
 ) -> ImagesToUpload:
+    images = dataset.images
     if options.sign is None:
-        raise_if_remote(images.paths[row] for row in rows)
+        raise_if_remote((images.paths[row] for row in rows), dataset.root)
         return inspect_images(images, rows, log, shrink=options.shrink)
     if rows:
         check_signer(options.sign, images.paths[rows[0]])

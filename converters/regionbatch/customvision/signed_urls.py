@@ -16,6 +16,7 @@ from regionbatch.findings.text import as_text, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import PurePath
 
     from regionbatch.dataset import Images
 
@@ -83,19 +84,25 @@ def signer_of(by_url: object, images: Images, *, shrink: bool) -> SignUrl | None
     return _signed_by_storage
 
 
-def raise_if_remote(paths: Iterable[str]) -> None:
+def raise_if_remote(paths: Iterable[str], root: PurePath) -> None:
     """Raise if an image is not on this machine, so that its bytes cannot be uploaded.
+
+    Args:
+        paths: The paths of the images to upload.
+        root: The folder of the dataset.
 
     Raises:
         OptionError: There is such an image.
     """
     remote = next(filter(scheme_of, paths), None)
     if remote is not None:
+        image = without_queries(remote)
         raise OptionError(
-            f"by_url: the image is not on this machine: {quoted(as_text(without_queries(remote)))}."
-            " Use `by_url=True`, so that Custom Vision fetches it, or download the dataset.",
+            f"{root}: an image to upload is not on this machine: {quoted(as_text(image))}. "
+            "Use `by_url=True`, so that Custom Vision fetches the images, or download them.",
+            place=str(root),
             option="by_url",
-            value=without_queries(remote),
+            value=image,
         )
 
 
