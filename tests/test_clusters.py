@@ -16,7 +16,8 @@ from loky import get_reusable_executor
 
 import regionbatch as rb
 from helpers import ROOT, InThisProcess, command, ids_of, write_yolo
-from regionbatch import part_reading, part_waiting, parts, processes
+from regionbatch import part_reading, part_waiting, parts
+from regionbatch.environment import PROCESSES_VARIABLE
 from regionbatch.in_parts import convert as in_parts
 from regionbatch.in_parts import division
 
@@ -110,7 +111,7 @@ def test_a_process_that_is_killed_changes_nothing(
 ) -> None:
     """Of loky, as an executor of the caller, or of regionbatch itself."""
     expected = payloads(numbered, tmp_path / "out.jsonl")
-    monkeypatch.setenv(processes.PROCESSES_VARIABLE, "2")
+    monkeypatch.setenv(PROCESSES_VARIABLE, "2")
     monkeypatch.setattr(part_reading, "MIN_PARTS", 32)
     monkeypatch.setattr(part_reading, "MIN_PARTS_OF_LARGE", 0)
     monkeypatch.setattr(Future, "cancel", lambda _: False)  # this process leaves all parts to them
@@ -252,7 +253,7 @@ def test_ctrl_c_does_not_reach_the_workers_of_the_command(monkeypatch: pytest.Mo
     pytest.importorskip("distributed", reason="the extra dask is not installed")
     from regionbatch_cli.cluster import dask_executor  # noqa: PLC0415 - needs no extra itself
 
-    monkeypatch.setenv(processes.PROCESSES_VARIABLE, "1")
+    monkeypatch.setenv(PROCESSES_VARIABLE, "1")
     with ExitStack() as stack:
         with suppress(OSError):  # the port of Dask's dashboard is in use: there is no warning
             stack.enter_context(socket.create_server(("127.0.0.1", 8787)))

@@ -24,12 +24,14 @@ from helpers import (
     ROOT,
     InThisProcess,
     always_in_parts,
+    command,
     process,
     raises_mentioning,
     write_coco,
 )
 from messages.executor_mistakes import DIFFERENCES, Client, Elsewhere, WithoutPackage
 from regionbatch import errors, part_reading, part_waiting, parts, processes
+from regionbatch.environment import PROCESSES_VARIABLE
 from regionbatch.files.storage import LOCAL
 from regionbatch.part_ranges import MIN_PARTS, even_ranges
 from regionbatch.parts import run_parts
@@ -49,7 +51,7 @@ SCENE = ROOT / "fixtures" / "scene"
 @pytest.fixture(autouse=True)
 def two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have two processes, also on a machine with one core."""
-    monkeypatch.setenv(processes.PROCESSES_VARIABLE, "2")
+    monkeypatch.setenv(PROCESSES_VARIABLE, "2")
 
 
 def result_of(format: str, executor: Executor | None = None) -> list[Any]:  # noqa: A002 - the keyword of `read`
@@ -100,11 +102,25 @@ def test_a_container_gets_as_many_processes_as_its_quota_allows(
         (tmp_path / name).write_text(content, encoding="utf-8")
     monkeypatch.setattr(processes, "_CONTROL_GROUPS", tmp_path)
     monkeypatch.setattr(os, "process_cpu_count", lambda: 8, raising=False)
-    for value in ("", "0", "many"):
-        monkeypatch.setenv(processes.PROCESSES_VARIABLE, value)
+    for value in ("", " "):
+        monkeypatch.setenv(PROCESSES_VARIABLE, value)
         assert available_processes() == expected
-    monkeypatch.setenv(processes.PROCESSES_VARIABLE, "5")
-    assert available_processes() == 5
+    for value in ("5", " 05 "):
+        monkeypatch.setenv(PROCESSES_VARIABLE, value)
+        assert available_processes() == 5
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "x", "+2", "2 3", "٢", "10000", "9" * 5000])
+def test_a_wrong_number_of_processes_is_an_error_for_every_dataset(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv(PROCESSES_VARIABLE, value)
+    with pytest.raises(rb.OptionError) as caught:
+        rb.read(ROOT / "fixtures/scene/coco")
+    assert (caught.value.place, caught.value.value) == (PROCESSES_VARIABLE, value)
+    run = command("inspect", ROOT / "fixtures/scene/coco")
+    assert run.status == 2
+    assert run.stderr.startswith(f"Error: {PROCESSES_VARIABLE}: ")
 
 
 # Results come in order, from any executor.
@@ -353,12 +369,12 @@ def test_a_reader_derived_from_another_gives_the_same_with_an_executor(reader: A
 
 
 def one_core(patch: pytest.MonkeyPatch) -> None:
-    patch.delenv(processes.PROCESSES_VARIABLE)
+    patch.delenv(PROCESSES_VARIABLE)
     patch.setattr(processes, "_count_cores", lambda: 1)
 
 
 def disabled(patch: pytest.MonkeyPatch) -> None:
-    patch.setenv(processes.PROCESSES_VARIABLE, "1")
+    patch.setenv(PROCESSES_VARIABLE, "1")
 
 
 def missing_interpreter(patch: pytest.MonkeyPatch) -> None:

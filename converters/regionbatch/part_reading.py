@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
+from regionbatch.environment import requested_processes
 from regionbatch.errors import DatasetError, OptionError
 from regionbatch.findings.text import as_text, quoted
 from regionbatch.part_ranges import MIN_PARTS, MIN_PARTS_OF_LARGE
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 
 
 def check_executor(executor: object) -> None:
-    """Check that an executor is one; None is.
+    """Check that an executor is one; None is. Check the environment variable that replaces it too.
 
     Raises:
-        OptionError: It has no `submit`, or is the client of a cluster.
+        OptionError: It has no `submit`, or is the client of a cluster; or the variable is wrong.
     """
+    requested_processes()  # also for a dataset that is too small for other processes
     if hasattr(executor, "get_executor"):
         advice = "Pass what its `get_executor()` returns."
     elif executor is None or callable(getattr(executor, "submit", None)):

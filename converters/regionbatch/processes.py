@@ -25,14 +25,12 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import regionbatch
+from regionbatch.environment import requested_processes
 from regionbatch.part_ranges import MIN_PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
-
-PROCESSES_VARIABLE = "REGIONBATCH_PROCESSES"
-"""Environment variable with the number of processes; 1 disables other processes."""
 
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 """Where Linux shows the processor time that a container may use."""
@@ -76,11 +74,11 @@ def available_processes() -> int:
     """Return how many processes can run at the same time: by affinity and by a container's quota.
 
     The environment variable `REGIONBATCH_PROCESSES` overrides both.
+
+    Raises:
+        OptionError: It has a value that cannot be used.
     """
-    wanted = os.environ.get(PROCESSES_VARIABLE, "")
-    if wanted.isdecimal() and int(wanted) > 0:
-        return int(wanted)
-    return max(1, min(_count_cores(), _quota()))
+    return requested_processes() or max(1, min(_count_cores(), _quota()))
 
 
 def _count_cores() -> int:

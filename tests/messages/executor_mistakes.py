@@ -13,6 +13,7 @@ import pytest
 import regionbatch
 from helpers import ROOT, InThisProcess
 from regionbatch import parts
+from regionbatch.environment import PROCESSES_VARIABLE
 from regionbatch.in_parts.work import WrittenPart
 
 if TYPE_CHECKING:
@@ -31,6 +32,12 @@ class Client:
 
 def read_by(executor: Any) -> Callable[[Path], object]:
     return lambda _: regionbatch.read(SCENE, executor=executor)
+
+
+def read_with_processes(_folder: Path) -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(PROCESSES_VARIABLE, "two")
+        return regionbatch.read(SCENE)
 
 
 class Elsewhere(InThisProcess):
@@ -120,6 +127,7 @@ EXECUTOR_MISTAKES: dict[str, Callable[[Path], object]] = {
     "an executor with other results": read_by(Returning(done("text"))),
     "an executor without regionbatch": read_by(WithoutPackage()),
     "an executor that judges differently": written_by(JudgingDifferently()),
+    "a number of processes that is none": read_with_processes,
     "a temporary file without space": written_without_space,
     "a summary of files": summary_of_files,
     **{
