@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import click
 from regionbatch_cli.command_help import OUTPUT, SERVICE, GroupedCommand, option, verbose_option
 from regionbatch_cli.options import tier_option
 from regionbatch_cli.serve_options import behaviour_options
-from regionbatch_cli.service import read_key_file
+from regionbatch_cli.service import key_in_environment, read_key_file
 
 if TYPE_CHECKING:
     from regionbatch.local import Fault, LocalService
@@ -147,4 +146,4 @@ def _required_key(key: str | None, key_file: str | None) -> str | None:
         )
     if key_file:
         return read_key_file(key_file, "--require-key")
-    return key or os.environ.get(KEY) or None
+    return key or key_in_environment(KEY) or None

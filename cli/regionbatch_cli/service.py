@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from regionbatch.credentials import is_key
 from regionbatch_cli.command_help import SERVICE, option
 from regionbatch_cli.options import image_ids_option, rename_options, tier_option
 from regionbatch_cli.progress import notice_printer, show_start
@@ -115,10 +116,11 @@ class ServiceOptions:
     def _key(self) -> str:
         if self._key_file:
             return read_key_file(self._key_file)
-        if from_environment := os.environ.get(KEY):
+        if from_environment := key_in_environment(KEY):
             return from_environment
         if sys.stdin.isatty():
-            return str(click.prompt("Training key", hide_input=True, err=True))
+            given = str(click.prompt("Training key", hide_input=True, err=True))
+            return _checked_key(given, "training key")
         raise click.UsageError(
             f"training key: missing. Set {KEY}, name its file with --key-file, or sign in with "
             "--entra."
@@ -155,7 +157,7 @@ def read_key_file(path: str, flag: str = "--key-file") -> str:
     The message does not contain the path: it may be the key itself.
 
     Raises:
-        click.UsageError: The file cannot be read, or is empty.
+        click.UsageError: The file cannot be read, is empty, or contains no key.
     """
     try:
         key = Path(path).read_text(encoding="utf-8-sig").strip()
@@ -165,6 +167,29 @@ def read_key_file(path: str, flag: str = "--key-file") -> str:
         ) from error
     if not key:
         raise click.UsageError(f"{flag}: the file is empty: '{path}'. Put the key into it.")
+    return _checked_key(key, flag)
+
+
+def key_in_environment(variable: str) -> str:
+    """Return the key in an environment variable; empty if there is none.
+
+    Raises:
+        click.UsageError: It cannot be a key.
+    """
+    return _checked_key(os.environ.get(variable, ""), variable)
+
+
+def _checked_key(key: str, source: str) -> str:
+    """Return a key without whitespace around it; `source` is where it is from.
+
+    Raises:
+        click.UsageError: It cannot be a key. The message does not contain it.
+    """
+    key = key.strip()
+    if not is_key(key):
+        raise click.UsageError(
+            f"{source}: contains characters that no training key has. Copy it again."
+        )
     return key
 
 

@@ -1,4 +1,4 @@
-"""Remove credentials from texts: of URLs, connection strings and signed URLs."""
+"""Remove credentials from texts (of URLs, connection strings and signed URLs), and check keys."""
 
 from __future__ import annotations
 
@@ -24,3 +24,8 @@ def without_credentials(text: str) -> str:
     'tcp://…@host:8786, http://127.0.0.1:80/a@b'
     """
     return _SECRET.sub(r"\1=…", _USER.sub(r"\1…@", text))
+
+
+def is_key(text: str) -> bool:
+    """Return whether a text has only characters that a key has, so that a header can contain it."""
+    return text.isascii() and text.isprintable() and " " not in text

@@ -317,6 +317,26 @@ def test_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["set"], "nothing is left"
 
 
+@pytest.mark.parametrize("bad", ["two words", "clé", "a\x07b"])
+def test_a_text_that_is_no_key_is_named_by_where_it_is_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str
+) -> None:
+    file = tmp_path / "key.txt"
+    file.write_text(bad, encoding="utf-8")
+    monkeypatch.setenv("VISION_TRAINING_KEY", bad)
+    monkeypatch.setenv("REGIONBATCH_LOCAL_KEY", bad)
+    projects = ["projects", "--endpoint", "http://127.0.0.1:1"]
+    for arguments, source in (
+        (projects, "VISION_TRAINING_KEY"),
+        ([*projects, "--key-file", file], "--key-file"),
+        (["serve"], "REGIONBATCH_LOCAL_KEY"),
+        (["serve", "--require-key", file], "--require-key"),
+    ):
+        result = command(*arguments)
+        assert (result.status, f"Error: {source}: " in result.stderr) == (2, True)
+        assert bad not in result.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C of another process")
 def test_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

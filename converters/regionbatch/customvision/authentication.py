@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from azure.core.credentials import AzureKeyCredential
 from azure.core.pipeline.policies import AzureKeyCredentialPolicy, BearerTokenCredentialPolicy
 
+from regionbatch.credentials import is_key
 from regionbatch.errors import OptionError
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def authentication_policy(
         raise OptionError(
             "key: neither a key nor a credential was given. Give one of them.", option="key"
         )
-    if not (key.isascii() and key.isprintable() and " " not in key):
+    if not is_key(key):
         # The key itself is never shown.
         raise OptionError(
             "key: contains characters that no training key has. Copy it again.", option="key"
