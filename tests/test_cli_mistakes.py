@@ -312,6 +312,26 @@ def test_a_wrong_value_of_an_option_is_a_usage_error(
     assert not place.out.exists()
 
 
+PATHS = [
+    (name, parameter.opts[-1])
+    for name, one in commands.commands.items()
+    for parameter in one.params
+    if isinstance(parameter, click.Option) and isinstance(parameter.type, click.Path)
+]
+
+
+@pytest.mark.parametrize(("name", "option"), PATHS)
+def test_an_empty_path_is_not_an_option_left_out(
+    place: ConvertFolder, name: str, option: str
+) -> None:
+    """Such as `--require-key "$UNSET"`, which would serve without a key."""
+    run = command(*command_line(name, option, place), option, "")
+    assert (run.status, run.stdout) == (2, ""), run
+    assert f"Error: {option}: " in run.stderr
+    assert is_message(run.stderr)
+    assert not place.out.exists()
+
+
 @pytest.mark.parametrize("value", ["", "s3://bucket/o", "o.xml", "o.json", "o.zip", "a" * 300])
 def test_an_impossible_output_is_a_usage_error(place: ConvertFolder, value: str) -> None:
     for option, words in (("-o", ["convert", *place.ids]), ("--report", ["inspect"])):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,12 +51,42 @@ def verified(**options: Any) -> Callable[[rb.Dataset, Path], object]:
     return run
 
 
+def closed_file() -> io.BytesIO:
+    file = io.BytesIO()
+    file.close()
+    return file
+
+
+def test_errors_about_the_path_of_a_page_name_the_argument(scene: rb.Dataset) -> None:
+    for write in (rb.write_html, lambda data, path: rb.write_report(path, data)):
+        for path in ("", None, 3, b"a"):
+            with pytest.raises(rb.OptionError) as caught:
+                write(scene, path)  # type: ignore[arg-type]
+            assert caught.value.option == "path"
+            assert str(caught.value).startswith("path: ")
+
+
 WRONG: dict[str, Callable[[Any, Path], object]] = {
     "write a dataset": lambda data, path: rb.write(data, path / "out"),
     "write a path": lambda _, path: rb.write("batches", path / "out"),  # type: ignore[arg-type]
     "write a number": lambda _, path: rb.write(5, path / "out"),  # type: ignore[arg-type]
     "write texts": lambda _, path: rb.write(["a"], path / "out"),  # type: ignore[list-item]
     "write to a number": lambda data, _: rb.write(batches_of(data), 5),  # type: ignore[arg-type]
+    "write to an object without write": lambda data, _: rb.write(
+        batches_of(data), SimpleNamespace(write=None)
+    ),
+    "write to a closed file": lambda data, _: rb.write(batches_of(data), closed_file()),
+    "a page without a path": lambda data, _: rb.write_html(data, None),  # type: ignore[arg-type]
+    "a page with an empty path": lambda data, _: rb.write_html(data, ""),
+    "a page with a path in bytes": lambda data, _: rb.write_html(data, b"p"),  # type: ignore[arg-type]
+    "a page to a file object": lambda data, _: rb.write_html(data, io.BytesIO()),  # type: ignore[arg-type]
+    "a report without a path": lambda data, _: rb.write_report(None, data),  # type: ignore[arg-type]
+    "a report with an empty path": lambda data, _: rb.write_report("", data),
+    "an empty folder of images": lambda *_: rb.read(SCENE / "coco", image_dir=""),
+    "no folder of images": lambda *_: rb.read(SCENE / "coco", image_dir=[None]),  # type: ignore[list-item]
+    "an empty path of IDs": lambda data, _: rb.batches(data, **IDS | {"tag_ids": ""}),
+    "an empty path of a journal": uploaded(journal=""),
+    "an empty path of a journal to verify": verified(journal=""),
     "overwrite as text": lambda data, path: rb.write(batches_of(data), path / "o", overwrite="no"),  # type: ignore[arg-type]
     "progress of write": lambda data, path: rb.write(batches_of(data), path / "o", progress=1),  # type: ignore[arg-type]
     "batches of a path": lambda *_: rb.batches("path", **IDS),  # type: ignore[arg-type]

@@ -64,7 +64,7 @@ def check_files(options: DatasetOptions) -> None:
     if options.report is not None:
         from regionbatch.report import check_report  # noqa: PLC0415 - NumPy
 
-        check_report(options.report)
+        check_report(options.report, "report")
     check_html_options(options)
 
 

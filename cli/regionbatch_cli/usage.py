@@ -100,11 +100,16 @@ def wrong_value(option: click.Option, value: object, ctx: click.Context) -> str:
         limits = f"of {kind.min} or more" if kind.max is None else f"from {kind.min} to {kind.max}"
         return f"{flag}: not {number} {limits}: '{value}'. Correct it."
     if isinstance(kind, click.Path):
+        if not value:
+            alternative = "" if option.required else f", or leave out {flag}"
+            return f"{flag}: empty path. Give a path{alternative}."
         return f"{flag}: {_path_problem(str(value), is_file=not kind.dir_okay)}"
     return ""
 
 
 def _is_allowed(option: click.Option, value: object, ctx: click.Context) -> bool:
+    if isinstance(option.type, click.Path) and value == "":  # such as an unset variable in quotes
+        return False
     try:
         converted = option.type(value, option, ctx)
     except click.BadParameter:

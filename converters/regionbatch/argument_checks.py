@@ -43,15 +43,34 @@ def check_paths(**paths: object) -> None:
     """Check paths of files, by their names; None is no file.
 
     Raises:
-        OptionError: One is neither text nor a path.
+        OptionError: See `check_path`.
     """
     for option, value in paths.items():
-        if not (value is None or isinstance(value, (str, os.PathLike))):
-            raise OptionError(
-                f"{option}: not a path: {quoted(as_text(value))}. Pass a str or a pathlib.Path.",
-                option=option,
-                value=value,
-            )
+        if value is not None:
+            check_path(option, value)
+
+
+def check_path(option: str, value: object) -> None:
+    """Check an argument that is a path.
+
+    Raises:
+        OptionError: It is neither text nor a path, or it is empty.
+    """
+    if not _is_path(value):
+        raise OptionError(
+            f"{option}: not a path: {quoted(as_text(value))}. Pass a str or a pathlib.Path.",
+            option=option,
+            value=value,
+        )
+    if value == "":  # pathlib takes it for the current folder
+        raise OptionError(f"{option}: empty path. Pass a path.", option=option, value=value)
+
+
+def _is_path(value: object) -> bool:
+    try:
+        return isinstance(os.fspath(value), str)  # type: ignore[call-overload] # of any type
+    except TypeError:
+        return False
 
 
 def check_count(option: str, value: object) -> None:

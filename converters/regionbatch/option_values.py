@@ -8,6 +8,7 @@ from dataclasses import MISSING, fields, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from regionbatch import plugins
+from regionbatch.argument_checks import check_path
 from regionbatch.dataset import MARKS
 from regionbatch.errors import OptionError
 from regionbatch.files.cloud_paths import as_path, path_from
@@ -245,10 +246,8 @@ def _converted(field: Field[Any], value: Any) -> Any:  # noqa: ANN401 - the valu
 
 def _converted_one(field: Field[Any], value: Any) -> PurePath | str:  # noqa: ANN401 - as above
     if is_path(field):
-        try:
-            return as_path(value)
-        except TypeError:
-            raise _wrong_type(field.name, "not a path", value, "Pass a str or a Path.") from None
+        check_path(field.name, value)
+        return as_path(value)
     if isinstance(value, (list, tuple, set, frozenset, dict)):
         raise _wrong_type(field.name, "more than one value", value, "Pass one value.")
     text = str(value)

@@ -43,13 +43,13 @@ Payload = Literal["json", "xml"]
 
 
 class BinaryFile(Protocol):
-    """A file object that payloads can be written to: of `open(…, "wb")`, `gzip.open`, `BytesIO`."""
+    """A file object that payloads can be written to: of `open(…, "wb")`, `gzip.open`, `BytesIO`.
+
+    If it has a method `flush`, that is called at the end.
+    """
 
     def write(self, data: bytes, /) -> object:
         """Write some bytes."""
-
-    def flush(self) -> object:
-        """Write the buffered bytes."""
 
 
 def write(
@@ -66,8 +66,9 @@ def write(
     Args:
         batches: The payloads, as `rb.batches` returned them.
         target: A folder (for `batch-00001.json` and so on), a path with the extension `.jsonl` (for
-            one payload per line), or a binary file object. A link is followed. Missing folders
-            above it are created. A `.jsonl` file may be in a cloud: `az://container/out.jsonl`.
+            one payload per line), or a binary file object: anything with a method `write` that
+            takes bytes. A link is followed. Missing folders above it are created. A `.jsonl` file
+            may be in a cloud: `az://container/out.jsonl`.
         payload: `json` or `xml`. A `.jsonl` file holds only JSON.
         overwrite: Replace the output of an earlier run.
         progress: Called with the step, the payloads written so far, and their total. An exception
@@ -161,10 +162,16 @@ def _not_batches(what: str, value: object) -> OptionError:
 
 
 def _check_file_object(target: object) -> None:
-    if not hasattr(target, "write") or hasattr(target, "encoding"):
+    if not callable(getattr(target, "write", None)) or hasattr(target, "encoding"):
         raise OptionError(
             f"target: neither a path nor a binary file: '{type(target).__name__}'. "
             "Open the file in binary mode ('wb'), or pass its `.buffer`.",
+            option="target",
+            value=target,
+        )
+    if getattr(target, "closed", False) is True:
+        raise OptionError(
+            f"target: a closed file: '{type(target).__name__}'. Pass an open one.",
             option="target",
             value=target,
         )
@@ -216,7 +223,9 @@ def _write_path(
 def _write_object(lines: Iterator[tuple[int, bytes]], file: BinaryFile) -> int:
     try:
         count = _write_lines(lines, file)
-        file.flush()
+        flush = getattr(file, "flush", None)
+        if callable(flush):
+            flush()
     except BrokenPipeError:  # The reader has stopped reading, such as `head`.
         raise
     except OSError as error:

@@ -186,7 +186,7 @@ def write_figures(
             f"{path}: the report cannot be written: '{error.strerror or error}'. "
             "Choose another path.",
             place=str(path),
-            option="report",
+            option="path",
         ) from error
 
 
@@ -201,19 +201,20 @@ def _opened(path: PurePath) -> Iterator[IO[bytes]]:
             yield file
 
 
-def check_report(path: str | PathLike[str]) -> PurePath:
+def check_report(path: str | PathLike[str], option: str = "path") -> PurePath:
     """Check before the work starts that a report can be written, and return its path.
 
     It replaces only a report.
 
     Args:
         path: The file.
+        option: The keyword argument that it is from.
 
     Raises:
         OptionError: The path is empty or a URL.
         OutputError: A folder or another file has this path, or the folder above cannot be written.
     """
-    return check_own_file(path, "report", _may_be_written, "a report")
+    return check_own_file(path, option, _may_be_written, "a report")
 
 
 def _may_be_written(path: PurePath) -> bool:

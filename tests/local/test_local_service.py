@@ -74,6 +74,50 @@ def test_a_file_that_is_not_a_database(tmp_path: Path) -> None:
         assert not content or wrong.read_bytes() == content
 
 
+def test_a_service_that_does_not_start_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LocalService() as first:
+        port = int(first.endpoint.rpartition(":")[2])
+        with pytest.raises(OptionError) as raised:
+            LocalService(database=tmp_path / "new.sqlite", port=port)
+        assert raised.value.option == "port"
+    monkeypatch.setattr(Store, "schema", "CREATE TABLE half (way); CREATE TABLE half (way);")
+    with pytest.raises(OptionError) as raised:
+        LocalService(database=tmp_path / "new.sqlite")
+    assert raised.value.option == "database"
+    assert not [*tmp_path.iterdir()]
+    (tmp_path / "empty.sqlite").touch()
+    with pytest.raises(OptionError):
+        LocalService(database=tmp_path / "empty.sqlite")
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.sqlite"], "it was there before"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of a process")
+def test_a_disk_that_is_full_when_the_service_starts(tmp_path: Path) -> None:
+    code = (
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "sys.argv[1:] = ['serve', '--database', 'd.sqlite']\n"
+        "runpy.run_module('regionbatch_cli', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: d.sqlite: cannot be opened: ")
+    assert not [*tmp_path.glob("d.sqlite")]
+
+
+def test_a_database_in_use_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "d.sqlite"
+    with LocalService(database=path), closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(OptionError) as raised:
+            LocalService(database=path)
+        assert raised.value.option == "database"
+    assert path.exists()
+
+
 def test_only_this_machine_can_reach_it() -> None:
     with LocalService() as service:
         assert service.endpoint.startswith("http://127.0.0.1:")

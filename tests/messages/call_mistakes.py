@@ -204,6 +204,12 @@ def loaded(content: dict[str, Any], **options: Any) -> Callable[[Path], object]:
     return lambda _: regionbatch.read(SimpleNamespace(dataset=content), **options)
 
 
+def closed_file() -> io.BytesIO:
+    file = io.BytesIO()
+    file.close()
+    return file
+
+
 def report_on(name: str) -> Callable[[Path], object]:
     """Write a report of a dataset to a path in its folder."""
 
@@ -276,6 +282,10 @@ CALL_MISTAKES: dict[str, Callable[[Path], object]] = {
     "an output that is text": lambda folder: regionbatch.write(
         batches_of(dataset(folder)),
         io.StringIO(),  # type: ignore[arg-type]
+    ),
+    "an output that is closed": lambda _: regionbatch.write([], closed_file()),
+    "an output with an empty name for a report": lambda folder: regionbatch.write_report(
+        "", dataset(folder)
     ),
     "an unknown pricing tier": lambda _: get_tier("X"),
     "a format that is neither a name nor a reader": lambda folder: regionbatch.read(

@@ -45,11 +45,12 @@ def test_a_file_object(batches: rb.Batches) -> None:
 
 
 def test_any_object_with_a_write_method(batches: rb.Batches) -> None:
-    """Not all of them return the number of bytes."""
-    written: list[bytes] = []
-    file: Any = types.SimpleNamespace(write=written.append, flush=lambda: None)
-    assert rb.write(batches, file) == COUNT
-    assert b"".join(written).count(b"\n") == COUNT
+    """Not all of them return the number of bytes, and some have no buffer to flush."""
+    for more in ({"flush": lambda: None}, {"flush": None}, {}):
+        written: list[bytes] = []
+        file: Any = types.SimpleNamespace(write=written.append, **more)
+        assert rb.write(batches, file) == COUNT
+        assert b"".join(written).count(b"\n") == COUNT
 
 
 def test_nothing_to_write(home: Path, batches: rb.Batches) -> None:

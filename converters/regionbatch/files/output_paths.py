@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regionbatch.argument_checks import check_path
 from regionbatch.errors import OptionError, OutputError
 from regionbatch.files.cloud_paths import UnusableUrlError, as_path, is_cloud
 from regionbatch.files.cloud_write import kind_in_cloud, starts_with
@@ -112,9 +113,10 @@ def check_own_file(path: str | PathLike[str], option: str, is_ours: IsOurs, what
         what: What the output is: `a report`.
 
     Raises:
-        OptionError: The path is empty, or a URL that cannot be used.
+        OptionError: The path is empty, or a URL that cannot be used, or no path.
         OutputError: A folder or another file has this path, or the folder above cannot be written.
     """
+    check_path(option, path)
     in_cloud = cloud_target(path, option)
     target = in_cloud or resolve_target(path, option)
     kind = kind_in_cloud(in_cloud) if in_cloud else LOCAL.kind(str(target))

@@ -88,18 +88,22 @@ def write_html(
             f"{target}: the HTML report cannot be written: '{error.strerror or error}'. "
             "Choose another path.",
             place=str(target),
-            option="html",
+            option="path",
         ) from error
 
 
-def check_html(path: str | PathLike[str]) -> PurePath:
+def check_html(path: str | PathLike[str], option: str = "path") -> PurePath:
     """Check before the work starts that a page can be written, and return its path.
+
+    Args:
+        path: The file.
+        option: The keyword argument that it is from.
 
     Raises:
         OptionError: The path is empty or a URL.
         OutputError: A folder or another file has this path, or the folder above cannot be written.
     """
-    return check_own_file(path, "html", _is_html_report, "an HTML report")
+    return check_own_file(path, option, _is_html_report, "an HTML report")
 
 
 def _is_html_report(path: PurePath) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PRAGMAS = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
+
+
+def _is_in_use(error: sqlite3.Error) -> bool:
+    """Return whether another process has the database, which it then also created."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 class _Write(NamedTuple):
@@ -53,8 +60,10 @@ class Database:
             OSError: The file cannot be opened.
             sqlite3.Error: The file is not a database of the service, or cannot be opened.
         """
+        is_new = False
         if path is not None:
             check_database(path)
+            is_new = not os.path.lexists(path)
         self._db = sqlite3.connect(
             path or ":memory:", isolation_level=None, check_same_thread=False
         )
@@ -65,8 +74,10 @@ class Database:
             if is_foreign(self._db, SERVICE, path):
                 raise sqlite3.DatabaseError("its tables belong to another program")
             self._db.executescript(f"PRAGMA application_id = {SERVICE}; {PRAGMAS} {self.schema}")
-        except sqlite3.Error:
+        except sqlite3.Error as error:
             self._db.close()
+            if is_new and path is not None and not _is_in_use(error):
+                path.unlink(missing_ok=True)
             raise
         self._copies: dict[float, Self] = {}
         self._pending: dict[float, deque[_Write]] = {}

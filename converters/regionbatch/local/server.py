@@ -43,6 +43,17 @@ ANY_KEY = "local"
 """The key for callers if the service accepts any."""
 HOST = "127.0.0.1"
 _MAX_PORT = 65_535
+_NO_ACCESS = frozenset(
+    (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    )
+)
+"""Error codes of SQLite that say nothing about what a file contains."""
 _WAIT_STEP = 0.5
 """Seconds of one wait. On Windows, a wait without a limit cannot be interrupted."""
 
@@ -88,11 +99,11 @@ class LocalService:
         """
         self.settings = settings or Settings()
         self.faults = faults or Faults(rate=0)
-        self._store = _open(database, clock, self.settings.lags)
+        self._socket = _listen(port)  # first: it leaves no file if it fails
         try:
-            self._socket = _listen(port)
-        except OptionError:
-            self._store.close()
+            self._store = _open(database, clock, self.settings.lags)
+        except BaseException:
+            self._socket.close()
             raise
         self.endpoint = f"http://{HOST}:{self._socket.getsockname()[1]}"
         self.key = self.settings.key or ANY_KEY
@@ -208,8 +219,7 @@ def _open(database: Path | None, clock: Callable[[], float], lags: Collection[fl
         raise _database_error(database, "cannot be opened", error.strerror) from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        cannot_open = code == sqlite3.SQLITE_CANTOPEN
-        what = "cannot be opened" if cannot_open else "not a database of the local service"
+        what = "cannot be opened" if code in _NO_ACCESS else "not a database of the local service"
         raise _database_error(database, what, str(error)) from error
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from regionbatch.argument_checks import check_paths
+from regionbatch.argument_checks import check_path
 from regionbatch.errors import OptionError, ResolveError
 from regionbatch.findings.text import escape_unprintable, quoted
 from regionbatch.names.table_files import csv_rows, decoded, is_csv, parsed_json, read_bytes
@@ -55,7 +55,7 @@ def read_ids(path: str | PathLike[str]) -> dict[str, str]:
         >>> rb.read_ids("tags.csv")
         {'cat': '12345678-1234-5678-1234-56781234567a'}
     """
-    check_paths(path=path)
+    check_path("path", path)
     path = Path(path)
     data = read_bytes(path)
     if (ids := _canonical_table(data)) is not None:
@@ -76,6 +76,7 @@ def table_of(ids: Ids, option: str) -> Mapping[str, str]:
         ResolveError: See `read_ids`.
     """
     if isinstance(ids, str) or hasattr(ids, "__fspath__"):
+        check_path(option, ids)
         return read_ids(ids)
     if hasattr(ids, "items"):
         return collect_ids(ids.items(), option=option)
