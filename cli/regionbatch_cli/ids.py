@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 _NO_NAMES = (
     "Image names are unknown: Custom Vision stores none. Give the DATASET of the upload, or its "
-    "journal with --journal. If it was uploaded with --store-names, use --api-version 3.3."
+    "journal with --journal."
 )
+_STORED_NAMES = "If the images were uploaded with --store-names, use --api-version 3.3."
 
 
 @click.command(
@@ -88,7 +89,9 @@ def ids(
     if as_json:
         _print_json(tables, written)
     elif not quiet:
-        _print(tables, written, default)
+        _print(tables, written)
+        if tables.images is None:
+            _print_no_names(journal_file, default, service.api_version)
     names_are_missing = tables.images is None and bool(dataset or journal)
     return LOST if tables.deleted or tables.ambiguous or names_are_missing else 0
 
@@ -107,7 +110,7 @@ def _print_json(tables: IdTables, written: Sequence[Path]) -> None:
     print_json(content)
 
 
-def _print(tables: IdTables, written: Sequence[Path], default: Path | None) -> None:
+def _print(tables: IdTables, written: Sequence[Path]) -> None:
     """Print what was written, and which names or images are left out."""
     from regionbatch_cli.printing import print_labelled, print_wrapped  # noqa: PLC0415 - only here
 
@@ -115,7 +118,6 @@ def _print(tables: IdTables, written: Sequence[Path], default: Path | None) -> N
     print_wrapped(f"tags:   {counted(len(tables.tags), 'tag')} in {written[0]}", hanging=hanging)
     if tables.images is None:
         print_wrapped("images: images.json was not written", hanging=hanging)
-        print_labelled("note", _NO_NAMES + _journals_like(default), severity="info")
     else:
         count = counted(len(tables.images), "image")
         print_wrapped(f"images: {count} in {written[1]}", hanging=hanging)
@@ -133,14 +135,36 @@ def _print(tables: IdTables, written: Sequence[Path], default: Path | None) -> N
         print_labelled("warning", text, severity="warning")
 
 
-def _journals_like(default: Path | None) -> str:
+def _print_no_names(journal: str | Path | None, default: Path | None, version: str) -> None:
+    """Print why no image name is known, and where names could be from.
+
+    Args:
+        journal: The journal that was read.
+        default: The journal that the upload of the given dataset has by default.
+        version: The version of the API.
+    """
+    from regionbatch_cli.printing import print_labelled  # noqa: PLC0415 - only here
+
+    label, severity = "warning", "warning"
+    if journal is not None:
+        text = f"{journal}: the journal has no image names. Give that of the run which uploaded"
+        text += " the images, with --journal."
+    elif default is not None:
+        text = f"{default}: no such journal here, so image names are unknown. Run the command in"
+        text += f" the folder of the upload, or use --journal.{_journals_like(default)}"
+    else:
+        label, severity = "note", "info"
+        text = _NO_NAMES
+    if version == "3.2":
+        text += f" {_STORED_NAMES}"
+    print_labelled(label, text, severity=severity)
+
+
+def _journals_like(default: Path) -> str:
     """Return a sentence on the journals of parts of a dataset that has none for the whole of it."""
-    if default is None or default.exists():
-        return ""
     start = default.name.removesuffix(SUFFIX).rpartition("-")[0]
     others = [path.name for path in sorted(Path.cwd().iterdir()) if _is_journal(path.name, start)]
-    names = f" Journals of parts of the dataset: {quoted_names(others)}." if others else ""
-    return f" There is no journal '{default}'.{names}"
+    return f" Journals of parts of the dataset: {quoted_names(others)}." if others else ""
 
 
 def _is_journal(name: str, start: str) -> bool:
