@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, TypeGuard
 from regionbatch.errors import OptionError, OutputError, RegionBatchError
 from regionbatch.files.atomic_write import recover_interrupted
 from regionbatch.files.cloud_paths import CloudPath
-from regionbatch.files.cloud_write import files_in_cloud, kind_in_cloud
+from regionbatch.files.cloud_write import files_in_cloud, is_container, kind_in_cloud
 from regionbatch.files.output_paths import (
+    check_cloud,
     check_parent,
     cloud_target,
     has_signature,
+    open_cloud,
     resolve_target,
 )
 
@@ -132,7 +134,11 @@ def check_target(target: str | PathLike[str], *, overwrite: bool, in_parts: bool
 
 def _check_in_cloud(path: CloudPath, *, overwrite: bool, in_parts: bool) -> None:
     """Check whether output can be written to a cloud."""
-    if not (is_jsonl(path) or in_parts):
+    if in_parts:
+        open_cloud(path, "target")
+    elif is_jsonl(path) or is_container(path):
+        check_cloud(path, "target")
+    else:
         raise OptionError(
             f"{path}: a folder in a cloud cannot appear in one step. Choose a name that ends "
             f"with .jsonl, such as {path.name}.jsonl, or let a cluster write it with `executor`.",

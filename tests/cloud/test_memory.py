@@ -396,3 +396,33 @@ def test_an_upload_of_images_in_a_cloud_names_the_dataset(cloud: Any, tmp_path: 
         assert (run.status, run.json["error"]["place"]) == (2, given[0])
         assert run.json["error"]["option"] == "by_url"
         assert run.stderr.split(": ")[:2] == ["Error", given[0]]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("az://", "az:///", "az:///a", "az:///a.jsonl", "az://folder", "az://folder/"),
+        *("az://a.jsonl", "s3://bucket", "s3://", "az://c/folder", "az://c/a.xml", "memory://"),
+    ],
+)
+def test_a_mistake_in_the_path_of_output_comes_before_credentials(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setattr(cloud_storage, "open_container", lambda *_: pytest.fail("was opened"))
+    with pytest.raises(rb.OptionError) as caught:
+        rb.write([], url)
+    assert caught.value.option == "target"
+    assert caught.value.place.rstrip("/") == url.rstrip("/")
+    tables = ["--tag-ids", str(TABLES["tag_ids"]), "--image-ids", str(TABLES["image_ids"])]
+    assert command("convert", ROOT / "fixtures/scene/voc", "-o", url, *tables).status == 2
+    if not url.startswith("az://c/"):
+        assert command("inspect", ROOT / "fixtures/scene/voc", "--report", url).status == 2
+
+
+def test_a_url_without_a_container_is_no_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`az:///a` is not the container `a`."""
+    monkeypatch.setattr(cloud_storage, "open_container", lambda *_: pytest.fail("was opened"))
+    for url in ("az://", "az:///a", "s3:///a/b"):
+        with pytest.raises(rb.DatasetNotFoundError) as caught:
+            rb.read(url)
+        assert caught.value.place == url

@@ -117,6 +117,9 @@ CLOUD_MISTAKES: dict[str, Callable[[Path], object]] = {
     "a URL of a web server": lambda _: regionbatch.read("https://example.com/set"),
     "a URL of an output on this machine": lambda _: regionbatch.write([], "file:///o.jsonl"),
     "IDs in a cloud": lambda _: resolve_target("az://container/ids", "out"),
+    "a URL without a container": lambda _: regionbatch.write([], "az:///a/o.jsonl"),
+    "a URL of a container": lambda _: regionbatch.write([], "az://o.jsonl"),
+    "a URL that is not opened": lambda _: regionbatch.write([], "nocloud://a/o.jsonl"),
     "a URL without the extra": without_fsspec,
     "a signed URL of a local file": lambda folder: storage_of("a").signed_url(str(folder), 1),
 }

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 LOCAL_SCHEME = "file"
 _WEB_SCHEMES = ("http", "https")
 _PASSWORD = re.compile(r"(:/{1,2})[^/@]*:(?!\d+/).*@", re.DOTALL)
+_NO_CONTAINER = re.compile(r"//(/|$)")
 _SIGNATURE = re.compile(
     r"\?.*(?:sig|signature|token|key|secret|password)=.*", re.IGNORECASE | re.DOTALL
 )
@@ -118,7 +119,8 @@ def as_path(path: str | PathLike[str]) -> Path | CloudPath:
     """Return a path on this machine or, for a URL, one in a cloud.
 
     Raises:
-        UnusableUrlError: A URL contains a credential or `..`, or is that of a web server.
+        UnusableUrlError: A URL contains a credential or `..`, names no container, or is that of a
+            web server.
 
     >>> as_path("file:///data/set").as_posix(), as_path("AZ://container/set")
     ('/data/set', CloudPath('az://container/set'))
@@ -143,6 +145,8 @@ def as_path(path: str | PathLike[str]) -> Path | CloudPath:
             f"a web server is not storage: '{scheme}'. Use the URL of the storage, such as "
             "az://CONTAINER/FOLDER, or a local path."
         )
+    elif _NO_CONTAINER.match(rest):
+        problem = f"no container in the URL. Write it as {scheme}://CONTAINER/PATH."
     elif ".." in found.parts:
         problem = "'..' in a URL. Write the URL without it."
     else:

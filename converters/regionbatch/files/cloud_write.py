@@ -34,9 +34,7 @@ def kind_in_cloud(path: CloudPath) -> str:
     storage = cloud_of(path)
     with errors_of_output(path):
         kind = storage.kind(str(path))
-        has_container = str(path).partition(":")[0] not in _WITH_CONTAINERS or (
-            kind or storage.kind(path.container)
-        )
+        has_container = not _has_containers(path) or kind or storage.kind(path.container)
     if not has_container:
         raise OutputError(
             f"{path}: no such container: {path.container!r}. Create it, or choose another one.",
@@ -44,6 +42,15 @@ def kind_in_cloud(path: CloudPath) -> str:
             value=path.container,
         )
     return kind
+
+
+def is_container(path: CloudPath) -> bool:
+    """Return whether a path is that of a container, which is never a file."""
+    return _has_containers(path) and str(path) == path.container
+
+
+def _has_containers(path: CloudPath) -> bool:
+    return str(path).partition(":")[0] in _WITH_CONTAINERS
 
 
 def files_in_cloud(folder: CloudPath) -> dict[str, int]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from regionbatch.argument_checks import check_path
 from regionbatch.errors import OptionError, OutputError
 from regionbatch.files.cloud_paths import UnusableUrlError, as_path, is_cloud
-from regionbatch.files.cloud_write import kind_in_cloud, starts_with
+from regionbatch.files.cloud_write import is_container, kind_in_cloud, starts_with
 from regionbatch.files.paths import scheme_of
 from regionbatch.files.storage import LOCAL, cloud_of
 from regionbatch.findings import escape_unprintable
@@ -63,7 +63,7 @@ def resolve_target(path: str | PathLike[str], option: str) -> Path:
 
 
 def cloud_target(path: str | PathLike[str], option: str) -> CloudPath | None:
-    """Return the path of an output in a cloud; None for one on this machine.
+    """Return the path of an output in a cloud, which is not opened; None for one on this machine.
 
     Raises:
         OptionError: A URL cannot be used.
@@ -76,13 +76,42 @@ def cloud_target(path: str | PathLike[str], option: str) -> CloudPath | None:
         target = as_path(path)
         shown = os.fspath(path)
         if is_cloud(target):
-            cloud_of(target).check()
             return target
         problem = f"a local file has a path, not a URL: '{scheme}'. Write the path only."
     except UnusableUrlError as error:
         shown = shown or error.place
         problem = error.problem
     raise OptionError(f"{shown}: {problem}", place=shown, option=option, value=shown)
+
+
+def check_cloud(target: CloudPath, option: str) -> None:
+    """Check that a file can be written to a cloud: first its path, then whether the cloud opens.
+
+    Raises:
+        OptionError: The path is that of a container, or the cloud cannot be opened.
+    """
+    if is_container(target):
+        raise OptionError(
+            f"{target}: names a container, but no file in it. Add a path, such as {target}/NAME.",
+            place=str(target),
+            option=option,
+            value=str(target),
+        )
+    open_cloud(target, option)
+
+
+def open_cloud(target: CloudPath, option: str) -> None:
+    """Open the cloud of an output.
+
+    Raises:
+        OptionError: It cannot be opened.
+    """
+    try:
+        cloud_of(target).check()
+    except UnusableUrlError as error:
+        raise OptionError(
+            f"{target}: {error.problem}", place=str(target), option=option, value=str(target)
+        ) from None
 
 
 def check_parent(path: Path) -> None:
@@ -118,6 +147,8 @@ def check_own_file(path: str | PathLike[str], option: str, is_ours: IsOurs, what
     """
     check_path(option, path)
     in_cloud = cloud_target(path, option)
+    if in_cloud:
+        check_cloud(in_cloud, option)
     target = in_cloud or resolve_target(path, option)
     kind = kind_in_cloud(in_cloud) if in_cloud else LOCAL.kind(str(target))
     if not kind and isinstance(target, Path):
