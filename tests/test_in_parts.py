@@ -324,3 +324,17 @@ try:
 except rb.OutputError as error:
     print(type(error).__name__)
 """
+
+
+def test_an_executor_that_fails_is_reported_once_in_each_conversion(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Reading, counting and writing all need it."""
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    source = write_coco(tmp_path / "set", [(f"{at}.jpg", "cat", (1, 1, 9, 9)) for at in range(9)])
+    ids = all_ids(rb.read(source))
+    for number in range(2):
+        written = rb.convert(source, tmp_path / f"out {number}", **ids, executor=executor)
+        assert len(written.regions) == 9
+        assert len(caplog.records) == number + 1

@@ -13,6 +13,8 @@ import pickle
 import sys
 from collections import deque
 from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import regionbatch
@@ -21,13 +23,27 @@ from regionbatch.errors import OptionError, RegionBatchError
 from regionbatch.part_waiting import ResultWait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor
 
 Result = TypeVar("Result")
 
 _MAX_WAITING = 64
 """Parts that are submitted at once. Their results may all be in memory."""
+
+
+_WARNED: ContextVar[list[str] | None] = ContextVar("_WARNED", default=None)
+"""The warnings within the block of `warning_once`; None outside."""
+
+
+@contextmanager
+def warning_once() -> Iterator[None]:
+    """Warn only once of an executor that fails, although the block calls `run_parts` repeatedly."""
+    token = _WARNED.set([])
+    try:
+        yield
+    finally:
+        _WARNED.reset(token)
 
 
 class _Caller(NamedTuple):
@@ -184,6 +200,11 @@ class PartResults(Generic[Result]):
         if self._has_warned:
             return
         self._has_warned = True
+        earlier = _WARNED.get()
+        if earlier:
+            return
+        if earlier is not None:
+            earlier.append(type(error).__name__)
         import logging  # noqa: PLC0415 - only when an executor fails
 
         logging.getLogger(__name__).warning(

@@ -31,7 +31,7 @@ from regionbatch.in_parts.work import Counts, count_part, first_of, write_part
 from regionbatch.judging import raise_if_strict, with_known_sizes
 from regionbatch.merging import merge_tables
 from regionbatch.names.renames import normalise_renames
-from regionbatch.parts import run_parts
+from regionbatch.parts import run_parts, warning_once
 from regionbatch.report import figures_of
 from regionbatch.resolved_ids import ResolvedIds, resolve_ids
 from regionbatch.resolved_regions import ledger_after
@@ -121,6 +121,7 @@ def write_in_parts(
     """
     rename = normalise_renames(options.rename)
     with ExitStack() as stack:
+        stack.enter_context(warning_once())
         name, root, rows, has_image_folder = _divided(read, filters, log)
         stack.enter_context(rows)
         regions = _count(rows, log, executor)
