@@ -1,12 +1,14 @@
 """Read the size of an image from the first bytes of its file: correct, or unknown.
 
-`imagesize` reads JPEG, PNG, TIFF, JPEG 2000 and Netpbm. This module reads what it gets wrong: BMP
-with an OS/2 header, WebP with scale bits, GIF with a first frame larger than the screen, AVIF and
-HEIF. It limits how much of a file is read.
+`imagesize` reads JPEG, PNG, TIFF and JPEG 2000. This module reads what it gets wrong: BMP with an
+OS/2 header, WebP with scale bits, GIF with a first frame larger than the screen, AVIF and HEIF; and
+Netpbm, for which it takes a time that is quadratic in the digits of a number. It limits how much of
+a file is read.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import TYPE_CHECKING, Protocol
 
@@ -88,7 +90,7 @@ def size_in(file: _Source, *, exif_rotation: bool) -> Size:
 
 def _size(file: _Source, exif_rotation: bool) -> Size:
     head = file.read(_HEAD)
-    if head.startswith(_BY_IMAGESIZE) or (head[:1] == b"P" and head[1:2] in _NETPBM):
+    if head.startswith(_BY_IMAGESIZE):
         import imagesize  # noqa: PLC0415 - it loads an HTTP client; label files need none
 
         size: Size = imagesize.get(file, exif_rotation=exif_rotation)
@@ -110,7 +112,17 @@ _BY_IMAGESIZE = (
     b"\0\0\0\x0cjP  \r\n\x87\n",
 )
 """Signatures of the formats that `imagesize` reads correctly."""
-_NETPBM = (b"1", b"2", b"3", b"4", b"5", b"6")
+_NETPBM_BYTES = 2**16
+"""Bytes of a Netpbm file that its size must be in: comments may be before it."""
+_NETPBM = re.compile(
+    rb"P[1-6](?:\s|#[^\n]*+\n)++(\d{1,19}+)(?:\s|#[^\n]*+\n)++(\d{1,19}+)(?![^\s#])"
+)
+"""The width and height in the header of a Netpbm file."""
+
+
+def _size_of_netpbm(head: bytes, file: _Source) -> Size:
+    found = _NETPBM.match(head + file.read(_NETPBM_BYTES))
+    return (int(found[1]), int(found[2])) if found else _UNKNOWN
 
 
 def _size_of_bmp(head: bytes, _file: _Source) -> Size:
@@ -168,6 +180,7 @@ _OWN: dict[bytes, Callable[[bytes, _Source], Size]] = {
     b"GIF87a": _size_of_gif,
     b"GIF89a": _size_of_gif,
     b"\xff\x4f\xff\x51": _size_of_codestream,
+    **{b"P%d" % kind: _size_of_netpbm for kind in range(1, 7)},
 }
 
 
