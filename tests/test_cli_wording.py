@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 from typing import TYPE_CHECKING
 
 import pytest
 
+import regionbatch as rb
 from cli_helpers import GOOD, ConvertFolder
 from helpers import ROOT, command, write_coco, write_yolo
 from regionbatch.findings.codes import CODES
@@ -94,6 +96,25 @@ def test_findings_and_decisions_name_options_of_the_command(tmp_path: Path) -> N
     [doubt] = [one for one in content["findings"] if one["code"] == "doubtful_decision"]
     assert doubt["place"] == "--bbox-format"
     assert doubt["message"].startswith("--bbox-format: ")
+
+
+def test_a_strict_error_names_the_option_of_an_uncertain_decision() -> None:
+    folder = ROOT / "fixtures" / "coco" / "corners-at-the-edge" / "input"
+    with pytest.raises(rb.StrictError) as caught:
+        rb.read(folder, strict=True)
+    codes = [finding.code for finding in caught.value.findings]
+    assert isinstance(caught.value.value, dict)
+    assert codes == [*caught.value.value]
+    [doubt] = [each for each in caught.value.findings if each.code == "doubtful_decision"]
+    assert doubt.place == "bbox_format"
+    assert pickle.loads(pickle.dumps(caught.value)).findings == caught.value.findings
+    run = command("inspect", folder, "--strict", "--json")
+    assert run.status == 1
+    lines = run.stderr.splitlines()
+    assert len(lines) == 1 + len(codes)
+    assert "--strict" in lines[0]
+    assert [line for line in lines if line.startswith("  --bbox-format: ")]
+    assert "`" not in run.stderr
 
 
 # Old names of options.

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from regionbatch.errors import OptionError
+from regionbatch.errors import OptionError, StrictError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from regionbatch.errors import RegionBatchError
     from regionbatch.findings import Finding
@@ -135,21 +135,18 @@ def error_text(error: RegionBatchError, ctx: click.Context | None = None) -> str
     from regionbatch.findings.text import escape_unprintable  # noqa: PLC0415 - only for errors
 
     flags = flags_by_keyword(ctx)
-    text = _with_leading_flag(str(error), error, flags)
+    text = str(error)
+    findings: Sequence[Finding] = ()
+    if isinstance(error, StrictError):
+        findings = error.findings
+        text = text.partition("\n")[0] if findings else text
+    text = _with_leading_flag(text, error, flags)
     place = _relative(error.place)
     text = text.replace(error.place, place, 1)
     verbatim = [place, "" if error.value is None else str(error.value)]
-    text = in_command_words(text, flags, verbatim)
-    lines = (_with_option_of_decision(line, flags) for line in text.splitlines())
+    lines = in_command_words(text, flags, verbatim).splitlines()
+    lines += [f"  {reworded(finding, flags).message}" for finding in findings]
     return "\n".join(map(escape_unprintable, lines))
-
-
-def _with_option_of_decision(line: str, flags: Mapping[str, str]) -> str:
-    """Return a line of a strict error; one about an uncertain decision starts with its option."""
-    if not line.endswith("[doubtful_decision]"):
-        return line
-    keyword, colon, rest = line.strip().partition(":")
-    return f"  {flags.get(keyword, keyword)}{colon}{rest}"
 
 
 def _relative(place: str) -> str:
@@ -183,15 +180,16 @@ class WordedFindings:
 
     def __iter__(self) -> Iterator[Finding]:
         """Yield every finding."""
-        return map(self.reworded, self._findings)
+        return (reworded(finding, self._flags) for finding in self._findings)
 
-    def reworded(self, finding: Finding) -> Finding:
-        """Return a finding in the words of the command."""
-        message = in_command_words(finding.message, self._flags, (finding.place, finding.value))
-        place = finding_place(finding, self._flags)
-        if place != finding.place:
-            message = place + message.removeprefix(finding.place)
-        return finding._replace(message=message, place=place)
+
+def reworded(finding: Finding, flags: Mapping[str, str]) -> Finding:
+    """Return a finding in the words of the command."""
+    message = in_command_words(finding.message, flags, (finding.place, finding.value))
+    place = finding_place(finding, flags)
+    if place != finding.place:
+        message = place + message.removeprefix(finding.place)
+    return finding._replace(message=message, place=place)
 
 
 def finding_place(finding: Finding, flags: Mapping[str, str]) -> str:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
+    from regionbatch.findings.finding import Finding
+
 
 class RegionBatchError(Exception):
     """Base class of all errors of this library.
@@ -121,6 +123,21 @@ class ResolveError(RegionBatchError, LookupError):
 
 class StrictError(RegionBatchError):
     """Strict mode found a dropped or adjusted box, or an uncertain decision."""
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        findings: Sequence[Finding] = (),
+        place: str = "",
+        option: str = "",
+        value: object = None,
+        choices: Sequence[str] = (),
+    ) -> None:
+        """Keep the message, and the findings that it has after its first line."""
+        super().__init__(message, place=place, option=option, value=value, choices=choices)
+        self.findings = tuple(findings)
+        """The first finding of each code. `place` of an uncertain decision is its option."""
 
 
 class OutputError(RegionBatchError, OSError):

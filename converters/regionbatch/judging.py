@@ -116,8 +116,8 @@ def raise_if_strict(findings: AllFindings, place: str | PathLike[str]) -> None:
         place: The dataset, for the message.
 
     Raises:
-        StrictError: Its message has the first finding of each code; `value` has the number of
-            findings by code.
+        StrictError: `findings` are the first of each code; `value` has the number of findings by
+            code.
     """
     doubtful = findings.doubtful()
     counts = findings.counts()
@@ -127,10 +127,11 @@ def raise_if_strict(findings: AllFindings, place: str | PathLike[str]) -> None:
     if not counts:
         return
     found = ", ".join(f"{count} {code}" for code, count in counts.items())
-    messages = [findings.first(code, 1)[0].message for code in counts]
+    first = [findings.first(code, 1)[0] for code in counts]
     raise StrictError(
         f"{place}: strict mode failed on: '{found}'. Correct the files, or do not use `strict`.\n"
-        + "\n".join(f"  {message}" for message in messages),
+        + "\n".join(f"  {finding.message}" for finding in first),
+        findings=first,
         place=os.fspath(place),
         option="strict",
         value=counts,
