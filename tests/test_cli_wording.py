@@ -27,6 +27,7 @@ FLAGS = {
     "skip_unresolved": "--skip-unresolved",
     "max_clip": "--max-clip",
     "only": "--only",
+    "without_option": "",
 }
 
 
@@ -41,12 +42,29 @@ FLAGS = {
         ('`rename={"big cat": "cat"}`', "--rename 'big cat=cat'"),
         ('`only=["a", "b"]`', "--only a --only b"),
         ('`coco_boxes="pixels"` or `image_dir`', "--coco-boxes pixels or --image-dir"),
+        ("Set A or in `without_option`.", "Set A."),
+        ("Set A or in `image_dir`.", "Set A or in --image-dir."),
+        ("Set `without_option`.", "Set `without_option`."),
         ("`something_else` stays", "`something_else` stays"),
         ("no backticks: image_dir", "no backticks: image_dir"),
     ],
 )
 def test_keywords_become_options(text: str, expected: str) -> None:
     assert in_command_words(text, FLAGS) == expected
+
+
+@pytest.mark.parametrize("url", ["az://me:word@data/set", "az://data/set?sig=word"])
+def test_an_argument_that_the_command_lacks_is_left_out(url: str) -> None:
+    """Its alternative, the environment, stays."""
+    for arguments in (["inspect", url], ["convert", ROOT / "fixtures/scene/voc", "-o", url]):
+        tables = [f"--{name}-ids={ROOT}/fixtures/scene/{name}s.json" for name in ("tag", "image")]
+        run = command(*arguments, *(tables if "convert" in arguments else []))
+        assert run.status != 0
+        assert "environment" in run.stderr
+        assert "storage" not in run.stderr.replace(str(ROOT), "")
+    with pytest.raises(rb.DatasetNotFoundError) as caught:
+        rb.read(url)
+    assert "`storage_options`" in str(caught.value)
 
 
 def test_values_from_the_dataset_stay_as_they_are() -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from regionbatch.findings import Finding
     from regionbatch.findings.finding import AllFindings
 
-_KEYWORD = r"`(?P<name>[A-Za-z_]\w*)(?:=(?P<value>[^`]*))?`"
+_KEYWORD = r"(?P<alternative> or in )?`(?P<name>[A-Za-z_]\w*)(?:=(?P<value>[^`]*))?`"
 """A keyword argument in a message, with or without a value: `image_dir`, `coco_boxes="pixels"`."""
 
 _OTHER_NAMES = {
@@ -30,8 +30,10 @@ _OTHER_NAMES = {
     "credential": "--entra",
     "version": "--api-version",
     "executor": "--dask",
+    "storage_options": "",
 }
-"""Arguments of the library that the command names in another way."""
+"""Arguments of the library that the command names in another way. Empty: it has no such option, so
+that an alternative with it (` or in …`) is left out."""
 
 _GIVEN_FLAGS = "regionbatch_cli.given_flags"
 """Key of `ctx.meta` for the spelling of each reader option that was given, by keyword."""
@@ -94,10 +96,12 @@ def in_command_words(text: str, flags: Mapping[str, str], verbatim: Iterable[str
     pattern = "|".join([*quoted, _KEYWORD])
 
     def replace(found: re.Match[str]) -> str:
-        name = found["name"]
+        name, alternative = found["name"], found["alternative"] or ""
         if name is None or name not in flags:
             return found[0]
-        return _with_value(flags[name], found["value"])
+        if not flags[name]:
+            return "" if alternative else found[0]
+        return alternative + _with_value(flags[name], found["value"])
 
     return re.sub(pattern, replace, text)
 
@@ -161,7 +165,7 @@ def _with_leading_flag(text: str, error: RegionBatchError, flags: Mapping[str, s
     first, colon, rest = text.partition(":")
     keyword = first.strip("`-").replace("-", "_")
     is_option = keyword == error.option or isinstance(error, OptionError)
-    if colon and is_option and keyword in flags and first != error.place:
+    if colon and is_option and flags.get(keyword) and first != error.place:
         return f"{flags[keyword]}:{rest}"
     return text
 

@@ -13,7 +13,7 @@ from regionbatch.files.paths import scheme_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_CREDENTIALS = "Check the credentials in the environment or, in Python, in `storage_options`."
+_CREDENTIALS = "Check the credentials in the environment or in `storage_options`."
 _ACCOUNT_IN_URL = re.compile(r"[^@]*@([^@/.]+)\.(?:dfs|blob)\.", re.IGNORECASE)
 
 
@@ -77,7 +77,7 @@ def unusable(path: str, error: CloudError) -> DatasetError:
     """Return the error for a dataset that a cloud does not show."""
     problem = (
         f"cannot be read: {error.strerror!r}. Check the URL, and the credentials in the "
-        "environment or in the storage options."
+        "environment or in `storage_options`."
     )
     if error.is_unreachable:
         problem = f"{error.strerror}. Check the name of the account, and the network."

@@ -137,7 +137,7 @@ def as_path(path: str | PathLike[str]) -> Path | CloudPath:
     if text != without_credential:
         text = without_credential
         problem = (
-            "contains a credential. Leave it out, and set it in the environment or, in Python, in "
+            "contains a credential. Leave it out, and set it in the environment or in "
             "`storage_options`."
         )
     elif scheme.lower() in _WEB_SCHEMES:
