@@ -21,6 +21,7 @@ from regionbatch.files.output_paths import (
     open_cloud,
     resolve_target,
 )
+from regionbatch.files.unfinished_output import delete_abandoned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,6 +33,8 @@ _FILE_EXTENSIONS = (".json", ".ndjson", ".xml", ".gz", ".zip", ".csv", ".txt")
 """Extensions that suggest a file: a folder with one of them is surely a mistake."""
 _START = b'{"regions":['
 """First bytes of a payload in JSON, and of a .jsonl file."""
+UNFINISHED = "unfinished"
+"""Folder for files that are being written: what a lost process leaves there is deleted."""
 UNFINISHED_START = b"regionbatch"
 """First bytes of a file that a folder in a cloud has until it is complete."""
 _OUTPUT_FILES = {
@@ -64,9 +67,26 @@ def output_errors(path: PurePath) -> Iterator[None]:
 
 
 def recover_output(target: str | PathLike[str]) -> bool:
-    """Restore output that an interrupted run was replacing; return whether there was any."""
+    """Restore output that a killed run was replacing; return whether there was any.
+
+    What the run had written of its own output is deleted.
+    """
     path = resolve_output(target)
-    return isinstance(path, Path) and recover_interrupted(path, is_output)
+    if not isinstance(path, Path):
+        return False
+    delete_abandoned(path, _may_be_unfinished)
+    return recover_interrupted(path, is_output)
+
+
+def _may_be_unfinished(file: Path) -> bool:
+    """Return whether a killed run may have written a file before its output had its name."""
+    if file.is_dir():
+        return file.name == UNFINISHED
+    if file.suffix == ".part":  # of a .jsonl file
+        return holds_lines(file)
+    if file.parent.name == UNFINISHED:  # of a part, with a random number at its end
+        return has_signature(file, *_OUTPUT_FILES.values())
+    return is_output(file)
 
 
 def resolve_output(target: str | PathLike[str]) -> PurePath:

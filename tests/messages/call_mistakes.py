@@ -27,7 +27,7 @@ from regionbatch.dataset import (
     PlacedAnnotations,
 )
 from regionbatch.dataset.columns import columns_on_disk
-from regionbatch.files import atomic_write
+from regionbatch.files import atomic_write, unfinished_output
 from regionbatch.findings import FindingLog
 from regionbatch.installed import EntryPoint
 from regionbatch.limits import get_tier
@@ -314,12 +314,12 @@ CALL_MISTAKES: dict[str, Callable[[Path], object]] = {
     "a report on a folder": report_on("."),
     "a report on labels": report_on("mine.json"),
     "a report inside a file": report_on("mine.json/r"),
-    "a report that cannot be opened": refused(atomic_write, "_hidden_name", report_on("r")),
+    "a report that cannot be opened": refused(unfinished_output, "hidden_name", report_on("r")),
     "a dataset in a closed folder": refused(
         os, "stat", lambda folder: regionbatch.read(folder / "set")
     ),
     "a page on a folder": page_on("."),
-    "a page that cannot be opened": refused(atomic_write, "_hidden_name", page_on("r.html")),
+    "a page that cannot be opened": refused(unfinished_output, "hidden_name", page_on("r.html")),
     "a page on another page": page_on("mine.html"),
     "a page inside a file": page_on("mine.html/r"),
     "a page with a negative number of images": page_on("r.html", images=-1),

@@ -9,7 +9,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import soak_output
@@ -19,6 +19,9 @@ from helpers import environment, mentions, process, raises_mentioning
 from output_helpers import COUNT, TARGETS, everything_below, failing, meanwhile, posix, put
 from regionbatch.errors import OutputError
 from regionbatch.files import atomic_write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -276,6 +279,68 @@ rb.write(slowly(), sys.argv[1], overwrite=True)
 
 @posix
 @pytest.mark.parametrize("target", TARGETS)
+def test_what_another_run_is_writing_is_kept(home: Path, batches: rb.Batches, target: str) -> None:
+    """Only what no process writes any longer is of a killed run."""
+
+    def slowly() -> Iterator[rb.Batch]:
+        for number, batch in enumerate(batches):
+            if number == 1:
+                with pytest.raises(KeyError):
+                    rb.write(failing(batches, KeyError()), home / target)
+            yield batch
+
+    assert rb.write(slowly(), home / target) == COUNT
+    assert [path.name for path in home.iterdir()] == [target]
+
+
+@posix
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (".out.0123abcd.part/notes.txt", "mine"),
+        (".out.0123abcd.part/unfinished/notes.txt", "mine"),
+        (".out.0123abcd.part/mine/batch-00001.json", '{"regions":['),
+        (".out.jsonl.0123abcd.part", "mine"),
+        (".other.0123abcd.part/batch-00001.json", '{"regions":['),
+        (".out.part/batch-00001.json", '{"regions":['),
+        (".out.0123abcd.partial", ""),
+    ],
+)
+def test_hidden_files_of_others_are_kept(
+    home: Path, batches: rb.Batches, name: str, content: str
+) -> None:
+    (home / name).parent.mkdir(parents=True, exist_ok=True)
+    (home / name).write_text(content, encoding="utf-8")
+    (home / ".out.00000000.part").symlink_to(home / "elsewhere")
+    for target in TARGETS:
+        rb.write(batches, home / target)
+    assert (home / name).read_text(encoding="utf-8") == content
+    assert (home / ".out.00000000.part").is_symlink()
+
+
+@posix
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".out.0123abcd.part/batch-00001.json",
+        ".out.0123abcd.part/part-00001.jsonl",
+        ".out.0123abcd.part/unfinished/part-00002.jsonl.0123456789abcdef",
+        ".out.jsonl.0123abcd.part",
+    ],
+)
+@pytest.mark.parametrize("content", ["", '{"regions":[{"im'])
+def test_what_killed_runs_left_is_deleted(
+    home: Path, batches: rb.Batches, name: str, content: str
+) -> None:
+    (home / name).parent.mkdir(parents=True, exist_ok=True)
+    (home / name).write_text(content, encoding="utf-8")
+    for target in TARGETS:
+        rb.write(batches, home / target)
+    assert sorted(path.name for path in home.iterdir()) == sorted(TARGETS)
+
+
+@posix
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_killed_run_leaves_no_output(
     home: Path, batches: rb.Batches, target: str, overwrite: bool
@@ -295,6 +360,7 @@ def test_a_killed_run_leaves_no_output(
     after = everything_below(home)
     assert {name: after[name] for name in after if not name.startswith(".")} == before
     rb.write(batches, home / target, overwrite=True)
+    assert [path.name for path in home.iterdir()] == [target], "what was unfinished is deleted"
     visible = {
         name: body for name, body in everything_below(home).items() if not name.startswith(".")
     }

@@ -3,7 +3,7 @@
 A path is checked again when the output takes it, not only at the start, because another program may
 have created or changed something there. The name is taken with a system call that fails if the name
 is in use. Earlier output is first moved aside, then checked, then deleted. If the run is killed in
-between, `recover_interrupted` restores the earlier output.
+between, `recover_interrupted` restores the earlier output, and what was written is deleted.
 
 Hidden names next to the path show the state of a replacement: `.NAME.HEX.part` is being written,
 `.NAME.HEX.old` was moved aside, `.NAME.HEX.gone` is being deleted.
@@ -13,17 +13,23 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 import time
 from _thread import allocate_lock, start_new_thread
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path, PurePath
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from regionbatch.errors import OutputError
 from regionbatch.files.cloud_paths import is_cloud
 from regionbatch.files.cloud_write import cloud_write
+from regionbatch.files.unfinished_output import (
+    delete_abandoned,
+    hidden_name,
+    leftovers,
+    unfinished,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -74,10 +80,11 @@ def atomic_write(path: PurePath, is_ours: IsOurs | None) -> Iterator[IO[bytes]]:
         return
     path = Path(path)
     before = _fingerprint(path)
-    part = _hidden_name(path, "part")
-    with _parent_folders(path):
+    if is_ours:
+        delete_abandoned(path, is_ours)
+    with _parent_folders(path), unfinished(path, partial(Path.touch, exist_ok=False)) as part:
         try:
-            with part.open("xb", 2**20) as file:
+            with part.open("r+b", 2**20) as file:
                 with _flushing(file.fileno()):
                     yield file
                     file.flush()
@@ -101,9 +108,7 @@ def atomic_folder(path: Path, is_ours: IsOurFolder | None) -> Iterator[Path]:
         OutputError: Something else has the name when the files are written.
     """
     before = _fingerprint(path)
-    part = _hidden_name(path, "part")
-    with _parent_folders(path):
-        part.mkdir()
+    with _parent_folders(path), unfinished(path, Path.mkdir) as part:
         try:
             yield part
             _sync_files(part)
@@ -136,10 +141,10 @@ def recover_interrupted(path: Path, is_ours: IsOurFolder) -> bool:
         Whether an output got its name back.
     """
     with suppress(OSError):
-        for rest in _leftovers(path, "gone"):
+        for rest in leftovers(path, "gone"):
             _delete(filter(is_ours, rest.iterdir()), rest)
     with suppress(OSError):
-        old = _leftovers(path, "old")
+        old = leftovers(path, "old")
         if old and not os.path.lexists(path):
             last_renamed = max(old, key=lambda each: each.lstat().st_ctime_ns)
             _claim(last_renamed, path)
@@ -172,7 +177,7 @@ def _take_name(
 
 def _move_aside(path: Path) -> Path | None:
     """Rename what is to be replaced, and return its new path; None if it no longer exists."""
-    old = _hidden_name(path, "old")
+    old = hidden_name(path, "old")
     try:
         _rename(path, old)
     except FileNotFoundError:
@@ -224,7 +229,7 @@ def _delete_old(old: Path, path: Path, found: list[Path]) -> None:
         old.unlink()
         return
     old.chmod(stat.S_IRWXU)
-    gone = _hidden_name(path, "gone")  # a partly deleted folder must never be restored
+    gone = hidden_name(path, "gone")  # a partly deleted folder must never be restored
     _rename(old, gone)
     _delete((gone / each.name for each in found), gone)
 
@@ -375,14 +380,3 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(opened)
         finally:
             os.close(opened)
-
-
-def _hidden_name(path: Path, state: str) -> Path:
-    """Return a hidden name next to a path that no other run uses."""
-    return path.with_name(f".{path.name}.{os.urandom(4).hex()}.{state}")
-
-
-def _leftovers(path: Path, state: str) -> list[Path]:
-    """Return what killed runs left next to a path in one state."""
-    form = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.{state}")
-    return [each for each in path.parent.iterdir() if form.fullmatch(each.name)]

@@ -17,8 +17,14 @@ from regionbatch.errors import DatasetError
 from regionbatch.files.cloud_fetch import CloudError
 from regionbatch.files.cloud_write import errors_of_output, file_to_upload, files_in_cloud, taken
 from regionbatch.files.storage import cloud_of
-from regionbatch.in_parts.folder import SUMMARY, UNFINISHED, OutputFolder, summary_lines, unseen
-from regionbatch.output_target import UNFINISHED_START, check_target, is_output, output_errors
+from regionbatch.in_parts.folder import SUMMARY, OutputFolder, summary_lines, unseen
+from regionbatch.output_target import (
+    UNFINISHED,
+    UNFINISHED_START,
+    check_target,
+    is_output,
+    output_errors,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

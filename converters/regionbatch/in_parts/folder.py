@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from regionbatch.errors import OptionError
 from regionbatch.files.atomic_write import atomic_folder, remove_folder
-from regionbatch.output_target import is_output, output_errors
+from regionbatch.output_target import UNFINISHED, is_output, output_errors
 from regionbatch.report import as_json
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from regionbatch.findings import Findings
 
 SUMMARY = "summary.json"
-UNFINISHED = "unfinished"
-"""Folder for files that are being written: what a lost process leaves there is deleted."""
 
 
 class OutputFile(NamedTuple):
