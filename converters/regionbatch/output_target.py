@@ -141,7 +141,7 @@ def check_target(target: str | PathLike[str], *, overwrite: bool, in_parts: bool
             value=target,
         )
     if not isinstance(path, Path):
-        _check_in_cloud(CloudPath(path), overwrite=overwrite, in_parts=in_parts)
+        _check_in_cloud(CloudPath(path), os.fspath(target), overwrite=overwrite, in_parts=in_parts)
         return
     if problem := _problem_of_kind(path):
         raise OutputError(f"{path}: {problem}", place=str(path))
@@ -152,19 +152,19 @@ def check_target(target: str | PathLike[str], *, overwrite: bool, in_parts: bool
         check_parent(path)
 
 
-def _check_in_cloud(path: CloudPath, *, overwrite: bool, in_parts: bool) -> None:
+def _check_in_cloud(path: CloudPath, shown: str, *, overwrite: bool, in_parts: bool) -> None:
     """Check whether output can be written to a cloud."""
     if in_parts:
-        open_cloud(path, "target")
+        open_cloud(path, "target", shown)
     elif is_jsonl(path) or is_container(path):
-        check_cloud(path, "target")
+        check_cloud(path, "target", shown)
     else:
         raise OptionError(
-            f"{path}: a folder in a cloud cannot appear in one step. Choose a name that ends "
+            f"{shown}: a folder in a cloud cannot appear in one step. Choose a name that ends "
             f"with .jsonl, such as {path.name}.jsonl, or let a cluster write it with `executor`.",
-            place=str(path),
+            place=shown,
             option="target",
-            value=str(path),
+            value=shown,
         )
     kind = kind_in_cloud(path)
     if kind and (kind == "file") != is_jsonl(path):

@@ -101,7 +101,11 @@ def test_a_disk_that_is_full_when_the_service_starts(tmp_path: Path) -> None:
         "runpy.run_module('regionbatch_cli', run_name='__main__')"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-B", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2
     assert done.stderr.startswith("Error: d.sqlite: cannot be opened: ")

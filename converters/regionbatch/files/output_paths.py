@@ -84,24 +84,29 @@ def cloud_target(path: str | PathLike[str], option: str) -> CloudPath | None:
     raise OptionError(f"{shown}: {problem}", place=shown, option=option, value=shown)
 
 
-def check_cloud(target: CloudPath, option: str) -> None:
+def check_cloud(target: CloudPath, option: str, shown: str) -> None:
     """Check that a file can be written to a cloud: first its path, then whether the cloud opens.
+
+    Args:
+        target: The path.
+        option: The keyword argument that it is from.
+        shown: The path as it was given.
 
     Raises:
         OptionError: The path is that of a container, or the cloud cannot be opened.
     """
     if is_container(target):
         raise OptionError(
-            f"{target}: names a container, but no file in it. Add a path, such as {target}/NAME.",
-            place=str(target),
+            f"{shown}: names a container, but no file in it. Add a path, such as {target}/NAME.",
+            place=shown,
             option=option,
-            value=str(target),
+            value=shown,
         )
-    open_cloud(target, option)
+    open_cloud(target, option, shown)
 
 
-def open_cloud(target: CloudPath, option: str) -> None:
-    """Open the cloud of an output.
+def open_cloud(target: CloudPath, option: str, shown: str) -> None:
+    """Open the cloud of an output; the arguments are those of `check_cloud`.
 
     Raises:
         OptionError: It cannot be opened.
@@ -110,7 +115,7 @@ def open_cloud(target: CloudPath, option: str) -> None:
         cloud_of(target).check()
     except UnusableUrlError as error:
         raise OptionError(
-            f"{target}: {error.problem}", place=str(target), option=option, value=str(target)
+            f"{shown}: {error.problem}", place=shown, option=option, value=shown
         ) from None
 
 
@@ -148,7 +153,7 @@ def check_own_file(path: str | PathLike[str], option: str, is_ours: IsOurs, what
     check_path(option, path)
     in_cloud = cloud_target(path, option)
     if in_cloud:
-        check_cloud(in_cloud, option)
+        check_cloud(in_cloud, option, os.fspath(path))
     target = in_cloud or resolve_target(path, option)
     kind = kind_in_cloud(in_cloud) if in_cloud else LOCAL.kind(str(target))
     if not kind and isinstance(target, Path):
