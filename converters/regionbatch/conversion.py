@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from regionbatch.argument_checks import check_flags
 from regionbatch.batching import batches
-from regionbatch.files.storage import connected
+from regionbatch.files.storage import reopened_clouds
 from regionbatch.in_parts.convert import IdOptions, write_in_parts
 from regionbatch.judging import Filters, new_log, raise_if_strict
 from regionbatch.option_values import checked_storage_options
@@ -123,7 +123,7 @@ def convert(  # longer than 40 lines because of its arguments
             storage_options=storage_options,
             **options,
         )
-    with connected(paths, checked_storage_options(storage_options)):
+    with reopened_clouds(paths, checked_storage_options(storage_options)):
         for path in paths:
             check_target(path, overwrite=overwrite)  # before the work starts
         dataset = read(
@@ -188,11 +188,11 @@ def convert_in_parts(
     check_flags(skip_unresolved=ids.skip_unresolved)
     check_executor(executor)
     storage = checked_storage_options(storage_options)
-    with connected([out], storage):
+    with reopened_clouds([out], storage):
         target = folder_of_output(out, overwrite=overwrite)
         filters = Filters.checked(drop, only, max_clip, strict=strict)
         log = new_log(progress)
-        with connected(paths_in(source, options), storage):
+        with reopened_clouds(paths_in(source, options), storage):
             return write_in_parts(
                 lambda: read_placed(source, format, options, log, executor),
                 target,

@@ -187,7 +187,7 @@ def names_of_declared(
             is read.
         rows: Those whose image is not on disk.
     """
-    homes = _homes(all_files)
+    homes = _folders_of(all_files)
     start = {file: f"{home}/" if home else "" for file, home in homes.items()}
     paths = [start[file] + name for file, name in zip(files, names, strict=True)]
     outside = {*rows_outside(files, names)}
@@ -215,7 +215,7 @@ def _listed_by_several(files: Sequence[str], paths: Sequence[str]) -> set[str]:
     return {path for path, count in counts.items() if count > 1}
 
 
-def _homes(files: Collection[str]) -> Mapping[str, str]:
+def _folders_of(files: Collection[str]) -> Mapping[str, str]:
     """Return the folders that the names in declaring files are relative to.
 
     For a folder of annotations it is the folder above; or the dataset, if all are in the same one.

@@ -20,7 +20,7 @@ from regionbatch.batching import Batches
 from regionbatch.dataset import Dataset
 from regionbatch.errors import OptionError, OutputError
 from regionbatch.files.atomic_write import atomic_folder, atomic_write
-from regionbatch.files.storage import connected
+from regionbatch.files.storage import reopened_clouds
 from regionbatch.option_values import checked_storage_options
 from regionbatch.output_target import (
     RECOVERED,
@@ -107,7 +107,7 @@ def write(
         copies = ((count, bytes(text)) for count, text in _lines(batches, payload, progress))
         return _write_object(copies, target)
     given = checked_storage_options(storage_options)
-    with connected([] if given is None else [target], given):
+    with reopened_clouds([] if given is None else [target], given):
         return _write_to(target, batches, payload, progress, overwrite=overwrite)
 
 

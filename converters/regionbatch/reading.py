@@ -19,7 +19,7 @@ from regionbatch.errors import DatasetError, DatasetNotFoundError, OptionError, 
 from regionbatch.files.cloud_paths import UnusableUrlError, as_path, is_cloud, path_from
 from regionbatch.files.folders import closed_folder
 from regionbatch.files.paths import scheme_of
-from regionbatch.files.storage import connected, kind_of
+from regionbatch.files.storage import kind_of, reopened_clouds
 from regionbatch.files.tree import Tree
 from regionbatch.findings.text import as_text, quoted
 from regionbatch.image_table import ImageTable
@@ -101,7 +101,7 @@ def read(  # long because its documentation is the reference of all arguments
     check_executor(executor)
     log = new_log(progress)
     given = cast("dict[str, Any]", options)  # checked against the reader's own dataclass
-    with connected(paths_in(source, given), checked_storage_options(storage_options)):
+    with reopened_clouds(paths_in(source, given), checked_storage_options(storage_options)):
         name, root, placed, has_image_folder = read_placed(source, format, given, log, executor)
         return judge(name, root, placed, log, filters, has_image_folder=has_image_folder)
 
@@ -285,13 +285,13 @@ def _read_tree(
         raw = read_files(reader, tree, table.accepted, options, log, chosen)
     if references.superseded:
         count_superseded(tree, reader, references.superseded, raw, options, log)
-    placed = place(raw, table, log)
+    placed = assign_images(raw, table, log)
     if not tree.named:
         tree.report_blocked(log, *references.extensions, reported=table.blocked)
     return placed
 
 
-def place(raw: RawAnnotations, table: ImageTable, log: FindingLog) -> PlacedAnnotations:
+def assign_images(raw: RawAnnotations, table: ImageTable, log: FindingLog) -> PlacedAnnotations:
     """Return annotations with the image of each box in place of its reference.
 
     Boxes of label files that turned out not to be part of the dataset are dropped.
@@ -378,4 +378,4 @@ def place_loaded(
     """
     source = log.files[0]
     table = ImageTable(Tree.empty(source), image_dirs, References({source: ""}), log)
-    return place(raw, table, log)
+    return assign_images(raw, table, log)

@@ -134,7 +134,7 @@ class JudgedRows:
         codes += [np.full(len(each.rows), numbers[each.code]) for each in dropped]
         row = np.concatenate(rows)
         if not len(row):
-            return Originals.none()
+            return Originals.empty()
         images = raw.images
         size = np.stack([images.width[raw.image[row]], images.height[raw.image[row]]], axis=1)
         known_size = np.where(size > 0, size, np.nan)

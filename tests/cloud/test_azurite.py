@@ -16,7 +16,7 @@ from cloud.failing import write_or_fail
 
 import regionbatch as rb
 from helpers import ROOT, id_of, ids_of, process, write_coco
-from regionbatch.files.storage import connected, storage_of
+from regionbatch.files.storage import reopened_clouds, storage_of
 from regionbatch.in_parts import convert as in_parts
 from regionbatch.in_parts import division
 
@@ -128,7 +128,7 @@ def test_the_time_of_this_process_for_a_label_file(emulator: Emulator) -> None:
     with emulator.container("time") as client:
         for number in range(100):
             client.upload_blob(f"labels/{number:03}.txt", b"0 0.5 0.5 0.25 0.5\n")
-    with connected(["az://time/labels"], emulator.options):
+    with reopened_clouds(["az://time/labels"], emulator.options):
         storage = storage_of("az://time/labels")
     paths = [f"az://time/labels/{number:03}.txt" for number in range(100)]
     before = os.times()
@@ -144,7 +144,7 @@ def test_a_signed_url_opens_a_file(emulator: Emulator) -> None:
     name = "a b#é?c.txt"
     with emulator.container("signed") as client:
         client.upload_blob(name, b"content")
-    with connected(["az://signed"], emulator.options):
+    with reopened_clouds(["az://signed"], emulator.options):
         url = storage_of("az://signed/x").signed_url(f"az://signed/{name}", 60)
     assert requests.get(url, timeout=60).content == b"content"
     assert requests.get(url.partition("?")[0], timeout=60).status_code in (403, 404)

@@ -74,7 +74,7 @@ class Dataset:
     """The account of all boxes and images: read = kept + adjusted + dropped."""
     decisions: Mapping[str, Decision]
     """What was detected about the whole dataset, with the evidence, by the overriding option."""
-    originals: Originals = field(default_factory=Originals.none)
+    originals: Originals = field(default_factory=Originals.empty)
     """The boxes that were dropped or changed, as they are in the files."""
 
     def __len__(self) -> int:

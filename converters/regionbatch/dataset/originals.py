@@ -62,7 +62,7 @@ class Originals(Reconstructed):
         freeze(self, len(self.box), code=(), region=())
 
     @classmethod
-    def none(cls) -> Originals:
+    def empty(cls) -> Originals:
         """Return no rows."""
         code = np.zeros(0, np.int32)
         number = np.zeros(0, np.int64)

@@ -234,7 +234,7 @@ def _new_storage(container: str, options: Mapping[str, Any] | None) -> CloudStor
 
 
 @contextmanager
-def connected(
+def reopened_clouds(
     paths: Iterable[str | PathLike[str]], options: Mapping[str, Any] | None
 ) -> Iterator[None]:
     """Open the clouds of some paths anew, so that what they contain is listed and read now.

@@ -107,7 +107,7 @@ def _head(source: Source, linked: set[str], words: Words) -> Iterator[Element]:
     yield sections.ledger_bar("boxes", source.ledger, linked)
     if source.ledger.images.adjusted or source.ledger.images.dropped:
         yield sections.ledger_bar("images", source.ledger.images, linked)
-    for part in (sections.proof(source), sections.decisions(source, words)):
+    for part in (sections.verification(source), sections.decisions(source, words)):
         if part is not None:
             yield part
 

@@ -1,4 +1,4 @@
-"""The parts of the page that are text and tables: head, decisions, tags, findings, proof."""
+"""The parts of the page that are text and tables: head, decisions, tags, findings, verification."""
 
 from __future__ import annotations
 
@@ -318,7 +318,7 @@ def _place(finding: Finding, words: Words) -> Element:
     )
 
 
-def proof(source: Source) -> Element | None:
+def verification(source: Source) -> Element | None:
     """Return how the project differs from the dataset; None: the project was not read."""
     found = source.verification
     if found is None:
