@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from array import array
 from collections import Counter
-from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
@@ -117,11 +117,23 @@ def _annotations_to_columns(records: list[_Annotation]) -> _BoxColumns:
     ids = [one.id for one in records]
     ids += [one.image_id for one in records]
     ids += [one.category_id for one in records]
-    numbers = chain.from_iterable([one.bbox for one in records])
-    box = np.fromiter(numbers, np.float64, 4 * len(records)).reshape(-1, 4)
     crowd = [one.iscrowd for one in records]
     rows = np.flatnonzero(crowd) if any(crowd) else np.empty(0, np.int64)
-    return _BoxColumns(np.fromiter(ids, np.int64, len(ids)).reshape(3, -1), box.T.copy(), rows)
+    # `np.fromiter` takes a third longer than to pack the numbers first.
+    packed = np.frombuffer(struct.pack(f"{len(ids)}q", *ids), np.int64)
+    return _BoxColumns(packed.reshape(3, -1), _boxes_to_columns(records), rows)
+
+
+def _boxes_to_columns(records: list[_Annotation]) -> NDArray[np.float64]:
+    """Return the boxes, (4, k), by way of MessagePack, in which all are equally long."""
+    encoded = _encode([one.bbox for one in records])
+    start = len(encoded) - _ENCODED_BOX.itemsize * len(records)
+    numbers = np.frombuffer(encoded, _ENCODED_BOX, offset=start)["box"]["number"]
+    return numbers.T.astype(np.float64, order="C")
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_ENCODED_BOX = np.dtype([("type", "u1"), ("box", [("type", "u1"), ("number", ">f8")], 4)])
 
 
 ARRAY_SPECS = {
