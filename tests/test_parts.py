@@ -400,6 +400,10 @@ def no_process(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(subprocess, "Popen", refuse)
 
 
+ANSWER_CALLS = "regionbatch.parts.answer_calls(jobs, results)"
+"""The last line of what a child process runs."""
+
+
 def no_thread(patch: pytest.MonkeyPatch) -> None:
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -417,12 +421,13 @@ def killed_child(patch: pytest.MonkeyPatch) -> None:
 
 def killed_in_a_result(patch: pytest.MonkeyPatch) -> None:
     half = (
-        "    result = pickle.dumps(work(*arguments), 5)\n"
-        "    results.write(len(result).to_bytes(8, 'little') + result[:-1])\n"
-        "    results.flush(); os._exit(0)\n"
+        "work, arguments = pickle.load(jobs)\n"
+        "result = pickle.dumps(work(*arguments), 5)\n"
+        "results.write(len(result).to_bytes(8, 'little') + result[:-1])\n"
+        "results.flush()\n"
     )
-    code = processes._CHILD_CODE
-    patch.setattr(processes, "_CHILD_CODE", code.replace("    result = ", half + "    result = "))
+    assert ANSWER_CALLS in processes._CHILD_CODE
+    patch.setattr(processes, "_CHILD_CODE", processes._CHILD_CODE.replace(ANSWER_CALLS, half))
 
 
 def other_package(patch: pytest.MonkeyPatch) -> None:
@@ -484,7 +489,7 @@ def test_processes_load_their_modules_before_the_first_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     code = processes._CHILD_CODE.replace(
-        "while True:", "results.write(b'*'); results.flush()\nwhile True:"
+        ANSWER_CALLS, "results.write(b'*'); results.flush()\n" + ANSWER_CALLS
     )
     monkeypatch.setattr(processes, "_CHILD_CODE", code)
     with closing_children(1) as children:
@@ -531,7 +536,7 @@ def test_images_of_lists_are_read_by_processes_for_a_split(
     expected = list(rb.read(dataset, split="train"))
     monkeypatch.setattr(part_reading, "MIN_PARTS_OF_LARGE", 0)
     executor = InThisProcess()
-    monkeypatch.setattr(processes, "local_processes", lambda: nullcontext(executor))
+    monkeypatch.setattr(processes, "local_processes", lambda **_: nullcontext(executor))
     assert list(rb.read(dataset, split="train")) == expected
     assert executor.results
 

@@ -42,9 +42,11 @@ def read_dataset(
         StrictError: A box was dropped or adjusted, and --strict was given.
         click.UsageError: The report or the page is to be standard output.
     """
-    from regionbatch.reading import read  # noqa: PLC0415 - NumPy: only when there is work
+    from regionbatch.part_reading import may_fork  # noqa: PLC0415 - NumPy: only if there is work
+    from regionbatch.reading import read  # noqa: PLC0415
 
     check_files(options)
+    may_fork.set(True)
     given = read_arguments(options)
     dataset = read(options.dataset, progress=progress, executor=executor, **given)
     fail_if_strict(options, dataset, rename=rename)

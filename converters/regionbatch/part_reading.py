@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from regionbatch.environment import requested_processes
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog
     from regionbatch.plugins import Reader
+
+may_fork: ContextVar[bool] = ContextVar("may_fork", default=False)
+"""Whether this process runs only regionbatch, so that processes can be copies of it."""
 
 
 def check_executor(executor: object) -> None:
@@ -88,7 +92,7 @@ def part_executor(
     elif _is_large(reader, tree, wanted, options):
         from regionbatch.processes import local_processes  # noqa: PLC0415 - slow to load
 
-        with local_processes() as own:
+        with local_processes(may_fork=may_fork.get()) as own:
             yield None if own is None else PartExecutor(own, is_own=True)
     else:
         yield None

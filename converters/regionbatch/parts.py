@@ -15,7 +15,7 @@ from collections import deque
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import regionbatch
 from regionbatch.credentials import without_credentials
@@ -226,6 +226,18 @@ class _Call:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _call, self._arguments
+
+
+def answer_calls(jobs: IO[bytes], results: IO[bytes]) -> None:
+    """Answer the calls of another process until it closes its end. Any exception ends it."""
+    while True:
+        try:
+            work, arguments = pickle.load(jobs)  # noqa: S301 - written by our own parent
+        except EOFError:
+            return
+        result = pickle.dumps(work(*arguments), 5)
+        results.write(len(result).to_bytes(8, "little") + result)
+        results.flush()
 
 
 def _state_of(file: str) -> tuple[int, int] | None:

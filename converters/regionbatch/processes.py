@@ -2,7 +2,8 @@
 
 They are optional: `parts` reads whatever they do not in this process, with the same functions. As
 this process does not wait for them, they are one less than the cores. They share no memory, run
-nothing of the calling program, and end when reading ends.
+nothing of the calling program, and end when reading ends. Those of the command are copies of it: a
+new process needs 0.25 s to import NumPy and the readers.
 
 `multiprocessing` and `concurrent.futures.ProcessPoolExecutor` are not used: with the start method
 "spawn" they import the caller's main module again, which may be a script without a `__main__`
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import regionbatch
 from regionbatch.environment import requested_processes
+from regionbatch.forked_process import ForkedProcess, can_fork
 from regionbatch.part_ranges import MIN_PARTS
 
 if TYPE_CHECKING:
@@ -57,14 +59,7 @@ import regionbatch
 if regionbatch.__file__ != package_file:
     sys.exit(1)
 import numpy, regionbatch.parts  # before the first call comes
-while True:
-    try:
-        work, arguments = pickle.load(jobs)
-    except EOFError:
-        break
-    result = pickle.dumps(work(*arguments), 5)
-    results.write(len(result).to_bytes(8, "little") + result)
-    results.flush()
+regionbatch.parts.answer_calls(jobs, results)
 """
 """What a plain child process runs until its input ends. It imports from the absolute entries of our
 path only, because the current folder may be the dataset's. Any exception ends it."""
@@ -106,12 +101,17 @@ def _quota() -> int:
 
 
 @contextmanager
-def local_processes() -> Iterator[Executor | None]:
-    """Provide processes of this machine, which end with the block; None if there are none."""
+def local_processes(*, may_fork: bool = False) -> Iterator[Executor | None]:
+    """Provide processes of this machine, which end with the block; None if there are none.
+
+    Args:
+        may_fork: Whether this process runs only regionbatch, so that others can be copies of it.
+    """
     if not _can_start():
         yield None
         return
-    children = ChildProcesses(available_processes() - 1)  # this process reads parts, too
+    count = available_processes() - 1  # this process reads parts, too
+    children = ChildProcesses(count, may_fork=may_fork)
     try:
         yield children
     finally:
@@ -131,13 +131,17 @@ class ChildProcesses(Executor):
     Once a call has failed, whatever the reason, all further calls fail.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, may_fork: bool = False) -> None:
         """Start the processes that every dataset needs; they load their modules at once.
 
         Args:
             count: The number of processes.
+            may_fork: See `local_processes`.
         """
         self._children = [_Child() for _ in range(count)]
+        if may_fork and can_fork():
+            for child in self._children[:MIN_PARTS]:
+                child.fork()
         self._free: SimpleQueue[_Child] = SimpleQueue()
         for child in self._children * _CALLS_AT_ONCE:
             self._free.put(child)
@@ -183,10 +187,16 @@ class _Child:
 
     def __init__(self) -> None:
         """Start no process yet."""
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | ForkedProcess | None = None
         self._is_killed = False
         self._sending = threading.Lock()
         self._receiving = threading.Lock()
+
+    def fork(self) -> None:
+        """Start the process as a copy of this one, which imports nothing."""
+        with suppress(OSError):  # it is started later, or its calls fail
+            self._process = ForkedProcess()
+            _enlarge(self._process.stdout)
 
     def start(self) -> None:
         """Start the process, unless it has been started."""
