@@ -676,6 +676,18 @@ def test_a_file_that_was_replaced_is_not_mixed_with_the_old_one(tmp_path: Path) 
     assert not any(decode_part(*job) for job in jobs)
 
 
+def test_the_last_parts_are_smaller(tmp_path: Path) -> None:
+    """Or else a process that is done early waits for another one as long as a part takes."""
+    path = large_coco(tmp_path, 2000)
+    text = path.read_text(encoding="utf-8").replace('}, {"', "},\n" + " " * 999 + '{"')
+    path.write_text(text, encoding="utf-8")
+    jobs = divide(LOCAL, str(path), MIN_PARTS, "annotations", ARRAY_SPECS["annotations"])
+    sizes = [job.end - job.start for job in jobs]
+    assert len(jobs) > MIN_PARTS
+    assert max(sizes[-8:]) < min(sizes[:-8]) / 2
+    assert jobs[-1].end == path.stat().st_size
+
+
 class Replacing(InThisProcess):
     """Replaces a file before it reads the first part."""
 

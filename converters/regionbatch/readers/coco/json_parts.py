@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from regionbatch.errors import DatasetError
 from regionbatch.files.text import NotUtf8Error
+from regionbatch.part_ranges import MIN_PARTS
 from regionbatch.readers.coco.json_records import BOUNDARY
 from regionbatch.readers.coco.json_text import CHUNK_SIZE, JsonText
 
@@ -87,7 +88,10 @@ def divide(storage: Storage, path: str, n: int, key: str, spec: ArraySpec) -> li
     with suppress(OSError, DatasetError), storage.open(path) as file:
         text = JsonText(file, path)
         n = max(n, -(-text.size // MAX_PART_SIZE))
-        starts = _boundaries(text, [text.size * number // n for number in range(1, n)])
+        quarters = [*range(4, 4 * n, 4)]
+        if n >= MIN_PARTS:  # the last ones are smaller: no process waits long for another
+            quarters[-2:] = range(4 * n - 8, 4 * n)
+        starts = _boundaries(text, [text.size * each // (4 * n) for each in quarters])
         pairs = pairwise([*starts, text.size])
         return [PartOfFile(storage, path, text.state[-2:], key, spec, *pair) for pair in pairs]
     return []
