@@ -43,7 +43,8 @@ _SHOWN = 400
 """Bytes of an invalid row that are kept, which is more than a message shows."""
 _NEWLINE = ord("\n")
 _SPACE = ord(" ")
-_WHITESPACE_TO_COMMAS = bytes.maketrans(b" \t\n", b",,,")
+_TAB = ord("\t")
+_COMMA = np.uint8(ord(","))
 _decode = msgspec.json.Decoder(list[float]).decode
 
 
@@ -184,7 +185,7 @@ def _parse_at_once(texts: Sequence[bytes]) -> ParsedRows | None:
     if values is None:
         return None
     is_space = characters <= _SPACE
-    token_ends = np.flatnonzero(is_space[1:] & ~is_space[:-1])
+    token_ends = np.flatnonzero(is_space[1:] > is_space[:-1])
     lengths = np.diff(np.searchsorted(token_ends, line_ends), prepend=0)
     lines_before = np.searchsorted(line_ends, text_ends - sizes)
     file = np.repeat(np.arange(len(texts)), np.diff(lines_before, append=len(line_ends)))
@@ -224,15 +225,26 @@ def _decode_numbers(joined: bytes) -> NDArray[np.float64] | None:
 
 def _decode_chunk(chunk: bytes) -> NDArray[np.float64] | None:
     # Nearly all files have one character between numbers, which takes half the time of `split`.
-    numbers = _decode_list(chunk[:-1].translate(_WHITESPACE_TO_COMMAS))
+    numbers = _decode_list(_with_commas(chunk))
     if numbers is None:
-        numbers = _decode_list(b",".join(chunk.split()))
+        numbers = _decode_list(b"[%b]" % b",".join(chunk.split()))
     return None if numbers is None else np.fromiter(numbers, np.float64, len(numbers))
 
 
-def _decode_list(items: bytes) -> list[float] | None:
+def _with_commas(chunk: bytes) -> memoryview:
+    """Return lines in square brackets, with commas for whitespace but the last newline."""
+    characters = np.frombuffer(chunk, np.uint8)
+    is_space = (characters == _SPACE) | (characters == _TAB) | (characters == _NEWLINE)
+    text = np.empty(len(chunk) + 1, np.uint8)
+    # No whitespace is greater than a comma. `bytes.translate` takes ten times as long.
+    np.maximum(characters, is_space * _COMMA, out=text[1:])
+    text[0], text[-1] = ord("["), ord("]")
+    return text.data
+
+
+def _decode_list(text: bytes | memoryview) -> list[float] | None:
     try:
-        return _decode(b"[" + items + b"]")
+        return _decode(text)
     except msgspec.DecodeError:
         return None
 

@@ -105,15 +105,9 @@ def _label_rows(
 ) -> LabelRows:
     """Return the table of all rows. The boxes of invalid rows are undefined."""
     values, lengths = parsed.values, parsed.lengths
-    box = np.empty((len(lengths), 4))
-    first = kinds.first_of_box
-    box[kinds.is_box] = values[start[kinds.is_box][:, None] + np.arange(first, first + 4)]
-    if kinds.is_polygon.any():
-        points = lengths[kinds.is_polygon] - 1
-        box[kinds.is_polygon] = _bounding_boxes(values, start[kinds.is_polygon] + 1, points)
     return LabelRows(
         class_number=class_number,
-        box=box,
+        box=_boxes_of_rows(values, start, lengths, kinds),
         file=parsed.file.astype(np.int32),
         line=parsed.line,
         is_polygon=kinds.is_polygon,
@@ -121,6 +115,24 @@ def _label_rows(
         last=_last_values(values, start, lengths, kinds),
         keypoints=keypoint_patterns(values, start, lengths, kinds.is_polygon),
     )
+
+
+def _boxes_of_rows(
+    values: NDArray[np.float64],
+    start: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    kinds: _RowKinds,
+) -> boxes.Boxes:
+    """Return the box of each row; for rows that are neither boxes nor polygons, anything."""
+    first = kinds.first_of_box
+    if len(lengths) and kinds.is_box.all() and (lengths == lengths[0]).all():  # as usual
+        return values.reshape(len(lengths), -1)[:, first : first + 4].copy()
+    box = np.empty((len(lengths), 4))
+    box[kinds.is_box] = values[start[kinds.is_box][:, None] + np.arange(first, first + 4)]
+    if kinds.is_polygon.any():
+        points = lengths[kinds.is_polygon] - 1
+        box[kinds.is_polygon] = _bounding_boxes(values, start[kinds.is_polygon] + 1, points)
+    return box
 
 
 def _files_to_drop(parsed: ParsedRows, invalid: NDArray[np.bool_]) -> NDArray[np.int64]:
