@@ -128,16 +128,19 @@ class LabelledImages:
         count = len(without_image)
         rejected = without_image & np.isin(self._matches.outcome[:count], NOT_READ)
         if self._references.label_folders is not None:
-            rejected |= without_image & ~self._in_label_folders(count)
+            rejected |= self._outside_label_folders(without_image)
         for row in np.flatnonzero(rejected).tolist():
             self.rejected.append(Rejected.of(row, self._matches, self.files))
         return np.flatnonzero(without_image & ~rejected).tolist()
 
-    def _in_label_folders(self, count: int) -> NDArray[np.bool_]:
-        """Return whether the label files to read are in folders that belong to the dataset."""
+    def _outside_label_folders(self, among: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return which of some label files are in no folder that belongs to the dataset."""
         folders = self._references.label_folders or ()
         tops = tuple(f"{folder}/" if folder else "" for folder in folders)
-        return np.asarray([file.startswith(tops) for file in self.files[:count]], np.bool_)
+        outside = among.copy()
+        for row in np.flatnonzero(among).tolist():
+            outside[row] = not self.files[row].startswith(tops)
+        return outside
 
     def _name_absent(self, files: Sequence[str]) -> dict[str, str]:
         """Return the names of images that are not on disk; a second label file is rejected."""

@@ -121,8 +121,8 @@ class Scope:
             self._log.note("missing_label", listed.file, listed.name, listed.line)
 
     def _index_members(self, tree: Tree, image_dirs: Iterable[str], found: _Members) -> None:
-        for folder, names in found.on_disk.items():
-            self.index.add_folder(0, folder, [*names])
+        for folder, members in found.on_disk.items():
+            self.index.add_folder(0, folder, members.names)
         for top in image_dirs:
             for folder, listing in tree.folders(top):
                 others = images_of(listing)
@@ -137,12 +137,11 @@ class Scope:
             return [found.external.get(joined(folder.path, name)) for name in folder.names]
         if not self._references.scoped:
             return [None] * len(folder.names)
-        splits: Mapping[str, str] = found.on_disk.get(folder.path, {})
-        if folder.path in found.absent:
-            splits = {**splits, **found.absent[folder.path]}
-        elif splits:
-            return splits.values()
-        return map(splits.get, folder.names)
+        members = found.on_disk.get(folder.path)
+        if folder.path not in found.absent:
+            return members.splits if members else [None] * len(folder.names)
+        splits = dict(zip(members.names, members.splits, strict=True)) if members else {}
+        return map({**splits, **found.absent[folder.path]}.get, folder.names)
 
     def _codes(self, of_image: Sequence[str | None]) -> NDArray[np.int32]:
         codes: dict[str | None, int] = {split: code for code, split in enumerate(self.splits)}
@@ -179,11 +178,29 @@ def _without_overlap(trees: Sequence[Tree]) -> tuple[list[Tree], list[str]]:
     return [trees[0], *external], inside
 
 
+class _FolderMembers:
+    """The images of a folder with their splits; the first split of an image counts."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.splits: list[str] = []
+        self._known: set[str] = set()
+        """The names, once images are added again: most folders are added as a whole."""
+
+    def add(self, names: Sequence[str], split: str) -> None:
+        if self.names:
+            self._known = self._known or {*self.names}
+            names = [name for name in names if name not in self._known]
+            self._known.update(names)
+        self.names += names
+        self.splits += [split] * len(names)
+
+
 class _Members:
     """The images of a dataset with their splits, by folder; the first split of an image counts."""
 
     def __init__(self) -> None:
-        self.on_disk: dict[str, dict[str, str]] = {}
+        self.on_disk: dict[str, _FolderMembers] = {}
         self.absent: dict[str, dict[str, str]] = {}
         self.external: dict[str, str] = {}
         """By path."""
@@ -192,9 +209,7 @@ class _Members:
         """Add the images of a folder on disk."""
         if not names:
             return
-        here = self.on_disk.setdefault(folder, {})
-        others = [name for name in names if name not in here] if here else names
-        here |= dict.fromkeys(others, split)
+        self.on_disk.setdefault(folder, _FolderMembers()).add(names, split)
 
     def add_absent(self, path: str, split: str) -> str:
         """Add an image that is not on disk and return its path."""

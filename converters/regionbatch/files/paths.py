@@ -135,7 +135,8 @@ def common_extension(names: Sequence[str]) -> str:
 def without_extensions(names: Sequence[str]) -> list[str]:
     """Return base names without their extensions."""
     if extension := common_extension(names):
-        return [name[: -len(extension)] for name in names]
+        end = -len(extension)
+        return [name[:end] for name in names]
     return [name[: name.rfind(".")] for name in names]
 
 

@@ -139,7 +139,8 @@ def _without_image(tree: Tree, folder: str, names: Sequence[str]) -> set[str]:
     stems: set[str] = set()
     for some in _image_stems(tree, folder):
         rest = iter(some)
-        if all(stem in rest for stem in wanted):  # most folders: images in the same order
+        # In most folders, the images are in the same order.
+        if some == wanted or all(stem in rest for stem in wanted):
             return set()
         stems.update(some)
     return {name for name, stem in zip(names, wanted, strict=True) if stem not in stems}
@@ -154,7 +155,8 @@ def _image_stems(tree: Tree, folder: str) -> Iterator[list[str]]:
         listing = tree.folder(each)
         by_extension = listing.by_extension if listing else {}
         for extension in IMAGE_EXTENSIONS & by_extension.keys():
-            yield [name[: -len(extension)] for name in by_extension[extension]]
+            end = -len(extension)
+            yield [name[:end] for name in by_extension[extension]]
 
 
 def may_be_label_file(tree: Tree, file: str) -> bool:
