@@ -14,7 +14,7 @@ from defective.table import DEFECTS, make
 
 import regionbatch as rb
 from all_cases import check_each, one_of_each_kind
-from helpers import InThisProcess, fixture_cases
+from helpers import InThisProcess, always_in_parts, fixture_cases
 from regionbatch import boxes, part_reading
 from regionbatch.dataset.columns import columns_on_disk
 from regionbatch.plugins import get
@@ -98,6 +98,21 @@ def test_results_are_the_same_for_16_parts(
 
     readable = [case for case in fixture_cases(format) if not case.expects_error]
     check_each(one_of_each_kind(readable)[::2], check_result)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_results_are_the_same_if_reading_starts_before_images_are_found(
+    monkeypatch: pytest.MonkeyPatch,
+    format: str,  # noqa: A002
+) -> None:
+    def check_case(case: Case) -> None:
+        options = case.options(get(format).options)
+        expected = result_of(case.input, format=format, **options)
+        with monkeypatch.context() as patch:
+            always_in_parts(patch, 3)
+            assert result_of(case.input, format=format, **options) == expected, case
+
+    check_each(fixture_cases(format), check_case)
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))

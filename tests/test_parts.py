@@ -541,6 +541,44 @@ def test_images_of_lists_are_read_by_processes_for_a_split(
     assert executor.results
 
 
+def yolo_of_splits(folder: Path) -> None:
+    """Write a dataset whose splits are not in alphabetical order, with an image for each label."""
+    splits = ("train", "valid", "test")
+    lines = ["names: [cat]", *(f"{split}: {split}/images" for split in splits)]
+    (folder / "data.yaml").write_text("\n".join(lines), encoding="utf-8")
+    for split in splits:
+        for role, name in (("images", "a.jpg"), ("labels", "a.txt")):
+            (folder / split / role).mkdir(parents=True)
+            (folder / split / role / name).write_text("0 .5 .5 .2 .2" * (role == "labels"))
+
+
+def test_label_files_are_read_once_while_their_images_are_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    yolo_of_splits(tmp_path)
+    expected = list(rb.read(tmp_path))
+    executor = always_in_parts(monkeypatch, 3)
+    assert isinstance(executor, InThisProcess)
+    assert list(rb.read(tmp_path)) == expected
+    assert len(executor.results) == 3
+
+
+def test_label_files_are_read_again_if_their_images_show_that_one_is_not_wanted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    yolo_of_splits(tmp_path)
+    (tmp_path / "train" / "images" / "a.txt").write_text("0 .1 .1 .1 .1")  # a second label file
+    dataset = rb.read(tmp_path)
+    assert len(dataset) == 3
+    assert dataset.findings.counts()["second_label"] == 1
+    executor = always_in_parts(monkeypatch, 2)
+    assert isinstance(executor, InThisProcess)
+    again = rb.read(tmp_path)
+    assert list(again) == list(dataset)
+    assert again.findings.counts() == dataset.findings.counts()
+    assert len(executor.results) == 4
+
+
 def forever(_number: int) -> None:
     while True:
         pass

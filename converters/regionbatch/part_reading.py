@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from regionbatch.dataset import RawAnnotations, References
     from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog
+    from regionbatch.parts import PartResults
     from regionbatch.plugins import Reader
 
 may_fork: ContextVar[bool] = ContextVar("may_fork", default=False)
@@ -62,6 +63,17 @@ class PartExecutor(NamedTuple):
     executor: Executor
     is_own: bool
     """Whether it is processes of this machine that were started for this dataset."""
+    started: StartedParts | None = None
+    """The parts that it reads already."""
+
+
+class StartedParts(NamedTuple):
+    """The parts of a dataset, which are being read."""
+
+    files: Sequence[str]
+    """The annotation files, in order."""
+    jobs: Sequence[tuple[Any, ...]]
+    results: PartResults[Any]
 
 
 @contextmanager
@@ -74,7 +86,8 @@ def part_executor(
 ) -> Iterator[PartExecutor | None]:
     """Provide what reads the parts of a dataset; None if it is read as a whole, in this process.
 
-    Processes of this machine start now, while this process finds the images.
+    Processes of this machine start to read now, while this process finds the images: most often,
+    these do not change which files are read, nor in which order.
 
     Args:
         reader: The reader.
@@ -84,31 +97,42 @@ def part_executor(
         given: The executor that the caller chose; None: processes of this machine, if the dataset
             is large.
     """
-    files, splits = references.files, references.splits
-    # A list of images may give a file a split later.
-    wanted = [file for file, split in files.items() if not (splits and split) or split in splits]
+    wanted = _files_to_read(references)
     if given is not None:
         yield PartExecutor(given, is_own=False)
-    elif _is_large(reader, tree, wanted, options):
+    elif reads_in_parts(reader) and _is_large(reader, tree, wanted, options):
         from regionbatch.processes import local_processes  # noqa: PLC0415 - slow to load
 
         with local_processes(may_fork=may_fork.get()) as own:
-            yield None if own is None else PartExecutor(own, is_own=True)
+            if own is None:
+                yield None
+                return
+            chosen = PartExecutor(own, is_own=True)
+            yield chosen._replace(started=_start(reader, tree, wanted, options, chosen))
     else:
         yield None
 
 
+def _files_to_read(references: References) -> list[str]:
+    """Return the files that are read unless their images show something else, in order."""
+    files, splits = references.files, references.splits
+    # A list of images may give a file a split later.
+    wanted = [file for file, split in files.items() if not (splits and split) or split in splits]
+    places = {split: n for n, split in enumerate((references.image_folders or {}).values())}
+    if len(places) > 1:  # label files are read in the order of their images
+        wanted.sort(key=lambda file: places.get(files[file], 0))
+    return wanted
+
+
 def _is_large(
-    reader: Reader,
+    reader: PartsReader,
     tree: Tree,
     files: Sequence[str],
     options: Any,  # noqa: ANN401 - the reader's own dataclass
 ) -> bool:
     """Return whether reading files in parts is worth starting processes."""
-    if not files or not reads_in_parts(reader):
-        return False
     try:
-        return len(reader.parts(tree, files, options, 1)) >= MIN_PARTS_OF_LARGE
+        return bool(files) and len(reader.parts(tree, files, options, 1)) >= MIN_PARTS_OF_LARGE
     except DatasetError:  # it is raised again in its turn, if these files are read
         return False
 
@@ -133,10 +157,27 @@ def read_files(
     """
     if chosen is None or not files or not reads_in_parts(reader):
         return reader.read(tree, files, options, log)
+    started = chosen.started
+    if started is not None and started.files != files:
+        started.results.close()
+        started = None
+    if started is None:
+        started = _start(reader, tree, files, options, chosen)
+    with closing(started.results) as results:
+        return reader.merge(tree, files, options, log, started.jobs, results)
+
+
+def _start(
+    reader: PartsReader,
+    tree: Tree,
+    files: Sequence[str],
+    options: Any,  # noqa: ANN401 - the reader's own dataclass
+    chosen: PartExecutor,
+) -> StartedParts:
+    """Start to read the parts of some files."""
     from regionbatch.parts import run_parts  # noqa: PLC0415 - slow to load
 
     jobs = reader.parts(tree, files, options, MIN_PARTS)
     file = tree.on_disk(files[0])
-    parts = run_parts(reader.read_part, jobs, chosen.executor, file=file, is_own=chosen.is_own)
-    with closing(parts) as results:
-        return reader.merge(tree, files, options, log, jobs, results)
+    results = run_parts(reader.read_part, jobs, chosen.executor, file=file, is_own=chosen.is_own)
+    return StartedParts(files, jobs, results)
