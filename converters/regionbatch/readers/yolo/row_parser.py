@@ -46,6 +46,8 @@ _SPACE = ord(" ")
 _TAB = ord("\t")
 _COMMA = np.uint8(ord(","))
 _decode = msgspec.json.Decoder(list[float]).decode
+_encode = msgspec.msgpack.Encoder().encode
+_ENCODED_NUMBER = np.dtype([("type", "u1"), ("number", ">f8")])
 
 
 class InvalidRow(NamedTuple):
@@ -228,7 +230,14 @@ def _decode_chunk(chunk: bytes) -> NDArray[np.float64] | None:
     numbers = _decode_list(_with_commas(chunk))
     if numbers is None:
         numbers = _decode_list(b"[%b]" % b",".join(chunk.split()))
-    return None if numbers is None else np.fromiter(numbers, np.float64, len(numbers))
+    return None if numbers is None else _to_array(numbers)
+
+
+def _to_array(numbers: list[float]) -> NDArray[np.float64]:
+    """Return an array by way of MessagePack, which takes half the time of `np.fromiter`."""
+    encoded = _encode(numbers)
+    start = len(encoded) - _ENCODED_NUMBER.itemsize * len(numbers)
+    return np.frombuffer(encoded, _ENCODED_NUMBER, offset=start)["number"].astype(np.float64)
 
 
 def _with_commas(chunk: bytes) -> memoryview:
