@@ -22,6 +22,7 @@ from all_cases import check_each, one_of_each_kind
 from helpers import ROOT, always_in_parts, fixture_cases, id_of
 from regionbatch import boxes, image_matching, payload
 from regionbatch.files import image_lookup, spelling
+from regionbatch.files.folders import Folder
 from regionbatch.names import tables
 from regionbatch.readers.coco import json_stream
 from regionbatch.readers.coco.reader import CocoReader
@@ -232,3 +233,11 @@ def test_bad_label_files_are_reported_wherever_they_are(
     assert result() == expected
     always_in_parts(monkeypatch)
     assert result() == expected
+
+
+def test_names_of_large_folders_are_in_the_order_of_python() -> None:
+    some = ["b.txt", "a b.txt", "\udc80.txt", "\uffff.txt", "\U00010000.txt", "é.txt", "B.txt"]
+    names = [f"{number * 7919 % 10_007}.txt" for number in range(10_000)] + some
+    assert Folder(names).by_extension[".txt"] == sorted(names)
+    long_names = [*names, f"{'x' * 200}.txt"]
+    assert Folder(long_names).by_extension[".txt"] == sorted(long_names)
