@@ -13,11 +13,12 @@ import pytest
 
 import regionbatch as rb
 from all_cases import check_each
-from helpers import ROOT, command
+from helpers import ROOT, command, write_coco
 from regionbatch.cases import cases_in
 from regionbatch.errors import OptionError, RegionBatchError
 from regionbatch.files import cloud as cloud_storage
 from regionbatch.files import cloud_files
+from regionbatch.files.cloud_lister import listing_of
 from regionbatch.files.cloud_paths import CloudPath
 from regionbatch.files.storage import storage_of
 from regionbatch.files.text import UnreadableError
@@ -150,6 +151,39 @@ def test_folders_have_markers_and_files_their_names(cloud: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("end", ["/", "_$folder$"])
+def test_a_marker_of_a_folder_is_neither_a_label_file_nor_an_image(
+    cloud: Any, tmp_path: Path, end: str
+) -> None:
+    """Whatever the name of the folder looks like."""
+    for path in ("labels/clip.txt/a.txt", "images/clip.txt/a.jpg", "images/clip.jpg/b.jpg"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(ROW if path.endswith("txt") else b"")
+    (tmp_path / "data.yaml").write_bytes(b"names: [cat]\n")
+    url = "memory://container/set"
+    copy(tmp_path, url, cloud)
+    file = type(cloud.store["/container/set/data.yaml"])
+    for name in ("labels/clip.txt", "labels/empty.txt", "images/clip.jpg", "images/empty.jpg"):
+        marker = f"/container/set/{name}{end}"
+        cloud.store[marker] = file(cloud, marker, b"")
+    assert content_of(url, {}, [url]) == content_of(tmp_path, {}, [str(tmp_path)])
+
+
+def test_empty_files_with_the_name_of_a_folder_stand_for_it() -> None:
+    """In some clouds, a file and a folder may have one name."""
+    sizes = {"a.txt": 0, "a.txt/1": 9, "b.txt": 5, "b.txt/1": 9, "c/": 0, "d/e_$folder$": 0}
+    found = listing_of((name, {"size": size}) for name, size in (sizes | {"f_$folder$": 5}).items())
+    assert {name: [*folder.files] for name, folder in found.folders.items()} == {
+        "": ["b.txt", "f_$folder$"],
+        "a.txt": ["1"],
+        "b.txt": ["1"],
+        "c": [],
+        "d": [],
+        "d/e": [],
+    }
+    assert found.unusable == []
+
+
 def test_one_file_may_be_named(cloud: Any) -> None:
     folder = ROOT / "fixtures/scene/coco"
     copy(folder, "memory://container/set", cloud)
@@ -270,6 +304,27 @@ def test_a_json_that_changes_is_an_error(cloud: Any, monkeypatch: pytest.MonkeyP
         rb.read("memory://container/set.json")
     assert caught.value.place == "set.json"
     assert "changed" in str(caught.value)
+
+
+@pytest.mark.parametrize("count", [1, 9])
+def test_a_json_that_is_replaced_before_it_is_opened_is_read_as_it_is_now(
+    cloud: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Its start was read before to detect the format."""
+
+    def replace(boxes: int) -> None:
+        rows = [("a.jpg", "cat", (at, 1, 10, 10)) for at in range(boxes)]
+        copy(write_coco(tmp_path, rows, name="set.json"), "memory://container", cloud)
+
+    original = cloud_storage.CloudStorage.open
+
+    def open_late(self: Any, path: str) -> Any:
+        replace(count)
+        return original(self, path)
+
+    replace(4)
+    monkeypatch.setattr(cloud_storage.CloudStorage, "open", open_late)
+    assert len(rb.read("memory://container/set.json")) == count
 
 
 def test_a_json_of_which_a_part_does_not_arrive_is_an_error(

@@ -220,6 +220,25 @@ def test_another_dataset_with_the_same_names_is_not_confused_with_the_first(tmp_
             ).matched
 
 
+def test_an_image_of_another_dataset_does_not_get_the_id_of_an_equal_one(tmp_path: Path) -> None:
+    """Two images of the first dataset are one file; only one of them is the same in the second."""
+    journal = tmp_path / "journal.sqlite"
+    one = write_dataset(tmp_path / "one", images=3)
+    (one / "00001.png").write_bytes((one / "00000.png").read_bytes())
+    two = write_dataset(tmp_path / "two", images=3, seed=1)
+    (two / "00000.png").write_bytes((one / "00000.png").read_bytes())
+    (two / "00001.png").unlink()
+    with rehearsal() as (service, project, client):
+        ids = upload(rb.read(one), client, project, journal=journal).image_ids
+        assert ids["00000.png"] == ids["00001.png"]
+        for created in (30, 0):
+            dataset = rb.read(two)
+            result = upload(dataset, client, project, journal=journal, skip_unresolved=True)
+            assert result.created == created
+            assert result.batches.ledger.dropped == {"unresolved": 30}
+        assert len(service.regions(project)) == 60 + 30
+
+
 def test_a_dry_run_with_a_changed_dataset_leaves_the_journal_unchanged(tmp_path: Path) -> None:
     """So does a run that fails before its first write: the next run reports the change again."""
     folder = write_dataset(tmp_path / "set", images=3)

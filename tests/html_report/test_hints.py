@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -53,6 +54,23 @@ def test_the_planted_errors_are_listed_first(planted: Report) -> None:
     assert all(
         point.xpath(".//img") for point in planted.tree.xpath("//ul[@class='points']/li")[:5]
     )
+
+
+@pytest.mark.parametrize("rare", ["Crossing", "cro\u017f\u017fing", "crossings"])
+@pytest.mark.parametrize("file", ["00.jpg", "59.jpg"])
+def test_the_rarest_of_similar_names_is_shown(tmp_path: Path, file: str, rare: str) -> None:
+    """It comes last, wherever it is, and the link and the drawing are of its box."""
+    labels = Shapes()
+    for boxes in labels.boxes.values():
+        boxes[:] = [("crossing" if name == "disc" else name, box) for name, box in boxes]
+    boxes = labels.boxes[file]
+    at = next(at for at, (name, _) in enumerate(boxes) if name == "crossing")
+    boxes[at] = (rare, boxes[at][1])
+    made = report(rb.read(labels.write(tmp_path / "set", Shapes())), tmp_path)
+    [point] = made.tree.xpath("//ul[@class='points']/li[contains(., 'two names')]")
+    assert point.xpath("string(.//h3)").endswith(f" boxes), {rare} (1 box)")
+    assert point.xpath(".//a/@href") == [f"#tag={quote(rare)}"]
+    assert point.xpath(".//img")
 
 
 def test_good_labels_raise_no_suspicion(tmp_path: Path) -> None:
