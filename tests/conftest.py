@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 from cli_helpers import CLIPPED, EMPTY, GOOD, ConvertFolder
 
@@ -145,6 +146,14 @@ settings.load_profile("here")
 
 `--hypothesis-profile search` looks for new ones, and for more of them.
 """
+if hasattr(providers, "_get_local_constants"):
+    local_constants = providers._get_local_constants
+
+    def local_constants_of_a_search() -> Any:
+        """Return none for examples that are always the same: they are of all imported modules."""
+        return providers._local_constants if settings().derandomize else local_constants()
+
+    providers._get_local_constants = local_constants_of_a_search
 
 
 collect_ignore = ["plugin_example"]

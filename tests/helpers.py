@@ -263,7 +263,9 @@ def run_pytest(*folders: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     paths = os.pathsep.join([environment()["PYTHONPATH"], *map(str, folders)])
     options = ("-q", "-W", "error", "-p", "no:cacheprovider")
     variables = {"PYTHONPATH": paths, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    return process("-m", "pytest", *options, cwd, cwd=cwd, **variables)
+    # The folders of another run of pytest may be deleted by a third one.
+    folder = f"--basetemp={cwd / '.basetemp'}"
+    return process("-m", "pytest", *options, folder, cwd, cwd=cwd, **variables)
 
 
 PLUGIN_EXAMPLE = ROOT / "tests" / "plugin_example"

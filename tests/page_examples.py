@@ -78,7 +78,10 @@ class PageRun:
         self.folder = folder
         self.skipped: list[int] = []
         self._environment = environment(
-            PATH=path_with_command(folder), COLUMNS="100", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"
+            PATH=path_with_command(folder),
+            COLUMNS="100",
+            PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
+            PYTEST_DEBUG_TEMPROOT=str(folder / ".bin"),  # no other run of pytest deletes it
         )
         self._services: list[subprocess.Popen[str]] = []
         self._port = free_port()

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -193,9 +192,12 @@ def test_ctrl_c_removes_the_bar(tmp_path: Path) -> None:
     run = subprocess.Popen(line, env=variables, stdout=theirs, stderr=theirs)
     os.close(theirs)
     writer = os.open(pipe, os.O_WRONLY)  # returns when the run has opened the other end
-    time.sleep(0.3)
+    parts = read_terminal(ours)
+    content = b""
+    while b"\x1b[?25l" not in content:
+        content += next(parts)
     run.send_signal(signal.SIGINT)
-    shown = b"".join(read_terminal(ours)).decode()
+    shown = b"".join([content, *parts]).decode()
     os.close(writer)
     assert run.wait(timeout=60) == 130
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") > 0

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import shutil
-import socket
 import subprocess
 import threading
-import time
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -145,15 +144,12 @@ class Emulator(NamedTuple):
 @contextmanager
 def running_emulator(program: str, folder: Path) -> Iterator[Emulator]:
     """Start the emulator, and a proxy before it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [program, *_OPTIONS, "--blobHost", "127.0.0.1", "--blobPort", str(port)]
+    command = [program, *_OPTIONS, "--blobHost", "127.0.0.1", "--blobPort", "0"]
     process = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
     )
     try:
-        _wait_for(port, process)
-        with CountingProxy(port) as proxy:
+        with CountingProxy(_port_of(process)) as proxy:
             thread = threading.Thread(target=proxy.serve_forever, daemon=True)
             thread.start()
             yield Emulator(proxy)
@@ -161,17 +157,16 @@ def running_emulator(program: str, folder: Path) -> Iterator[Emulator]:
             thread.join()
     finally:
         process.terminate()
-        process.wait()
+        process.communicate()
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + _SECONDS
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if process.poll() is not None or time.monotonic() > end:
-                raise
-            threading.Event().wait(0.05)
-        else:
-            return
+def _port_of(process: subprocess.Popen[str]) -> int:
+    """Return the port that the emulator has chosen, once it listens."""
+    timer = threading.Timer(_SECONDS, process.kill)
+    timer.start()
+    assert process.stdout is not None
+    for line in process.stdout:
+        if found := re.search(r"listens on http://127\.0\.0\.1:(\d+)", line):
+            timer.cancel()
+            return int(found[1])
+    raise AssertionError(f"azurite-blob does not listen, and ended with {process.wait()}")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from cloud.azurite import KEY
@@ -26,7 +25,6 @@ import regionbatch as rb
 from helpers import write_coco
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from cloud.azurite import Emulator, Get
@@ -42,15 +40,6 @@ pytestmark = [
 def images(emulator: Emulator) -> list[Get]:
     """Return the requests that read images."""
     return [get for get in emulator.proxy.gets if get.blob.endswith((".png", ".bmp"))]
-
-
-@contextmanager
-def patient_rehearsal() -> Iterator[tuple[Any, str, rb.TrainingClient]]:
-    with (
-        rehearsal() as (service, project, _),
-        rb.TrainingClient(service.endpoint, service.key, timeout=120) as client,
-    ):
-        yield service, project, client
 
 
 NAMES = ["plain.png", "a b.png", "ä.png", "50%.png", "c%20d.png", "e#f.png", "e.png", "i+j,=&.png"]
@@ -74,7 +63,7 @@ def test_a_dataset_in_blob_storage(emulator: Emulator, tmp_path: Path) -> None:
     assert read < 65_536 * len(sizes), "of an image, only the beginning"
     emulator.proxy.gets.clear()
     journal = tmp_path / "journal.sqlite"
-    with patient_rehearsal() as (service, project, client):
+    with rehearsal() as (service, project, client):
         result = upload(dataset, client, project, by_url=True, journal=journal)
         assert stored_regions(service, project) == expected_regions(dataset, result)
         assert (result.lost, result.calls[URLS]) == (0, 1)
@@ -98,7 +87,7 @@ def test_a_blob_that_is_deleted_or_replaced(emulator: Emulator, tmp_path: Path) 
     container = emulator.container("container")
     container.delete_blob("second/00001.png")
     journal = tmp_path / "journal.sqlite"
-    with patient_rehearsal() as (_, project, client):
+    with rehearsal() as (_, project, client):
         result = upload(dataset, client, project, by_url=True, journal=journal)
         refused = [one for one in result.findings if one.code == "image_refused"]
         assert [one.file for one in refused] == ["00001.png"]
@@ -125,7 +114,7 @@ def test_kill_9_and_resume(
     emulator.proxy.gets.clear()
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", emulator.connection_string)
     dataset = rb.read("az://container/third", storage_options=emulator.options)
-    with patient_rehearsal() as (service, project, client):
+    with rehearsal() as (service, project, client):
         monkeypatch.setenv("VISION_TRAINING_ENDPOINT", service.endpoint)
         monkeypatch.setenv("VISION_TRAINING_KEY", service.key)
         line = ["upload", "az://container/third", "--by-url", "--create-tags"]

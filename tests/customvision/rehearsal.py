@@ -38,8 +38,12 @@ READING, CHECKING, UPLOADING, SENDING = (
 """The steps of an upload as `progress` is called with them, for tests that act during one."""
 WRITES = frozenset({"CreateTag", "CreateImagesFromFiles", "CreateImageRegions"})
 """The calls that change a project."""
+SILENT = frozenset({Fault.TIMEOUT, Fault.TIMEOUT_APPLIED, Fault.TIMEOUT_LATE})
+"""Faults that last until the timeout of the client."""
 TIMEOUT = 1.0
-"""Timeout of the client in seconds, for services that hold their responses back."""
+"""Timeout of the client in seconds, for services with such faults."""
+LONG_TIMEOUT = 120.0
+"""Timeout for all others, however busy this machine is."""
 
 
 class Clock:
@@ -246,8 +250,9 @@ def rehearsal(
     """Run a local service with a project; yield the service, the project ID and a client."""
     with LocalService(settings, faults=faults, **service) as local:
         project = local.create_project("rehearsal")
+        timeout = TIMEOUT if SILENT & {*local.faults.kinds} and local.faults.rate else LONG_TIMEOUT
         with regionbatch.TrainingClient(
-            local.endpoint, local.key, version=version, timeout=TIMEOUT
+            local.endpoint, local.key, version=version, timeout=timeout
         ) as client:
             yield local, project, client
 

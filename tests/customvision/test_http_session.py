@@ -117,15 +117,15 @@ def test_a_response_that_arrives_byte_by_byte(text: bytes) -> None:
         with pytest.raises(rb.TransportError):
             client.create_regions(PROJECT, BATCH)
         seconds = time.monotonic() - start
-    assert TIMEOUT < seconds < 3 * http_session.TIMEOUTS_PER_RESPONSE * TIMEOUT
+    assert TIMEOUT < seconds < 30, "all bytes take 50 seconds"
 
 
 def test_a_whole_response_may_take_longer_than_one_timeout() -> None:
     body = b"[]".center(20)
     parts = [HEAD + b"Content-Length: 20\r\n\r\n", *(body[at : at + 2] for at in range(0, 20, 2))]
     with (
-        server(parts, pause=0.05) as endpoint,
-        rb.TrainingClient(endpoint, KEY, timeout=0.25) as client,
+        server(parts, pause=0.15) as endpoint,
+        rb.TrainingClient(endpoint, KEY, timeout=1) as client,
     ):
         assert client.domains() == []
 

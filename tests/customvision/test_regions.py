@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from customvision.rehearsal import (
 
 import regionbatch as rb
 from helpers import id_of, mentions
+from regionbatch.customvision import rate_limiter
 from regionbatch.local import Settings
 
 if TYPE_CHECKING:
@@ -60,16 +62,41 @@ def test_a_service_that_refuses_everything_is_not_asked_about_every_region(
         sizes = refuse_boxes(client, set(dataset.regions.box[:, 0].tolist()), monkeypatch)
         if ends:
             with pytest.raises(rb.ServiceError) as caught:
-                upload(dataset, client, project)
+                upload(dataset, client, project, in_flight=1)
             assert (caught.value.status, caught.value.code, caught.value.service_message) == (
                 400,
                 "BadRequestImageRegions",
                 "bad",
             )
-            assert len(sizes) < 3 * 15 + 20
+            assert len(sizes) <= (3 + 2) * 15, "of 20 batches, in 15 calls each"
         else:
             result = upload(dataset, client, project)
             assert (result.failed, result.created) == (8, 0), "one batch is not decisive"
+
+
+def test_refused_batches_are_halved_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until a region is stored: three halved batches are enough to give up."""
+    send_small_batches(monkeypatch)
+    dataset = rb.read(write_dataset(tmp_path, images=5, boxes=20))
+    under_way: list[int] = []
+    at_once: set[int] = set()
+    never = threading.Event()
+
+    def refuse(_project: str, batch: Any) -> Any:
+        if len(batch) < 8:
+            under_way.append(len(batch))
+            at_once.add(len(under_way))
+            never.wait(0.01)  # for another one to come
+            under_way.pop()
+        raise rb.ServiceError("a: b. C.", code="BadRequestImageRegions", status=400)
+
+    with rehearsal() as (_, project, client):
+        monkeypatch.setattr(client, "create_regions", refuse)
+        with pytest.raises(rb.ServiceError):
+            upload(dataset, client, project)
+    assert at_once == {1}
 
 
 def test_a_single_accepted_region_keeps_the_upload_running(
@@ -253,6 +280,7 @@ def test_writes_that_always_fail_end_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, status: int
 ) -> None:
     """Reading still works. No region is marked as failed, and the run can be resumed."""
+    monkeypatch.setattr(rate_limiter, "MAX_CONSECUTIVE_FAILURES", 10)
     dataset = rb.read(write_dataset(tmp_path / "set"))
     with rehearsal() as (service, project, client):
         limiter = Clock().rate_limiter()
@@ -270,6 +298,6 @@ def test_writes_that_always_fail_end_the_run(
                     journal=tmp_path / "journal.sqlite",
                     rate_limiter=limiter,
                 )
-        assert limiter.calls.total() < 300
+        assert limiter.calls.total() < 200
         result = upload(dataset, client, project, journal=tmp_path / "journal.sqlite")
         assert_exact(dataset, result, service, project)

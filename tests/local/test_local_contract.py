@@ -1,7 +1,7 @@
 """Test the service with Schemathesis: no server error, and every response as Microsoft describes.
 
 REGIONBATCH_EXAMPLES is the number of generated calls per operation and version, after one that is
-written here and succeeds. [default: 3] With 1000, the tests run for some minutes.
+written here and succeeds. [default: 2] With 1000, the tests run for some minutes.
 """
 
 from __future__ import annotations

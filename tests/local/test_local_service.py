@@ -163,11 +163,11 @@ def test_a_failed_transaction_stores_nothing() -> None:
 
 
 def test_calls_wait_in_parallel(workspace: Start) -> None:
-    work = workspace(latency=0.2)
+    work = workspace(latency=0.5)
     start = time.monotonic()
     with ThreadPoolExecutor(16) as pool:
         replies = list(pool.map(work.create, work.regions(16)))
-    assert 0.2 <= time.monotonic() - start < 1.6
+    assert 0.5 <= time.monotonic() - start < 4, "one after the other, they take 8 seconds"
     assert {reply.status for reply in replies} == {200}
     assert len(work.stored()) == 16
 
