@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from customvision.rehearsal import Clock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -255,13 +256,16 @@ def test_derived_datasets_are_uploaded_and_verified(
         project = service.create_project("derived")
         with rb.TrainingClient(service.endpoint, service.key) as client:
             for dataset in datasets:
-                result = rb.upload(dataset, client, project, create_tags=True)
+                limiter = Clock().rate_limiter()
+                result = rb.upload(dataset, client, project, create_tags=True, rate_limiter=limiter)
                 sent += result.created
                 assert result.failed == 0
                 assert result.verification
                 assert result.verification.missing == 0
                 image_ids = dict(result.image_ids)
-                found = rb.verify(dataset, client, project, image_ids=image_ids)
+                found = rb.verify(
+                    dataset, client, project, image_ids=image_ids, rate_limiter=limiter
+                )
                 assert (found.missing, found.moved) == (0, 0)
                 rb.write_report(tmp_path / "report.json", dataset)
                 assert rb.summary(dataset)["boxes"]["kept"] == len(dataset)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 from azure.core.pipeline.transport import RequestsTransport
+from customvision.rehearsal import Clock
 
 import regionbatch as rb
 from helpers import ROOT, batches_of, ids_of, process, raises_mentioning, write_coco
@@ -53,10 +54,11 @@ def test_representations_are_short(service: LocalService, tmp_path: Path) -> Non
     dataset = rb.read(write_coco(tmp_path, boxes))
     project = service.create_project("many")
     with client_of(service) as client:
-        result = rb.upload(
-            dataset, client, project, create_tags=True, skip_unresolved=True, dry_run=True
-        )
-        found = rb.verify(dataset, client, project, image_ids=ids_of(dataset.images.names))
+        limiter = Clock().rate_limiter()
+        options: dict[str, Any] = {"create_tags": True, "skip_unresolved": True, "dry_run": True}
+        result = rb.upload(dataset, client, project, rate_limiter=limiter, **options)
+        ids = ids_of(dataset.images.names)
+        found = rb.verify(dataset, client, project, image_ids=ids, rate_limiter=limiter)
     for value in (dataset, dataset.findings, result, result.plan, found, batches_of(dataset)):
         assert len(repr(value)) < 2000, type(value)
     assert service.key not in repr((result, found, client))
@@ -269,12 +271,15 @@ def test_an_upload_that_was_cancelled_is_resumed(
             client,
             spare,
             create_tags=True,
+            rate_limiter=Clock().rate_limiter(),
             progress=lambda step, _done, _total: steps.append(step),
         )
         assert "sending regions" in steps
         for step in dict.fromkeys(steps):
+            options["rate_limiter"] = Clock().rate_limiter()  # a stopped one makes no call
             with contextlib.suppress(Cancelled):
                 rb.upload(scene, client, project, **options, progress=partial(cancel_at, step))
+        options["rate_limiter"] = Clock().rate_limiter()
         result = rb.upload(scene, client, project, **options)
         assert result.verification
         assert result.verification.good

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import random
 import sqlite3
 import threading
 from collections import Counter
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +42,7 @@ WRITES = frozenset({"CreateTag", "CreateImagesFromFiles", "CreateImageRegions"})
 """The calls that change a project."""
 SILENT = frozenset({Fault.TIMEOUT, Fault.TIMEOUT_APPLIED, Fault.TIMEOUT_LATE})
 """Faults that last until the timeout of the client."""
-TIMEOUT = 1.0
+TIMEOUT = 0.5
 """Timeout of the client in seconds, for services with such faults."""
 LONG_TIMEOUT = 120.0
 """Timeout for all others, however busy this machine is."""
@@ -79,6 +81,14 @@ def write_noise(path: Path, size: tuple[int, int], form: str) -> None:
     Image.frombytes("RGB", size, pixels).save(path, form)
 
 
+@cache
+def _png(*colour: int) -> bytes:
+    """Return an image of one colour. Most datasets have the same ones."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (SIZE, SIZE), colour).save(buffer, "png")
+    return buffer.getvalue()
+
+
 def write_dataset(
     folder: Path,
     *,
@@ -93,9 +103,7 @@ def write_dataset(
     names = [f"{number:05}.png" for number in range(images)]
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
-        Image.new("RGB", (SIZE, SIZE), (number % 256, number // 256, seed % 256)).save(
-            folder / name
-        )
+        (folder / name).write_bytes(_png(number % 256, number // 256, seed % 256))
         if number < images - 1:
             for box in range(boxes):
                 left, top = rng.uniform(0, SIZE - 9), rng.uniform(0, SIZE - 9)
