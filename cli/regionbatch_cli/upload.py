@@ -104,7 +104,7 @@ def upload(
     """Upload a dataset to a Custom Vision project, then verify it.
 
     Uploads images, tags and regions. Progress is kept in a journal; run the same command again to
-    resume. Nothing is sent twice. The key is read from VISION_TRAINING_KEY, --key-file or a
+    resume. Nothing is stored twice. The key is read from VISION_TRAINING_KEY, --key-file or a
     prompt; with --entra no key is needed.
     """
     _check_options(options, service, upload_options)

@@ -159,7 +159,7 @@ class Journal:
             if found not in (None, value):
                 raise self._error(
                     f"created for another {key}: '{found}'",
-                    "Name another file with `journal`; nothing is uploaded twice.",
+                    "Name another file with `journal`; nothing is stored twice.",
                     value=found,
                 )
         if write:

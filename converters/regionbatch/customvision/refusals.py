@@ -131,7 +131,7 @@ def _kind(status: int, code: str) -> tuple[type[ServiceError], str]:
     if status == HTTPStatus.CONFLICT:
         return TransportError, "Another change of the project is under way. Try again later."
     if status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT:
-        return TransportError, "Try again later: nothing is uploaded twice."
+        return TransportError, "Try again later: nothing is stored twice."
     if "Exceed" in code or "Limit" in code:
         return LimitError, "Check the limits of the pricing tier."
     is_unknown = status == HTTPStatus.NOT_FOUND

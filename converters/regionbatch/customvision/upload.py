@@ -193,7 +193,7 @@ def upload(  # longer than 40 lines because of its arguments and docstring
 ) -> UploadResult:
     """Upload a dataset (images, tags, regions) to a project, then verify it.
 
-    Nothing is uploaded twice: the project is read first, and only the difference is sent. With a
+    Nothing is stored twice: the project is read first, and only the difference is sent. With a
     journal, the same call resumes a run that was stopped or killed.
 
     Args:
