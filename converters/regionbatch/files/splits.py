@@ -76,7 +76,8 @@ def require_splits(source: str, wanted: str, known: Iterable[str]) -> list[str]:
         return found
     advice = "The dataset has no splits. Leave out `split`."
     if names:
-        advice = f"Choose one of: {', '.join(names)}."
+        quoted = ", ".join(f"'{name}'" for name in names)
+        advice = f"Choose one of: {quoted}."
     raise DatasetError(
         f"{source}: no such split: {wanted!r}. {advice}",
         place=source,

@@ -192,9 +192,9 @@ def _files_named(tree: Tree, known: list[str], wanted: str) -> list[str]:
 
     found = list(filter(is_named, known))
     if not found:
+        quoted = ", ".join(f"'{name}'" for name in known[:20])
         raise DatasetError(
-            f"{tree.root}: no such COCO file: '{wanted}'. "
-            f"Choose one with `coco_json`: {', '.join(known[:20])}.",
+            f"{tree.root}: no such COCO file: '{wanted}'. Choose one with `coco_json`: {quoted}.",
             place=str(tree.root),
             option="coco_json",
             value=wanted,

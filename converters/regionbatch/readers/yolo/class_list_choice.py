@@ -126,8 +126,8 @@ class ClassListChooser:
         for each in candidates:
             if not each.is_same(best):
                 raise AmbiguousDatasetError(
-                    f"{each.file}: class names differ from those in {best.file}, and both lists "
-                    f"apply to the label files in {folder or '.'}: {_difference(each, best)}. "
+                    f"{each.file}: class names differ from those in '{best.file}', and both lists "
+                    f"apply to the label files in '{folder or '.'}': {_difference(each, best)}. "
                     "Correct or remove one list, or choose one for all label files with `names`.",
                     place=each.file,
                     option="names",

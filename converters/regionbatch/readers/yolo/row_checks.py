@@ -134,7 +134,7 @@ def raise_if_kpt_shape_does_not_fit(keypoint_values: int, log: FindingLog) -> No
     place, value = wrong[0].place, wrong[0].value
     raise AmbiguousDatasetError(
         f"{place}: row does not fit kpt_shape: '{value}'. Rows need 5 or {5 + keypoint_values} "
-        f"numbers; other lengths: {count} of {log.boxes_read}. Correct kpt_shape, or use "
+        f"numbers. Rows with more or fewer: {count} of {log.boxes_read}. Correct kpt_shape, or use "
         '`yolo_rows="box"` (first four values; rest ignored) or `yolo_rows="polygon"`.',
         place=place,
         option="yolo_rows",
@@ -158,7 +158,7 @@ def raise_if_kpt_shapes_differ(rows: LabelRows, configs: Sequence[DatasetConfig]
     for other in configs[1:]:
         if other.keypoint_values != configs[0].keypoint_values:
             raise AmbiguousDatasetError(
-                f"{other.file}: kpt_shape differs from that in {configs[0].file}, or only one of "
+                f"{other.file}: kpt_shape differs from that in '{configs[0].file}', or only one of "
                 "the two files has it. Read one dataset at a time, or choose how to read all rows "
                 "with `yolo_rows`.",
                 place=other.file,
@@ -262,7 +262,7 @@ def _may_be_keypoints(
     place: str, length: int, pattern: KeypointPattern, alike: int, count: int
 ) -> AmbiguousDatasetError:
     if pattern is KeypointPattern.FLAGS:
-        looks = "a visibility is every third value"
+        looks = "every third value is a visibility (0, 1 or 2)"
     else:
         looks = "all points are inside the leading box"
     return AmbiguousDatasetError(

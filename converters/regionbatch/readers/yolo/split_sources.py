@@ -233,8 +233,9 @@ def _split_of_source(
     if len(splits) == 1 or len(written) == 1:
         return (wanted or splits)[0]
     if wanted and split is not None:
+        quoted = " and ".join(f"'{each}'" for each in splits)
         raise AmbiguousDatasetError(
-            f"{file}: splits {' and '.join(splits)} lead to the same folder: '{path or '.'}'. "
+            f"{file}: splits {quoted} lead to the same folder: '{path or '.'}'. "
             "Correct the paths, or leave out `split`.",
             place=file,
             option="split",
@@ -265,7 +266,8 @@ def wanted_splits(
     if wanted:
         return wanted
     choices = sorted(known)
-    advice = f"Choose one of: {', '.join(choices)}."
+    quoted = ", ".join(f"'{choice}'" for choice in choices)
+    advice = f"Choose one of: {quoted}."
     if not choices:
         advice = "The dataset has no splits. Leave out `split`."
     raise DatasetError(
