@@ -185,7 +185,8 @@ class UploadAccount:
         from regionbatch_cli.tag_table import print_tag_table  # noqa: PLC0415 - NumPy
 
         if result.tags.rows() != result.plan.tags.rows():
-            self._say("tags:     not as planned: the project had or refused some of the images")
+            reason = "some images were already in the project, or were refused"
+            self._say(f"tags:     differ from the plan: {reason}")
             print_tag_table(self._options, result.tags)
 
     def _print_journal(self, error: BaseException | None) -> None:

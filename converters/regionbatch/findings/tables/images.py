@@ -63,7 +63,8 @@ CODES = (
         "noted",
         "image",
         "several image files match, or one image file matches several names",
-        "The boxes are kept by name. Move the other files, or choose the folder with `image_dir`.",
+        "The boxes are kept under the image's name. Move the other files, or choose the folder "
+        "with `image_dir`.",
         explanation=(
             "Image files are found by name. Here several files fit equally well, or one file fits "
             "several names, so no file is used. The boxes are kept under the image's name."
@@ -86,7 +87,7 @@ CODES = (
             "No file in the dataset matches the image's name. A conversion works without the file. "
             "An upload needs the file, or the ID of an image that is already in the project."
         ),
-        example='"file_name": "a.jpg", and no a.jpg in the folder -> kept by name',
+        example='"file_name": "a.jpg", and no a.jpg in the folder -> boxes kept under this name',
         remedy="Add the file, or choose its folder with `image_dir`.",
     ),
     Code(

@@ -149,10 +149,11 @@ CODES = (
         "noted",
         "record",
         "not read, because it is not part of the dataset",
-        "Check that it contains no boxes.",
+        "Check that you need no boxes from it.",
         explanation=(
             "The file has an extension that the format uses, but contains something else, such as "
-            "a log, a configuration or the results of a model."
+            "a log, a configuration or the results of a model. Or it should contain the same boxes "
+            "as the files that were read, like a second kind of VoTT export."
         ),
         example="labels/output.txt, the log of a training run -> not read",
         remedy="Move the file out of the dataset. If it should contain boxes, correct it.",
