@@ -1,4 +1,4 @@
-"""A real browser for the tests of the HTML report."""
+"""A real browser for the tests of the HTML page."""
 
 from __future__ import annotations
 

@@ -222,7 +222,7 @@ def report_on(name: str) -> Callable[[Path], object]:
 
 
 def page_on(name: str, result: Any = None, **options: Any) -> Callable[[Path], object]:
-    """Write an HTML report of a dataset to a path in its folder."""
+    """Write an HTML page of a dataset to a path in its folder."""
 
     def do(folder: Path) -> None:
         read = dataset(folder)

@@ -1,4 +1,4 @@
-"""Write the HTML report: completely or not at all."""
+"""Write the HTML page: completely or not at all."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def write_html(
         raise
     except OSError as error:
         raise OutputError(
-            f"{target}: the HTML report cannot be written: '{error.strerror or error}'. "
+            f"{target}: the HTML page cannot be written: '{error.strerror or error}'. "
             "Choose another path.",
             place=str(target),
             option="path",
@@ -103,7 +103,7 @@ def check_html(path: str | PathLike[str], option: str = "path") -> PurePath:
         OptionError: The path is empty or a URL.
         OutputError: A folder or another file has this path, or the folder above cannot be written.
     """
-    return check_own_file(path, option, _is_html_report, "an HTML report")
+    return check_own_file(path, option, _is_html_report, "an HTML page of regionbatch")
 
 
 def _is_html_report(path: PurePath) -> bool:

@@ -1,4 +1,4 @@
-"""Codes of what Custom Vision needs for training; only uploads and HTML reports look for them."""
+"""Codes of what Custom Vision needs for training; only uploads and HTML pages look for them."""
 
 from __future__ import annotations
 
