@@ -370,5 +370,6 @@ def always_in_parts(
     used = executor or InThisProcess()
     patch.setattr(part_reading, "MIN_PARTS", n)
     patch.setattr(part_reading, "MIN_PARTS_OF_LARGE", 0)
+    patch.setattr(part_reading, "available_processes", lambda: 2)
     patch.setattr(processes, "local_processes", lambda **_: nullcontext(used))
     return used

@@ -17,9 +17,9 @@ from loky import get_reusable_executor
 import regionbatch as rb
 from helpers import ROOT, InThisProcess, command, ids_of, write_yolo
 from regionbatch import part_reading, part_waiting, parts
-from regionbatch.environment import PROCESSES_VARIABLE
 from regionbatch.in_parts import convert as in_parts
 from regionbatch.in_parts import division
+from regionbatch.process_count import PROCESSES_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -31,12 +31,12 @@ from helpers import (
     write_coco,
 )
 from messages.executor_mistakes import DIFFERENCES, Client, Elsewhere, WithoutPackage
-from regionbatch import errors, part_reading, part_waiting, parts, processes
-from regionbatch.environment import PROCESSES_VARIABLE
+from regionbatch import errors, part_reading, part_waiting, parts, process_count, processes
 from regionbatch.files.storage import LOCAL
 from regionbatch.part_ranges import MIN_PARTS, even_ranges
 from regionbatch.parts import run_parts
-from regionbatch.processes import ChildProcesses, available_processes, local_processes
+from regionbatch.process_count import PROCESSES_VARIABLE, available_processes
+from regionbatch.processes import ChildProcesses, local_processes
 from regionbatch.readers.coco.json_parts import decode_part, divide
 from regionbatch.readers.coco.records import ARRAY_SPECS
 from regionbatch.readers.yolo.label_parts import read_label_files
@@ -101,7 +101,7 @@ def test_a_container_gets_as_many_processes_as_its_quota_allows(
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content, encoding="utf-8")
-    monkeypatch.setattr(processes, "_CONTROL_GROUPS", tmp_path)
+    monkeypatch.setattr(process_count, "_CONTROL_GROUPS", tmp_path)
     monkeypatch.setattr(os, "process_cpu_count", lambda: 8, raising=False)
     for value in ("", " "):
         monkeypatch.setenv(PROCESSES_VARIABLE, value)
@@ -414,7 +414,7 @@ def test_a_reader_derived_from_another_gives_the_same_with_an_executor(reader: A
 
 def one_core(patch: pytest.MonkeyPatch) -> None:
     patch.delenv(PROCESSES_VARIABLE)
-    patch.setattr(processes, "_count_cores", lambda: 1)
+    patch.setattr(process_count, "_count_cores", lambda: 1)
 
 
 def disabled(patch: pytest.MonkeyPatch) -> None:
@@ -580,6 +580,7 @@ def test_images_of_lists_are_read_by_processes_for_a_split(
     expected = list(rb.read(dataset, split="train"))
     monkeypatch.setattr(part_reading, "MIN_PARTS_OF_LARGE", 0)
     executor = InThisProcess()
+    monkeypatch.setattr(part_reading, "available_processes", lambda: 2)
     monkeypatch.setattr(processes, "local_processes", lambda **_: nullcontext(executor))
     assert list(rb.read(dataset, split="train")) == expected
     assert executor.results

@@ -53,7 +53,7 @@ def dask_executor(address: str | None) -> Iterator[Executor | None]:
 @contextmanager
 def _client(distributed: Any, address: str) -> Iterator[Any]:  # noqa: ANN401 - has no types
     if address == LOCAL:
-        from regionbatch.processes import available_processes  # noqa: PLC0415 - only with an extra
+        from regionbatch.process_count import available_processes  # noqa: PLC0415 - only with an extra
 
         processes: dict[str, Any] = {"n_workers": available_processes(), "threads_per_worker": 1}
         processes["preload"] = [_PRELOAD]

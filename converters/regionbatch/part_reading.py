@@ -6,10 +6,10 @@ from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
-from regionbatch.environment import requested_processes
 from regionbatch.errors import DatasetError, OptionError
 from regionbatch.findings.text import as_text, quoted
 from regionbatch.part_ranges import MIN_PARTS, MIN_PARTS_OF_LARGE
+from regionbatch.process_count import available_processes, requested_processes
 from regionbatch.reader_contract import PartsReader
 
 if TYPE_CHECKING:
@@ -100,7 +100,11 @@ def part_executor(
     wanted = _files_to_read(references)
     if given is not None:
         yield PartExecutor(given, is_own=False)
-    elif reads_in_parts(reader) and _is_large(reader, tree, wanted, options):
+    elif (
+        reads_in_parts(reader)
+        and available_processes() > 1
+        and _is_large(reader, tree, wanted, options)
+    ):
         from regionbatch.processes import local_processes  # noqa: PLC0415 - slow to load
 
         with local_processes(may_fork=may_fork.get()) as own:

@@ -26,16 +26,13 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import regionbatch
-from regionbatch.environment import requested_processes
 from regionbatch.forked_process import ForkedProcess, can_fork
 from regionbatch.part_ranges import MIN_PARTS
+from regionbatch.process_count import available_processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
-
-_CONTROL_GROUPS = Path("/sys/fs/cgroup")
-"""Where Linux shows the processor time that a container may use."""
 
 _INTERPRETER_NAME = re.compile(r"(python|pypy)w?[\d._td]*", re.IGNORECASE)
 """Frozen programs and servers that embed Python have other names, and would start themselves."""
@@ -63,41 +60,6 @@ regionbatch.parts.answer_calls(jobs, results)
 """
 """What a plain child process runs until its input ends. It imports from the absolute entries of our
 path only, because the current folder may be the dataset's. Any exception ends it."""
-
-
-def available_processes() -> int:
-    """Return how many processes can run at the same time: by affinity and by a container's quota.
-
-    The environment variable `REGIONBATCH_PROCESSES` overrides both.
-
-    Raises:
-        OptionError: It has a value that cannot be used.
-    """
-    return requested_processes() or max(1, min(_count_cores(), _quota()))
-
-
-def _count_cores() -> int:
-    if hasattr(os, "process_cpu_count"):
-        return os.process_cpu_count() or 1  # also knows the options of the interpreter
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _quota() -> int:
-    """Return the cores whose time the container may use, rounded up."""
-    try:
-        quota, period = (_CONTROL_GROUPS / "cpu.max").read_text(encoding="utf-8").split()
-    except (OSError, ValueError):
-        folder = _CONTROL_GROUPS / "cpu"  # the first version of control groups
-        try:
-            quota = (folder / "cpu.cfs_quota_us").read_text(encoding="utf-8").strip()
-            period = (folder / "cpu.cfs_period_us").read_text(encoding="utf-8").strip()
-        except OSError:
-            return sys.maxsize
-    if not (quota.isdecimal() and period.isdecimal() and int(period)):
-        return sys.maxsize  # `max` or -1: no quota
-    return -(-int(quota) // int(period))
 
 
 @contextmanager

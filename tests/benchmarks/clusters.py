@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import regionbatch as rb
-from regionbatch.environment import PROCESSES_VARIABLE
+from regionbatch.process_count import PROCESSES_VARIABLE
 
 MODES = ("one process", "local processes", "dask", "dask folder")
 

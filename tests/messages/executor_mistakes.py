@@ -13,8 +13,8 @@ import pytest
 import regionbatch
 from helpers import ROOT, InThisProcess
 from regionbatch import parts
-from regionbatch.environment import PROCESSES_VARIABLE
 from regionbatch.in_parts.work import WrittenPart
+from regionbatch.process_count import PROCESSES_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
