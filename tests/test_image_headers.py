@@ -236,9 +236,13 @@ HOSTILE = {
     [
         (b"P5\n12 34\n255\n", (12, 34)),
         (b"P5\r\n12\t0034\n255\n", (12, 34)),
-        (b"P4 12 34", (12, 34)),
-        (b"P6\n# 1 2\n#\n12 # 5\n# 6\n 34# 7\n255\n", (12, 34)),
-        (b"P6\n#" + b"x" * 60_000 + b"\n12 34\n", (12, 34)),
+        (b"P4 12 34\n", (12, 34)),
+        (b"P6\n# 1 2\n#\n12 # 5\n# 6\n 34 # 7\n255\n", (12, 34)),
+        (b"P6\r# 1 2\r12 34\r255\r\x01\n7 9 ", (12, 34)),
+        (b"P6\n#" + b"x" * 30_000 + b"\n12 34\n", (12, 34)),
+        (b"P5\n12# programs disagree\n34 5\n255\n", (0, 0)),
+        (b"P5\n12 34# programs disagree\n5\n255\n", (0, 0)),
+        (b"P5\n12 3", (0, 0)),
         (b"P612 34\n255\n", (0, 0)),
         (b"P6 12x34\n255\n", (0, 0)),
         (b"P6 12 34x\n255\n", (0, 0)),
@@ -251,6 +255,15 @@ def test_the_size_of_netpbm_files(header: bytes, size: tuple[int, int], tmp_path
     path = tmp_path / "a.ppm"
     path.write_bytes(header)
     assert image_size(str(path)) == size
+
+
+def test_the_size_of_a_netpbm_file_is_not_half_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.ppm"
+    sizes = []
+    for length in range(2**15 - 20, 2**15):
+        path.write_bytes((b"P6\n#" + b"x" * length)[:length] + b"\n640 480\n255\n")
+        sizes.append(image_size(str(path)))
+    assert {*sizes} == {(640, 480), (0, 0)}
 
 
 class CountingFile:

@@ -112,12 +112,15 @@ _BY_IMAGESIZE = (
     b"\0\0\0\x0cjP  \r\n\x87\n",
 )
 """Signatures of the formats that `imagesize` reads correctly."""
-_NETPBM_BYTES = 2**16
-"""Bytes of a Netpbm file that its size must be in: comments may be before it."""
+_NETPBM_BYTES = 2**15 - _HEAD
+"""Bytes after the first ones that the size of a Netpbm file must be in, with comments before it."""
 _NETPBM = re.compile(
-    rb"P[1-6](?:\s|#[^\n]*+\n)++(\d{1,19}+)(?:\s|#[^\n]*+\n)++(\d{1,19}+)(?![^\s#])"
+    rb"P[1-6](?:\s|#[^\r\n]*+[\r\n])++(\d{1,19}+)\s(?:\s|#[^\r\n]*+[\r\n])*+(\d{1,19}+)\s"
 )
-"""The width and height in the header of a Netpbm file."""
+"""The width and height in the header of a Netpbm file.
+
+Whitespace must follow each: of a comment within a number, programs make one number or two.
+"""
 
 
 def _size_of_netpbm(head: bytes, file: _Source) -> Size:
