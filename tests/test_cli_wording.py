@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import re
+from shutil import copytree
 from typing import TYPE_CHECKING
 
 import pytest
@@ -133,6 +135,16 @@ def test_a_strict_error_names_the_option_of_an_uncertain_decision() -> None:
     assert "--strict" in lines[0]
     assert [line for line in lines if line.startswith("  --bbox-format: ")]
     assert "`" not in run.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no name has lines on Windows")
+def test_a_strict_error_says_what_failed_if_the_name_of_the_dataset_has_lines(
+    tmp_path: Path,
+) -> None:
+    copytree(ROOT / "fixtures" / "coco" / "corners-at-the-edge" / "input", tmp_path / "a\nb")
+    run = command("inspect", tmp_path / "a\nb", "--strict", "--quiet")
+    assert run.status == 1
+    assert "do not use --strict" in run.stderr
 
 
 # Old names of options.

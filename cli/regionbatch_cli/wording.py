@@ -143,7 +143,7 @@ def error_text(error: RegionBatchError, ctx: click.Context | None = None) -> str
     findings: Sequence[Finding] = ()
     if isinstance(error, StrictError):
         findings = error.findings
-        text = text.partition("\n")[0] if findings else text
+        text = text.rsplit("\n", len(findings))[0]  # the name of the dataset may have lines too
     text = _with_leading_flag(text, error, flags)
     place = _relative(error.place)
     text = text.replace(error.place, place, 1)
