@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from regionbatch.files.cloud import CloudStorage
 
 LOCAL_SCHEME = "file"
+_MEMORY = "memory"
+"""The scheme of memory, whose file system writes its paths as `memory:///set`."""
 _WEB_SCHEMES = ("http", "https")
 _PASSWORD = re.compile(r"(:/{1,2})[^/@]*:(?!\d+/).*@", re.DOTALL)
-_NO_CONTAINER = re.compile(r"//(/|$)")
 _SIGNATURE = re.compile(
     r"\?.*(?:sig|signature|token|key|secret|password)=.*", re.IGNORECASE | re.DOTALL
 )
@@ -145,7 +146,7 @@ def as_path(path: str | PathLike[str]) -> Path | CloudPath:
             f"a web server is not storage: '{scheme}'. Use the URL of the storage, such as "
             "az://CONTAINER/FOLDER, or a local path."
         )
-    elif _NO_CONTAINER.match(rest):
+    elif not rest.strip("/") or (rest.startswith("///") and scheme.lower() != _MEMORY):
         problem = f"no container in the URL. Write it as {scheme}://CONTAINER/PATH."
     elif ".." in found.parts:
         problem = "'..' in a URL. Write the URL without it."
