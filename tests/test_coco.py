@@ -295,6 +295,9 @@ def test_wrong_options_carry_the_value_and_the_choices(tmp_path: Path) -> None:
     with pytest.raises(DatasetError) as missing:
         rb.read(tmp_path, coco_json="b.json")
     assert (missing.value.option, missing.value.value) == ("coco_json", "b.json")
+    with pytest.raises(rb.DatasetError) as empty:
+        rb.read(tmp_path, coco_json="")
+    assert (empty.value.option, empty.value.value) == ("coco_json", "")
     assert missing.value.choices == ("a.json",)
     write(path, coco(RECORD, bbox_format="cxcywh"))
     with pytest.raises(DatasetError) as unknown:

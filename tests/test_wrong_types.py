@@ -51,6 +51,13 @@ def verified(**options: Any) -> Callable[[rb.Dataset, Path], object]:
     return run
 
 
+class PathInBytes:
+    """A path that `pathlib` cannot use."""
+
+    def __fspath__(self) -> bytes:
+        return b"out"
+
+
 def closed_file() -> io.BytesIO:
     file = io.BytesIO()
     file.close()
@@ -76,6 +83,11 @@ WRONG: dict[str, Callable[[Any, Path], object]] = {
         batches_of(data), SimpleNamespace(write=None)
     ),
     "write to a closed file": lambda data, _: rb.write(batches_of(data), closed_file()),
+    "write to a class": lambda data, _: rb.write(batches_of(data), io.BytesIO),  # type: ignore[arg-type]
+    "write to a path in bytes": lambda data, _: rb.write(batches_of(data), PathInBytes()),  # type: ignore[arg-type]
+    "convert to a path in bytes": lambda *_: rb.convert(SCENE / "coco", PathInBytes(), **IDS),  # type: ignore[arg-type]
+    "convert to an empty path": lambda *_: rb.convert(SCENE / "coco", "", **IDS),
+    "read a path in bytes": lambda *_: rb.read(PathInBytes()),  # type: ignore[arg-type]
     "a page without a path": lambda data, _: rb.write_html(data, None),  # type: ignore[arg-type]
     "a page with an empty path": lambda data, _: rb.write_html(data, ""),
     "a page with a path in bytes": lambda data, _: rb.write_html(data, b"p"),  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from regionbatch.argument_checks import check_flags
+from regionbatch.argument_checks import check_flags, check_path
 from regionbatch.batching import batches
 from regionbatch.files.storage import reopened_clouds
 from regionbatch.in_parts.convert import IdOptions, write_in_parts
@@ -107,6 +107,8 @@ def convert(  # longer than 40 lines because of its arguments
     """
     check_flags(strict=strict, overwrite=overwrite)
     paths = [out] if isinstance(out, (str, os.PathLike)) else []
+    for path in paths:
+        check_path("target", path)
     if executor is not None and is_for_parts(out, payload):
         return convert_in_parts(
             source,

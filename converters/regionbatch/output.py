@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sized
 from pathlib import Path, PurePath
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, get_args
 
-from regionbatch.argument_checks import check_callables, check_flags
+from regionbatch.argument_checks import check_callables, check_flags, check_path
 from regionbatch.batch import Batch
 from regionbatch.batching import Batches
 from regionbatch.dataset import Dataset
@@ -106,6 +106,7 @@ def write(
         _check_file_object(target)
         copies = ((count, bytes(text)) for count, text in _lines(batches, payload, progress))
         return _write_object(copies, target)
+    check_path("target", target)
     given = checked_storage_options(storage_options)
     with reopened_clouds([] if given is None else [target], given):
         return _write_to(target, batches, payload, progress, overwrite=overwrite)
@@ -162,7 +163,8 @@ def _not_batches(what: str, value: object) -> OptionError:
 
 
 def _check_file_object(target: object) -> None:
-    if not callable(getattr(target, "write", None)) or hasattr(target, "encoding"):
+    has_write = callable(getattr(target, "write", None)) and not isinstance(target, type)
+    if not has_write or hasattr(target, "encoding"):
         raise OptionError(
             f"target: neither a path nor a binary file: '{type(target).__name__}'. "
             "Open the file in binary mode ('wb'), or pass its `.buffer`.",

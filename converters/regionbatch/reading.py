@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 
 from regionbatch import plugins
+from regionbatch.argument_checks import check_path
 from regionbatch.dataset import Dataset, PlacedAnnotations, References
 from regionbatch.dataset.columns import computed, kept_rows, renumbered
 from regionbatch.detection import detect
@@ -205,6 +206,7 @@ def _tree_at(source: str | PathLike[str]) -> _ObservedTree:
             option="source",
             value=source,
         )
+    check_path("source", source)
     shown = ""
     try:
         path = as_path(source)

@@ -61,7 +61,7 @@ def choose_files(tree: Tree, options: CocoOptions, log: FindingLog) -> ChosenFil
 
 def _choose_named_file(tree: Tree, options: CocoOptions) -> ChosenFiles:
     name = tree.named
-    if options.coco_json:
+    if options.coco_json is not None:
         raise OptionError(
             f"coco_json: the dataset is a single file: '{tree.source}'. "
             "Leave out `coco_json`, or read the folder.",
@@ -89,13 +89,13 @@ def _choose_in_folder(tree: Tree, options: CocoOptions, log: FindingLog) -> Chos
             place=str(tree.root),
         )
     candidates = coco_files
-    if options.coco_json:
+    if options.coco_json is not None:
         candidates = _files_named(tree, coco_files, options.coco_json)
     groups = _group(candidates)
     chosen = {split: _best_file(tasks) for split, tasks in groups.items()}
     if len(chosen) > 1 and "" in chosen:
         raise _ambiguous(next(iter(chosen.values())), candidates)
-    if not options.coco_json:
+    if options.coco_json is None:
         _report_lost_splits(tree, kinds, chosen, options.split, log)
     if options.split is not None:
         wanted = require_splits(tree.source, options.split, chosen)
