@@ -10,7 +10,7 @@ import click
 from regionbatch_cli.command_help import OUTPUT, SERVICE, GroupedCommand, option, verbose_option
 from regionbatch_cli.options import tier_option
 from regionbatch_cli.serve_options import behaviour_options
-from regionbatch_cli.service import key_in_environment, read_key_file
+from regionbatch_cli.service import checked_key, key_in_environment, read_key_file
 
 if TYPE_CHECKING:
     from regionbatch.local import Fault, LocalService
@@ -137,7 +137,9 @@ def _print_address(
 
 def _required_key(key: str | None, key_file: str | None) -> str | None:
     """Return the key that the service requires; None: it accepts any."""
-    if key:
+    if key is not None:
+        if not key:
+            raise click.UsageError("--key: empty. Give a key, or leave out --key.")
         from regionbatch_cli.printing import print_warning  # noqa: PLC0415 - only here
 
         print_warning(
@@ -146,4 +148,6 @@ def _required_key(key: str | None, key_file: str | None) -> str | None:
         )
     if key_file:
         return read_key_file(key_file, "--require-key")
-    return key or key_in_environment(KEY) or None
+    if key:
+        return checked_key(key, "--key")
+    return key_in_environment(KEY) or None

@@ -120,7 +120,7 @@ class ServiceOptions:
             return from_environment
         if sys.stdin.isatty():
             given = str(click.prompt("Training key", hide_input=True, err=True))
-            return _checked_key(given, "training key")
+            return checked_key(given, "training key")
         raise click.UsageError(
             f"training key: missing. Set {KEY}, name its file with --key-file, or sign in with "
             "--entra."
@@ -167,7 +167,7 @@ def read_key_file(path: str, flag: str = "--key-file") -> str:
         ) from error
     if not key:
         raise click.UsageError(f"{flag}: the file is empty: '{path}'. Put the key into it.")
-    return _checked_key(key, flag)
+    return checked_key(key, flag)
 
 
 def key_in_environment(variable: str) -> str:
@@ -176,21 +176,21 @@ def key_in_environment(variable: str) -> str:
     Raises:
         click.UsageError: It cannot be a key.
     """
-    return _checked_key(os.environ.get(variable, ""), variable)
+    return checked_key(os.environ.get(variable, ""), variable)
 
 
-def _checked_key(key: str, source: str) -> str:
+def checked_key(key: str, source: str) -> str:
     """Return a key without whitespace around it; `source` is where it is from.
 
     Raises:
         click.UsageError: It cannot be a key. The message does not contain it.
     """
-    key = key.strip()
-    if not is_key(key):
+    stripped = key.strip()
+    if not is_key(stripped) or (key and not stripped):
         raise click.UsageError(
             f"{source}: contains characters that no training key has. Copy it again."
         )
-    return key
+    return stripped
 
 
 def _entra_credential() -> TokenCredential:

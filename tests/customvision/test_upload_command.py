@@ -317,7 +317,7 @@ def test_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["set"], "nothing is left"
 
 
-@pytest.mark.parametrize("bad", ["two words", "clé", "a\x07b"])
+@pytest.mark.parametrize("bad", ["two words", "clé", "a\x07b", "  "])
 def test_a_text_that_is_no_key_is_named_by_where_it_is_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str
 ) -> None:
@@ -331,10 +331,12 @@ def test_a_text_that_is_no_key_is_named_by_where_it_is_from(
         ([*projects, "--key-file", file], "--key-file"),
         (["serve"], "REGIONBATCH_LOCAL_KEY"),
         (["serve", "--require-key", file], "--require-key"),
+        (["serve", "--key", bad], "--key"),
+        (["serve", "--key", ""], "--key"),
     ):
         result = command(*arguments)
         assert (result.status, f"Error: {source}: " in result.stderr) == (2, True)
-        assert bad not in result.stderr
+        assert not bad.strip() or bad not in result.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C of another process")
