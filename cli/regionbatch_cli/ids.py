@@ -68,6 +68,7 @@ def ids(
     stores (upload --store-names, API version 3.3).
     """
     from regionbatch.customvision.id_tables import (  # noqa: PLC0415 - NumPy: only when there is work
+        IMAGES_FILE,
         check_id_files,
         read_id_tables,
         write_id_files,
@@ -86,13 +87,17 @@ def ids(
         show_start(progress, "reading the project")
         tables = read_id_tables(session, journal_file, progress)
     written = write_id_files(output, tables.tags, tables.images, overwrite=overwrite)
+    earlier = Path(output) / IMAGES_FILE
+    is_kept = tables.images is None and earlier.exists()
     if as_json:
         _print_json(tables, written)
     elif not quiet:
         _print(tables, written)
         if tables.images is None:
             _print_no_names(journal_file, default, service.api_version)
-    names_are_missing = tables.images is None and bool(dataset or journal)
+        if is_kept:
+            _print_kept(earlier)
+    names_are_missing = is_kept or (tables.images is None and bool(dataset or journal))
     return LOST if tables.deleted or tables.ambiguous or names_are_missing else 0
 
 
@@ -158,6 +163,14 @@ def _print_no_names(journal: str | Path | None, default: Path | None, version: s
     if version == "3.2":
         text += f" {_STORED_NAMES}"
     print_labelled(label, text, severity=severity)
+
+
+def _print_kept(images: Path) -> None:
+    """Print that the table of images is not of this run; it may be of another project."""
+    from regionbatch_cli.printing import print_labelled  # noqa: PLC0415 - only here
+
+    text = f"{images}: of an earlier run, perhaps of another project. Check it, or delete it."
+    print_labelled("warning", text, severity="warning")
 
 
 def _journals_like(default: Path) -> str:

@@ -138,6 +138,17 @@ def test_without_names_only_the_tags_are_written(place: Place) -> None:
     assert (shown["images"], shown["tags"]) == (None, stored_tags(place))
 
 
+def test_images_of_an_earlier_run_are_not_taken_for_those_of_this_one(place: Place) -> None:
+    place.run("upload", "--create-tags")
+    assert ids(place, place.set, "-o", "ids").status == 0
+    before = tables(Path("ids"))
+    for options in ([], ["--json"]):
+        result = ids(place, "-o", "ids", "--overwrite", *options)
+        assert result.status == 3
+        assert bool(options) or mentions(result.stdout, "warning: ids/images.json")
+    assert tables(Path("ids")) == before
+
+
 def test_journals_of_parts_of_a_dataset_are_named(place: Place) -> None:
     assert place.run("upload", "--create-tags", "--coco-json", "annotations.json").status == 0
     [journal] = place.folder.glob("*.sqlite")
