@@ -36,9 +36,8 @@ def resolve_target(path: str | PathLike[str], option: str) -> Path:
         OptionError: The path is empty, a URL, or cannot be a path on this system.
         OutputError: The current folder no longer exists, or a folder in the path is closed.
     """
+    check_path(option, path)
     shown = escape_unprintable(os.fspath(path)[:80])
-    if not shown:
-        raise OptionError(f"{option}: empty path. Choose a name.", option=option, value=path)
     if scheme := scheme_of(path):
         raise OptionError(
             f"{shown}: only local paths can be written, not '{scheme}'. Write a local file, then "
