@@ -361,6 +361,20 @@ def test_the_size_of_an_image_takes_little_of_it() -> None:
     assert sum(fetched) <= 2**16
 
 
+@pytest.mark.parametrize("length", [20, 2**17])
+def test_the_size_of_a_netpbm_file_takes_one_call(length: int) -> None:
+    image = b"P6\n12 34\n255\n" + bytes(length)
+    fetched: list[int] = []
+
+    def fetch(start: int, end: int) -> bytes:
+        fetched.append(end - start)
+        return image[start:end]
+
+    assert cloud_files.image_sizes_in(fetch, len(image)) == ((12, 34), (12, 34))
+    assert len(fetched) == 1
+    assert sum(fetched) <= 2**16
+
+
 TABLES: dict[str, Any] = {
     "tag_ids": ROOT / "fixtures/scene/tags.json",
     "image_ids": ROOT / "fixtures/scene/images.json",

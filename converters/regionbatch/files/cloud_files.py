@@ -147,6 +147,7 @@ class _ImageFile:
 
     def read(self, length: int = -1, /) -> bytes:
         """Return bytes from the position on."""
+        length = max(0, min(length, self._size - self._at))  # no call for bytes after the end
         within = self._at - self._start
         if self._at + length <= len(self._head):
             self._part, self._start, within = self._head, 0, self._at
