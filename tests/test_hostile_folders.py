@@ -45,6 +45,26 @@ def test_an_image_with_an_unreadable_label_is_dropped(tmp_path: Path, kind: str)
     assert finding.file == "x/labels/a.txt"
 
 
+@needs_posix
+def test_a_label_folder_behind_a_link_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of links in /proc, which only their owners can read."""
+    folder = write_yolo(tmp_path / "set", [("b.jpg", "cat", (0.2, 0.25, 0.2, 0.3))])
+    (folder / "x" / "images").mkdir(parents=True)
+    (folder / "x" / "images" / "a.jpg").touch()
+    (folder / "b.jpg").touch()
+    (folder / "x" / "labels").symlink_to(tmp_path / "elsewhere")
+
+    def refuse(path: str) -> str:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "readlink", refuse)
+    dataset = rb.read(folder)
+    assert [region.image for region in dataset] == ["b.jpg"]
+    assert dataset.ledger.images.dropped == {"unreadable_file": 1}
+
+
 def test_label_and_image_in_different_unicode_forms(tmp_path: Path) -> None:
     for folder in ("x", "y"):
         (tmp_path / "images" / folder).mkdir(parents=True)

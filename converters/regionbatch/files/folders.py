@@ -179,10 +179,10 @@ class FolderLister:
         if not _is_link(entry):
             self._real[path] = os.path.join(self._real[folder], entry.name)  # noqa: PTH118 - text
             return "folder" if entry.is_dir() else "special file"
-        target = os.path.realpath(entry.path)
-        if self._is_loop(target, folder):
+        target = _target_of(entry)
+        if target and self._is_loop(target, folder):
             return "ignored"
-        if not self._is_inside(target):
+        if not (target and self._is_inside(target)):
             self.outside_links.append(path)
             return "ignored"
         if os.path.isfile(target):  # noqa: PTH113 - text
@@ -209,6 +209,14 @@ class FolderLister:
         if start.lower() != self._real_prefix.lower():
             return False
         return os.path.samefile(start, self._real_prefix)  # noqa: PTH121 - text
+
+
+def _target_of(entry: os.DirEntry[str]) -> str:
+    """Return the real path of a link; empty if only its owner can read it, as in /proc."""
+    try:
+        return os.path.realpath(entry.path)
+    except OSError:
+        return ""
 
 
 def _is_link(entry: os.DirEntry[str]) -> bool:
