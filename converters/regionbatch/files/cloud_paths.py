@@ -131,7 +131,7 @@ def as_path(path: str | PathLike[str]) -> Path | CloudPath:
     if not scheme:
         return Path(path)
     rest = text[len(scheme) + 1 :]
-    if scheme.lower() == LOCAL_SCHEME:
+    if scheme.lower() == LOCAL_SCHEME and rest.strip("/"):
         return Path(rest.removeprefix("//"))
     found = CloudPath(f"{scheme.lower()}:{rest}")
     without_credential = _SIGNATURE.sub("?…", _PASSWORD.sub(r"\1…@", text))
@@ -146,6 +146,8 @@ def as_path(path: str | PathLike[str]) -> Path | CloudPath:
             f"a web server is not storage: '{scheme}'. Use the URL of the storage, such as "
             "az://CONTAINER/FOLDER, or a local path."
         )
+    elif scheme.lower() == LOCAL_SCHEME:
+        problem = "no path in the URL. Write the path only."
     elif not rest.strip("/") or (rest.startswith("///") and scheme.lower() != _MEMORY):
         problem = f"no container in the URL. Write it as {scheme}://CONTAINER/PATH."
     elif ".." in found.parts:
