@@ -138,6 +138,20 @@ def test_without_names_only_the_tags_are_written(place: Place) -> None:
     assert (shown["images"], shown["tags"]) == (None, stored_tags(place))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing shows there that a run was killed")
+def test_what_killed_runs_left_of_tables_is_deleted(place: Place) -> None:
+    place.run("upload", "--create-tags")
+    Path("ids").mkdir()
+    for number, content in enumerate(("", '{\n "cat": "0a1', "mine")):
+        Path(f"ids/.tags.json.0000000{number}.part").write_text(content, encoding="utf-8")
+    assert ids(place, place.set, "-o", "ids").status == 0
+    assert sorted(path.name for path in Path("ids").iterdir()) == [
+        ".tags.json.00000002.part",
+        "images.json",
+        "tags.json",
+    ]
+
+
 def test_images_of_an_earlier_run_are_not_taken_for_those_of_this_one(place: Place) -> None:
     place.run("upload", "--create-tags")
     assert ids(place, place.set, "-o", "ids").status == 0

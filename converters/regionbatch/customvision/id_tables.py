@@ -16,7 +16,8 @@ from regionbatch.customvision.plan_tags import placeholder_id, regular_tag_ids
 from regionbatch.customvision.snapshot import read_images, read_project
 from regionbatch.errors import OutputError, ResolveError
 from regionbatch.files.atomic_write import atomic_write
-from regionbatch.files.output_paths import resolve_target
+from regionbatch.files.output_paths import has_signature, resolve_target
+from regionbatch.files.unfinished_output import delete_abandoned
 from regionbatch.names.tables import read_ids
 from regionbatch.report import as_json
 
@@ -175,6 +176,7 @@ def write_id_files(
         if ids is None:
             continue
         path = target / name
+        delete_abandoned(path, _may_be_unfinished)
         try:
             with atomic_write(path, _is_table if overwrite else None) as file:
                 file.write(as_json(dict(sorted(ids.items())), indent=1) + b"\n")
@@ -187,6 +189,11 @@ def write_id_files(
             ) from error
         written.append(Path(folder) / name)
     return written
+
+
+def _may_be_unfinished(path: PurePath) -> bool:
+    """Return whether a killed run may have written the beginning of a table."""
+    return has_signature(path, b"{\n")
 
 
 def _is_table(path: PurePath) -> bool:
