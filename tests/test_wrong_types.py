@@ -83,6 +83,10 @@ WRONG: dict[str, Callable[[Any, Path], object]] = {
         batches_of(data), SimpleNamespace(write=None)
     ),
     "write to a closed file": lambda data, _: rb.write(batches_of(data), closed_file()),
+    "write to a file that is open for reading": lambda data, _: rb.write(
+        batches_of(data),
+        io.BufferedReader(io.BytesIO()),
+    ),
     "write to a class": lambda data, _: rb.write(batches_of(data), io.BytesIO),  # type: ignore[arg-type]
     "write to a path in bytes": lambda data, _: rb.write(batches_of(data), PathInBytes()),  # type: ignore[arg-type]
     "convert to a path in bytes": lambda *_: rb.convert(SCENE / "coco", PathInBytes(), **IDS),  # type: ignore[arg-type]

@@ -171,9 +171,12 @@ def _check_file_object(target: object) -> None:
             option="target",
             value=target,
         )
-    if getattr(target, "closed", False) is True:
+    writable = getattr(target, "writable", None)
+    is_closed = getattr(target, "closed", False) is True
+    if is_closed or (callable(writable) and writable() is False):
         raise OptionError(
-            f"target: a closed file: '{type(target).__name__}'. Pass an open one.",
+            f"target: not open for writing: '{type(target).__name__}'. Open the file in binary "
+            "mode ('wb').",
             option="target",
             value=target,
         )
