@@ -61,6 +61,24 @@ def test_an_error_says_where_what_and_what_to_do(
             assert error.option, f"{name}: an error is about a place or an option"
 
 
+def test_a_backslash_in_double_quotes_is_explained(
+    errors_by_mistake: dict[str, tuple[regionbatch.RegionBatchError, collected.Frames]],
+) -> None:
+    for name in ("a backslash in double quotes", "a path of a Windows user in double quotes"):
+        error, _ = errors_by_mistake[name]
+        assert "use single quotes" in str(error)
+
+
+def test_the_advice_for_a_temporary_folder_is_about_its_problem(
+    errors_by_mistake: dict[str, tuple[regionbatch.RegionBatchError, collected.Frames]],
+) -> None:
+    missing, _ = errors_by_mistake["a missing folder for temporary files"]
+    assert "Create the folder" in str(missing)
+    assert "Free space" not in str(missing)
+    full, _ = errors_by_mistake["a temporary file without space"]
+    assert "Free space" in str(full)
+
+
 def test_every_raise_is_provoked(
     errors_by_mistake: dict[str, tuple[regionbatch.RegionBatchError, collected.Frames]],
 ) -> None:

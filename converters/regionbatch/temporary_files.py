@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_ADVICE = {
+    errno.ENOENT: "Create the folder",
+    errno.ENOTDIR: "Check the path",
+    errno.EACCES: "Check its permissions",
+    errno.ENOSPC: "Free space there",
+    errno.EDQUOT: "Free space there",
+}
+"""What to do about an error of the system, in the folder for temporary files."""
+
 
 def temporary_file() -> IO[bytes]:
     """Return a file without a name, which disappears when it is closed.
@@ -55,8 +64,9 @@ def temporary_file_errors() -> Iterator[None]:
         folder = tempfile.tempdir or "temporary files"
         reason = error.strerror or str(error)
         raise OutputError(
-            f"{folder}: a temporary file cannot be written: '{reason}'. Free space there, or set "
-            "the environment variable TMPDIR to another folder.",
+            f"{folder}: a temporary file cannot be written: '{reason}'. "
+            f"{_ADVICE.get(error.errno or 0, 'Check this folder')}, or set the environment "
+            "variable TMPDIR to another folder.",
             place=folder,
             value=reason,
         ) from error

@@ -118,6 +118,9 @@ YOLO_MISTAKES: dict[str, Cause] = {
     "a backslash in double quotes": Cause(
         {**YOLO, "data.yaml": 'path: "C:\\data"\nnames: [cat]'},
     ),
+    "a path of a Windows user in double quotes": Cause(
+        {**YOLO, "data.yaml": 'path: "C:\\Users\\x"\nnames: [cat]'},
+    ),
     "a TAB in a path": Cause(
         {**YOLO, "data.yaml": 'train: "data\\train"\nnames: [cat]'},
     ),

@@ -25,6 +25,8 @@ _LINE_BREAK = re.compile(rb"\xc2\x85|\xe2\x80[\xa8\xa9]")
 _ESCAPE_ADVICE = (
     r"In double quotes a backslash starts an escape (\t is a tab): use single quotes, or / in paths"
 )
+_ESCAPE_PROBLEM = re.compile("escape|hexa?dec")
+"""In what PyYAML and libyaml report about a backslash in double quotes, such as that of `\\U`."""
 _READ_LABELS = "read the folder of the label files instead"
 
 
@@ -93,7 +95,7 @@ def _not_valid(name: str, data: bytes, error: Exception, *, is_guess: bool) -> D
     place = f"{name}:{line}" if line else name
     advice = f"Correct it, or {_READ_LABELS}"
     option = ""
-    if "escape" in what:
+    if _ESCAPE_PROBLEM.search(what):
         advice = _ESCAPE_ADVICE
     elif is_guess:  # some bytes of other encodings are control characters in cp1252
         advice = "Specify its encoding with `encoding`, or save it as UTF-8"
