@@ -19,7 +19,10 @@ from messages.dataset_mistakes import DATASET_MISTAKES
 from messages.executor_mistakes import EXECUTOR_MISTAKES
 from messages.language import KEYWORD, avoided_words, message_problems
 from regionbatch import errors
+from regionbatch.findings import FindingLog
 from regionbatch.findings.codes import CODES
+from regionbatch_cli.explain import effect_of
+from regionbatch_cli.wording import reworded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -124,6 +127,38 @@ def test_the_messages_of_all_fixtures(format: str) -> None:  # noqa: A002 - the 
     no_problems(
         f"{problem}: {message}" for message in messages for problem in message_problems(message)
     )
+
+
+@pytest.mark.parametrize("name", ["region_missing", "region_moved", "region_extra"])
+def test_a_project_that_differs_is_explained_as_status_3(name: str) -> None:
+    """As an upload or a verification ends: nothing is dropped, and strict mode is over by then."""
+    effect = effect_of(CODES[name])
+    assert "exit status 3" in effect
+    assert "dropped" not in effect
+    assert "strict" not in effect
+
+
+@pytest.mark.parametrize("name", ["region_failed", "region_exceeded"])
+def test_strict_mode_does_not_know_what_happens_after_the_first_write(name: str) -> None:
+    effect = effect_of(CODES[name])
+    assert "exit status 3" in effect
+    assert "dropped" in effect
+    assert "strict" not in effect
+
+
+def test_the_reason_of_an_uncertain_decision_is_complete() -> None:
+    log = FindingLog()
+    reason = 'rows look like a confidence and a box in 3 of 3; use `yolo_rows="box"` to confirm it'
+    log.decide("yolo_rows", "auto", reason, doubtful=True)
+    [finding] = log.findings()
+    assert finding.value == log.decisions["yolo_rows"] == f"auto ({reason})"
+    worded = reworded(finding, {"yolo_rows": "--yolo-rows"})
+    assert worded.place == "--yolo-rows"
+    for text in (worded.value, worded.message):
+        assert "use --yolo-rows box to confirm it)" in text
+        assert not KEYWORD.search(text)
+    log.decide("names", "x" * 10_000, "they are long", doubtful=True)
+    assert max(len(each.value) for each in log.findings()) < 400
 
 
 def test_help_uses_the_words_of_the_glossary() -> None:

@@ -142,12 +142,15 @@ def effect_of(code: Code) -> str:
         "adjusted": f"the {code.unit} is adjusted and kept",
         "noted": "nothing is changed",
     }[code.effect]
+    if code.found_in == "project":
+        effect = "the project differs from the dataset"
     strict = "; strict mode fails" if fails_strict(code) else ""
-    status = "; exit status 3" if code.severity == "error" else ""
+    is_status_3 = code.severity == "error" or code.found_in == "project"
+    status = "; exit status 3" if is_status_3 else ""
     return f"{_NAMES[code.severity].capitalize()}: {effect}{status}{strict}."
 
 
 def fails_strict(code: Code) -> bool:
     """Return whether --strict fails on a code."""
     is_loss = code.effect != "noted" and not code.is_intentional
-    return is_loss or code.fails_strict
+    return (is_loss and code.found_in == "dataset") or code.fails_strict

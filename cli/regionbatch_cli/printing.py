@@ -201,20 +201,26 @@ def _print_code(
     err: bool,
 ) -> None:
     """Print a finding code: what is wrong, what to do, and the first places."""
-    from regionbatch_cli.wording import finding_place, flags_by_keyword, in_command_words  # noqa: PLC0415
+    from regionbatch_cli.wording import (  # noqa: PLC0415
+        finding_place,
+        finding_value,
+        flags_by_keyword,
+        in_command_words,
+    )
 
     flags = flags_by_keyword()
     text = in_command_words(f"{code.summary}. {code.advice} [{code.name}]", flags)
     if code.unit != "dataset":
-        effect = "" if code.effect == "noted" else f" {code.effect}"
-        text = f"{_counted(count, code.unit)}{effect}: {text}"
+        outcome = f" {code.outcome}" if code.outcome else ""
+        text = f"{_counted(count, code.unit)}{outcome}: {text}"
     print_labelled(_LABELS[severity], text, severity=severity, err=err)
     most = _PLACES_IF_VERBOSE if options.verbose else _PLACES
     indent = _INDENT * 2
     for finding in findings.first(code.name, most):
-        value = f": {finding.value}" if finding.value else ""
+        value = finding_value(finding, flags)
+        shown = f": {value}" if value else ""
         place = finding_place(finding, flags)
-        say(options, f"{place}{value}", indent=indent, err=err)
+        say(options, f"{place}{shown}", indent=indent, err=err)
     if count > most:
         more = f"… and {count - most} more. List all with --report FILE."
         say(options, more, indent=indent, err=err)

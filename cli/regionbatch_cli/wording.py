@@ -189,11 +189,13 @@ class WordedFindings:
 
 def reworded(finding: Finding, flags: Mapping[str, str]) -> Finding:
     """Return a finding in the words of the command."""
-    message = in_command_words(finding.message, flags, (finding.place, finding.value))
+    is_decision = finding.code == "doubtful_decision"
+    verbatim = () if is_decision else (finding.place, finding.value)
+    message = in_command_words(finding.message, flags, verbatim)
     place = finding_place(finding, flags)
     if place != finding.place:
         message = place + message.removeprefix(finding.place)
-    return finding._replace(message=message, place=place)
+    return finding._replace(message=message, place=place, value=finding_value(finding, flags))
 
 
 def finding_place(finding: Finding, flags: Mapping[str, str]) -> str:
@@ -201,3 +203,10 @@ def finding_place(finding: Finding, flags: Mapping[str, str]) -> str:
     if finding.code == "doubtful_decision":
         return flags.get(finding.place, finding.place)
     return finding.place
+
+
+def finding_value(finding: Finding, flags: Mapping[str, str]) -> str:
+    """Return the value of a finding; that of a doubtful decision may advise an option."""
+    if finding.code == "doubtful_decision":
+        return in_command_words(finding.value, flags)
+    return finding.value

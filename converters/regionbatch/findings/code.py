@@ -30,6 +30,9 @@ class Code(NamedTuple):
     """Whether the box is dropped because an option or the dataset asks for it: it is not a loss."""
     fails_strict: bool = False
     """Whether strict mode fails, although nothing is lost: the result may be wrong."""
+    found_in: Literal["dataset", "upload", "project"] = "dataset"
+    """Where it is found: in the dataset, by an upload after its first write, or in the project,
+    which differs from the dataset. Strict mode checks only what is found before the first write."""
 
     @property
     def severity(self) -> str:
@@ -37,3 +40,10 @@ class Code(NamedTuple):
         if self.effect == "dropped" and not self.is_intentional:
             return "error"
         return "warning" if self.effect == "adjusted" or self.is_warning else "info"
+
+    @property
+    def outcome(self) -> str:
+        """What became of the box: `adjusted`, `dropped` or `not confirmed`; empty: nothing."""
+        if self.effect == "noted":
+            return ""
+        return "not confirmed" if self.found_in == "project" else self.effect

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from regionbatch import arrow
 from regionbatch.findings.codes import CODES
+from regionbatch.findings.decision import Decision
 from regionbatch.findings.text import (
     Place,
     as_text,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 
 _NUMBERS_AT_ONCE = 4096
+_LONGEST_DECISION = 300
 
 
 class Finding(NamedTuple):
@@ -49,7 +51,7 @@ class Finding(NamedTuple):
     code: str
     """Finding code, such as `empty_box`; `regionbatch explain CODE` explains it."""
     severity: str
-    """`info` (noted), `warning` (adjusted, or to be checked) or `error` (dropped)."""
+    """`info` (noted), `warning` (adjusted or to be checked) or `error` (dropped, not confirmed)."""
     place: str
     """`FILE:LINE`, `FILE: annotation 17`, or only a file, image, class or option."""
     message: str
@@ -62,7 +64,7 @@ class Finding(NamedTuple):
     A line of 0 is the whole file or image.
     """
     value: str
-    """The offending value as text, at most 80 characters; may be empty."""
+    """The offending value as text, at most 80 characters (a decision: 300); may be empty."""
 
 
 class ValueTexts:
@@ -74,8 +76,11 @@ class ValueTexts:
         self.extend(values)
 
     def append(self, value: object) -> None:
-        """Store one value."""
-        self._text += as_text(value).encode()
+        """Store one value. A decision is in our own words, and useless without its end."""
+        text = as_text(value)
+        if isinstance(value, Decision):
+            text = value if len(value) <= _LONGEST_DECISION else value[:_LONGEST_DECISION] + "…"
+        self._text += text.encode()
         self._ends.append(len(self._text))
 
     def extend(self, values: Iterable[object]) -> None:
@@ -157,7 +162,9 @@ class FindingGroup:
             if number != last:
                 shown_file, last = escape_unprintable(shortened_place(file)), number
             place = place_text(shown_file, where, self.place)
-            value = "" if self.value is None else as_text(self.value[row])
+            value = "" if self.value is None else self.value[row]
+            if not isinstance(self.value, ValueTexts):
+                value = as_text(value)
             shown = f": {quoted(value)}" if value else ""
             message = f"{place}: {code.summary}{shown}{end}"
             yield Finding(self.code, severity, place, message, file, where, value)

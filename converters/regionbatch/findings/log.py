@@ -260,7 +260,7 @@ class FindingLog:
         earlier = self.decisions.get(option)
         self.decisions[option] = decision if earlier is None else earlier.joined(decision)
         if doubtful:
-            self.note("doubtful_decision", option, f"{value}, because {evidence}")
+            self.note("doubtful_decision", option, decision)
 
     def names(self, code: str) -> Iterator[str]:
         """Yield the names of the files or images that have a finding of a code."""

@@ -17,6 +17,7 @@ CODES = (
         explanation="Custom Vision rejected the region. The finding shows the service's message.",
         example="cat in a.jpg: BadRequestInvalidRegion -> not created",
         remedy="Follow the message of the service, then run the upload again.",
+        found_in="upload",
     ),
     Code(
         "region_exceeded",
@@ -30,6 +31,7 @@ CODES = (
         ),
         example="an image with 300 regions in the project -> one more is rejected",
         remedy="Remove regions from the image in the project, or boxes from the dataset.",
+        found_in="upload",
     ),
     Code(
         "region_missing",
@@ -43,6 +45,7 @@ CODES = (
         ),
         example="cat 0.1 0.2 0.3 0.4 in a.jpg -> not found in the project",
         remedy="Run the upload again. Only missing regions are sent.",
+        found_in="project",
     ),
     Code(
         "region_moved",
@@ -59,6 +62,7 @@ CODES = (
             "If the dataset is right, upload it with `prune=True`, which replaces the region. If "
             'the project has the same box with fewer digits, upload with `existing="skip"`.'
         ),
+        found_in="project",
     ),
     Code(
         "region_extra",
@@ -71,9 +75,10 @@ CODES = (
             "earlier upload, or was drawn in the portal. Without `prune=True`, an upload deletes "
             "nothing."
         ),
-        example="a.jpg has one box in the dataset and two regions in the project -> noted",
+        example="a.jpg has one box in the dataset and two regions in the project -> reported",
         remedy="If it is wrong, delete it in the project, or upload with `prune=True`.",
         is_warning=True,
+        found_in="project",
     ),
     Code(
         "region_rounded",
