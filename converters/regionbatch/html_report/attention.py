@@ -103,9 +103,14 @@ def _differences(source: Source, gallery: Gallery) -> Iterator[Point]:
     if found is None:
         return
     for code, count, what, text in (
-        ("region_missing", found.missing, "missing from the project", "The dataset has them."),
-        ("region_moved", found.moved, "moved in the project", "An arrow leads to where they are."),
-        ("region_extra", found.extra, "only in the project", "The dataset does not have them."),
+        ("region_missing", found.missing, "missing from the project", "In the dataset only."),
+        (
+            "region_moved",
+            found.moved,
+            "moved in the project",
+            "An arrow leads to the place in the project.",
+        ),
+        ("region_extra", found.extra, "only in the project", "Not in the dataset."),
     ):
         if count:
             title = f"{counted(count, 'region')} {what}"
@@ -149,8 +154,8 @@ def _findings(
             counts[code] = counts.get(code, 0) + len(placed.group)
     for code, count in sorted(counts.items(), key=lambda pair: not CODES[pair[0]].fails_strict):
         about = CODES[code]
-        done = "" if about.effect == "noted" else f" {about.effect}"
-        title = f"{counted_units(count, about.unit)}{done}"
+        outcome = f" {about.outcome}" if about.outcome else ""
+        title = f"{counted_units(count, about.unit)}{outcome}"
         text = with_code(words(f"{about.summary}. {about.advice}"))
         severity = "error" if "error" in severities else "warning"
         image = _image_with(gallery, code)

@@ -216,7 +216,7 @@ def _heat_map(title: str, tag: str | None, counts: NDArray[np.int64], boxes: int
         for x in range(GRID)
         if counts[y, x]
     ]
-    label = f"{title}: where its {counted(boxes, 'box')} lie"
+    label = f"{title}: the places of {counted(boxes, 'box')}"
     svg = E.svg(
         {
             "viewBox": f"0 0 {GRID} {GRID}",

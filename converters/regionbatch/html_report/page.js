@@ -87,9 +87,9 @@ function apply(scroll) {
     }
     field.value = wanted[key];
   }
-  const more = [wanted.with && `with '${wanted.with}'`, wanted.boxes && `with ${wanted.boxes} boxes`];
-  const count = isFiltered ? `${shown.length} of ${images.length}` : images.length;
-  document.getElementById("count").textContent = [count, "images here", ...more].filter(Boolean).join(" ");
+  const more = [wanted.with && `with '${wanted.with}'`, wanted.boxes && `with ${counted(wanted.boxes, "box", "boxes")}`];
+  const count = counted(images.length, "image", "images");
+  document.getElementById("count").textContent = [isFiltered && `${shown.length} of`, count, "here", ...more].filter(Boolean).join(" ");
   document.getElementById("none").hidden = shown.length > 0 || !images.length;
   const at = wanted.image ? images.findIndex((image) => image.name === wanted.image) : -1;
   if (at >= 0) open(at);
@@ -109,6 +109,10 @@ function fillFilters() {
   add("split", data.splits);
   add("code", [...new Set(images.flatMap((image) => image.codes))].sort());
   filters.hidden = !images.length;
+}
+
+function counted(number, one, many) {
+  return `${number} ${String(number) === "1" ? one : many}`;
 }
 
 function digits(quanta) {
@@ -184,10 +188,10 @@ function payloadOf(image) {
 function payloadNote(image) {
   const positions = image.boxes.map((box) => box[POSITION]).filter((at) => at >= 0);
   if (!positions.length) return "No box of this image is sent.";
-  if (!data.hasIds) return "IDs are not known before tag and image IDs are given.";
+  if (!data.hasIds) return "The IDs are placeholders, because no tag and image IDs were given.";
   const batches = [...new Set(positions.map((at) => Math.floor(at / 64) + 1))].sort((a, b) => a - b);
   const places = `In ${batches.length === 1 ? "batch" : "batches"} ${batches.join(", ")}.`;
-  return data.hasPlaceholders ? `${places} IDs of what the project does not have yet are placeholders.` : places;
+  return data.hasPlaceholders ? `${places} Tags and images that are not in the project yet have placeholder IDs.` : places;
 }
 
 function open(at) {

@@ -66,7 +66,7 @@ def pages(source: Source, most: int, words: Words, progress: Progress | None) ->
         style_hash=_csp_hash(style),
         script=script,
         script_hash=_csp_hash(script),
-        title=escape(f"{title} - regionbatch report"),
+        title=escape(f"{title} - regionbatch"),
         dataset_name=to_html([name(str(root))]),
         head=to_html(_head(source, {one.group.code for one in placed}, words)),
         points=to_html([_points(points, gallery)]),
@@ -124,7 +124,7 @@ def _gallery_notes(source: Source, gallery: Gallery) -> Iterator[Element]:
     if shown < total:
         text += ": the most unusual first, then a random sample"
         limit = MOST_BYTES // 10**6
-        why = f"the limit of {limit} MB" if gallery.is_full else "the limit of the report"
+        why = f"the limit of {limit} MB" if gallery.is_full else "the limit of this page"
         text += f" ({why})"
     else:
         text += ", the most unusual first"

@@ -274,7 +274,7 @@ def _finding(
         hint = words("List all with `report`.")
         hint = hint if "--" in hint else "`write_report` lists all of them."
         more = f"… and {count - len(rows):,} more. {hint}"
-    effect = "" if about.effect == "noted" else f" {about.effect}"
+    outcome = f" {about.outcome}" if about.outcome else ""
     show = (
         [E.a({"class": "show", "href": filter_link(code=code)}, "show images")] if is_shown else []
     )
@@ -283,7 +283,7 @@ def _finding(
         E.summary(
             E.span({"class": f"badge {severity}"}, _SEVERITIES[severity]),
             " ",
-            E.h3(f"{counted_units(count, about.unit)}{effect}: {about.summary}"),
+            E.h3(f"{counted_units(count, about.unit)}{outcome}: {about.summary}"),
             " ",
             E.code(code),
         ),
