@@ -152,8 +152,8 @@ def _print_no_names(journal: str | Path | None, default: Path | None, version: s
 
     label, severity = "warning", "warning"
     if journal is not None:
-        text = f"{journal}: the journal has no image names. Give that of the run which uploaded"
-        text += " the images, with --journal."
+        text = f"{journal}: the journal has no image names. Use --journal with the journal of the"
+        text += " run that uploaded the images."
     elif default is not None:
         text = f"{default}: no such journal here, so image names are unknown. Run the command in"
         text += f" the folder of the upload, or use --journal.{_journals_like(default)}"

@@ -189,7 +189,7 @@ _OPTIONS = (
         default_text="0.2",
         help="Fraction of calls that fail.",
     ),
-    _seconds("--late", 5, "Time after which a late write is applied."),
+    _seconds("--late", 5, "Time until the write of a 504-late or timeout-late call is applied."),
     option(
         FAULTS,
         "--seed",

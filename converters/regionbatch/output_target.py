@@ -160,8 +160,9 @@ def _check_in_cloud(path: CloudPath, shown: str, *, overwrite: bool, in_parts: b
         check_cloud(path, "target", shown)
     else:
         raise OptionError(
-            f"{shown}: a folder in a cloud cannot appear in one step. Choose a name that ends "
-            f"with .jsonl, such as {path.name}.jsonl, or let a cluster write it with `executor`.",
+            f"{shown}: a folder of payloads in a cloud would be visible half-written. Choose a "
+            f"name that ends with .jsonl, such as {path.name}.jsonl, or let a cluster write the "
+            "folder with `executor`.",
             place=shown,
             option="target",
             value=shown,

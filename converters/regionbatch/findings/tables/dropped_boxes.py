@@ -13,7 +13,7 @@ CODES = (
         "Correct or remove it.",
         explanation=(
             "A box needs four finite numbers. This one has fewer or more, or a value that is not a "
-            "number, or it is in a part of the file that is not searched for boxes."
+            "number, or it is in a place where the format has no boxes."
         ),
         example='"bbox": [10, 20, 30] -> dropped, because the height is missing',
         remedy="Correct the numbers in the file, or remove the annotation.",
@@ -139,11 +139,12 @@ CODES = (
         "unknown_class",
         "dropped",
         "box",
-        "class without a name",
+        "class without a name, or with several",
         "Correct the class, or name it (YOLO: use `names`).",
         explanation=(
-            "The class has no name, so it cannot become a tag. In YOLO, the class number is beyond "
-            "the end of the list of names. In other formats, the name is missing or is not text."
+            "A class without one clear name cannot become a tag. In YOLO, the class number is "
+            "beyond the end of the list of names. In other formats, the name is missing or is not "
+            "text, or there are several."
         ),
         example="class number 5 with names: [cat, dog] -> dropped",
         remedy=(

@@ -16,6 +16,7 @@ from regionbatch.files.storage import LOCAL, kind_of, storage_of
 from regionbatch.files.text import UndecodableError, UnreadableError, report_guess
 from regionbatch.files.tree import Tree, read_lines, undecodable
 from regionbatch.findings import as_text
+from regionbatch.findings.text import quoted
 from regionbatch.readers.yolo.dataset_configs import (
     MAX_CLASSES,
     names_by_number,
@@ -267,7 +268,7 @@ def _names_in_notes(tree: Tree, name: str, log: FindingLog) -> list[str] | None:
     if names is None:
         value = as_text(categories)
         raise AmbiguousDatasetError(
-            f"{name}: each category needs a name and a number from 0 as its ID: '{value}'. "
+            f"{name}: each category needs a name and a number from 0 as its ID: {quoted(value)}. "
             "Correct the file, or choose another list with `names`.",
             place=name,
             option="names",

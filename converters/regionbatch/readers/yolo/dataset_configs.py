@@ -29,7 +29,6 @@ from regionbatch.readers.yolo.yaml_files import (
     raise_if_duplicate_keys,
     read_paths,
 )
-from regionbatch.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -253,7 +252,7 @@ def _check_count(name: str, count: object, names: int, log: FindingLog) -> None:
     shown = "a list" if isinstance(count, list) else "a mapping"
     if isinstance(count, str):
         shown = as_text(count)
-    log.note("class_count_mismatch", name, f"nc is {shown}, with {counted(names, 'name')}")
+    log.note("class_count_mismatch", name, f"nc is {shown}; number of names: {names}")
 
 
 def _count_keypoint_values(shape: object) -> int:
