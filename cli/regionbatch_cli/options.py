@@ -264,6 +264,11 @@ def output_option(metavar: str, text: str) -> Callable[[Function], Function]:
     )
 
 
-def tier_option(text: str) -> Callable[[Function], Function]:
-    """Add `tier` to a command."""
-    return option(SERVICE, "--tier", type=click.Choice(["F0", "S0"]), default="S0", help=text)
+tier_option = option(
+    SERVICE,
+    "--tier",
+    type=click.Choice(["F0", "S0"]),
+    default="S0",
+    help="Pricing tier whose limits apply.",
+)
+"""Adds `tier` to a command."""

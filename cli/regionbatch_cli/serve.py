@@ -67,7 +67,7 @@ KEY = "REGIONBATCH_LOCAL_KEY"
     hidden=True,
     help="Require this key. Deprecated: use --require-key.",
 )
-@tier_option("Pricing tier whose limits on tags and images apply.")
+@tier_option
 @behaviour_options
 @option(
     OUTPUT,

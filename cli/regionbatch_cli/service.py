@@ -237,7 +237,7 @@ _CONNECTION_OPTIONS = (
         help="Training API version: 3.2 or 3.3.",
         shell_complete=lambda _ctx, _param, _incomplete: ["3.2", "3.3"],
     ),
-    tier_option("Pricing tier whose limits and call rate apply."),
+    tier_option,
 )
 journal_option = option(
     SERVICE,
