@@ -162,6 +162,19 @@ def test_a_process_with_several_threads_is_not_copied(monkeypatch: pytest.Monkey
         other.join()
 
 
+def test_a_command_that_was_started_with_ignored_ends_of_processes() -> None:
+    code = """
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # as a program may leave it to those it starts
+code = "from regionbatch import part_reading; part_reading.MIN_PARTS_OF_LARGE = 0; "
+code += "from regionbatch_cli.main import main; main()"
+os.execv(sys.executable, [sys.executable, "-c", code, *sys.argv[1:]])
+"""
+    words = "inspect", SCENE / "coco", "--json"
+    found = run(code, *words)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout == process("-m", "regionbatch_cli", *words).stdout
+
+
 def test_no_fork_is_no_error() -> None:
     found = run("""
 os.fork = refuse

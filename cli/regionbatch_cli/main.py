@@ -126,6 +126,7 @@ def _run() -> int:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends it without a traceback
         click.echo("\nStopped. Nothing was left half-written.", err=True)
         return STOPPED
     except Exception as error:

@@ -18,7 +18,13 @@ _STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def can_fork() -> bool:
-    """Return whether this is Linux, and this process has one thread."""
+    """Return whether this is Linux, and this process has one thread and can wait for others.
+
+    It cannot if the program that started it ignores SIGCHLD: no process then waits for its end, and
+    its number may soon be that of another one.
+    """
+    if not hasattr(signal, "SIGCHLD") or signal.getsignal(signal.SIGCHLD) != signal.SIG_DFL:
+        return False
     try:
         return len([*Path("/proc/self/task").iterdir()]) == 1  # those of NumPy's libraries, too
     except OSError:
