@@ -46,9 +46,12 @@ def read_dataset(
     from regionbatch.reading import read  # noqa: PLC0415
 
     check_files(options)
-    may_fork.set(True)
     given = read_arguments(options)
-    dataset = read(options.dataset, progress=progress, executor=executor, **given)
+    token = may_fork.set(True)
+    try:
+        dataset = read(options.dataset, progress=progress, executor=executor, **given)
+    finally:
+        may_fork.reset(token)
     fail_if_strict(options, dataset, rename=rename)
     return dataset
 
