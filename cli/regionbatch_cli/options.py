@@ -269,6 +269,6 @@ tier_option = option(
     "--tier",
     type=click.Choice(["F0", "S0"]),
     default="S0",
-    help="Pricing tier whose limits apply.",
+    help="Pricing tier, which sets the limits.",
 )
 """Adds `tier` to a command."""
