@@ -33,9 +33,17 @@ from regionbatch.credentials import without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Self
+    from typing import Self, TypedDict, Unpack
 
     from regionbatch.findings.finding import Finding
+
+    class _Details(TypedDict, total=False):
+        """The keyword arguments of every error; see `RegionBatchError`."""
+
+        place: str
+        option: str
+        value: object
+        choices: Sequence[str]
 
 
 class RegionBatchError(Exception):
@@ -129,13 +137,10 @@ class StrictError(RegionBatchError):
         message: str = "",
         *,
         findings: Sequence[Finding] = (),
-        place: str = "",
-        option: str = "",
-        value: object = None,
-        choices: Sequence[str] = (),
+        **details: Unpack[_Details],
     ) -> None:
         """Keep the message, and the findings that it has after its first line."""
-        super().__init__(message, place=place, option=option, value=value, choices=choices)
+        super().__init__(message, **details)
         self.findings = tuple(findings)
         """The first finding of each code. `place` of an uncertain decision is its option."""
 
@@ -166,13 +171,10 @@ class ServiceError(RegionBatchError):
         service_message: str = "",
         status: int = 0,
         retry_after: float = 0.0,
-        place: str = "",
-        option: str = "",
-        value: object = None,
-        choices: Sequence[str] = (),
+        **details: Unpack[_Details],
     ) -> None:
         """Keep the message, and the parts of the response of the service."""
-        super().__init__(message, place=place, option=option, value=value, choices=choices)
+        super().__init__(message, **details)
         self.code = code
         """The service's own code."""
         self.service_message = service_message

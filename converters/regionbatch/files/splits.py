@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from regionbatch.errors import DatasetError
+from regionbatch.wording import quoted_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,8 +77,7 @@ def require_splits(source: str, wanted: str, known: Iterable[str]) -> list[str]:
         return found
     advice = "The dataset has no splits. Leave out `split`."
     if names:
-        quoted = ", ".join(f"'{name}'" for name in names)
-        advice = f"Choose one of: {quoted}."
+        advice = f"Choose one of: {quoted_names(names, len(names))}."
     raise DatasetError(
         f"{source}: no such split: {wanted!r}. {advice}",
         place=source,

@@ -20,6 +20,7 @@ from regionbatch.readers.coco.json_kinds import (
     kinds_of,
 )
 from regionbatch.readers.coco.unread_boxes import count_boxes_in_file, files_with_other_images
+from regionbatch.wording import quoted_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -192,7 +193,7 @@ def _files_named(tree: Tree, known: list[str], wanted: str) -> list[str]:
 
     found = list(filter(is_named, known))
     if not found:
-        quoted = ", ".join(f"'{name}'" for name in known[:20])
+        quoted = quoted_names(known[:20], 20)
         raise DatasetError(
             f"{tree.root}: no such COCO file: '{wanted}'. Choose one with `coco_json`: {quoted}.",
             place=str(tree.root),
@@ -223,7 +224,7 @@ def _best_file(tasks: Mapping[str, list[str]]) -> str:
 
 def _ambiguous(first: str, names: Sequence[str]) -> AmbiguousDatasetError:
     names = sorted(names)
-    known = ", ".join(f"'{name}'" for name in names)
+    known = quoted_names(names, len(names))
     return AmbiguousDatasetError(
         f"{first}: several JSON files could be the dataset: {known}. Choose one with `coco_json`.",
         place=first,

@@ -28,6 +28,7 @@ from regionbatch.readers.coco.plain_values import (
 )
 from regionbatch.readers.coco.record_ids import MAX_NUMBER, RecordIds
 from regionbatch.readers.coco.rotation import Rotation, rotation_of
+from regionbatch.readers.packed_floats import PACKED_FLOAT, packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -125,15 +126,12 @@ def _annotations_to_columns(records: list[_Annotation]) -> _BoxColumns:
 
 
 def _boxes_to_columns(records: list[_Annotation]) -> NDArray[np.float64]:
-    """Return the boxes, (4, k), by way of MessagePack, in which all are equally long."""
-    encoded = _encode([one.bbox for one in records])
-    start = len(encoded) - _ENCODED_BOX.itemsize * len(records)
-    numbers = np.frombuffer(encoded, _ENCODED_BOX, offset=start)["box"]["number"]
+    """Return the boxes, (4, k)."""
+    numbers = packed([one.bbox for one in records], _PACKED_BOX)["box"]["number"]
     return numbers.T.astype(np.float64, order="C")
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_ENCODED_BOX = np.dtype([("type", "u1"), ("box", [("type", "u1"), ("number", ">f8")], 4)])
+_PACKED_BOX = np.dtype([("type", "u1"), ("box", PACKED_FLOAT, 4)])
 
 
 ARRAY_SPECS = {

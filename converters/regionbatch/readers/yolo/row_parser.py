@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from regionbatch.files.text import UnreadableError, as_utf8
+from regionbatch.readers.packed_floats import PACKED_FLOAT, packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,8 +47,6 @@ _SPACE = ord(" ")
 _TAB = ord("\t")
 _COMMA = np.uint8(ord(","))
 _decode = msgspec.json.Decoder(list[float]).decode
-_encode = msgspec.msgpack.Encoder().encode
-_ENCODED_NUMBER = np.dtype([("type", "u1"), ("number", ">f8")])
 
 
 class InvalidRow(NamedTuple):
@@ -230,14 +229,9 @@ def _decode_chunk(chunk: bytes) -> NDArray[np.float64] | None:
     numbers = _decode_list(_with_commas(chunk))
     if numbers is None:
         numbers = _decode_list(b"[%b]" % b",".join(chunk.split()))
-    return None if numbers is None else _to_array(numbers)
-
-
-def _to_array(numbers: list[float]) -> NDArray[np.float64]:
-    """Return an array by way of MessagePack, which takes half the time of `np.fromiter`."""
-    encoded = _encode(numbers)
-    start = len(encoded) - _ENCODED_NUMBER.itemsize * len(numbers)
-    return np.frombuffer(encoded, _ENCODED_NUMBER, offset=start)["number"].astype(np.float64)
+    if numbers is None:
+        return None
+    return packed(numbers, PACKED_FLOAT)["number"].astype(np.float64)
 
 
 def _with_commas(chunk: bytes) -> memoryview:

@@ -17,6 +17,7 @@ from regionbatch.files.splits import match_split
 from regionbatch.readers.yolo.image_lists import folders_in_list
 from regionbatch.readers.yolo.label_folders import find_label_folders, possible_label_folders
 from regionbatch.readers.yolo.lookup import first_found, folder_and_parents
+from regionbatch.wording import quoted_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -266,8 +267,7 @@ def wanted_splits(
     if wanted:
         return wanted
     choices = sorted(known)
-    quoted = ", ".join(f"'{choice}'" for choice in choices)
-    advice = f"Choose one of: {quoted}."
+    advice = f"Choose one of: {quoted_names(choices, len(choices))}."
     if not choices:
         advice = "The dataset has no splits. Leave out `split`."
     raise DatasetError(
