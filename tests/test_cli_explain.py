@@ -44,6 +44,13 @@ def test_explanations_as_json() -> None:
     assert (one["severity"], one["effect"], one["fails_strict"]) == ("error", "dropped", True)
     assert command("explain", "clipped", "--json").json["codes"][0]["fails_strict"]
     assert not command("explain", "marked", "--json").json["codes"][0]["fails_strict"]
+    [merged] = command("explain", "tag_merged", "--json").json["codes"]
+    assert not merged["fails_strict"]
+    assert merged["fails_strict_if"]
+    assert (
+        f"strict mode fails if {merged['fails_strict_if']}."
+        in command("explain", "tag_merged").stdout
+    )
 
 
 def test_an_unknown_code_is_a_usage_error() -> None:

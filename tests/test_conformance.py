@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from all_cases import AllCases
+import regionbatch as rb
+from all_cases import AllCases, one_of_each_kind
 from helpers import ROOT, fixture_cases, process
 from regionbatch import plugins
 from regionbatch.detection import detect
@@ -112,6 +113,20 @@ def test_the_format_of_a_case_is_detected(format: str) -> None:  # noqa: A002 - 
         if not case.expects_error:
             name, _, why = detect(Tree.at(case.input))
             assert (name, bool(why)) == (format, True), case.name
+
+
+def test_codes_on_which_strict_mode_fails_say_so() -> None:
+    """A code that fails strict mode only in some cases says in which."""
+    found = set()
+    for case in one_of_each_kind(CASES):
+        if not case.expects_error and case.expected.get("findings"):
+            options = case.options(plugins.get(case.name.partition("/")[0]).options)
+            dataset = rb.read(case.input, **options)
+            found |= {group.code for group in dataset.findings.groups if group.doubtful}
+    conditional = {name for name, code in CODES.items() if code.fails_strict_if}
+    always = {name for name, code in CODES.items() if code.fails_strict}
+    assert "tag_merged" in found
+    assert found - always <= conditional
 
 
 @pytest.mark.parametrize("code", CODES)

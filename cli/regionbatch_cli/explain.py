@@ -89,6 +89,7 @@ def _plain(code: Code) -> dict[str, Any]:
         "example": _worded(code.example),
         "remedy": _worded(code.remedy),
         "fails_strict": fails_strict(code),
+        "fails_strict_if": code.fails_strict_if,
     }
 
 
@@ -145,6 +146,8 @@ def effect_of(code: Code) -> str:
     if code.found_in == "project":
         effect = "the project differs from the dataset"
     strict = "; strict mode fails" if fails_strict(code) else ""
+    if code.fails_strict_if:
+        strict = f"; strict mode fails if {code.fails_strict_if}"
     is_status_3 = code.severity == "error" or code.found_in == "project"
     status = "; exit status 3" if is_status_3 else ""
     return f"{_NAMES[code.severity].capitalize()}: {effect}{status}{strict}."

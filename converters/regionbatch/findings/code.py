@@ -30,6 +30,8 @@ class Code(NamedTuple):
     """Whether the box is dropped because an option or the dataset asks for it: it is not a loss."""
     fails_strict: bool = False
     """Whether strict mode fails, although nothing is lost: the result may be wrong."""
+    fails_strict_if: str = ""
+    """When strict mode also fails, if it does not always, as the end of a sentence."""
     found_in: Literal["dataset", "upload", "project"] = "dataset"
     """Where it is found: in the dataset, by an upload after its first write, or in the project,
     which differs from the dataset. Strict mode checks only what is found before the first write."""

@@ -120,6 +120,7 @@ CODES = (
             "original images with `image_dir`."
         ),
         is_warning=True,
+        fails_strict_if="the boxes do not show which size is right",
     ),
     Code(
         "stale_filename",
@@ -133,6 +134,9 @@ CODES = (
         ),
         example="a.xml with <filename>b.jpg</filename> -> the boxes belong to a.jpg",
         remedy="Correct <filename>, or give the label file the name of its image.",
+        fails_strict_if=(
+            "the image of the label file's own name is missing, or does not have the declared size"
+        ),
     ),
     Code(
         "merged_image",

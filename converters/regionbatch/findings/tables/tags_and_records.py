@@ -30,6 +30,7 @@ CODES = (
         ),
         example="names: [cat, dog, cat] -> tags 'cat' and 'dog'",
         remedy="Nothing to do if they mean the same. Otherwise correct one of the names.",
+        fails_strict_if="the names are spelled differently",
     ),
     Code(
         "matched_loosely",
@@ -44,6 +45,10 @@ CODES = (
         example="'images/a b.jpg' and the file 'a%20b.jpg' -> matched",
         remedy="Check the match. If it is wrong, correct the name.",
         is_warning=True,
+        fails_strict_if=(
+            "the names of a tag differ in more than surrounding whitespace or Unicode form, or if "
+            "the image does not have the declared size"
+        ),
     ),
     Code(
         "shared_tag",
@@ -158,6 +163,7 @@ CODES = (
         example="labels/output.txt, the log of a training run -> not read",
         remedy="Move the file out of the dataset. If it should contain boxes, correct it.",
         is_warning=True,
+        fails_strict_if="the file is a VoTT export, which may contain other boxes",
     ),
     Code(
         "missing_label",
