@@ -97,13 +97,16 @@ def test_images_that_turn_out_to_be_in_the_project_are_counted_once(
 
 def test_strict_mode_fails_if_images_turn_out_to_be_in_the_project(tmp_path: Path) -> None:
     dataset = read_one_tag(tmp_path, 10)
+    accounts: list[rb.UploadResult] = []
     with rehearsal() as (service, project, client):
         upload(dataset, client, project)
         calls = Counter(service.calls)
         with raises_mentioning(rb.StrictError, "too_few_images", "cat", "10 images"):
-            upload(dataset, client, project, strict=True)
+            upload(dataset, client, project, strict=True, unfinished=accounts.append)
         written = Counter(service.calls) - calls
         assert WRITES & {*written} == {"CreateImagesFromFiles"}, "no tag and no region"
+    [account] = accounts
+    assert (account.already, account.sent, account.remaining) == (20, 0, 0)
 
 
 def test_images_that_the_service_refuses_are_not_counted(tmp_path: Path) -> None:

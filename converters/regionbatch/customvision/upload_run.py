@@ -178,6 +178,7 @@ class UploadRun:
         )
         if self._plan.new_images:
             self._plan_regions_again()
+            self.already = int(np.count_nonzero(self._regions.is_stored))
             self._plan_training_again()
         is_missing = ~self._regions.is_stored
         is_refused = np.isin(image, [*self.refused])
