@@ -216,6 +216,7 @@ def test_labels_here_and_images_in_a_cloud(cloud: Any) -> None:
         ("az://me:SECRET@container/set", rb.DatasetNotFoundError, "SECRET"),
         ("memory://container/../set", rb.DatasetNotFoundError, ""),
         ("file://", rb.DatasetNotFoundError, ""),
+        ("file://host/set", rb.DatasetNotFoundError, ""),
     ],
 )
 def test_a_url_that_cannot_be_read(

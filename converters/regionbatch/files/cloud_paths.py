@@ -131,8 +131,8 @@ def as_path(path: str | PathLike[str]) -> Path | CloudPath:
     if not scheme:
         return Path(path)
     rest = text[len(scheme) + 1 :]
-    if scheme.lower() == LOCAL_SCHEME and rest.strip("/"):
-        return Path(rest.removeprefix("//"))
+    if scheme.lower() == LOCAL_SCHEME:
+        return _path_of_file_url(text, rest)
     found = CloudPath(f"{scheme.lower()}:{rest}")
     without_credential = _SIGNATURE.sub("?…", _PASSWORD.sub(r"\1…@", text))
     if text != without_credential:
@@ -146,8 +146,6 @@ def as_path(path: str | PathLike[str]) -> Path | CloudPath:
             f"a web server is not storage: '{scheme}'. Use the URL of the storage, such as "
             "az://CONTAINER/FOLDER, or a local path."
         )
-    elif scheme.lower() == LOCAL_SCHEME:
-        problem = "no path in the URL. Write the path only."
     elif not rest.strip("/") or (rest.startswith("///") and scheme.lower() != _MEMORY):
         problem = f"no container in the URL. Write it as {scheme}://CONTAINER/PATH."
     elif ".." in found.parts:
@@ -155,6 +153,17 @@ def as_path(path: str | PathLike[str]) -> Path | CloudPath:
     else:
         return found
     raise UnusableUrlError(text, problem)
+
+
+def _path_of_file_url(url: str, rest: str) -> Path:
+    """Return the path that a URL of a local file has after its scheme."""
+    host, slash, path = rest.removeprefix("//").partition("/")
+    if rest.startswith("//") and host not in ("", "localhost"):
+        raise UnusableUrlError(url, f"the URL names another host: {host!r}. Write the path only.")
+    if not path.strip("/"):
+        raise UnusableUrlError(url, "no path in the URL. Write the path only.")
+    has_drive = os.name == "nt" and re.match(r"[A-Za-z]:", path)  # file:///C:/data
+    return Path(path if has_drive else slash + path)
 
 
 def is_cloud(path: PurePath) -> TypeGuard[CloudPath]:
