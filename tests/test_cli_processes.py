@@ -115,6 +115,22 @@ def test_standard_output_on_a_full_disk_is_an_error(place: ConvertFolder, words:
     assert "Exception ignored" not in stderr
 
 
+def test_an_error_of_the_system_about_no_file_does_not_blame_standard_output() -> None:
+    code = """
+import errno, os, regionbatch_cli.main as command
+def fail(**_):
+    print("before")
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+command.commands.main = fail
+command.main()
+"""
+    run = process("-c", code)
+    assert (run.returncode, run.stdout) == (1, "before\n")
+    assert mentions(run.stderr, os.strerror(errno.EMFILE)), run.stderr
+    assert not mentions(run.stderr, "standard output"), run.stderr
+    assert "Traceback" not in run.stderr
+
+
 @posix
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_ctrl_c_leaves_nothing_half_written(place: ConvertFolder, overwrite: bool) -> None:

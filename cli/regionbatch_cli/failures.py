@@ -73,6 +73,11 @@ def failure_of(error: Exception, ctx: click.Context | None = None) -> Failure | 
         return Failure(error_text(error, ctx), status, traceback)
     if isinstance(error, (click.ClickException, click.Abort, click.exceptions.Exit, OSError)):
         return None
+    return unexpected(error, ctx)
+
+
+def unexpected(error: Exception, ctx: click.Context | None = None) -> Failure:
+    """Return how an error that nothing expects ends the command."""
     what = f"unexpected {type(error).__name__}: {error}".rstrip(": ")
     if _is_verbose(ctx):
         return Failure(what, ERROR, _traceback_of(error))

@@ -18,7 +18,7 @@ import regionbatch
 from regionbatch_cli.command_help import GroupedCommands
 from regionbatch_cli.convert import convert
 from regionbatch_cli.explain import explain
-from regionbatch_cli.failures import ERROR, STOPPED, failure_of, print_error
+from regionbatch_cli.failures import ERROR, STOPPED, failure_of, print_error, unexpected
 from regionbatch_cli.formats import formats
 from regionbatch_cli.ids import ids
 from regionbatch_cli.inspect import inspect
@@ -85,13 +85,10 @@ def main() -> None:
         _flush_output(is_reported=status in (ERROR, STOPPED))
     except OSError as error:
         status = ERROR
+        place = error.filename or ("standard output" if _is_output_broken() else "")
         _stop_writing_output()
         if not _is_closed_pipe(error):
-            place = error.filename or "standard output"
-            print_error(
-                f"{place}: cannot be written: '{error.strerror or error}'. "
-                "Free some space, or choose another place."
-            )
+            _print_os_error(error, place)
     if status == STOPPED:
         _end_with_threads(threads)
     gc.freeze()  # or else Python looks for cycles in all that is left
@@ -137,6 +134,15 @@ def _run() -> int:
         return failure.exit_code
 
 
+def _print_os_error(error: OSError, place: str) -> None:
+    """Print an error of the system about a file or, if it names none, as an unexpected one."""
+    if place:
+        what = f"{place}: cannot be written: '{error.strerror or error}'. "
+        print_error(f"{what}Free some space, or choose another place.")
+    else:
+        unexpected(error).show()
+
+
 def _flush_output(*, is_reported: bool) -> None:
     """Write the rest of standard output, or discard it if an error has been reported."""
     try:
@@ -146,6 +152,16 @@ def _flush_output(*, is_reported: bool) -> None:
         if not is_reported:
             raise
         _stop_writing_output()
+
+
+def _is_output_broken() -> bool:
+    """Return whether what is left of standard output cannot be written."""
+    try:
+        if sys.stdout and not sys.stdout.closed:
+            sys.stdout.flush()
+    except OSError:
+        return True
+    return False
 
 
 def _stop_writing_output() -> None:
