@@ -65,7 +65,7 @@ def require_splits(source: str, wanted: str, known: Iterable[str]) -> list[str]:
     """Return the splits that a name refers to, as `match_split` does.
 
     Args:
-        source: The path that the user named, for the message.
+        source: The dataset, or the file that names its splits, for the message.
         wanted: The requested split.
         known: The splits of the dataset; empty names are ignored.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from regionbatch.dataset import References
 from regionbatch.errors import DatasetError, DatasetNotFoundError
-from regionbatch.files.splits import split_of_folder
+from regionbatch.files.splits import require_splits, split_of_folder
 from regionbatch.findings import FindingLog, as_text
 from regionbatch.readers.yolo.class_names import shorten_files
 from regionbatch.readers.yolo.dataset_configs import find_configs
@@ -18,7 +18,6 @@ from regionbatch.readers.yolo.split_sources import (
     has_sources,
     independent_configs,
     splits_by_source,
-    wanted_splits,
 )
 from regionbatch.readers.yolo.undeclared_splits import (
     find_undeclared_folders,
@@ -26,7 +25,7 @@ from regionbatch.readers.yolo.undeclared_splits import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from regionbatch.dataset import ListedImage
     from regionbatch.files.tree import Tree
@@ -117,7 +116,7 @@ def _references_by_folder(
         _report_missing_sources(without_sources, files, log)
     image_folders = [folder for folder, _ in tree.folders() if tree.has_images(folder)]
     known = {*files.values(), *(split_of_folder(f"{folder}/") for folder in image_folders)}
-    splits = wanted_splits(options.split, known - {""}, str(tree.root))
+    splits = _wanted_splits(options, known, str(tree.root))
     if not files and not image_folders:
         raise DatasetError(
             f"{tree.root}: no images and no label files. Check the path, or choose another "
@@ -184,7 +183,6 @@ def _references_by_source(
         undeclared = find_undeclared_folders(tree, unlisted, sources, taken, log)
         image_folders |= undeclared
         label_folders |= find_label_folders(tree, undeclared)
-    known = set(sources.values()) - {""}
     return References(
         _with_splits(labels, label_folders),
         one_image_each=True,
@@ -193,8 +191,19 @@ def _references_by_source(
         image_folders=image_folders,
         listed=listed,
         extensions=(".txt",),
-        splits=wanted_splits(options.split, known, config_file, file=config_file),
+        splits=_wanted_splits(options, sources.values(), config_file),
     )
+
+
+def _wanted_splits(options: YoloOptions, known: Iterable[str], place: str) -> list[str] | None:
+    """Return the splits that the user wants; None for all.
+
+    Args:
+        options: The options of the reader.
+        known: The splits of the dataset.
+        place: The file that names them, or the dataset.
+    """
+    return None if options.split is None else require_splits(place, options.split, sorted(known))
 
 
 def _read_sources(

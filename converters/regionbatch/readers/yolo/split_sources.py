@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
-from regionbatch.errors import AmbiguousDatasetError, DatasetError
+from regionbatch.errors import AmbiguousDatasetError
 from regionbatch.files.paths import (
     folder_key,
     joined,
@@ -17,10 +17,9 @@ from regionbatch.files.splits import match_split
 from regionbatch.readers.yolo.image_lists import folders_in_list
 from regionbatch.readers.yolo.label_folders import find_label_folders, possible_label_folders
 from regionbatch.readers.yolo.lookup import first_found, folder_and_parents
-from regionbatch.wording import quoted_names
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from regionbatch.files.paths import FolderKey
     from regionbatch.files.tree import Tree
@@ -245,35 +244,3 @@ def _split_of_source(
     evidence = f"{' and '.join(splits)} lead to this folder"
     log.decide("split", f"none for {path or '.'}", evidence, doubtful=True)
     return ""
-
-
-def wanted_splits(
-    split: str | None, known: Collection[str], place: str, *, file: str = ""
-) -> list[str] | None:
-    """Return the splits that the user wants; None for all.
-
-    Args:
-        split: The option `split`.
-        known: The splits of the dataset.
-        place: The dataset or file, for an error.
-        file: The file that names the splits; empty if there is none.
-
-    Raises:
-        DatasetError: The split does not exist.
-    """
-    if split is None:
-        return None
-    wanted = match_split(split, known)
-    if wanted:
-        return wanted
-    choices = sorted(known)
-    advice = f"Choose one of: {quoted_names(choices, len(choices))}."
-    if not choices:
-        advice = "The dataset has no splits. Leave out `split`."
-    raise DatasetError(
-        f"{place}: no such split: '{split}'. {advice}",
-        place=file,
-        option="split",
-        value=split,
-        choices=choices,
-    )
