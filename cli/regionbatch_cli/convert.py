@@ -68,8 +68,8 @@ if TYPE_CHECKING:
     INPUT,
     "--dask",
     metavar="ADDRESS",
-    help="Convert with a Dask cluster: the address of its scheduler, or local. If OUT is a folder, "
-    "the cluster also writes the files.",
+    help="Convert on the Dask cluster with this scheduler address, or on one that is started on "
+    "this machine (local). If OUT is a folder, the cluster also writes the files.",
 )
 @dataset_options
 def convert(
@@ -200,7 +200,7 @@ def _check_output(options: DatasetOptions, output: str, *, overwrite: bool, in_p
     if output == "-":
         advice = "Write the payloads to a file instead."
         if options.as_json:
-            raise click.UsageError(f"--json: prints on standard output, as does -o -. {advice}")
+            raise click.UsageError(f"--json: prints to standard output, as does -o -. {advice}")
         if sys.stdout is None:
             raise click.UsageError(f"-o: standard output is closed. {advice}")
         return
@@ -209,7 +209,7 @@ def _check_output(options: DatasetOptions, output: str, *, overwrite: bool, in_p
     check_target(output, overwrite=overwrite, in_parts=in_parts)
     report = options.report
     if report and Path(report).resolve().is_relative_to(Path(output).resolve()):
-        raise click.UsageError(f"--report: '{report}' is in the output. Choose another place.")
+        raise click.UsageError(f"--report: '{report}' is inside the output. Choose another place.")
 
 
 def _print(

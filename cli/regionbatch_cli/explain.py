@@ -141,7 +141,7 @@ def effect_of(code: Code) -> str:
     effect = {
         "dropped": f"the {code.unit} is dropped",
         "adjusted": f"the {code.unit} is adjusted and kept",
-        "noted": "nothing is changed",
+        "noted": "no box is dropped or adjusted",
     }[code.effect]
     if code.found_in == "project":
         effect = "the project differs from the dataset"

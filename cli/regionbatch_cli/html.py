@@ -58,7 +58,9 @@ def check_html_options(options: DatasetOptions) -> None:
         )
     output = click.get_current_context().params.get("output")
     if output not in {None, "-"} and page.is_relative_to(Path(output).resolve()):
-        raise click.UsageError(f"--html: '{options.html}' is in the output. Choose another place.")
+        raise click.UsageError(
+            f"--html: '{options.html}' is inside the output. Choose another place."
+        )
     check_html(options.html, "html")
 
 

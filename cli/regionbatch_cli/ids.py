@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from regionbatch.customvision.id_tables import IdTables
 
 _NO_NAMES = (
-    "Image names are unknown: Custom Vision stores none. Give the DATASET of the upload, or its "
-    "journal with --journal."
+    "Image names are unknown: Custom Vision stores none by default. Give the DATASET of "
+    "the upload, or its journal with --journal."
 )
 _STORED_NAMES = "If the images were uploaded with --store-names, use --api-version 3.3."
 
@@ -64,8 +64,8 @@ def ids(
     """Write the tag and image IDs of a project as files for convert.
 
     tags.json has the ID of each tag by name. images.json has the ID of each image whose name is
-    known: from the journal of an upload (of DATASET, or --journal), or from names that the project
-    stores (upload --store-names, API version 3.3).
+    known. The names are in the journal of the upload (found by DATASET, or given with --journal),
+    or in the project itself after an upload with --store-names (API version 3.3).
     """
     from regionbatch.customvision.id_tables import (  # noqa: PLC0415 - NumPy: only when there is work
         IMAGES_FILE,
@@ -169,7 +169,7 @@ def _print_kept(images: Path) -> None:
     """Print that the table of images is not of this run; it may be of another project."""
     from regionbatch_cli.printing import print_labelled  # noqa: PLC0415 - only here
 
-    text = f"{images}: of an earlier run, perhaps of another project. Check it, or delete it."
+    text = f"{images}: from an earlier run, perhaps of another project. Check it, or delete it."
     print_labelled("warning", text, severity="warning")
 
 

@@ -94,9 +94,9 @@ def serve(
 ) -> int:
     """Run a local training service with the API of Custom Vision.
 
-    It applies the rules of Custom Vision and runs until Ctrl-C. By default, it behaves like
-    recordings of the real service. What Microsoft does not document is configurable, and calls can
-    be made to fail.
+    It applies the rules of Custom Vision and runs until Ctrl-C. By default, it responds
+    as the real service did in recordings. Behaviour that Microsoft does not document can be
+    configured, and calls can be made to fail.
     """
     from regionbatch.local import TIERS, Faults, Settings, run_service  # noqa: PLC0415 - an extra
 

@@ -27,7 +27,7 @@ def _fault_kinds(
     unknown = [name for name in names if name not in set(Fault)]
     if unknown:
         raise click.BadParameter(
-            f"unknown fault: '{unknown[0]}'. Choose {ALL} or {', '.join(Fault)}."
+            f"unknown fault: '{unknown[0]}'. Choose {ALL}, or one of: {', '.join(Fault)}."
         )
     return tuple(map(Fault, names))
 

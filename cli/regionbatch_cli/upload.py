@@ -55,7 +55,7 @@ _PARTIAL = ("only", "drop", "max_clip", "split", "coco_json", "skip_unresolved")
     UPLOAD,
     "--by-url",
     is_flag=True,
-    help="Let Custom Vision fetch the images from cloud storage, by signed URLs.",
+    help="Let Custom Vision fetch the images from cloud storage through signed URLs.",
 )
 @option(UPLOAD, "--dry-run", is_flag=True, help="Print the plan without writing anything.")
 @option(
@@ -69,7 +69,7 @@ _PARTIAL = ("only", "drop", "max_clip", "split", "coco_json", "skip_unresolved")
     UPLOAD,
     "--prune",
     is_flag=True,
-    help="Delete regions that the dataset no longer has, only on images of the dataset.",
+    help="Delete regions that the dataset does not have, but only on images of the dataset.",
 )
 @option(
     UPLOAD,
@@ -82,7 +82,7 @@ _PARTIAL = ("only", "drop", "max_clip", "split", "coco_json", "skip_unresolved")
     UPLOAD,
     "--store-names",
     is_flag=True,
-    help="Store image names in the project. Needs --api-version 3.3; one image per call.",
+    help="Store image names in the project. Needs --api-version 3.3, and sends one image per call.",
 )
 @option(
     OUTPUT,

@@ -111,9 +111,9 @@ def _decide_folders(
         doubtful |= rank == Rank.NAME_ONLY or (is_of_split and not size_agrees)
     if not pairs:
         return
-    reason = "only one of the two paths names a split"
+    reason = "only one of the two paths contains the name of a split"
     if rank == Rank.NAME_ONLY:
-        reason = "only the names of the images agree"
+        reason = "only the image names match"
     first_folder = next(iter(pairs))[1]
     evidence = f"{_pairs(pairs)}; {reason}"
     log.decide("image_dir", first_folder or ".", evidence, doubtful=doubtful)
@@ -125,7 +125,7 @@ def _report_passed_over(matches: Matches, log: FindingLog) -> None:
         log.decide(
             "image_dir",
             "none",
-            f"{_pairs(matches.passed_over)}: not used, as most images are elsewhere. "
+            f"{_pairs(matches.passed_over)}: not used, because most images are elsewhere. "
             "If the folder is right, choose it with `image_dir`",
         )
 

@@ -180,7 +180,7 @@ def _listed(option: str, given: str | Iterable[str]) -> list[str]:
         return list(given)
     except TypeError:
         problem = "neither a name nor a list of names"
-        raise _wrong_type(option, problem, given, "Pass text, or a list of texts.") from None
+        raise _wrong_type(option, problem, given, "Pass a name, or a list of names.") from None
 
 
 def _option_names(readers: Iterable[plugins.ReaderOptionsInfo]) -> list[str]:

@@ -94,7 +94,7 @@ class ReadOptions:
         metavar="DIR",
     )
     encoding: str | None = option(
-        "encoding of text that is not UTF-8 and declares no other, such as gbk or cp932",
+        "encoding of files that are not UTF-8 and declare no encoding, such as gbk or cp932",
         metavar="NAME",
     )
 
@@ -110,7 +110,7 @@ class CocoOptions(ReadOptions):
         default="auto",
     )
     coco_json: str | None = option(
-        "read this JSON file, by its path in the dataset",
+        "read only this JSON file, given by its path in the dataset",
         metavar="NAME",
     )
 

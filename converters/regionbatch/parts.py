@@ -154,7 +154,7 @@ class PartResults(Generic[Result]):
         if isinstance(found, tuple) and found[:-1] == (self._caller.run, number):
             result: Result = found[-1]
             return result
-        what = f"its results are not those of the calls: '{type(found).__name__}'"
+        what = f"it returned something other than the result: '{type(found).__name__}'"
         raise _unfit(what, "Correct its `submit`.", type(found).__name__)
 
     def _work_until(self, future: Future[Result]) -> None:
@@ -263,7 +263,8 @@ def _call(
         raise _unfit(what, f"Install version {caller.version} there.", version)
     if encoding != caller.file_name_encoding:
         what = f"its processes decode file names differently: '{encoding}'"
-        raise _unfit(what, f"Start them with {caller.file_name_encoding}, as here.", encoding)
+        advice = f"Start them with the encoding of this process: {caller.file_name_encoding}."
+        raise _unfit(what, advice, encoding)
     if caller.state is not None and _state_of(caller.file) != caller.state:
         what = f"its processes do not see the same file: '{caller.file}'"
         advice = "Put the dataset into a folder that they share, and give its absolute path."

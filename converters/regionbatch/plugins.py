@@ -235,8 +235,8 @@ def _load_plugin(plugin: EntryPoint) -> Reader:
     declared = _declared_options(plugin)
     if declared not in (None, reader.options):
         raise PluginError(
-            f"{plugin.name}: the reader of the package {plugin.distribution} has other options "
-            f"than its entry point in {OPTIONS_GROUP}: '{declared.__name__}'. "
+            f"{plugin.name}: the reader of the package {plugin.distribution} has different options "
+            f"from its entry point in {OPTIONS_GROUP}: '{declared.__name__}'. "
             "Update or uninstall the package.",
             value=declared.__name__,
         )
@@ -263,7 +263,7 @@ def _checked_options(
     for field in fields(options):
         if field.name in ARGUMENTS_OF_READ:
             raise _wrong_options(
-                plugin, "use a name of an argument of regionbatch.read", field.name
+                plugin, "include the name of an argument of regionbatch.read", field.name
             )
         if field.default is MISSING and field.default_factory is MISSING:
             raise _wrong_options(plugin, "include one that has no default", field.name)

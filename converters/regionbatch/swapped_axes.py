@@ -43,7 +43,7 @@ def report_swapped_axes(raw: PlacedAnnotations, log: FindingLog) -> None:
         return
     outside_swapped, _ = _count_outside(raw, size[:, ::-1])
     if counted - outside_swapped >= _MIN_SWAPPED_FRACTION * counted:
-        value = f"{outside} of {counted} extend beyond the image as they are"
+        value = f"{outside} of {counted} boxes extend beyond their images"
         log.note("swapped_axes", "all boxes", value)
 
 

@@ -90,9 +90,12 @@ _CSV = (
 )
 _XML = (
     _Format("a CVAT for video XML", (rb"<annotations[\s>]", rb"<track[\s>]")),
-    _Format("XML of <annotations>, as of CVAT", (rb"<annotations[\s/>]",), ("cvat",)),
     _Format(
-        "XML of <Annotation>, which is not Pascal VOC (<annotation>)", (rb"<Annotation[\s/>]",)
+        "XML with the root element <annotations>, like CVAT's", (rb"<annotations[\s/>]",), ("cvat",)
+    ),
+    _Format(
+        "XML with the root element <Annotation>, not <annotation> as in Pascal VOC",
+        (rb"<Annotation[\s/>]",),
     ),
     _Format("a dlib imglab XML", (rb"<dataset[\s>]", rb"<image\s+file="), ("dlib", "imglab")),
 )
@@ -200,7 +203,7 @@ def _identify_xml(path: str, text: bytes, readers: Collection[str]) -> Identifie
     if root is None:
         return None
     name = root[1].decode("ascii", "replace")
-    return IdentifiedFile(path, f"XML of <{name}>", UNSUPPORTED)
+    return IdentifiedFile(path, f"XML with the root element <{name}>", UNSUPPORTED)
 
 
 def _archive(data: bytes) -> str:

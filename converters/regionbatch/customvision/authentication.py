@@ -39,8 +39,8 @@ _RESOURCES = (
 )
 """Ends of the host names of endpoints in Azure. None of them has a path before the API's."""
 _WHERE = (
-    "the page Keys and Endpoint of the training resource, "
-    "such as https://NAME.cognitiveservices.azure.com/"
+    "the page Keys and Endpoint of the training resource. "
+    "It looks like https://NAME.cognitiveservices.azure.com/"
 )
 _API_PATH = re.compile(r"/customvision(?:/|$)", re.IGNORECASE)
 

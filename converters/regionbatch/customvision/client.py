@@ -177,7 +177,7 @@ class TrainingClient(ReadClient):
         secrets: Sequence[str] = (),
     ) -> list[ImageUploadResult]:
         if metadata is not None:
-            self.raise_without_metadata("metadata of images")
+            self.raise_without_metadata("image metadata")
             batch.metadata = metadata
         response = self._connection.call(
             operation,

@@ -215,7 +215,7 @@ def _check_types(
     if credential is not None and not hasattr(credential, "get_token"):
         raise OptionError(
             f"credential: not a credential: '{type(credential).__name__}'. "
-            "Pass one of azure-identity, such as `DefaultAzureCredential()`.",
+            "Pass one from azure-identity, such as `DefaultAzureCredential()`.",
             option="credential",
             value=type(credential).__name__,
         )

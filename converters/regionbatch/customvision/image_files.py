@@ -175,7 +175,7 @@ def _refusal(path: Path, size: int, head: bytes) -> Refusal | None:
         message = f"{width} x {height} pixels, more than {IMAGE_SIDE} on a side"
         return Refusal("ErrorImageSize", message)
     if longer > IMAGE_ASPECT * min(width, height):
-        message = f"{width} x {height} pixels, more than {IMAGE_ASPECT} to 1"
+        message = f"{width} x {height} pixels, an aspect ratio above {IMAGE_ASPECT} to 1"
         return Refusal("ErrorImageDimensions", message)
     return None
 

@@ -122,7 +122,7 @@ class Journal:
                 Path(self.path).open("xb").close()
             except FileExistsError:
                 raise self._error(
-                    "another run created this journal meanwhile",
+                    "another run has created this journal in the meantime",
                     "Wait for that run to finish, then run the upload again.",
                 ) from None
         self._is_to_be_created = False
@@ -243,7 +243,7 @@ class Journal:
         for hashes, outcomes in self._query(query, types=(bytes, bytes)):
             if len(hashes) != HASH_BYTES * len(outcomes):
                 count = len(hashes) / HASH_BYTES
-                raise self._damaged(f"{len(outcomes)} outcomes of {count:g} regions")
+                raise self._damaged(f"{len(outcomes)} outcomes for {count:g} regions")
             yield np.frombuffer(hashes, np.uint64), np.frombuffer(outcomes, np.int8)
 
     def seconds_since_unfinished_call(self) -> float | None:

@@ -61,7 +61,8 @@ def find_project(client: TrainingClient, project: str, rate_limiter: RateLimiter
         )
     names = sorted({row.name for row in found})
     raise OptionError(
-        f"project_id: the resource has no project of this name: {shown}. {_advice(project, names)}",
+        f"project_id: the resource has no project with this name: {shown}. "
+        f"{_advice(project, names)}",
         option="project_id",
         value=project,
         choices=names,

@@ -341,7 +341,7 @@ class ReadClient:
             >>> from regionbatch.local import LocalService
             >>> with LocalService() as service:
             ...     with rb.TrainingClient(service.endpoint, service.key, version="3.3") as client:
-            ...         client.raise_without_metadata("names of images")
+            ...         client.raise_without_metadata("image names")
         """
         if not self.has_metadata:
             raise OptionError(

@@ -76,8 +76,9 @@ def signer_of(by_url: object, images: Images, *, shrink: bool) -> SignUrl | None
     if local:
         raise OptionError(
             f"by_url: the image is on this machine, where Custom Vision cannot fetch it: "
-            f"{quoted(as_text(local))}. Read the dataset from cloud storage, or its images with "
-            "`image_dir`, such as az://CONTAINER/FOLDER, or upload without `by_url`.",
+            f"{quoted(as_text(local))}. Read the dataset from cloud storage, choose an image "
+            "folder there with `image_dir` (such as az://CONTAINER/FOLDER), or upload without "
+            "`by_url`.",
             option="by_url",
             value=local,
         )

@@ -293,7 +293,7 @@ def upload(  # longer than 40 lines because of its arguments and docstring
         strict=strict,
     )
     if store_names:
-        client.raise_without_metadata("metadata of images")
+        client.raise_without_metadata("image metadata")
     if prune:
         raise_if_incomplete(dataset, skip_unresolved=skip_unresolved)
     limiter = rate_limiter or RateLimiter(limits.calls_per_second)
@@ -340,7 +340,7 @@ def _check_journal(
     age = journal.seconds_since_unfinished_call()
     if age is not None:
         wait = rate_limiter.settle_seconds - age
-        reason = f"the last run stopped during a call; waiting {wait:.0f} s for its effect"
+        reason = f"the last run stopped during a call; waiting {wait:.0f} s for it to take effect"
         rate_limiter.wait(reason, wait)
     return same_dataset
 

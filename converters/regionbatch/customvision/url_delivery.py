@@ -92,7 +92,8 @@ class UrlDelivery(ImageDelivery):
             url = signed_url(self._sign, self.images.paths[row])
         except (NotSignedError, RegionBatchError) as error:
             reason = without_queries(str(error))
-            self.refused[row] = Refusal(_NOT_SIGNED, f"no URL could be made for it: {reason}")
+            message = f"no URL could be made for the image: {reason}"
+            self.refused[row] = Refusal(_NOT_SIGNED, message)
             return ""
         self._addresses[row] = address_of(url)
         return url
@@ -130,7 +131,8 @@ class UrlDelivery(ImageDelivery):
         sizes = f"{width} x {height} in the dataset, {found_width} x {found_height} at its URL"
         # The sides of a rescaled image are rounded to pixels.
         if abs(width * found_height - height * found_width) > width + height:
-            return Refusal(IMAGE_CHANGED, f"another image; {sizes}. Read the dataset again")
+            message = f"not the same image: {sizes}. Read the dataset again"
+            return Refusal(IMAGE_CHANGED, message)
         is_enlarged = min(width, height) < SMALL_IMAGE_SIDE <= min(found_width, found_height)
         if not is_enlarged:
             self.other_sizes[row] = sizes

@@ -329,7 +329,7 @@ class CloudStorage:
         fetcher = self._opened.fetcher
         fetcher.call(fetcher.file_system.put_file, str(local), self.key(path), mode=mode)
         if self._info(path).get("size") != local.stat().st_size:
-            raise CloudError("the file is missing, or has another size than was written")
+            raise CloudError("the file is missing, or its size differs from what was written")
 
     def signed_url(self, path: str, seconds: int) -> str:
         """Return a URL by which anyone can read a file for some seconds: a secret.
@@ -343,7 +343,7 @@ class CloudStorage:
             raise_if_unreachable(path, error)
         raise OptionError(
             f"{self.container}: this storage cannot sign URLs with these credentials. "
-            "Use those of an account key, or leave out `by_url`.",
+            "Use an account key, or leave out `by_url`.",
             place=self.container,
         )
 

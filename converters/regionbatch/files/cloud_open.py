@@ -59,7 +59,7 @@ def open_container(container: str, options: Mapping[str, Any]) -> Opened:
             named = _ACCOUNT_IN_URL.search(container)
             if not (named and name) or named[1].lower() == name.lower():
                 return Opened(fetcher, key.rstrip("/"), account)
-            problem = f"the credentials are those of another account: '{name}'. {_CREDENTIALS}"
+            problem = f"the credentials belong to another account: '{name}'. {_CREDENTIALS}"
     raise UnusableUrlError(container, problem)
 
 

@@ -192,7 +192,7 @@ def report_guess(log: FindingLog, file: str, names: Iterable[str]) -> None:
     odd = next((name for name in names if not name.isascii()), None)
     if odd is not None and "encoding" not in log.decisions:
         shown = odd.strip()[:20]  # messages show 80 characters of a value
-        evidence = f"the name {shown!r} is not UTF-8, in {file}"
+        evidence = f"the name {shown!r} in {file} is not UTF-8"
         log.decide("encoding", "cp1252", evidence, doubtful=True)
 
 

@@ -282,7 +282,7 @@ class Tree:
         reasons = (
             (self.outside_links, "a link that leads out of the dataset"),
             (self.special_files, special),
-            (self.unreadable_folders, "a folder that may not be opened; nothing in it was read"),
+            (self.unreadable_folders, "a folder that cannot be opened; nothing in it was read"),
         )
         blocked: dict[str, str] = {}
         for paths, reason in reasons:

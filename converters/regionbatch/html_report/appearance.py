@@ -64,10 +64,10 @@ def look_hints(source: Source, rows: Rows, thumbnails: Sequence[Thumbnail]) -> l
 
     def mixed_text(at: int) -> str:
         own, instead = tags[tag[mixed[at]]], tags[other[mixed[at]]]
-        return f"a '{own}' box looks like '{instead}': colours and texture"
+        return f"a '{own}' box looks like '{instead}' in colours and texture"
 
     def odd_text(at: int) -> str:
-        return f"a '{tags[tag[odd[at]]]}' box looks unlike the others: colours and texture"
+        return f"a '{tags[tag[odd[at]]]}' box looks unlike the others in colours and texture"
 
     image = regions.image[rows]
     mixed_score = np.minimum(30 * distance[mixed], 100)

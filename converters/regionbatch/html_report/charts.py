@@ -216,7 +216,7 @@ def _heat_map(title: str, tag: str | None, counts: NDArray[np.int64], boxes: int
         for x in range(GRID)
         if counts[y, x]
     ]
-    label = f"{title}: the places of {counted(boxes, 'box')}"
+    label = f"{title}: positions of {counted(boxes, 'box')}"
     svg = E.svg(
         {
             "viewBox": f"0 0 {GRID} {GRID}",
@@ -293,6 +293,7 @@ def splits(source: Source) -> Element:
         y += 26
     return chart_figure(
         "Balance of the splits",
-        "Click a split to see its images. The table of tags has the images of each tag.",
+        "Click a split to see its images. The table of tags shows how many images of each split "
+        "have a tag.",
         chart_svg(marks, height=y),
     )

@@ -283,7 +283,7 @@ def _without_boxes(source: Source) -> Hints:
 
     def text(_: int) -> str:
         others = count - len(images)
-        return f"no boxes are sent for it, but {others:,} of {count:,} images have some"
+        return f"no boxes are sent for it, but {others:,} of {count:,} images have boxes"
 
     nowhere = np.full(len(images), -1, np.int64)
     score = np.full(len(images), 40, np.float32)

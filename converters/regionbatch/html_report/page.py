@@ -75,7 +75,7 @@ def pages(source: Source, most: int, words: Words, progress: Progress | None) ->
         training=to_html(sections.training(source, table)),
         charts=to_html(charts(source)),
         findings=to_html(sections.findings(placed, gallery, words)),
-        footer=escape(f"Made by regionbatch {__version__}. This page requests nothing."),
+        footer=escape(f"Made by regionbatch {__version__}. This page makes no network requests."),
         data=_json_block(_data(source, gallery, data)),
     )
     before, _, after = text.partition(_MARK)

@@ -83,7 +83,7 @@ def _decode_form(body: bytes) -> Any:  # noqa: ANN401 - as above
         for name in path:
             node = node.setdefault(name, {})
             if not isinstance(node, dict):
-                message = f"{key} is a value and a group of values"
+                message = f"{key} is both a value and a group of values"
                 raise ValueError(message)  # noqa: TRY004 - the value is wrong
         node[last] = value
     return _with_lists(tree)

@@ -182,7 +182,7 @@ class ImageOperations(SharedOperations):
         ids = call.ids("imageIds", limits.IMAGES_PER_BATCH)
         if not ids:
             raise RefusedError(400, "BadRequestRequiredParamIsNull", "imageIds is missing")
-        refusal = RefusedError(400, "BadRequest", "The body must be a map of texts")
+        refusal = RefusedError(400, "BadRequest", "The body must be an object with text values")
         metadata = decode_body(call.body, call.content_type, dict[str, str], otherwise=refusal)
         rules.check_metadata(metadata)
         known = self.store.known_images(project, ids)

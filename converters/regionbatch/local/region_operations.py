@@ -135,7 +135,7 @@ def _decode_regions(call: Call, project: ProjectRow) -> list[ImageRegionCreateEn
         raise RefusedError(400, "BadRequestExceededBatchSize", "A batch takes at most 64 regions")
     if DOMAINS[project.domain].type != "ObjectDetection":
         raise RefusedError(
-            400, "BadRequestNotSupported", "Only object detection projects take regions"
+            400, "BadRequestNotSupported", "Only object detection projects can have regions"
         )
     if rules.invalid_boxes(boxes).any():
         raise RefusedError(

@@ -96,10 +96,13 @@ def invalid_boxes(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
 def check_metadata(metadata: Mapping[str, str]) -> None:
     """Refuse metadata with too many members, or with a key or a value that is too long."""
     if len(metadata) > MAX_METADATA or any(len(key) > MAX_METADATA_KEY for key in metadata):
-        message = f"Metadata take {MAX_METADATA} keys of {MAX_METADATA_KEY} characters"
+        message = (
+            f"Metadata can have at most {MAX_METADATA} keys "
+            f"of at most {MAX_METADATA_KEY} characters each"
+        )
         raise RefusedError(400, "BadRequestImageMetadataKey", message)
     if any(len(value) > MAX_METADATA_VALUE for value in metadata.values()):
-        message = f"A value of metadata takes {MAX_METADATA_VALUE} characters"
+        message = f"A metadata value can have at most {MAX_METADATA_VALUE} characters"
         raise RefusedError(400, "BadRequestImageMetadataValue", message)
 
 

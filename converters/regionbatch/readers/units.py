@@ -34,7 +34,7 @@ _TINY = 2
 _MIN_PERCENT_BOXES = 10
 """Minimum number of boxes, all within 0 to 100, that may be percentages."""
 
-PERCENT_REASON = "all lie within 0 to 100 of larger images, as percentages would"
+PERCENT_REASON = "all lie within 0 to 100, though the images are larger: perhaps percentages"
 
 _TOLERATED = 0.01
 """Fraction of the boxes in a file that may look normalised although the file is in pixels."""
@@ -275,13 +275,16 @@ def _reason_for_pixels(large: int, small: int) -> str:
 
 
 def _all_boxes(count: int, plural_verb: str, verb: str) -> str:
-    return f"the only box {verb}" if count == 1 else f"all {count} boxes {plural_verb}"
+    if count == 1:
+        return f"the only box {verb}"
+    return f"{'both' if count == 2 else f'all {count}'} boxes {plural_verb}"
 
 
 def _raise_if_mixed(name: str, evidence: UnitEvidence, option: str, place: Place) -> None:
     total = evidence.normalised + evidence.pixels
     if evidence.pixels and evidence.normalised > _TOLERATED * total:
-        counts = f"{evidence.normalised} of {total} within 0 to 1"
+        verb = "lies" if evidence.normalised == 1 else "lie"
+        counts = f"{evidence.normalised} of {total} {verb} within 0 to 1"
         what = f"cannot tell pixel from normalised boxes: {counts}"
         raise _ambiguous(place_text(name, evidence.first_normalised, place), what, option)
 

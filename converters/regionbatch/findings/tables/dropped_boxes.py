@@ -12,8 +12,8 @@ CODES = (
         "not a box of four numbers",
         "Correct or remove it.",
         explanation=(
-            "A box needs four finite numbers. This one has fewer or more, or a value that is not a "
-            "number, or it is in a place where the format has no boxes."
+            "A box needs four finite numbers. This one has too few or too many, or one of its "
+            "values is not a number. Or the box is in a place where the format has none."
         ),
         example='"bbox": [10, 20, 30] -> dropped, because the height is missing',
         remedy="Correct the numbers in the file, or remove the annotation.",
@@ -30,7 +30,7 @@ CODES = (
             "fits no kind of row."
         ),
         example="0, 0.2, 0.25, 0.2, 0.3 -> dropped, because of the commas",
-        remedy=("Correct the row. If all rows have another layout, choose it with `yolo_rows`."),
+        remedy="Correct the row. If all rows have a different layout, choose it with `yolo_rows`.",
     ),
     Code(
         "pixel_row",
@@ -40,7 +40,7 @@ CODES = (
         "Convert them to normalised coordinates, or remove the row.",
         explanation=(
             "YOLO coordinates are normalised: 0 to 1 of the image's width and height. A few rows "
-            "of this dataset have much larger numbers, as pixel coordinates or percentages are."
+            "of this dataset have much larger numbers, probably pixel coordinates or percentages."
         ),
         example="0 155 144 481 298 -> dropped, while other rows lie within 0-1",
         remedy=(
@@ -61,7 +61,7 @@ CODES = (
         example='"bbox": [60, 40, -40, 30] -> dropped',
         remedy=(
             "Move the corner and make the size positive: [20, 40, 40, 30] for the example. If the "
-            'numbers are two corners in all boxes, use `bbox_format="ltrb"`.'
+            'numbers of all boxes are two corners, use `bbox_format="ltrb"`.'
         ),
     ),
     Code(
@@ -82,7 +82,7 @@ CODES = (
         "dropped",
         "box",
         "duplicate box (same image, class and coordinates)",
-        "The first one is kept. Remove this one.",
+        "The first one is kept. Remove the duplicate.",
         explanation=(
             "The image has two boxes with the same class and coordinates. Custom Vision keeps only "
             "one of them, so the second one is dropped."
@@ -101,7 +101,8 @@ CODES = (
         "Correct it and store it as the attribute 'rotation' in degrees, or remove it.",
         explanation=(
             "The box is rotated, but its angle is not a number, has no clear unit, or does not "
-            "match the polygon next to it. The box around the rotated one cannot be computed."
+            "match the polygon next to it. The axis-aligned box around the rotated box cannot be "
+            "computed."
         ),
         example='"attributes": {"rotation": "abc"} -> dropped',
         remedy=(
@@ -139,12 +140,12 @@ CODES = (
         "unknown_class",
         "dropped",
         "box",
-        "class without a name, or with several",
+        "class without a name, or with several names",
         "Correct the class, or name it (YOLO: use `names`).",
         explanation=(
             "A class without one clear name cannot become a tag. In YOLO, the class number is "
             "beyond the end of the list of names. In other formats, the name is missing or is not "
-            "text, or there are several."
+            "text, or there are several names."
         ),
         example="class number 5 with names: [cat, dog] -> dropped",
         remedy=(
@@ -186,7 +187,7 @@ CODES = (
         "unresolved",
         "dropped",
         "box",
-        "no ID for its tag or image",
+        "the tag or the image has no ID",
         "Add the ID, or map the name with `rename`.",
         explanation=(
             "Custom Vision needs the ID of the tag and the ID of the image. One of them is not in "

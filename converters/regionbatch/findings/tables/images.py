@@ -26,8 +26,8 @@ CODES = (
         "the file cannot be read",
         "Repair or remove it.",
         explanation=(
-            "The annotation file is empty, truncated, not in the expected syntax, or cannot be "
-            "opened. Its boxes are unknown, so its image is counted as dropped."
+            "The annotation file is empty, truncated or not in the expected syntax, or it cannot "
+            "be opened. Its boxes are unknown, so its image is counted as dropped."
         ),
         example="a file with only '<annotation><object>' -> dropped",
         remedy="Export or copy the file again, or remove it. Check its permissions.",
@@ -43,7 +43,7 @@ CODES = (
             "or uses one is not parsed."
         ),
         example='<!DOCTYPE a [<!ENTITY x "cat">]> -> the file is dropped',
-        remedy="Replace the references with their text, and remove the declarations.",
+        remedy="Replace the entity references with their text, and remove the declarations.",
     ),
     Code(
         "not_an_image",
@@ -63,15 +63,15 @@ CODES = (
         "noted",
         "image",
         "several image files match, or one image file matches several names",
-        "The boxes are kept under the image's name. Move the other files, or choose the folder "
-        "with `image_dir`.",
+        "The boxes are kept under the image's name. Move the wrong files away, or choose the "
+        "folder with `image_dir`.",
         explanation=(
             "Image files are found by name. Here several files fit equally well, or one file fits "
             "several names, so no file is used. The boxes are kept under the image's name."
         ),
         example="a.png in images/ and in photos/ -> neither is used",
         remedy=(
-            "Move the other files out of the dataset, choose the right folder with `image_dir`, or "
+            "Move the wrong files out of the dataset, choose the right folder with `image_dir`, or "
             "write full paths in the annotation file."
         ),
         is_warning=True,
@@ -111,8 +111,8 @@ CODES = (
         "declared image size differs from the image file's, or from another declaration",
         "Check that the boxes fit the image, or choose another image folder with `image_dir`.",
         explanation=(
-            "The annotation file declares another width or height than the image file has, or two "
-            "different sizes. Pixel coordinates may then belong to a resized image."
+            "The annotation file declares a different width or height than the image file has, or "
+            "two different sizes. Pixel coordinates may then belong to a resized image."
         ),
         example='"width": 400, "height": 200, and a.jpg has 200 x 100 pixels -> noted',
         remedy=(
@@ -158,7 +158,7 @@ CODES = (
         "more regions than Custom Vision allows on one image (300)",
         "Remove some, or the surplus will be rejected.",
         explanation=(
-            "Custom Vision accepts up to 300 regions per image, and rejects the others with "
+            "Custom Vision accepts up to 300 regions per image, and rejects any more with "
             "'RegionExceeded'."
         ),
         example="301 boxes on a.jpg -> one of them will be rejected",

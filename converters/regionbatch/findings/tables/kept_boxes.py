@@ -29,7 +29,8 @@ CODES = (
         "It was clipped. Correct it, or leave such boxes out with `max_clip=0.5`.",
         explanation=(
             "More than half of the box lies outside the image, which is rarely intended. Usual "
-            "causes are a typing error, another order of the four numbers, or a wrong image size."
+            "causes are a typing error, a different order of the four numbers, or a wrong image "
+            "size."
         ),
         example="xmax 9324 in an image 800 pixels wide -> clipped at 800",
         remedy=(
@@ -45,8 +46,8 @@ CODES = (
         "corners in the wrong order",
         "They were sorted. Check the file.",
         explanation=(
-            "The first corner is to the right of the second or below it. Both corners describe the "
-            "same box, so they were sorted."
+            "The first corner is to the right of the second or below it. The order of the corners "
+            "does not change the box, so they were sorted."
         ),
         example="xmin 200, xmax 50 -> xmin 50, xmax 200",
         remedy="Nothing to do. If there are many such boxes, fix the tool that wrote the file.",
@@ -62,7 +63,7 @@ CODES = (
             "around the segmentation is used."
         ),
         example='"segmentation": [[20, 10, 60, 10, 60, 40]] -> box [20, 10, 40, 30]',
-        remedy="Nothing to do. Add a bbox if another box is wanted.",
+        remedy="Nothing to do. Add a bbox if you want a different box.",
     ),
     Code(
         "box_from_shape",
@@ -101,7 +102,7 @@ CODES = (
             "a track ID or keypoints. Custom Vision regions do not have these."
         ),
         example="0 0.5 0.5 0.2 0.3 0.98 -> box 0.5 0.5 0.2 0.3, and 0.98 is ignored",
-        remedy="Nothing to do. Choose another layout with `yolo_rows` if the box is wrong.",
+        remedy="Nothing to do. If the box is wrong, choose a different layout with `yolo_rows`.",
     ),
     Code(
         "unread_angle",

@@ -39,8 +39,8 @@ CODES = (
         "no exact match, so the nearest name is used",
         "Check that it is the right one.",
         explanation=(
-            "The name has a match only if case, extension, folder, percent-encoding or Unicode "
-            "form is ignored. The match may be wrong."
+            "The name matches only if differences in case, extension, folder, percent-encoding or "
+            "Unicode form are ignored. The match may be wrong."
         ),
         example="'images/a b.jpg' and the file 'a%20b.jpg' -> matched",
         remedy="Check the match. If it is wrong, correct the name.",
@@ -57,11 +57,14 @@ CODES = (
         "another class has the same tag ID",
         "Both classes get that tag. Correct the IDs, or map one class to the other with `rename`.",
         explanation=(
-            "The tag IDs give two classes with different names the same ID, which is often a "
-            "copying mistake."
+            "In the table of tag IDs, two classes with different names have the same ID. This is "
+            "often a copying mistake."
         ),
         example="{'cat': ID1, 'dog': ID1} -> cats and dogs get one tag",
-        remedy="Correct the IDs. If both classes are meant to be one tag, map one with `rename`.",
+        remedy=(
+            "Correct the IDs. If both classes are meant to be one tag, map one to the other with "
+            "`rename`."
+        ),
         is_warning=True,
         fails_strict=True,
     ),
@@ -157,8 +160,8 @@ CODES = (
         "Check that you need no boxes from it.",
         explanation=(
             "The file has an extension that the format uses, but contains something else, such as "
-            "a log, a configuration or the results of a model. Or it should contain the same boxes "
-            "as the files that were read, like a second kind of VoTT export."
+            "a log, a configuration or the results of a model. Or it is expected to contain the "
+            "same boxes as the files that were read, as a second kind of VoTT export does."
         ),
         example="labels/output.txt, the log of a training run -> not read",
         remedy="Move the file out of the dataset. If it should contain boxes, correct it.",
@@ -198,10 +201,11 @@ CODES = (
         "noted",
         "dataset",
         "boxes fit their images only with x and y swapped",
-        "Fix the tool that wrote them, or correct the image sizes.",
+        "Fix the tool that wrote the boxes, or correct the image sizes.",
         explanation=(
             "Many boxes extend beyond their images. Nearly all would fit if x and y, or the width "
-            "and height of the images, were swapped. They were not swapped and may be wrong."
+            "and height of the images, were swapped. Nothing was swapped, so the boxes may be "
+            "wrong."
         ),
         example="boxes up to x 100 and y 200 in images of 200 x 100 pixels -> reported",
         remedy="Correct the export. If EXIF data rotates the images, save them rotated.",
@@ -216,7 +220,7 @@ CODES = (
         "Check some boxes, then set this option to the right value, or correct the files.",
         explanation=(
             "The dataset can be read in more than one way, and the evidence for the chosen way is "
-            "weak. The finding starts with the option that decides."
+            "weak. The finding starts with the option that overrides the decision."
         ),
         example="120 of 121 boxes have numbers beyond 1 -> read as pixels",
         remedy="Check some boxes, then set this option to the right value, or correct the files.",

@@ -13,7 +13,7 @@ CODES = (
         "Add images, merge classes with `rename`, or leave such classes out with `only`.",
         explanation=(
             "Custom Vision refuses to train a project while one of its tags has fewer than 15 "
-            "images. Images that are already in the project count, too."
+            "images. Images that are already in the project count too."
         ),
         example="9 images with boxes of 'bus', and no other images in the project -> no training",
         remedy=(
@@ -66,7 +66,7 @@ CODES = (
         "tier_limit",
         "noted",
         "dataset",
-        "more than a project of this tier can have",
+        "more tags or images than a project of this tier can have",
         "Choose a part of the dataset with `only` or `split`, or use another tier.",
         explanation=(
             "The number of tags or images of a project is limited by its pricing tier. An upload "

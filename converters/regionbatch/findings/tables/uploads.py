@@ -51,11 +51,11 @@ CODES = (
         "region_moved",
         "dropped",
         "box",
-        "the region has other coordinates in the project",
+        "the region has different coordinates in the project",
         "Correct the dataset, or upload it with `prune=True`, which replaces the region.",
         explanation=(
-            "The project has a region with the same tag on the same image, but elsewhere. Probably "
-            "somebody edited it in the portal, or the dataset changed."
+            "The project has a region with the same tag on the same image, but in a different "
+            "place. Probably somebody edited it in the portal, or the dataset changed."
         ),
         example="cat 0.1 0.2 0.3 0.4, in the project 0.2 0.2 0.3 0.4 -> reported",
         remedy=(
@@ -85,7 +85,8 @@ CODES = (
         "noted",
         "box",
         "Custom Vision stores the region with fewer digits",
-        "It is in the project. The difference is at most 0.001 of the image's width or height.",
+        "The region is in the project. The difference is at most 0.001 of the image's width or "
+        "height.",
         explanation=(
             "The region was sent and confirmed, but the project returns slightly different "
             "coordinates: at most 0.001 of the image's width or height."
@@ -101,7 +102,8 @@ CODES = (
         "The region of the dataset is not sent.",
         explanation=(
             'With `existing="skip"`, a region is not sent if the project has one with the same tag '
-            "on the same image and an IoU above 0.95, e.g. from an earlier script that rounded."
+            "on the same image and an IoU above 0.95, for example because an earlier script "
+            "rounded the coordinates."
         ),
         example="cat 0.12345 … in the dataset, cat 0.1235 … in the project -> not sent",
         remedy='Use `existing="add"` with `prune=True` to replace the regions of the project.',
@@ -142,8 +144,8 @@ CODES = (
         "the dataset or class mapping changed since this journal was created",
         "The project is compared again. Only `prune=True` deletes what the dataset no longer has.",
         explanation=(
-            "The journal is from an upload of another version of the dataset, or with other tag "
-            "names. It is still used, but everything is compared with the project again."
+            "The journal was written when the dataset or its tag names were different. It is still "
+            "used, but everything is compared with the project again."
         ),
         example="a box was corrected between two uploads -> one region is added, the old one stays",
         remedy="Delete outdated regions with `prune=True`. Use a new journal for another dataset.",
@@ -167,8 +169,8 @@ CODES = (
         "same_image",
         "noted",
         "image",
-        "the same image as another one",
-        "They become one image in the project, with the boxes of both.",
+        "identical to another image",
+        "The two become one image in the project, with the boxes of both.",
         explanation=(
             "Two images of the dataset have the same ID, or their files have the same bytes. "
             "Custom Vision stores such an image once, so it gets the boxes of both."

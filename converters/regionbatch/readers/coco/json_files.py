@@ -125,7 +125,7 @@ def _siblings(groups: Groups, chosen: Mapping[str, str], log: FindingLog) -> lis
             siblings += [name for name in names if name != file]
     if siblings:
         others = ", ".join(sorted(siblings))
-        reason = f"not read, since they describe the same images: {others}"
+        reason = f"not read, because they describe the same images: {others}"
         log.decide("coco_json", ", ".join(preferred), reason)
     return siblings
 

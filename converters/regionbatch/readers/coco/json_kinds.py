@@ -38,7 +38,7 @@ _EMPTY = "empty"
 _NOT_JSON = "not JSON"
 _TRUNCATED = "truncated JSON (export it again)"
 _UNREADABLE = "a file that cannot be read"
-_PADDED = "a file that ends with nothing but whitespace or NUL"
+_PADDED = "a file whose end contains only whitespace or NUL"
 _PADDING = b" \t\r\n\0"
 
 

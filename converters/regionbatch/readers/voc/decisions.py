@@ -187,7 +187,7 @@ def _doubt_order(numbers: Numbers, are_normalised: bool, log: FindingLog) -> Non
     may_be_sizes = inside / evidence >= _MIN_INSIDE if evidence else is_majority
     if may_be_sizes:
         counts = f"{inverted} of {counted(total, 'box')}"
-        why = f"xmax < xmin or ymax < ymin in {counts}: perhaps sizes"
+        why = f"xmax < xmin or ymax < ymin in {counts}: perhaps widths and heights"
         log.decide("bbox_format", "ltrb", why, doubtful=True)
 
 

@@ -123,7 +123,7 @@ def find_class_names(
     different = distinct_lists(lists.values())
     reason = ""
     if len(different) > 1:
-        reason = f"{len(different)} lists; each label file has the nearest"
+        reason = f"{len(different)} lists; each label file uses the nearest"
     _report(different, reason, chooser.doubts(), log)
     index_of_list = {file: index for index, file in enumerate(lists)}
     index_of_folder = {folder: index_of_list[each.file] for folder, each in list_of_folder.items()}

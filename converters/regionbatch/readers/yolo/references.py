@@ -78,12 +78,12 @@ def _report_other_configs(
     """Report which of several configs the splits are taken from."""
     if len(used) > 1:
         files = shorten_files([config.file for config in used])
-        log.decide("split", f"by {files}", "each is about its own folder")
+        log.decide("split", f"by {files}", "each describes its own folder")
     with_sources = [config for config in others if has_sources(tree, config)]
     meanings = [_meaning(config) for config in used]
     different = [config for config in with_sources if _meaning(config) not in meanings]
     for config in (different or with_sources)[:1]:
-        says = "says something else" if different else "says the same"
+        says = "describes something else" if different else "describes the same"
         evidence = f"{config.file} {says}"
         log.decide("split", f"by {used[0].file}", evidence, doubtful=bool(different))
 

@@ -134,7 +134,7 @@ def raise_if_kpt_shape_does_not_fit(keypoint_values: int, log: FindingLog) -> No
     place, value = wrong[0].place, wrong[0].value
     raise AmbiguousDatasetError(
         f"{place}: row does not fit kpt_shape: '{value}'. Rows need 5 or {5 + keypoint_values} "
-        f"numbers. Rows with more or fewer: {count} of {log.boxes_read}. Correct kpt_shape, or use "
+        f"numbers; {count} of {log.boxes_read} have more or fewer. Correct kpt_shape, or use "
         '`yolo_rows="box"` (first four values; rest ignored) or `yolo_rows="polygon"`.',
         place=place,
         option="yolo_rows",
@@ -303,7 +303,7 @@ def check_order(rows: LabelRows, log: FindingLog) -> None:
     advice = 'convert them, or use `yolo_rows="box"`'
     if fitting[-1] == "a confidence and a box":
         advice = 'use `yolo_rows="confidence-first"` or `yolo_rows="box"`'
-    extend = f"as centres, {outside} of {len(box)} extend beyond their image"
+    extend = f"read as centres, {outside} of {len(box)} boxes extend beyond their image"
     evidence = f"rows look like {' or '.join(fitting)}: {extend}; {advice}"
     log.decide("yolo_rows", "auto", evidence, doubtful=True)
 
