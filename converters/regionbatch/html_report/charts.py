@@ -128,7 +128,7 @@ def aspect_ratios(source: Source) -> Element:
     labels = [_ratio(edge) for edge in histogram.edges[:-1]]
     return chart_figure(
         "Aspect ratios of boxes",
-        "Width to height. In the middle: square boxes.",
+        "Width to height. Square boxes are in the middle.",
         histogram_bars(histogram, labels, "box"),
     )
 

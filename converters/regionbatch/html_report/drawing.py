@@ -254,7 +254,7 @@ def label(one: Drawn, tags: Sequence[str]) -> str:
         "sent": "",
         "adjusted": f" (adjusted: {one.code})",
         "dropped": f" (not sent: {one.code})",
-        "missing": " (missing in the project)",
+        "missing": " (missing from the project)",
         "moved": " (elsewhere in the project)",
         "extra": " (only in the project)",
     }

@@ -14,6 +14,7 @@ import numpy as np
 from regionbatch.boxes import hash_keys
 from regionbatch.html_report.robust import Usual
 from regionbatch.similar import loose_key
+from regionbatch.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -329,9 +330,8 @@ def _similar_names(source: Source) -> Hints:
     def text(at: int) -> str:
         code = int(regions.tag[rows[at]])
         other = pairs[code]
-        return (
-            f"tag '{tags[code]}' next to '{tags[other]}' ({counts[code]} and {counts[other]} boxes)"
-        )
+        own, others = counted(int(counts[code]), "box"), counted(int(counts[other]), "box")
+        return f"tag '{tags[code]}' ({own}) is similar to '{tags[other]}' ({others})"
 
     rare = np.array([counts[code] < counts[other] / 4 for code, other in pairs.items()])
     is_rare = dict(zip(pairs, rare.tolist(), strict=True))

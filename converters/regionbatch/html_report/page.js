@@ -89,7 +89,7 @@ function apply(scroll) {
   }
   const more = [wanted.with && `with '${wanted.with}'`, wanted.boxes && `with ${counted(wanted.boxes, "box", "boxes")}`];
   const count = counted(images.length, "image", "images");
-  document.getElementById("count").textContent = [isFiltered && `${shown.length} of`, count, "here", ...more].filter(Boolean).join(" ");
+  document.getElementById("count").textContent = [isFiltered && `${shown.length} of`, count, "on this page", ...more].filter(Boolean).join(" ");
   document.getElementById("none").hidden = shown.length > 0 || !images.length;
   const at = wanted.image ? images.findIndex((image) => image.name === wanted.image) : -1;
   if (at >= 0) open(at);
@@ -123,7 +123,7 @@ const STATES = {
   sent: () => "sent",
   adjusted: (box) => `sent, adjusted: ${box[CODE]}`,
   dropped: (box) => `not sent: ${box[CODE]}`,
-  missing: () => "missing in the project",
+  missing: () => "missing from the project",
   moved: () => "elsewhere in the project",
   extra: () => "only in the project",
 };

@@ -181,7 +181,9 @@ def _tag_row(row: TagRow, code: int, splits: Sequence[str], shapes: BoxSizes) ->
         state.append(E.span({"class": "badge warning"}, text))
     elif row.finding:
         state.append(E.span({"class": "badge"}, "no boxes, not created"))
-    state += [E.span({"class": "badge warning"}, "like ", name(other)) for other in row.similar]
+    state += [
+        E.span({"class": "badge warning"}, "similar to ", name(other)) for other in row.similar
+    ]
     usual, extremes, clipped = shapes.texts(code)
     return E.tr(
         {"class": kind or None},

@@ -116,7 +116,8 @@ CODES = (
         "`prune=True` deletes it.",
         explanation=(
             "An image of the dataset has a region in the project that the dataset does not have: "
-            "the box was moved or deleted since the last upload."
+            "the box was moved or deleted since the last upload, or the region was drawn in the "
+            "portal."
         ),
         example="a box was deleted from a label file -> its region is deleted from the project",
         remedy="If the region is right, add the box to the dataset, or upload without `prune`.",
@@ -142,7 +143,8 @@ CODES = (
         "noted",
         "dataset",
         "the dataset or class mapping changed since this journal was created",
-        "The project is compared again. Only `prune=True` deletes what the dataset no longer has.",
+        "The project is compared again. Only `prune=True` deletes regions that the dataset no "
+        "longer has.",
         explanation=(
             "The journal was written when the dataset or its tag names were different. It is still "
             "used, but everything is compared with the project again."

@@ -272,7 +272,7 @@ def _origin_from_evidence(numbers: Numbers, devkit: Sequence[int]) -> tuple[str,
         for block in boxes.blocks(len(numbers.box))
     )
     if not sources and not named:
-        return "0", "no VOC devkit source found", False
+        return "0", "no file names the VOC devkit as its source", False
     if not sources:
         edges = _edges_of_origin_0(numbers, zeros)
         if edges:
