@@ -181,7 +181,7 @@ def _raise_if_near(planned: Batches, near: Rows) -> None:
     first = place_text(files[file], int(regions.where[row]), place)
     raise OptionError(
         f"existing: the project already has nearly equal regions (IoU above 0.95) for "
-        f"{counted(len(near), 'box')} of the dataset. The first: '{first}'. If the boxes "
+        f"{counted(len(near), 'box')} of the dataset. The first is '{first}'. If the boxes "
         "were edited, replace the regions of the project with `prune=True`. If the regions were "
         'only rounded, keep them with `existing="skip"`. To keep both, use `existing="add"`.',
         option="existing",

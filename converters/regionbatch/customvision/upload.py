@@ -340,7 +340,7 @@ def _check_journal(
     age = journal.seconds_since_unfinished_call()
     if age is not None:
         wait = rate_limiter.settle_seconds - age
-        reason = f"the last run stopped during a call; waiting {wait:.0f} s for it to take effect"
+        reason = f"the last run stopped during a call; waiting {wait:.0f} s for the call to finish"
         rate_limiter.wait(reason, wait)
     return same_dataset
 

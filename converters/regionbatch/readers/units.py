@@ -34,7 +34,9 @@ _TINY = 2
 _MIN_PERCENT_BOXES = 10
 """Minimum number of boxes, all within 0 to 100, that may be percentages."""
 
-PERCENT_REASON = "all lie within 0 to 100, though the images are larger: perhaps percentages"
+PERCENT_REASON = (
+    "all boxes lie within 0 to 100, although the images are larger: they may be percentages"
+)
 
 _TOLERATED = 0.01
 """Fraction of the boxes in a file that may look normalised although the file is in pixels."""

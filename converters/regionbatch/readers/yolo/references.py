@@ -83,8 +83,7 @@ def _report_other_configs(
     meanings = [_meaning(config) for config in used]
     different = [config for config in with_sources if _meaning(config) not in meanings]
     for config in (different or with_sources)[:1]:
-        says = "describes something else" if different else "describes the same"
-        evidence = f"{config.file} {says}"
+        evidence = f"{config.file} {'differs from it' if different else 'agrees with it'}"
         log.decide("split", f"by {used[0].file}", evidence, doubtful=bool(different))
 
 

@@ -134,8 +134,8 @@ def raise_if_kpt_shape_does_not_fit(keypoint_values: int, log: FindingLog) -> No
     place, value = wrong[0].place, wrong[0].value
     raise AmbiguousDatasetError(
         f"{place}: row does not fit kpt_shape: '{value}'. Rows need 5 or {5 + keypoint_values} "
-        f"numbers; {count} of {log.boxes_read} have more or fewer. Correct kpt_shape, or use "
-        '`yolo_rows="box"` (first four values; rest ignored) or `yolo_rows="polygon"`.',
+        f"numbers. The number is wrong in {count} of {log.boxes_read} rows. Correct kpt_shape, or "
+        'use `yolo_rows="box"` (first four values; rest ignored) or `yolo_rows="polygon"`.',
         place=place,
         option="yolo_rows",
         value=value,
@@ -303,7 +303,7 @@ def check_order(rows: LabelRows, log: FindingLog) -> None:
     advice = 'convert them, or use `yolo_rows="box"`'
     if fitting[-1] == "a confidence and a box":
         advice = 'use `yolo_rows="confidence-first"` or `yolo_rows="box"`'
-    extend = f"read as centres, {outside} of {len(box)} boxes extend beyond their image"
+    extend = f"read as centres, {outside} of {len(box)} boxes extend beyond their images"
     evidence = f"rows look like {' or '.join(fitting)}: {extend}; {advice}"
     log.decide("yolo_rows", "auto", evidence, doubtful=True)
 
