@@ -1,6 +1,7 @@
 """Columns as Arrow tables, for PyArrow, pandas, Polars, DuckDB and others.
 
-Needs PyArrow (the extra `arrow`), which is imported when a table is first made: it takes 0.2 s.
+Needs PyArrow (the extra `arrow`), which is imported when it is first used, because that takes 0.2
+s.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ROWS_AT_ONCE = 2**16
-"""Rows of Python objects that become columns together: their objects need 30 MB."""
+"""Rows that are turned into columns at a time: their Python objects need 30 MB."""
 
 
 class Coded(NamedTuple):
@@ -96,7 +97,7 @@ def table_of_rows(
 
 
 def distinct(codes: NDArray[np.int32], names: Sequence[str]) -> Coded:
-    """Return a column whose names may have duplicates: each name gets one code."""
+    """Return a column of names that may have duplicates: equal names get one code."""
     new = {name: code for code, name in enumerate(dict.fromkeys(names))}
     if len(new) == len(names):
         return Coded(codes, names)
@@ -134,13 +135,14 @@ def columns_of_table(table: Any, names: Collection[str]) -> dict[str, Any]:  # n
         names: Names of the columns; those that the table lacks are left out.
 
     Raises:
-        OptionError: It is not a table, or a name is that of two columns.
+        OptionError: It is not a table, or two columns have the same name.
     """
     pyarrow = import_pyarrow()
     if type(table).__module__.partition(".")[0] == "pandas" and hasattr(table, "columns"):
         found = [*map(str, table.columns)]
         _check_unique(found, names)
-        # One by one: a column of several types is not Arrow, but its rows have findings.
+        # Convert each column alone: Arrow rejects one with several types, but its rows get
+        # findings.
         return {name: _of_series(table[name]) for name in names if name in found}
     if not (hasattr(table, "__arrow_c_stream__") or hasattr(table, "__arrow_c_array__")):
         raise OptionError(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Entry(msgspec.Struct, gc=False, rename="camel"):
-    """One region of a payload, with its fields in the order of the reference page.
+    """One region of a payload, with its fields in the order of the service's reference page.
 
     Example:
         >>> from regionbatch.batching import Entry
@@ -77,7 +77,7 @@ class Batch(Sequence[Entry]):
     __slots__ = ("_body",)
 
     def __init__(self, body: bytes) -> None:
-        """Use the JSON text of `payload.body`; `Batch.of` makes a batch of entries.
+        """Keep the JSON text that `payload.body` made; to make a batch of entries, use `Batch.of`.
 
         Args:
             body: The text, which is not checked.
@@ -123,7 +123,7 @@ class Batch(Sequence[Entry]):
     @overload
     def __getitem__(self, at: slice) -> list[Entry]: ...
     def __getitem__(self, at: int | slice) -> Entry | list[Entry]:
-        """Return an entry, or some."""
+        """Return one entry, or a list of them for a slice."""
         return _decode(self._body).regions[at]
 
     def __iter__(self) -> Iterator[Entry]:

@@ -45,7 +45,7 @@ class Batches:
 
     They have a length, and are accessed by number and iterated like a list.
 
-    All batches but the last have 64 regions, and the regions of an image follow each other.
+    All batches but the last have 64 regions, and the regions of an image are consecutive.
 
     Example:
         >>> dataset = rb.read("fixtures/scene/voc")
@@ -77,9 +77,9 @@ class Batches:
         self.rows = rows
         """(n,), the row of each region in the dataset's own `regions`."""
         self.image_ids = image_ids
-        """The ID of each image of the dataset; empty strings for none."""
+        """The ID of each image of the dataset; an empty string if it has none."""
         self.tag_ids = tag_ids
-        """The ID of each class of the dataset; empty strings for none."""
+        """The ID of each class of the dataset; an empty string if it has none."""
         self.findings = findings
         """The findings of the dataset, and of resolving names to IDs."""
         self.ledger = ledger
@@ -99,7 +99,7 @@ class Batches:
             self.findings,
             self.ledger,
         )
-        taken._bodies = self._bodies  # The tables of IDs are the same.
+        taken._bodies = self._bodies  # They have the same tables of IDs.
         return taken
 
     def with_tags(self, ids: Mapping[str, str]) -> Batches:
@@ -129,7 +129,7 @@ class Batches:
     @overload
     def __getitem__(self, at: slice) -> list[Batch]: ...
     def __getitem__(self, at: int | slice) -> Batch | list[Batch]:
-        """Return a batch, or some."""
+        """Return one batch, or a list of them for a slice."""
         if isinstance(at, slice):
             return [self[number] for number in range(*at.indices(len(self)))]
         if not -len(self) <= at < len(self):
@@ -195,7 +195,7 @@ class Batches:
             yield text.copy()
 
     def overwritten_lines(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield the same as `lines`, but in one array: each overwrites the one before."""
+        """Yield the same as `lines`, but in one array: each text overwrites the one before."""
         full, rest = divmod(len(self.regions), REGIONS_PER_BATCH)
         text = payload.blank_lines(min(full, _BATCHES_AT_ONCE), REGIONS_PER_BATCH)
         for first in range(0, full, _BATCHES_AT_ONCE):

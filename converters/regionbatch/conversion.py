@@ -62,12 +62,12 @@ def convert(  # longer than 40 lines because of its arguments
         out: A folder, a `.jsonl` file or a binary file object, as `regionbatch.write` takes it.
         tag_ids: Tag IDs by class name, or a file of them.
         image_ids: Image IDs by image name, or a file of them.
-        rename: Names in `tag_ids` by class name.
+        rename: Names to look up in `tag_ids`, by class name.
         skip_unresolved: Drop regions without an ID instead of raising an error.
         payload: `json` or `xml`.
         overwrite: Replace the output of an earlier run.
         format: Name of the format, or a reader. [default: detected]
-        drop: Marks of boxes to leave out.
+        drop: Leave out boxes with any of these marks.
         only: Classes to keep. [default: all]
         max_clip: Leave out boxes of which more than this fraction is outside their image.
         strict: Raise an error, and write nothing, if a box is dropped or adjusted, or a decision is
@@ -75,11 +75,11 @@ def convert(  # longer than 40 lines because of its arguments
         progress: Called with the current step, how many items are done, and how many there are. An
             exception that it raises cancels the run, and nothing is written.
         executor: Reads parts of the dataset in other processes, as `regionbatch.read` takes it. If
-            `out` is a folder, and the payloads are JSON, these processes also write them, each
-            part to files of its own: `part-00001.jsonl` (a payload per line) and
-            `findings-00001.ndjson`, with a `summary.json`. In a cloud, this is written last: a
-            folder without it is not complete.
-            [default: processes of this machine for large datasets, none for others]
+            `out` is a folder and the payloads are JSON, these processes also write the payloads.
+            Each part then has its own files `part-00001.jsonl` (one payload per line) and
+            `findings-00001.ndjson`, and `summary.json` covers all parts. In a cloud, the summary is
+            written last: a folder without it is incomplete. [default: processes of this machine for
+            large datasets, none for others]
         storage_options: Arguments of the file system of fsspec for URLs in `source`, `out` and
             `image_dir`, as `regionbatch.read` takes them.
         **options: Options of the reader, as `regionbatch.read` takes them.
@@ -169,10 +169,10 @@ def convert_in_parts(
     if_strict_fails: Callable[[BatchFiles], object] = lambda _: None,
     **options: Any,  # noqa: ANN401 - those of the reader
 ) -> BatchFiles:
-    """Write a dataset to a folder, each part by another process.
+    """Write a dataset to a folder; other processes each write a part of it.
 
     Args:
-        source: See `convert`, as for all arguments that are not described here.
+        source: See `convert`.
         out: A folder.
         ids: How names are resolved.
         executor: See `convert`.

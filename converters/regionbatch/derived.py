@@ -185,7 +185,7 @@ def _with_findings(dataset: Dataset, log: FindingLog, intended: Sequence[str] = 
     regions = dataset.regions
     ledger = ledger_after(dataset.ledger, count_adjusted(regions), log.dropped("box"))
     findings = dataset.findings + log.findings()
-    # What depends on the number of boxes is reported as it is now.
+    # Findings that depend on the number of boxes are reported again.
     counts = FindingLog()
     report_full_images(count_by(regions.image, dataset.images), dataset.images, counts)
     of_tags = count_by(regions.tag, dataset.tags).tolist()

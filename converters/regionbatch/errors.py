@@ -17,12 +17,13 @@
         └── TransportError(ConnectionError)   no response, or an unexpected one
             └── UnreachableError              no connection: wrong address, or no network
 
-A bad record is not an exception but a `Finding`. An exception means that nothing can be done.
+A bad record is not an exception but a `Finding`. An exception means that the call could not be
+completed.
 
 Messages have the form `PLACE: what is wrong: 'value'. What to do.` The place comes first, so that
 editors can jump to it. Options are keyword arguments in backticks. Programs use the attributes
-`place`, `option`, `value` and `choices` instead of the text. A URL or connection string in them is
-without its credentials.
+`place`, `option`, `value` and `choices` instead of the text. Credentials are removed from URLs and
+connection strings in both.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ class RegionBatchError(Exception):
         """What the error is about: a file in the dataset, with a line if known (`data.yaml:3`); the
         path of the dataset, the output or an ID table as a whole; empty for an option."""
         self.option = option
-        """Keyword argument that is wrong, or that settles the matter (`coco_boxes`); or empty."""
+        """Keyword argument that is wrong, or that settles the matter (`coco_boxes`); empty:
+        none."""
         self.value = without_credentials(value) if isinstance(value, str) else value
         """Value that cannot be used, or None."""
         self.choices = tuple(choices)
@@ -92,10 +94,10 @@ class DatasetError(RegionBatchError, ValueError):
 
 
 class DatasetNotFoundError(DatasetError, FileNotFoundError):
-    """The path of the dataset does not exist, or a part that the dataset names does not."""
+    """The path of the dataset, or a file or folder that the dataset names, does not exist."""
 
     def __new__(cls, *_: object, **__: object) -> Self:
-        """Create the error. Dask does so without `__init__`, as `ValueError` does not allow."""
+        """Create the error without arguments, as Dask does. `ValueError.__new__` would refuse."""
         return FileNotFoundError.__new__(cls)
 
 
@@ -139,7 +141,7 @@ class StrictError(RegionBatchError):
         findings: Sequence[Finding] = (),
         **details: Unpack[_Details],
     ) -> None:
-        """Keep the message, and the findings that it has after its first line."""
+        """Keep the message, and the findings that it lists after its first line."""
         super().__init__(message, **details)
         self.findings = tuple(findings)
         """The first finding of each code. `place` of an uncertain decision is its option."""
@@ -157,7 +159,7 @@ class PluginError(RegionBatchError, RuntimeError):
 
 
 class JournalError(RegionBatchError):
-    """The journal is missing, in use by another run, of another upload, or cannot be used."""
+    """The journal is missing, is in use, belongs to another upload, or cannot be used."""
 
 
 class ServiceError(RegionBatchError):
@@ -176,13 +178,13 @@ class ServiceError(RegionBatchError):
         """Keep the message, and the parts of the response of the service."""
         super().__init__(message, **details)
         self.code = code
-        """The service's own code."""
+        """The error code in the response."""
         self.service_message = service_message
-        """The service's own message."""
+        """The error message in the response."""
         self.status = status
         """HTTP status; 0: no response."""
         self.retry_after = retry_after
-        """Seconds to wait before the next attempt, if the service names them; otherwise 0."""
+        """Seconds to wait before the next attempt, if the service asks for a wait; otherwise 0."""
 
 
 class AccessError(ServiceError, PermissionError):

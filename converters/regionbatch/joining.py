@@ -1,4 +1,4 @@
-"""Join datasets into one. Nothing is lost without a finding: its ledger adds up."""
+"""Join datasets into one, whose ledger adds up: nothing is lost without a finding."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _joined_originals(datasets: Sequence[Dataset], image: Codes, tag: Sequence[C
 
 
 def _joined_findings(several: Sequence[Findings]) -> Findings:
-    """Return all findings; those about files point into one table of the files of all."""
+    """Return the findings of all datasets; those about files point into one table of all files."""
     files = [name for one in several for name in one.files]
     groups: list[FindingGroup] = []
     first = 0

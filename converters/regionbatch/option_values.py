@@ -43,8 +43,8 @@ def make_options(
         reader: The reader.
         name: Name of the format in messages.
         given: The keyword arguments. A value may be a `GivenAs`.
-        root: Folder of the dataset. A folder of images is looked for in it too, if it is not in the
-            current folder, because messages show paths of the dataset.
+        root: Folder of the dataset. An image folder that is not in the current folder is looked for
+            here, because messages show paths in the dataset.
 
     Returns:
         An instance of the reader's dataclass.
@@ -71,7 +71,7 @@ def make_options(
 def checked_image_dirs(
     given: str | PathLike[str] | Iterable[str | PathLike[str]],
 ) -> list[PurePath]:
-    """Return the folders that `image_dir` names, if there is no folder of the dataset.
+    """Return the folders that `image_dir` names, for a dataset that has no folder.
 
     Raises:
         OptionError: It is neither a path nor paths, or one is not a folder.
@@ -95,7 +95,7 @@ def check_keywords(given: Collection[str]) -> None:
         return
     plugin_options = plugins.plugin_options()
     if any(reader.options is None for reader in plugin_options):
-        return  # its options are unknown, and detecting the format reports it
+        return  # the options of a broken plugin are unknown; detecting the format reports it
     known += _option_names(plugin_options)
     for key in unknown:
         if key not in known:
@@ -156,7 +156,7 @@ def checked_fraction(option: str, value: float | str | None) -> float | None:
 
 
 def checked_storage_options(given: object) -> Mapping[str, Any] | None:
-    """Return the arguments of a file system of fsspec. No message contains a value of them.
+    """Return the arguments of a file system of fsspec. No message contains their values.
 
     Raises:
         OptionError: They are not a mapping from names.

@@ -43,7 +43,7 @@ Payload = Literal["json", "xml"]
 
 
 class BinaryFile(Protocol):
-    """A file object that payloads can be written to: of `open(…, "wb")`, `gzip.open`, `BytesIO`.
+    """A file object to write payloads to, from `open(…, "wb")`, `gzip.open` or `BytesIO`.
 
     If it has a method `flush`, that is called at the end.
     """
@@ -74,8 +74,8 @@ def write(
         progress: Called with the step, the payloads written so far, and their total. An exception
             that it raises cancels the run, and nothing is written.
         storage_options: Arguments of the file system of fsspec that opens a URL, such as
-            credentials. [default: those of `regionbatch.read`, if it opened the same container, and
-            only with one account]
+            credentials. [default: those given to `regionbatch.read`, if it opened the same
+            container with only one account]
 
     Returns:
         The number of payloads written.
@@ -197,7 +197,7 @@ def _bodies(
 def _lines(
     batches: Iterable[Batch], payload: Payload, progress: Progress | None
 ) -> Iterator[tuple[int, bytes | memoryview]]:
-    """Yield the text of payloads, one per line, with their number; the next may overwrite it."""
+    """Yield texts of payloads, one per line, with their number. Each may overwrite the last one."""
     if payload == "xml" or not isinstance(batches, Batches):
         for body in _bodies(batches, payload, progress):
             yield 1, body + b"\n"
@@ -231,7 +231,7 @@ def _write_object(lines: Iterator[tuple[int, bytes]], file: BinaryFile) -> int:
         flush = getattr(file, "flush", None)
         if callable(flush):
             flush()
-    except BrokenPipeError:  # The reader has stopped reading, such as `head`.
+    except BrokenPipeError:  # The reader, such as `head`, has stopped reading.
         raise
     except OSError as error:
         name = getattr(file, "name", "target")

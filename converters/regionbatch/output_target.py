@@ -36,7 +36,7 @@ _START = b'{"regions":['
 UNFINISHED = "unfinished"
 """Folder for files that are being written: what a lost process leaves there is deleted."""
 UNFINISHED_START = b"regionbatch"
-"""First bytes of a file that a folder in a cloud has until it is complete."""
+"""First bytes of the file that marks a folder in a cloud as incomplete."""
 _OUTPUT_FILES = {
     r"batch-\d{5,}\.json|part-\d{5,}\.jsonl": _START,
     r"batch-\d{5,}\.xml": b"<ImageRegionCreateBatch>",
@@ -79,12 +79,12 @@ def recover_output(target: str | PathLike[str]) -> bool:
 
 
 def _may_be_unfinished(file: Path) -> bool:
-    """Return whether a killed run may have written a file before its output had its name."""
+    """Return whether a killed run may have left a file, before its output got its final name."""
     if file.is_dir():
         return file.name == UNFINISHED
-    if file.suffix == ".part":  # of a .jsonl file
+    if file.suffix == ".part":  # an unfinished .jsonl file
         return holds_lines(file)
-    if file.parent.name == UNFINISHED:  # of a part, with a random number at its end
+    if file.parent.name == UNFINISHED:  # an unfinished part, named with a random number
         return has_signature(file, *_OUTPUT_FILES.values())
     return is_output(file)
 
@@ -95,7 +95,7 @@ def resolve_output(target: str | PathLike[str]) -> PurePath:
 
 
 def is_for_parts(target: object, payload: str) -> TypeGuard[str | PathLike[str]]:
-    """Return whether an executor can write a target: a folder, to which each part adds files."""
+    """Return whether an executor can write a target: it must be a folder, and the payloads JSON."""
     is_path = isinstance(target, (str, os.PathLike))
     return is_path and payload == "json" and not is_jsonl(PurePath(target))  # type: ignore[arg-type]
 
@@ -125,7 +125,7 @@ def check_target(target: str | PathLike[str], *, overwrite: bool, in_parts: bool
     Args:
         target: A folder or a `.jsonl` file.
         overwrite: Whether payloads in it may be replaced.
-        in_parts: Whether other processes write it: then it may be a folder in a cloud.
+        in_parts: Whether other processes write the target, which may then be a folder in a cloud.
 
     Raises:
         OptionError: Output cannot have this name.

@@ -1,9 +1,9 @@
 """Readers: their contract, the built-in ones, and those of other packages.
 
-A plugin is found by an entry point of the group `regionbatch.readers`. It is imported only when
-formats are listed, when it is chosen by name, or when no built-in reader recognises a dataset. Its
-options are found by the group `regionbatch.options`, so that help can be shown without importing
-the plugin. The guide is in the documentation of the library.
+A plugin is found through an entry point in the group `regionbatch.readers`. It is imported only
+when formats are listed, when it is chosen by name, or when no built-in reader recognises a dataset.
+Its options are found through the group `regionbatch.options`, so that help can be shown without
+importing the plugin. The guide is in the documentation of the library.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class ReaderInfo(NamedTuple):
 
 
 class ReaderOptionsInfo(NamedTuple):
-    """The options of a reader in the help of a command."""
+    """The options of a reader, as the help of a command shows them."""
 
     name: str
     """The format."""
@@ -87,7 +87,7 @@ class ReaderOptionsInfo(NamedTuple):
 
 
 def format_names() -> list[str]:
-    """Return the names of all formats, built in and of plugins. Nothing is imported."""
+    """Return the names of all formats, including those of plugins. Nothing is imported."""
     return list(dict.fromkeys([*BUILT_IN, *plugin_names()]))
 
 
@@ -116,12 +116,12 @@ def get(name: str) -> Reader:
 
 
 def built_in_reader(name: str) -> Reader:
-    """Return the reader of one of our own formats."""
+    """Return the reader of a built-in format."""
     return _load(name, BUILT_IN[name])
 
 
 def is_built_in(reader: Reader) -> bool:
-    """Return whether a reader is one of ours, neither of a plugin nor derived from one of ours."""
+    """Return whether a reader is part of regionbatch. A plugin that derives from one is not."""
     kind = type(reader)
     return f"{kind.__module__}:{kind.__qualname__}" in BUILT_IN.values()
 
@@ -144,7 +144,7 @@ def unknown_format(name: str) -> OptionError:
 
 
 def listed() -> Iterator[ReaderInfo]:
-    """Yield all readers, built in and of plugins. A plugin that cannot be loaded has an error."""
+    """Yield all readers, also those of plugins. One that cannot be loaded has an error."""
     for name in BUILT_IN:
         yield ReaderInfo(name, _BUILT_IN_ORIGIN, built_in_reader(name))
     for plugin in _plugins():
@@ -165,8 +165,8 @@ def built_in_options() -> list[ReaderOptionsInfo]:
 def plugin_options() -> list[ReaderOptionsInfo]:
     """Return the options of the plugins. A plugin that cannot be loaded has an error.
 
-    Imports what the entry-point group `regionbatch.options` names for a reader, and the reader
-    itself only if there is no such entry point.
+    The options are imported from the entry-point group `regionbatch.options`. A reader itself is
+    imported only if it has no such entry point.
     """
     found = []
     plugins = _plugins()
@@ -244,7 +244,7 @@ def _load_plugin(plugin: EntryPoint) -> Reader:
 
 
 def _declared_options(plugin: EntryPoint) -> type[ReadOptions] | None:
-    """Return the options that a plugin's package declares by an entry point; None without one."""
+    """Return the options that a plugin's package declares by an entry point; None: it has none."""
     for point in entry_points(OPTIONS_GROUP):
         if (point.name, point.distribution) == (plugin.name, plugin.distribution):
             return _checked_options(plugin, _import(plugin.name, point.value, plugin.distribution))

@@ -37,7 +37,7 @@ class Reader(Protocol):
         """Decide whether a dataset has this reader's format.
 
         Decide by content, read little, and never raise. `tree.candidates` yields the files to look
-        at, also if the user named a single file.
+        at, even if the user named a single file.
 
         Args:
             tree: The files of the dataset.
@@ -100,7 +100,7 @@ class PartsReader(Reader, Protocol):
     """What a reader must provide so that other processes can read parts of a dataset.
 
     `read` must return and report the same as `merge` of any number of parts. The easiest way is to
-    call `merge` in it, with the parts read one after the other.
+    let `read` read the parts one after the other and call `merge`.
 
     Example:
         >>> from regionbatch.plugins import PartsReader, get
@@ -121,9 +121,9 @@ class PartsReader(Reader, Protocol):
             tree: The files of the dataset.
             files: The files to read, as for `read`.
             options: An instance of the reader's own dataclass.
-            n: The number of parts, or fewer if there is little to read. If parts would then be
-                larger than a process should read at once, return more. A dataset for which `n=1`
-                gives four parts or more is read by several processes of this machine.
+            n: How many parts to return. Return fewer if there is little to read, and more if a part
+                would be larger than a process should read at once. A dataset for which `n=1` gives
+                four parts or more is read by several processes of this machine.
 
         Returns:
             The arguments of `read_part` for each part: values that can be pickled, such as paths.
@@ -156,8 +156,8 @@ class PartsReader(Reader, Protocol):
             log: Where to report findings and decisions, in an order that does not depend on the
                 number of parts.
             jobs: What `parts` returned.
-            results: What `read_part` returned for each. Other processes are still at work: do what
-                does not need the parts before you take the first.
+            results: What `read_part` returned for each part. Other processes are still reading, so
+                do all work that does not need the parts before you take the first result.
 
         Raises:
             DatasetError: Nothing can be read.

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from regionbatch.plugins import Reader
 
 
-def read(  # long because its documentation is the reference of all arguments
+def read(  # long because its docstring is the reference for all arguments
     source: str | PathLike[str] | COCO | Mapping[str, Any],
     *,
     format: str | Reader | None = None,  # noqa: A002 - the word that a caller looks for
@@ -62,11 +62,12 @@ def read(  # long because its documentation is the reference of all arguments
 
     Args:
         source: A folder, an annotation file, the content of a COCO file as a dict, or a loaded
-            `pycocotools.coco.COCO`. A URL such as `az://container/folder` is read from that cloud
-            (the extra `cloud`).
+            `pycocotools.coco.COCO`. A URL such as `az://container/folder` is read from that cloud,
+            which needs the extra `cloud`.
         format: Name of the format (`coco`, `voc`, `yolo`, `cvat`, `vott` or a plugin's), or a
             reader. [default: detected]
-        drop: Marks of boxes to leave out: `crowd`, `difficult`, `truncated`, `occluded`.
+        drop: Leave out boxes with any of these marks: `crowd`, `difficult`, `truncated`,
+            `occluded`.
         only: Classes to keep. [default: all]
         max_clip: Leave out boxes of which more than this fraction (0 to 1) is outside their image.
             [default: clip all boxes]
@@ -77,7 +78,7 @@ def read(  # long because its documentation is the reference of all arguments
             such as `client.get_executor()` of a Dask cluster. The result is always the same.
             [default: processes of this machine for large datasets, none for others]
         storage_options: Arguments of the file system of fsspec that opens URLs, such as
-            credentials. [default: what it finds in the environment]
+            credentials. [default: what fsspec finds in the environment]
         **options: Options of the reader, such as `split`, `image_dir` (a folder or several),
             `encoding`, `coco_boxes` or `voc_origin`; see `regionbatch.options`.
 
@@ -179,9 +180,9 @@ def _read_path(
     log: FindingLog,
     executor: Executor | None,
 ) -> tuple[str, PurePath, PlacedAnnotations]:
-    """Return the name of the format of a path, the folder, and the annotations."""
+    """Read a path, and return the name of its format, its folder and its annotations."""
     if format_ is None:
-        check_keywords(options)  # before a cloud is asked
+        check_keywords(options)  # before any request to a cloud
     tree = _tree_at(source)
     name, reader = _chosen_reader(tree, format_, log)
     declared = make_options(reader, name, options, tree.root)
@@ -374,7 +375,7 @@ def place_loaded(
     """Return annotations that a program has in memory, with their images.
 
     Args:
-        raw: The annotations, all of the first file of the log.
+        raw: The annotations, which all belong to the first file of the log.
         image_dirs: Folders of image files.
         log: Where findings are reported.
     """

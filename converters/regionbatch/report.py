@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from regionbatch.findings.finding import AllFindings
 
 SCHEMA_VERSION = 1
-"""Version of the summary's keys; a new one only if a key changes its meaning or disappears."""
+"""Version of the summary's keys. It changes only if a key changes its meaning or disappears."""
 _STARTS = (b'{\n "schema_version": ', b'{\n "format": "')
 """First bytes of a report; the second form was written before there was a schema version."""
 
@@ -39,7 +39,8 @@ def summary(dataset: Dataset, batches: Batches | None = None) -> dict[str, Any]:
 
     Args:
         dataset: The dataset, as `rb.read` returned it.
-        batches: Its payloads. The numbers are then those after resolving names to IDs.
+        batches: Its payloads. If they are given, the numbers are those after resolving names to
+            IDs.
 
     Returns:
         The keys `schema_version`, `format`, `dataset` (its path), `boxes` and `images` (each with
@@ -137,12 +138,12 @@ def write_report(
 ) -> None:
     """Write the summary and every finding to a JSON file, one finding per line.
 
-    The file has the keys of `rb.summary`, but `counts` for the number of findings by code, and
-    `findings` for the findings themselves.
+    The file has the keys of `rb.summary`, except that `counts` is the number of findings by code,
+    and `findings` is the list of all findings.
 
     Args:
-        path: The file. An earlier report is replaced. It may also be a pipe or a device. Missing
-            folders above it are created.
+        path: The file, which may also be a pipe or a device. An earlier report is replaced. Missing
+            folders above the file are created.
         dataset: The dataset, as `rb.read` returned it.
         batches: Its payloads; see `rb.summary`.
         findings: Findings to write instead of those of the dataset or the payloads.
@@ -204,7 +205,7 @@ def _opened(path: PurePath) -> Iterator[IO[bytes]]:
 def check_report(path: str | PathLike[str], option: str = "path") -> PurePath:
     """Check before the work starts that a report can be written, and return its path.
 
-    It replaces only a report.
+    Only an earlier report may be replaced.
 
     Args:
         path: The file.
@@ -237,7 +238,7 @@ def as_json(content: object, indent: int = 0) -> bytes:
     try:
         return msgspec.json.format(msgspec.json.encode(content), indent=indent)
     except UnicodeEncodeError:
-        # A lone surrogate, from a JSON or from a file name that is not UTF-8, is escaped.
+        # A lone surrogate, from a JSON file or from a file name that is not UTF-8, is escaped.
         text = json.dumps(content, ensure_ascii=False, indent=indent or None)
         return text.encode(errors="backslashreplace")
 

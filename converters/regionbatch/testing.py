@@ -41,7 +41,7 @@ two bad rows it may contain:
     not_a_box = "boxes.csv:3"
     image_not_on_disk = "a.jpg"
 
-Everything is optional:
+Every key is optional:
 
     about            a sentence about the case
     read             the file in `input` to read; default: the folder `input`
@@ -113,7 +113,7 @@ REWRITTEN: Mapping[str, Callable[[bytes], bytes]] = {
     "crlf": lambda text: text.replace(b"\n", b"\r\n"),
     "no-final-newline": lambda text: text.rstrip(b"\n"),
 }
-"""Changes of UTF-8 text files that do not change their meaning."""
+"""Changes to UTF-8 text files that do not change their meaning."""
 
 _COLUMN_TYPES = {"box": "f8", "image": "i4", "tag": "i4", "file": "i4", "where": "i8"}
 _IMAGE_COLUMN_TYPES = {"file": "i4", "width": "i4", "height": "i4", "split": "i4"}
@@ -140,7 +140,7 @@ _FOREIGN_FILES: Mapping[str, bytes] = {
 
 
 collected_cases = cache(cases_in)
-"""`cases_in`, cached: the collection of tests asks for a folder once for each test."""
+"""`cases_in`, cached because pytest asks for the cases of a folder once for each test."""
 
 
 class ReaderTests:
@@ -150,7 +150,7 @@ class ReaderTests:
     """
 
     reader: ClassVar[type[Reader]]
-    """Class of the reader; it is made without arguments, like a plugin."""
+    """Class of the reader. An instance is created without arguments, as for a plugin."""
     cases: ClassVar[Path]
     """Folder of the cases."""
     rewritten: ClassVar[Iterable[str]] = tuple(REWRITTEN)
@@ -337,7 +337,7 @@ def _reader_options(reader: type[Reader], given: dict[str, Any]) -> dict[str, An
 
 
 def _write_foreign_files(folder: Path) -> list[Path]:
-    """Write the files, and folders with the names of files; return all paths."""
+    """Write the foreign files, and folders with names of files; return all paths."""
     for name, content in _FOREIGN_FILES.items():
         (folder / name).write_bytes(content)
     for name in ("folder.json", "folder.xml", "folder.txt"):

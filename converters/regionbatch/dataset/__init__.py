@@ -1,7 +1,7 @@
 """The types that all modules share: annotations as in the file, and the dataset that is read.
 
-They have columns, not objects: a million boxes are a few arrays. The arrays are read-only, and
-their shapes are checked when an object is created.
+These types hold columns, not one object per box: a million boxes are a few arrays. The arrays are
+read-only, and their shapes are checked when an object is created.
 """
 
 from regionbatch.dataset.annotations import (

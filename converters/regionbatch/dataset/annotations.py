@@ -88,13 +88,14 @@ class References:
     image_folders: Mapping[str, str | None] | None = None
     """Folders whose images all belong to the dataset, with the split of each.
 
-    A split of None is that of the folder's name. If the mapping is None, only the images of the
-    annotation files belong to the dataset.
+    If a split is None, each folder in it has the split that its path names. If the mapping is None,
+    only the images of the annotation files belong to the dataset.
     """
     listed: Sequence[ListedImage] = ()
     """Images from lists. They belong to the dataset, like the images in `image_folders`."""
     extensions: Sequence[str] = ()
-    """Extensions of annotation files in lower case; unreadable files with one are reported."""
+    """Extensions of annotation files in lower case; unreadable files that have one of these are
+    reported."""
     splits: Collection[str] | None = None
     """The splits of `image_folders` and `listed` that were asked for; None: all."""
 

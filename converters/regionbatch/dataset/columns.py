@@ -1,8 +1,8 @@
-"""Columns of equal length: how they grow, their shapes, how boxes are stored, new codes of tags.
+"""Columns of equal length: collect, check and store them, take rows, and change codes.
 
 Columns with one entry per box are computed in blocks of rows, and stored in memory or, for datasets
-that need not fit into it, in temporary files (`columns_on_disk`). Such a column is an array too:
-its file is mapped into memory, and disappears with the array.
+that need not fit into it, in temporary files (`columns_on_disk`). A column in a file is an array
+too: the file is mapped into memory, and disappears with the array.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class GrowingColumn(Generic[Number]):
 
         Args:
             dtype: The type of its numbers.
-            *row_shape: The shape of a row; none: a row is one number.
+            *row_shape: The shape of a row. [default: a row is one number]
         """
         self._dtype = dtype
         self._row_shape = row_shape
@@ -106,13 +106,13 @@ class GrowingColumn(Generic[Number]):
             return np.concatenate(added, dtype=self._dtype)
         shape = (self._length, *self._row_shape)
         with temporary_file_errors(), self._file as file:
-            if not self._length:  # no file without bytes can be mapped
+            if not self._length:  # an empty file cannot be mapped
                 return np.empty(shape, self._dtype)
             return np.ndarray(shape, self._dtype, mmap(file.fileno(), 0))
 
 
 class JoinedColumn(GrowingColumn[Number]):
-    """A column that is made of other columns. A single one in memory is not copied."""
+    """A column that is made of other columns. A single column in memory is not copied."""
 
     def finished(self) -> NDArray[Number]:
         """Return all rows, and forget them."""
@@ -128,7 +128,7 @@ def computed(
 
     Args:
         count: The number of rows to compute it from.
-        of_block: Returns the rows of the column for a slice of these.
+        of_block: Returns the rows of the column for a slice of those rows.
         dtype: See `GrowingColumn`.
         *row_shape: See `GrowingColumn`.
     """
@@ -151,7 +151,7 @@ def rows_of(mask: Mask) -> NDArray[np.int64]:
 
 
 def kept_rows(column: NDArray[Number], kept: Mask) -> NDArray[Number]:
-    """Return the rows of a mask; if it has all, the column itself."""
+    """Return the rows of a mask, or the column itself if the mask has all rows."""
     if kept.all():
         return column
 
@@ -162,12 +162,12 @@ def kept_rows(column: NDArray[Number], kept: Mask) -> NDArray[Number]:
 
 
 def renumbered(rows: NDArray[np.int64], kept: Mask) -> NDArray[np.int64]:
-    """Return the numbers that kept rows have once the others are gone."""
+    """Return the new row numbers of kept rows after the other rows are removed."""
     return rows - np.searchsorted(np.flatnonzero(~kept), rows)
 
 
 class Reconstructed:
-    """A dataclass that is copied and unpickled by its constructor: arrays stay read-only."""
+    """A dataclass that is copied and unpickled through its constructor: arrays stay read-only."""
 
     __slots__ = ()
 
@@ -177,7 +177,7 @@ class Reconstructed:
 
 
 def freeze(columns: object, length: int, **shapes: tuple[int, ...]) -> None:
-    """Check that columns have a number of rows and the given shapes of a row, and freeze them."""
+    """Check the number of rows and the row shape of each column, and make the columns read-only."""
     for name, row_shape in shapes.items():
         column = getattr(columns, name)
         if not isinstance(column, np.ndarray):
@@ -200,7 +200,7 @@ def by_column(box: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def block_of(box: NDArray[np.float64], block: slice) -> NDArray[np.float64]:
-    """Return some boxes, stored column by column, for much arithmetic: it is twice as fast."""
+    """Return some boxes, stored column by column: long calculations are then twice as fast."""
     rows = box[block]
     return by_column(rows) if rows.flags.c_contiguous else rows
 
@@ -208,11 +208,11 @@ def block_of(box: NDArray[np.float64], block: slice) -> NDArray[np.float64]:
 def take_rows(
     box: NDArray[Number], rows: NDArray[np.bool_] | NDArray[np.integer[Any]]
 ) -> NDArray[Number]:
-    """Return the boxes of row numbers, (m, 4), stored column by column."""
+    """Return the boxes with the given row numbers, (m, 4), stored column by column."""
     # Along an axis of whole columns: seven times as fast as an index in square brackets.
     return box.T.take(rows, axis=-1).T
 
 
 def recoded(tag: NDArray[np.int32], new: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return new codes of tags; -1, which is none, stays."""
+    """Return new codes of tags; -1 (no tag) stays -1."""
     return np.append(new, np.int32(-1))[tag]

@@ -69,11 +69,12 @@ class Dataset:
     regions: Regions
     """The boxes that will be sent."""
     findings: Findings
-    """What was adjusted, dropped or is worth knowing, each with its place."""
+    """What was adjusted, dropped or noted, each with its place."""
     ledger: Ledger
     """The account of all boxes and images: read = kept + adjusted + dropped."""
     decisions: Mapping[str, Decision]
-    """What was detected about the whole dataset, with the evidence, by the overriding option."""
+    """What was decided about the whole dataset, with the evidence, by the option that overrides
+    it."""
     originals: Originals = field(default_factory=Originals.empty)
     """The boxes that were dropped or changed, as they are in the files."""
 
@@ -105,16 +106,16 @@ class Dataset:
     def from_arrow(
         cls, table: ArrowTable, *, mode: BoxMode | ModeName, **options: Unpack[RowKeywords]
     ) -> Dataset:
-        """Make a dataset from a table: a data frame of pandas, Polars, PyArrow, DuckDB and others.
+        """Make a dataset from a table, such as a data frame of pandas, Polars, PyArrow or DuckDB.
 
-        The same rules apply as to the rows of a file; a bad row is a finding, whose `where` is the
+        The same rules apply as to boxes in a file. A bad row is a finding, whose `where` is the
         number of the row, from 0. Needs the extra `arrow`.
 
-        The table has the columns `image` (its name), `tag`, and four numbers: `left`, `top`,
-        `width`, `height`; for corners `left`, `top`, `right`, `bottom`; for centres `centre_x`,
-        `centre_y`, `width`, `height`; or lists of four numbers in a column `box`. It may also have
-        `image_width` and `image_height` in pixels, `split`, and the marks `crowd`, `difficult`,
-        `truncated` and `occluded`. Other columns are ignored.
+        The table has the columns `image` (the image's name), `tag`, and four numbers: `left`,
+        `top`, `width`, `height`; for corners `left`, `top`, `right`, `bottom`; for centres
+        `centre_x`, `centre_y`, `width`, `height`; or lists of four numbers in a column `box`. It
+        may also have `image_width` and `image_height` in pixels, `split`, and the marks `crowd`,
+        `difficult`, `truncated` and `occluded`. Other columns are ignored.
 
         Args:
             table: The table: an object with `__arrow_c_stream__`.
@@ -162,13 +163,13 @@ class Dataset:
             image_width: n widths of the images in pixels; 0: unknown.
             image_height: n heights of the images in pixels; 0: unknown.
             split: n names of splits.
-            **options: As those of `from_arrow`.
+            **options: See `from_arrow`.
 
         Returns:
             The dataset, with the format `table`.
 
         Raises:
-            OptionError: The columns have different lengths or other types, or an option cannot be
+            OptionError: The columns have different lengths or wrong types, or an option cannot be
                 used.
             StrictError: See `strict` of `regionbatch.read`.
 
@@ -252,12 +253,12 @@ class Dataset:
     @overload
     def split_by(self, by: Iterable[T]) -> dict[T, Dataset]: ...
     def split_by(self, by: int | str | Iterable[T]) -> list[Dataset] | dict[Any, Dataset]:
-        """Return parts of the dataset. What is in other parts is left out, and counted.
+        """Split the dataset into parts. Each part counts the regions of the others as left out.
 
         Args:
-            by: A number of parts with about equally many images; a column: `split`, `tag`, `image`
-                or `file`; or a value for each region. With a number or `split`, every image is in a
-                part. Otherwise, a part has the images on which it has regions.
+            by: A number of parts, which then have about equally many images; a column: `split`,
+                `tag`, `image` or `file`; or a value for each region. With a number or `split`,
+                every image is in a part. Otherwise, a part has only the images of its regions.
 
         Returns:
             A list of parts or, for a column or values, a dict with the part of each value.
@@ -279,13 +280,13 @@ class Dataset:
         return split_by_column(self, by)  # type: ignore[arg-type] # checked there
 
     def to_arrow(self) -> pa.Table:
-        """Return the regions as a PyArrow table, one row each. Needs the extra `arrow`.
+        """Return the regions as a PyArrow table, one row per region. Needs the extra `arrow`.
 
         The columns are `image`, `tag` and `split` (dictionaries), `left`, `top`, `width` and
         `height` (from 0 to 1), `image_width` and `image_height` (pixels), `file` and `where` (the
-        place of the box), and `adjusted` (the first code that adjusted it). What is unknown is
-        null. The columns of the boxes, `where`, and the codes of `image` and `tag` share the
-        memory of the dataset.
+        place of the box), and `adjusted` (the first code that adjusted it). Unknown values are
+        null. The columns of the boxes, `where`, and the codes of `image` and `tag` share the memory
+        of the dataset.
 
         Polars, pandas, DuckDB and PyArrow also take the dataset itself: `polars.DataFrame(dataset)`
         calls `__arrow_c_stream__`.

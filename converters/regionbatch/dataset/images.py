@@ -93,7 +93,8 @@ class Images(Reconstructed):
     splits: Sequence[str] = ()
     """Names of the splits, such as `train`."""
     exact: NDArray[np.bool_] = field(default_factory=lambda: _NOT_GIVEN)
-    """(m,), whether only the ID of exactly this name counts: the image file is ambiguous."""
+    """(m,), whether only an ID of exactly this name is used, because the image file is
+    ambiguous."""
 
     def __post_init__(self) -> None:
         """Check the shapes, and make the arrays read-only."""
@@ -110,7 +111,7 @@ class Images(Reconstructed):
         return f"Images({len(self)})"
 
     def take(self, rows: NDArray[np.int64]) -> Images:
-        """Return the images of some row numbers.
+        """Return the images with the given row numbers.
 
         Example:
             >>> import numpy as np

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Originals(Reconstructed):
-    """The k boxes that were dropped or changed, as they are in the files; none of them is sent.
+    """The k boxes that were dropped or changed, as they are in the files; none is sent like this.
 
-    Only boxes that a rule for boxes dropped or changed are here, so a dataset without such boxes
-    has no rows. A record that the reader itself rejects has no box, only a finding.
+    There is a row for each box that a rule for boxes dropped or changed. A record that the reader
+    itself rejects has no box, only a finding.
 
     Example:
         >>> dataset = rb.read("fixtures/coco/over-the-edge/input")
@@ -38,8 +38,8 @@ class Originals(Reconstructed):
     box: NDArray[np.float64]
     """(k, 4), normalised left, top, width, height before any change.
 
-    They may extend beyond the image and have negative sides. NaN: not four numbers, or the size of
-    the image is unknown.
+    The boxes may extend beyond the image and have negative sides. NaN: not four numbers, or the
+    size of the image is unknown.
     """
     angle: NDArray[np.float64]
     """(k,), rotation about the centre of the box in pixels, in radians; 0: none."""
@@ -74,7 +74,7 @@ class Originals(Reconstructed):
         return Originals(*(getattr(self, column.name)[rows] for column in fields(self)))
 
     def after_drop(self, regions: Regions, kept: NDArray[np.bool_], code: str) -> Originals:
-        """Return the boxes that were dropped or changed after more regions were dropped.
+        """Return the dropped and changed boxes as they are once more regions are dropped.
 
         Args:
             regions: All regions before.
@@ -109,6 +109,6 @@ class Originals(Reconstructed):
 
 
 def joined_originals(several: Sequence[Originals]) -> Originals:
-    """Return the rows of several, one after the other."""
+    """Return the rows of several `Originals`, one after the other."""
     names = [column.name for column in fields(Originals)]
     return Originals(*(np.concatenate([getattr(one, name) for one in several]) for name in names))

@@ -93,7 +93,7 @@ class Regions(Reconstructed):
         return self.place if isinstance(self.place, tuple) else (self.place,) * files
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Regions:
-        """Return the regions of some rows.
+        """Return the regions in some rows.
 
         Args:
             rows: A mask of all rows, (n,), or row numbers.

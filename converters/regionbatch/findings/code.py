@@ -27,14 +27,15 @@ class Code(NamedTuple):
     is_warning: bool = False
     """Whether a code that is only noted has the severity `warning`."""
     is_intentional: bool = False
-    """Whether the box is dropped because an option or the dataset asks for it: it is not a loss."""
+    """Whether the box is dropped because an option or the dataset asks for it, which is not a
+    loss."""
     fails_strict: bool = False
-    """Whether strict mode fails, although nothing is lost: the result may be wrong."""
+    """Whether strict mode fails although nothing is lost, because the result may be wrong."""
     fails_strict_if: str = ""
     """When strict mode also fails, if it does not always, as the end of a sentence."""
     found_in: Literal["dataset", "upload", "project"] = "dataset"
-    """Where it is found: in the dataset, by an upload after its first write, or in the project,
-    which differs from the dataset. Strict mode checks only what is found before the first write."""
+    """Where it is found: in the dataset, by an upload after its first write, or in a project that
+    differs from the dataset. Strict mode checks only what is found before the first write."""
 
     @property
     def severity(self) -> str:
@@ -45,7 +46,7 @@ class Code(NamedTuple):
 
     @property
     def outcome(self) -> str:
-        """What became of the box: `adjusted`, `dropped` or `not confirmed`; empty: nothing."""
+        """What became of the box: `adjusted`, `dropped` or `not confirmed`; empty: unchanged."""
         if self.effect == "noted":
             return ""
         return "not confirmed" if self.found_in == "project" else self.effect

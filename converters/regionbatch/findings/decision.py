@@ -37,7 +37,7 @@ class Decision(str):
         return Decision, (self.value, self.evidence, self.doubtful, str(self))
 
     def joined(self, other: Decision) -> Decision:
-        """Return one decision for an option that was decided twice, separated by `; `."""
+        """Return one decision for an option that was decided twice; `; ` separates both texts."""
         if self == other:
             return self if self.doubtful else other
         has_same_value = self.value == other.value

@@ -76,7 +76,7 @@ class ValueTexts:
         self.extend(values)
 
     def append(self, value: object) -> None:
-        """Store one value. A decision is in our own words, and useless without its end."""
+        """Store one value. A decision may be longer than a value from a file: its end matters."""
         text = as_text(value)
         if isinstance(value, Decision):
             text = value if len(value) <= _LONGEST_DECISION else value[:_LONGEST_DECISION] + "…"
@@ -130,7 +130,7 @@ class ClippedBoxes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FindingGroup:
-    """Findings of one code, as columns. Those reported one by one are arrays that grow."""
+    """Findings of one code, as columns, which grow if the findings are reported one by one."""
 
     code: str
     table: Sequence[str]
@@ -176,7 +176,7 @@ def _numbers(column: NDArray[np.integer[Any]] | array[int]) -> Iterator[int]:
 
 
 class AllFindings(Protocol):
-    """What reports and messages need of findings, which may be in memory or in files."""
+    """What reports and messages need from findings, which may be in memory or in files."""
 
     def __iter__(self) -> Iterator[Finding]:
         """Yield all findings."""
@@ -192,7 +192,7 @@ class AllFindings(Protocol):
 
 
 class Findings:
-    """All findings of a dataset, in the order they were reported. Iterating yields `Finding`s.
+    """All findings of a dataset, in the order reported. Iterating yields `Finding`s.
 
     Example:
         >>> findings = rb.read("fixtures/coco/over-the-edge/input").findings
@@ -221,7 +221,7 @@ class Findings:
         return sum(map(len, self.groups))
 
     def __repr__(self) -> str:
-        """Return for example `Findings({'empty_box': 2})`."""
+        """Return a summary, such as `Findings({'empty_box': 2})`."""
         return f"Findings({self.counts()})"
 
     def counts(self) -> dict[str, int]:

@@ -38,7 +38,7 @@ class Account:
         return sum(count for code, count in self.dropped.items() if not CODES[code].is_intentional)
 
     def __str__(self) -> str:
-        """Return for example `4888 read = 4880 kept + 6 adjusted + 2 dropped`."""
+        """Return a text such as `4888 read = 4880 kept + 6 adjusted + 2 dropped`."""
         adjusted = sum(self.adjusted.values())
         dropped = sum(self.dropped.values())
         return f"{self.read} read = {self.kept} kept + {adjusted} adjusted + {dropped} dropped"

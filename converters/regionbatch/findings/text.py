@@ -8,8 +8,8 @@ from unicodedata import category
 Place = Literal["line", "annotation", "image", "entry", "row"]
 """What a finding's `where` counts: lines from 1, COCO IDs, or rows of a table from 0.
 
-A negative number, from -1 on, is the record's own number: of an entry without an ID, or of an XML
-object that shares its line with others."""
+A negative number (-1, -2, …) counts records instead: entries without an ID, or XML objects that
+share a line."""
 
 _LONGEST_VALUE = 80
 _LONGEST_PLACE = 1000

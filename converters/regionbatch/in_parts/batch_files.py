@@ -35,9 +35,10 @@ class FileFindings:
         """Keep the counts.
 
         Args:
-            own: The findings that are about no part.
-            files: The files with those of the parts.
-            parts: How many of these there are by code, how many are doubtful, and the first ones.
+            own: The findings that do not belong to a part.
+            files: The files with the findings of the parts.
+            parts: For the findings in `files`, by code: how many, how many doubtful, and the first
+                ones.
         """
         self._own = own
         self._files = [stored_path(file) for file in files]
@@ -54,7 +55,7 @@ class FileFindings:
         return len(self._own) + sum(self._counts.values())
 
     def __repr__(self) -> str:
-        """Return for example `FileFindings({'empty_box': 2})`."""
+        """Return a summary, such as `FileFindings({'empty_box': 2})`."""
         return f"FileFindings({self.counts()})"
 
     def counts(self) -> dict[str, int]:
@@ -66,7 +67,7 @@ class FileFindings:
         return sum_of_counts([self._own.doubtful(), self._doubtful])
 
     def first(self, code: str, most: int = 3) -> list[Finding]:
-        """Return the first findings of one code; more than 20 are those that are first in files.
+        """Return the first findings of one code; if 20 do not suffice, in the order of the files.
 
         Args:
             code: A finding code.
@@ -115,7 +116,7 @@ class BatchFiles:
         ledger: Ledger,
         decisions: Mapping[str, Decision],
     ) -> None:
-        """Keep the numbers; `convert` creates it."""
+        """Keep the numbers. Only `convert` creates such an object."""
         self.files = files
         """The files with payloads, in order."""
         self._stored = [stored_path(file) for file in files]
@@ -126,7 +127,7 @@ class BatchFiles:
         self.ledger = ledger
         """The account of all boxes and images, with regions without IDs as dropped."""
         self.decisions = decisions
-        """What was detected about the whole dataset, by the overriding option."""
+        """What was decided about the whole dataset, by the option that overrides it."""
 
     def __len__(self) -> int:
         """Return the number of batches."""

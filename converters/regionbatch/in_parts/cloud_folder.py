@@ -1,9 +1,9 @@
-"""A folder of a cloud that the files of all parts are written to, each by the process that has it.
+"""A folder in a cloud, to which each process writes the files of its parts.
 
 Such a folder cannot appear in one step. So `summary.json` is deleted first and written last: only a
-folder that contains it is complete. Until then, a file with a random name shows that the run goes
-on. Processes that no longer see that file write nothing, so that a run that has ended, or that
-another one replaces, adds nothing later.
+folder that contains it is complete. Until then, a file with a random name shows that the run is in
+progress. Processes that no longer see that file write nothing, so a run that has ended, or that
+another run replaces, adds nothing later.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class CloudFolder(OutputFolder):
             raise unseen(self.target)
 
     def abandon(self) -> None:
-        """Delete the files of this run, if they can be, unless another run replaced them."""
+        """Delete the files of this run, if possible, unless another run replaced them."""
         with suppress(OSError, DatasetError):  # the error that ended the run says more
             if self._has(self.unfinished):
                 self._delete([self.unfinished])  # first: it stops processes that are still writing

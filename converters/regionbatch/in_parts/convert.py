@@ -2,8 +2,8 @@
 
 Decisions that need all boxes are made in this process, once. Only tables and counts stay in its
 memory: the rows are in a temporary file, and other processes judge and write those of some images
-at a time. They judge them twice, because the number of regions of each tag and image must be known
-before names are resolved to IDs.
+at a time. They judge each part twice, because the number of regions of each tag and image must be
+known before names are resolved to IDs.
 """
 
 from __future__ import annotations
@@ -72,13 +72,13 @@ class JudgedDataset(NamedTuple):
     tags: Sequence[str]
     regions: Counts
     findings: Findings
-    """Those that are about no part."""
+    """The findings that do not belong to a part."""
     ledger: Ledger
     decisions: Mapping[str, Decision]
 
 
 class _Jobs(Sequence[tuple[Any, ...]]):
-    """The arguments of calls, which are made when they are needed."""
+    """The arguments of calls, created when they are needed."""
 
     def __init__(self, count: int, job: Callable[[int], tuple[Any, ...]]) -> None:
         self._count = count
@@ -112,11 +112,11 @@ def write_in_parts(
         log: Where findings and decisions are reported.
         executor: Calls functions in other processes.
         overwrite: Whether to replace earlier output.
-        if_strict_fails: Called with what is not published then.
+        if_strict_fails: Called with the result before strict mode raises an error and deletes it.
 
     Raises:
         StrictError: See `Filters`.
-        OptionError: The other processes do not see the folder, or are different.
+        OptionError: The other processes do not see the folder, or have other versions of packages.
         OutputError: The folder cannot be written.
     """
     rename = normalise_renames(options.rename)
@@ -150,7 +150,7 @@ def write_in_parts(
 
 
 def _collected(target: PurePath, *, overwrite: bool) -> AbstractContextManager[OutputFolder]:
-    """Return a folder for the files of all parts, which they are deleted from if the run fails."""
+    """Return a folder for the files of all parts, which are deleted if the run fails."""
     if is_cloud(target):
         return collected_in_cloud(target, overwrite=overwrite)
     return collected_in(Path(target), overwrite=overwrite)

@@ -12,7 +12,7 @@ ROWS_PER_PART = 2**16
 _SMALL_PART = 2**12
 """Approximate minimum of boxes in a part."""
 _PARTS = 16
-"""Parts of a dataset that would fit into fewer, so that a slow process hardly delays the end."""
+"""Number of parts if fewer would suffice, so that a slow process hardly delays the end."""
 
 Counts = NDArray[np.int64]
 Codes = NDArray[np.int32]
@@ -55,7 +55,7 @@ class Division:
 
 
 def divide(boxes: Counts, group: Codes) -> Division:
-    """Divide images into ranges; it depends on nothing but the dataset.
+    """Divide images into ranges, which depend on nothing but the dataset.
 
     Args:
         boxes: (m,), the number of boxes of each image.

@@ -48,7 +48,7 @@ class OutputFolder(ABC):
     """Where they will be, for messages."""
 
     def write_payloads(self, number: int, batches: Batches) -> Iterator[OutputFile]:
-        """Write the payloads of a part, one per line, and yield the file; none if there are none.
+        """Write the payloads of a part, one per line, and yield the file; no payloads, no file.
 
         Args:
             number: The number of the part, from 1.
@@ -60,10 +60,10 @@ class OutputFolder(ABC):
             yield OutputFile(name, size, len(batches), len(batches.regions))
 
     def write_findings(self, number: int, findings: Findings) -> Iterator[OutputFile]:
-        """Write findings, one per line, and yield the file; none if there are none.
+        """Write findings, one per line, and yield the file; no findings, no file.
 
         Args:
-            number: The number of the part, from 1; 0: none of them is about a part.
+            number: The number of the part, from 1; 0: the findings do not belong to a part.
             findings: The findings.
         """
         if len(findings):
@@ -89,7 +89,7 @@ class OutputFolder(ABC):
         """Check that a file that another process wrote is here.
 
         Raises:
-            OptionError: It is not.
+            OptionError: The file is not here.
         """
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from regionbatch.rules import JudgedRows
 
 FIRST_FINDINGS = 20
-"""Findings of each code that come back; the command prints no more."""
+"""Maximum findings of each code that a process returns; the command prints no more."""
 
 _AFTER_RULES = 2**62
 _NO_IMAGES = Account(0, 0, {}, {})
@@ -54,11 +54,11 @@ class Counts(NamedTuple):
 
     by_tag: NDArray[np.int64]
     by_image: NDArray[np.int64]
-    """By image of the part."""
+    """Number of regions by image of the part."""
     by_adjustment: NDArray[np.int64]
-    """By number in `ADJUSTING`."""
+    """Number of regions by number in `ADJUSTING`."""
     dropped: dict[str, int]
-    """The boxes that are not among them, by code."""
+    """Number of dropped boxes by code."""
 
 
 class WrittenPart(NamedTuple):
@@ -67,7 +67,7 @@ class WrittenPart(NamedTuple):
     judged: Counts
     """The regions before names were resolved."""
     sent: Counts
-    """Those that were written, and what was dropped since."""
+    """The regions that were written, and those that had no ID."""
     findings: dict[str, int]
     """Number of findings by code."""
     doubtful: dict[str, int]
@@ -88,7 +88,7 @@ def write_part(part: Part, ids: ResolvedIds, folder: OutputFolder, number: int) 
     Args:
         part: The part.
         ids: The IDs of its tags and images.
-        folder: Where the files are written. Equal files may be there: a part may be written twice.
+        folder: Where the files are written. They may exist already: a part may be written twice.
         number: The number of the part, for the names of files.
     """
     log, later = FindingLog(), FindingLog()
@@ -158,7 +158,7 @@ def _positions(block: int, step: int, rows: NDArray[np.int64]) -> list[Position]
 def _first(
     findings: Findings, positions: Iterable[list[Position]]
 ) -> dict[str, list[tuple[Position, Finding]]]:
-    """Return the first findings of each code, from the positions of each group's."""
+    """Return the first findings of each code, from the positions in each group."""
     found: dict[str, list[tuple[Position, Finding]]] = {}
     for group, some in zip(findings.groups, positions, strict=True):
         found.setdefault(group.code, []).extend(zip(some, group.rows(len(some)), strict=True))

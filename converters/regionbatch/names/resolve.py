@@ -37,7 +37,7 @@ def resolve(
 
     A match that is not exact is reported, unless one path ends with the other. An inexact match of
     a tag is doubtful, unless the names differ only in surrounding whitespace or Unicode form, which
-    a dataset does not keep.
+    reading normalises anyway.
 
     Args:
         kind: What the names belong to.
@@ -109,7 +109,7 @@ class _Lookup:
         found: Sequence[str | None],
         log: FindingLog,
     ) -> list[str | None]:
-        """Return the IDs found so far and those of names that differ from the table's."""
+        """Return the IDs found so far, with those of inexact matches added."""
         found = [*found]
         find = self._finder(codes, used)
         for code in codes:
@@ -122,7 +122,7 @@ class _Lookup:
         return found
 
     def _finder(self, codes: Iterable[int], used: Iterable[int]) -> Finder:
-        """Return what finds inexact matches; exact names of other classes or images never match."""
+        """Return the finder of inexact matches; it skips exact names of other classes or images."""
         if self.kind == "tag":
             own = {self.wanted[code] for code in used}
             return by_case(name for name in self.table if name not in own)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LARGEST_TABLE = 64 * 2**20
-"""Maximum size of a table in bytes: more than 600 for each image that a project can have."""
+"""Maximum size of a table in bytes: over 600 bytes for each image that a project can have."""
 _SEPARATORS = ",;\t"
 
 

@@ -33,7 +33,7 @@ _decode = msgspec.json.Decoder(dict[str, str]).decode
 def read_ids(path: str | PathLike[str]) -> dict[str, str]:
     r"""Read a table of IDs by name from a JSON or CSV file.
 
-    JSON is an object `{"name": "id"}`, or a response of the service as it was saved: of GetTags, of
+    A JSON file holds an object `{"name": "id"}` or a saved response of the service: of GetTags, of
     an image upload, or a list of images with names. Failed entries of an upload are skipped. A CSV
     file (`.csv`, `.tsv`) has a name and an ID in each row, separated by commas, semicolons or tabs;
     its first row is a header if its second column contains "id".
@@ -166,7 +166,7 @@ def _shown(value: object) -> str:
 def _pairs_of_csv(text: str, path: Path) -> Iterator[tuple[str, object]]:
     rows = csv_rows(text, path)
     second = rows[0][1].lower() if rows and len(rows[0]) > 1 else ""
-    # Of all spellings of an ID, only a URN contains an "i", damaged IDs included.
+    # Of all spellings of an ID, even a damaged one, only a URN contains an "i".
     has_header = "id" in second and not second.strip().startswith("urn:")
     for row in rows[has_header:]:
         yield row[0].strip(), row[1].strip() if len(row) > 1 else None

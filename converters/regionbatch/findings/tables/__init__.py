@@ -1,1 +1,1 @@
-"""The finding codes with their texts, one module for each kind of thing that they are about."""
+"""The finding codes and their texts, in one module for each subject."""

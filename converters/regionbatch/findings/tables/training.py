@@ -1,4 +1,4 @@
-"""Codes of what Custom Vision needs for training; only uploads and HTML pages look for them."""
+"""Codes of what a dataset lacks for training; only uploads and HTML pages check this."""
 
 from __future__ import annotations
 
