@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 SCOPE = "https://cognitiveservices.azure.com/.default"
 _PORTALS = ("customvision.ai", "portal.azure.com", "portal.azure.us", "portal.azure.cn")
-"""Hosts of web pages for people, whose addresses are mistaken for endpoints."""
+"""Hosts of web portals, whose addresses are easily mistaken for endpoints."""
 _REGIONS = (
     ".api.cognitive.microsoft.com",
     ".api.cognitive.microsoft.us",
     ".api.cognitive.azure.cn",
 )
-"""Ends of the host names of endpoints that all resources of a region share."""
+"""Suffixes of the host names of endpoints that all resources of a region share."""
 _RESOURCES = (
     *_REGIONS,
     ".cognitiveservices.azure.com",
     ".cognitiveservices.azure.us",
     ".cognitiveservices.azure.cn",
 )
-"""Ends of the host names of endpoints in Azure. None of them has a path before the API's."""
+"""Suffixes of the host names of endpoints in Azure, which have no path before that of the API."""
 _WHERE = (
     "the page Keys and Endpoint of the training resource. "
     "It looks like https://NAME.cognitiveservices.azure.com/"
@@ -49,8 +49,8 @@ def normalise_endpoint(endpoint: str) -> str:
     """Return an endpoint without the path of the API and without a trailing slash.
 
     Raises:
-        OptionError: The endpoint is not an address, or that of a portal, or http would send the
-            key unencrypted.
+        OptionError: The endpoint is not a URL, is that of a portal, or would send the key
+            unencrypted over http.
 
     >>> normalise_endpoint("HTTPS://Name.CognitiveServices.Azure.com/CustomVision/v3.3/Training/")
     'https://name.cognitiveservices.azure.com'

@@ -70,7 +70,7 @@ class TrainingClient(ReadClient):
             The new tag.
 
         Raises:
-            ServiceError: The call failed, e.g. because the tag exists; see the class.
+            ServiceError: The call failed, e.g. because the tag exists already; see the class.
 
         Example:
             >>> from regionbatch.local import LocalService
@@ -104,8 +104,8 @@ class TrainingClient(ReadClient):
                 256 and values of 512 characters. Needs version 3.3 of the API.
 
         Returns:
-            A result for each image, found by its name, in no particular order. The status of an
-            image that the service refuses is neither `OK` nor `OKDuplicate`.
+            A result for each image, identified by its name, in no particular order. The status of
+            an image that the service refuses is neither `OK` nor `OKDuplicate`.
 
         Raises:
             ServiceError: The call failed; see the class.
@@ -142,7 +142,8 @@ class TrainingClient(ReadClient):
             metadata: As for `create_images`.
 
         Returns:
-            A result for each image, found by its URL without the query, in no particular order.
+            A result for each image, identified by its URL without the query, in no particular
+            order.
 
         Raises:
             ServiceError: The call failed; see the class.
@@ -201,8 +202,8 @@ class TrainingClient(ReadClient):
             batch: At most 64 regions, as `regionbatch.batches` makes them.
 
         Returns:
-            The regions that were created, that existed already (`duplicated`), and that their image
-            has no room for (`exceeded`).
+            The regions that were created, those that existed already (`duplicated`), and those for
+            which their image has no room (`exceeded`).
 
         Raises:
             ServiceError: The call failed; see the class.

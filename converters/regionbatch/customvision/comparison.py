@@ -53,7 +53,7 @@ class Verification:
     matched: int
     """Regions of the dataset that the project has, with coordinates within 1e-6.
 
-    Regions that an upload confirmed, or kept, may differ more: each has a finding then.
+    Regions that an upload confirmed or kept may differ more; then each has a finding.
     """
     missing: int
     """Regions of the dataset that the project does not have."""
@@ -62,14 +62,14 @@ class Verification:
     extra: int
     """Other regions on images of the dataset, or on images that earlier uploads of it created.
 
-    Duplicates of a region are among them, and all regions of an image that was replaced.
+    They include duplicates of a region, and all regions of an image that was replaced.
     """
     elsewhere: int
     """Regions on images that are not part of the dataset."""
     findings: Findings
     """Findings about the dataset, each missing, moved and extra region, and changed image files."""
     batches: Batches
-    """What was compared, with the ledger of the dataset.
+    """The regions that were compared, with the ledger of the dataset.
 
     If two images or two classes share an ID, identical boxes are compared once.
     """
@@ -133,7 +133,8 @@ def compare(
         image_ids: Image IDs by name.
         former: Names by ID of images that earlier uploads of the dataset created.
         tag_names: Names by ID of the project's tags.
-        is_reported: (n,), the regions that get no finding if they are missing.
+        is_reported: (n,), whether a region is reported already, so that it gets no finding if it is
+            missing.
         known: (n,), what is known of each region; see `match_stored`.
     """
     images = ImageNames.of(stored, image_ids, former)

@@ -45,14 +45,14 @@ CONNECT_SECONDS = 15.0
 _VERSIONS = ("3.2", "3.3")
 _LONGEST_SHOWN = 300
 _SHORTEST_SECRET = 8
-"""Characters of the shortest key that is removed from messages: a shorter one is not a key of Azure
-(which have 32 or 84), but may be a part of many words."""
-# azure-core also logs what it raises as a warning, which Python prints if there is no handler.
+"""Length of the shortest key that is removed from messages. Azure's keys have 32 or 84 characters,
+and a very short text may be part of many words."""
+# azure-core also logs each error that it raises, and Python prints that if there is no handler.
 logging.getLogger("azure").addHandler(logging.NullHandler())
 
 
 def _as_debug(record: logging.LogRecord) -> bool:
-    """Log single calls at the level DEBUG: azure-core has four lines of INFO for each."""
+    """Log single calls at the level DEBUG: azure-core logs four lines of INFO for each."""
     record.levelno = logging.DEBUG
     record.levelname = logging.getLevelName(logging.DEBUG)
     return _http_log.isEnabledFor(logging.DEBUG)
@@ -127,7 +127,7 @@ class ServiceConnection:
 
         Args:
             operation: The name of the call, for messages.
-            method: The method of HTTP.
+            method: The HTTP method.
             path: The path after that of the API.
             result_type: What the response contains.
             query: Parameters of the query.
@@ -200,7 +200,7 @@ def _check_types(
     """Check the types of the arguments of `TrainingClient`.
 
     Raises:
-        OptionError: One has another type. The key is never shown.
+        OptionError: An argument has a wrong type. The key is never shown.
     """
     check_type("endpoint", endpoint, str, "Copy it from the resource.")
     check_type("version", version, str, "Use 3.2 or 3.3 as text.")

@@ -1,8 +1,8 @@
-"""Send items until each has a result: retry, look up what was applied, and halve what is refused.
+"""Send items until each has a result: retry, look up what was applied, and halve refused batches.
 
 Regions, images, tags and deletions are all sent by `deliver`. The calls have no idempotency key, so
 after a call without a clear response the project is read before anything is sent again, several
-times within a minute: what the call did may appear late.
+times within a minute, because what the call did may appear late.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Items = TypeVar("Items", bound="Sequence[Any] | NDArray[np.int64]")
 MAX_RESENDS = 2
 """How often items are sent again if a successful response keeps leaving them out."""
 TRIES_OF_PART = 4
-"""Server errors after which an item fails whose batch was halved because of them."""
+"""Server errors after which the items of a halved batch fail."""
 _UNKNOWN_ID_STATUSES = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)
 
 
@@ -87,11 +87,11 @@ class Delivery(Generic[Items]):
         raise NotImplementedError
 
     def max_resends(self) -> int:
-        """Return how often items are sent again that successful responses leave out."""
+        """Return how often items that successful responses leave out are sent again."""
         return MAX_RESENDS
 
     def outcome_of(self, error: ServiceError, items: Items) -> CallOutcome:
-        """Return how a call ended that raised an error."""
+        """Return how a call that raised an error ended."""
         if isinstance(error, UnreachableError):
             return CallOutcome.UNSENT
         if isinstance(error, TransportError):
@@ -192,7 +192,7 @@ def _deliver(
     tries_before_split: int,
 ) -> None:
     waits_for_new_ids = session.rate_limiter.settle_waits()
-    tries = 0  # since an item got a result
+    tries = 0  # failures since an item last got a result
     while len(items):
         attempt = _attempt(session, delivery, items, tries + 1)
         has_progress = len(attempt.left) < len(items)
@@ -241,7 +241,7 @@ def _split(session: ProjectSession, delivery: Delivery[Items], items: Items) -> 
 
 
 def _give_up(delivery: Delivery[Items], items: Items, attempt: _Attempt[Items]) -> None:
-    """Note the failure of items; raise if there is no response at all, which is not theirs."""
+    """Note the failure of items; raise if there is no response at all, which they did not cause."""
     if attempt.outcome in (CallOutcome.UNCLEAR, CallOutcome.UNSENT) and not attempt.error.status:
         raise attempt.error
     delivery.fail(items, attempt.error)

@@ -64,11 +64,11 @@ class RegionDifferences:
     moved_box: NDArray[np.float64]
     """(k, 4), the normalised left, top, width and height of each of them in the project."""
     extra_image: Sequence[str]
-    """Image names of the regions that only the project has; empty: of a replaced image."""
+    """Image names of the regions that only the project has; empty: the image was replaced."""
     extra_tag: Sequence[str]
-    """Their tags; an ID if the project has no tag with this ID."""
+    """Tag names of these regions; the tag's ID if its name is unknown."""
     extra_box: NDArray[np.float64]
-    """(k, 4), their boxes in the project."""
+    """(k, 4), boxes of these regions in the project."""
 
     @classmethod
     def of(
@@ -82,7 +82,7 @@ class RegionDifferences:
     ) -> RegionDifferences:
         """Return the differences as columns, with the boxes that the project has.
 
-        `moved` are rows with the stored row; `tag_names` are names of the project's tags by ID.
+        `moved` maps rows to stored rows; `tag_names` are names of the project's tags by ID.
         """
         regions = stored.regions
         tags = [tag_names.get(id_, id_) for id_ in stored.tags]
@@ -128,7 +128,7 @@ class DifferenceReport:
         self._add("region_missing", rows, values)
 
     def add_moved(self, moved: Mapping[int, int]) -> None:
-        """Report regions that have other coordinates in the project: rows with the stored row."""
+        """Report regions that the project has elsewhere; `moved` maps rows to stored rows."""
         values: list[str] = []
         for row, stored_row in moved.items():
             tag = self._dataset.tags[self._wanted.tag[row]]
@@ -139,7 +139,7 @@ class DifferenceReport:
         self._add("region_moved", np.asarray([*moved], np.int64), values)
 
     def add_nearly_equal(self, code: str, pairs: Mapping[int, int]) -> None:
-        """Report regions that have slightly different coordinates: rows with the stored row."""
+        """Report regions with slightly different coordinates; `pairs` maps rows to stored rows."""
         values: list[str] = []
         for row, stored_row in pairs.items():
             stored_box = self._stored.regions.box[stored_row]
@@ -219,7 +219,7 @@ def _distinct_numbers(one: Iterable[float], other: Iterable[float]) -> tuple[str
 def report_lost(
     dataset: Dataset, batches: Batches, outcomes: OutcomeTable, log: FindingLog
 ) -> None:
-    """Report the regions that were sent, or were to be sent, and are not in the project."""
+    """Report the regions that were or should have been sent, but are not in the project."""
     regions = batches.regions
     for code, outcome in (
         ("region_failed", RegionOutcome.FAILED),

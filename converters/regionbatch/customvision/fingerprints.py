@@ -32,9 +32,9 @@ class FileFingerprint(NamedTuple):
     changed_ns: int
     """Time of the last change of content or metadata, in nanoseconds. No program can set it."""
     inode: int
-    """Number of the file on its disk. A file that is moved here has another number."""
+    """Number of the file on its disk. A file that is moved to this path has another number."""
     digest: bytes
-    """SHA-256 of the content; of an image that the service fetches, of its path and version."""
+    """SHA-256 of the content or, if the service fetches the image, of its path and version."""
 
     @property
     def is_remote(self) -> bool:
@@ -96,5 +96,5 @@ def _name_hashes(names: Sequence[str]) -> NDArray[np.uint64]:
 
 
 def name_as_bytes(name: str) -> bytes:
-    """Return a name as bytes: a file name may be text that SQLite refuses."""
+    """Return a name as bytes, because a file name may be text that SQLite refuses."""
     return name.encode(errors="surrogatepass")

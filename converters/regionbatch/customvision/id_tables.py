@@ -57,7 +57,8 @@ def read_id_tables(
 ) -> IdTables:
     """Read the tags of a project, and its images if there is a source of their names.
 
-    An image that the journal names has this name. Names in metadata are those of other images.
+    The journal is the first source of names. Metadata is used only for other images and other
+    names.
 
     Args:
         session: The project.
@@ -121,7 +122,7 @@ def check_id_files(folder: str | PathLike[str], *, overwrite: bool, option: str 
     Raises:
         OptionError: The folder is not a local path.
         OutputError: A file exists and `overwrite` is off, or it is not a table of IDs, or the
-            folder cannot be one.
+            folder cannot be created.
     """
     target = resolve_target(folder, option)
     if target.exists() and not target.is_dir():
@@ -192,7 +193,7 @@ def write_id_files(
 
 
 def _may_be_unfinished(path: PurePath) -> bool:
-    """Return whether a killed run may have written the beginning of a table."""
+    """Return whether a file may be the first part of a table, left by a killed run."""
     return has_signature(path, b"{\n")
 
 

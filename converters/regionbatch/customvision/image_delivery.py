@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Call = Callable[[], list[ImageUploadResult]]
 
 MAX_RESENDS = 5
-"""How often images are uploaded again that the service could not store: within half a minute."""
+"""How often images that the service could not store are uploaded again, within half a minute."""
 _TRANSIENT = ("ErrorStorage", "ErrorUnknown")
 _NAMELESS = "Nameless"
 _UNCONFIRMED = Refusal("Unconfirmed", "sent, but not named in the response")
@@ -70,7 +70,7 @@ class ImageDelivery(Delivery["Sequence[int]"]):
         raise NotImplementedError
 
     def row_of(self, source_url: str, rows: Sequence[int]) -> int | None:
-        """Return the image that a result is for, from its `sourceUrl`; None: it names none."""
+        """Return the image that a result is for, from its `sourceUrl`; None: it names no image."""
         raise NotImplementedError
 
     def refusal_of(self, _row: int, _image: ServiceImage) -> Refusal | None:
@@ -104,7 +104,7 @@ class ImageDelivery(Delivery["Sequence[int]"]):
         return [[row] for row in items] if self.is_nameless else super().parts_of(items)
 
     def max_resends(self) -> int:
-        """Return how often images are uploaded again: seldom before one was accepted."""
+        """Return how often images are uploaded again: fewer times before any was accepted."""
         return MAX_RESENDS if self.ids else MAX_FIRST_TRIES - 1
 
     def record(self, ids: Mapping[int, str]) -> None:
@@ -131,7 +131,7 @@ class ImageDelivery(Delivery["Sequence[int]"]):
         """
         results_of: dict[int, list[ImageUploadResult]] = defaultdict(list)
         nameless = 0
-        # The only one, even if the service changed its name.
+        # A single result belongs to the single image, even if the service changed its name.
         is_only = len(rows) == len(results) == 1
         for result in results:
             row = rows[0] if is_only else self.row_of(result.source_url or "", rows)
@@ -142,7 +142,7 @@ class ImageDelivery(Delivery["Sequence[int]"]):
         ids: dict[int, str] = {}
         for row, of_row in results_of.items():
             if len({result.image and result.image.id for result in of_row}) > 1:
-                nameless += len(of_row)  # one of them is another image's
+                nameless += len(of_row)  # one of the results is for another image
             elif id_ := self._id_in(row, of_row[-1]):
                 ids[row] = id_
         self.record(ids)

@@ -1,4 +1,4 @@
-"""The image files to upload: which are unchanged, which are refused, how they are batched."""
+"""The image files to upload: which are unchanged, which are refused, and how they are batched."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Refusal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ImagesToUpload:
-    """The image files to upload. An image is given by its number in the dataset."""
+    """The image files to upload. An image is identified by its number in the dataset."""
 
     batches: Sequence[Sequence[int]]
     """The images of each call, each file once."""
@@ -197,8 +197,8 @@ def _too_large(size: int, limit: int) -> Refusal:
 def fingerprint_file(path: Path, *, max_bytes: int = FILE_BYTES) -> tuple[FileFingerprint, bytes]:
     """Return the fingerprint of a file and its first 8 bytes.
 
-    A file of more than `max_bytes` cannot be uploaded, so it is not read to its end. Such a file,
-    and one that cannot be read (of size 0), has a digest that no other file has.
+    A file of more than `max_bytes` cannot be uploaded, so it is not read to its end. Such a file
+    has a digest that no other file has. So has a file that cannot be read, whose size is 0.
     """
     no_digest = digest_of(str(path).encode(errors="surrogateescape"))
     try:
@@ -243,7 +243,7 @@ def is_unchanged(path: Path, fingerprint: FileFingerprint) -> bool:
 class ImageFiles:
     """The image files of a dataset, on this machine or elsewhere, to compare with earlier uploads.
 
-    Files on this machine are compared by their bytes. Others are never read: they have a version.
+    Files on this machine are compared by their bytes, others by their version without being read.
     """
 
     def __init__(self, images: Images, *, by_url: bool = False) -> None:
@@ -273,8 +273,8 @@ class ImageFiles:
     def is_unchanged(self, row: int, recorded: FileFingerprint) -> bool | None:
         """Return whether the file of an image is as it was; None: they cannot be compared.
 
-        The bytes of an image that the service fetched are unknown, and the service recognises an
-        image that is uploaded again.
+        They cannot be compared if the service fetched one of them, so that its bytes are unknown.
+        Then the image is uploaded again, and the service recognises it if it is the same.
         """
         path = self.paths[row]
         is_url = bool(scheme_of(path))

@@ -1,4 +1,4 @@
-"""Recognise by their regions which image of a project is which image of a dataset.
+"""Recognise the images of a dataset in a project by their regions.
 
 The service keeps no image names. Without IDs, an image is the one in the project that has the same
 regions, or else the one that shares most of them.
@@ -126,7 +126,7 @@ def _most_similar_pairs(
     rarest = np.argsort(counts, kind="stable")
     rows = rarest[: np.searchsorted(counts[rarest].cumsum(), _MAX_PAIRS, side="right")]
     counts = counts[rows]
-    # One entry for each pair of a region and a stored one with its key.
+    # One entry for each pair of a region and a stored region with the same key.
     nth = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
     others = stored[np.repeat(first[rows], counts) + nth]
     pair_codes = np.repeat(wanted[rows], counts).astype(np.int64) << 32 | others

@@ -39,7 +39,7 @@ _OF_THE_FILE = (
 def uploader_of(
     session: ProjectSession, dataset: Dataset, to_upload: ImagesToUpload, options: UploadOptions
 ) -> ImageUploader:
-    """Return what uploads the images of a dataset: their files, or signed URLs."""
+    """Return the uploader for the images of a dataset, of their files or of signed URLs."""
     names = options.store_names
     if options.sign is None:
         files = FileDelivery(session, dataset.images, to_upload, store_names=names)

@@ -1,7 +1,7 @@
 """The record of an upload, written before and after every call, so that a killed run can resume.
 
 A journal is a SQLite file in WAL mode: what is committed survives a `kill -9`. It contains IDs and
-numbers, and no key. One run uses it at a time; the lock is SQLite's own and ends with the process.
+numbers, but no key. One run uses it at a time; the lock is SQLite's own and ends with the process.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ class Journal:
         path: The file, created at the first write if it does not exist; None: in memory, for this
             run only.
         project_id: The project that is uploaded to.
-        read_only: Write nothing. The file may be on a disk that cannot be written to, and one
-            that does not exist is an empty journal.
+        read_only: Write nothing. The file may be on a disk that cannot be written to. If it does
+            not exist, the journal is empty.
 
     Raises:
         JournalError: Another run uses the journal, it belongs to another project, it cannot be
@@ -134,8 +134,8 @@ class Journal:
         if write:
             lock = ["PRAGMA locking_mode = EXCLUSIVE", "BEGIN IMMEDIATE"]
             if path is not None and Path(path).exists() and not Path(path).stat().st_size:
-                # If runs start together, the one with the lock could not commit: in exclusive mode,
-                # those that wait for it keep a shared one.
+                # If runs start together, the one that gets the write lock could not commit, because
+                # those that wait in exclusive mode keep a shared lock.
                 lock.reverse()
             for statement in lock:
                 self._db.execute(statement)
@@ -294,7 +294,7 @@ class Journal:
         return rows[0][0] if rows else None
 
     def _query(self, query: str, *values: str, types: Sequence[type]) -> list[Any]:
-        """Return the rows of a query, and check their types: an older SQLite does not."""
+        """Return the rows of a query, and check their types, which an older SQLite does not."""
         with self._lock, self._translated_errors():
             rows = self._db.execute(query, values).fetchall()
         for row in rows:
@@ -316,7 +316,7 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """Write; create the file before the first write."""
+        """Write to the file, which is created before the first write."""
         with self._creation_lock:
             self._create()
         with self._lock, self._committed():

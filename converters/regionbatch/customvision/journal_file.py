@@ -44,7 +44,7 @@ def missing_journal(path: str | PathLike[str]) -> JournalError:
 
 
 def address_of(path: str | PathLike[str] | None, *, read_only: bool) -> str:
-    """Return what SQLite opens: a path to write to, or a URI that leaves nothing next to the file.
+    """Return the name to open in SQLite: a path, or a URI with which it leaves no other file.
 
     A run that is under way, or was killed, leaves a log next to the file, which must be read too.
     Without one, the file is complete and can be opened as immutable.

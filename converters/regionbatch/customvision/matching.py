@@ -26,13 +26,13 @@ TOLERANCE = 1e-6
 NEAR = 1e-3
 """Largest difference of a coordinate of a region that was sent, if the service stores fewer digits.
 
-Only regions that are known to be in the project are matched with it.
+It is used only for regions that are known to be in the project.
 """
 _ROUNDING = {5: 1.01e-5, 4: 1.001e-4, 3: 0.9999e-3}
-"""Largest difference of a coordinate that is stored with some number of digits.
+"""Largest difference of a stored coordinate, by the number of digits that are stored.
 
-A truncated number differs by up to one unit of its last digit. Of 3 digits, one unit is excluded:
-it is a pixel of an image that is 1000 pixels wide.
+A truncated number differs by up to one unit of its last digit. With 3 digits, a whole unit is
+excluded: it is a pixel of an image that is 1000 pixels wide.
 """
 MAX_NEAR_OVERLAP_DISTANCE = 0.05
 """Largest 1 - IoU of a stored region that is nearly equal to one of the dataset."""

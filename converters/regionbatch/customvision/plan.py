@@ -81,7 +81,7 @@ class UploadOptions:
     def make_batches(
         self, dataset: Dataset, tag_ids: Mapping[str, str], image_ids: Mapping[str, str]
     ) -> Batches:
-        """Return the payloads of a dataset with some tag and image IDs."""
+        """Return the payloads of a dataset with the given tag and image IDs."""
         return batches(
             dataset,
             tag_ids=tag_ids,

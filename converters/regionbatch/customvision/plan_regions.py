@@ -51,7 +51,7 @@ class RegionPlan(NamedTuple):
     """(n,), what the journal records of the region."""
 
     def kept(self) -> dict[int, int]:
-        """Return the regions that are not sent because of a nearly equal one, with its row."""
+        """Return the regions that are not sent, each with the row of a nearly equal stored one."""
         rows = np.flatnonzero(self.is_near & self.is_stored).tolist()
         return {row: int(self.found[row]) for row in rows}
 
@@ -65,7 +65,7 @@ def checked_existing(existing: str | None) -> str | None:
     """Return a value of `existing`.
 
     Raises:
-        OptionError: It is none of its values.
+        OptionError: It is not one of the values.
     """
     if existing is None or existing in EXISTING:
         return existing
@@ -99,7 +99,7 @@ def with_unlisted_regions(
 ) -> ProjectSnapshot:
     """Read images again if they lack a region that an earlier run created.
 
-    The project may be out of date: right after that run, it is read for up to a minute.
+    Reading may show them late: right after that run, they are read for up to a minute.
 
     Args:
         planned: The regions.
@@ -125,8 +125,8 @@ def match_stored(wanted: RegionColumns, stored: RegionColumns, known: Outcomes) 
     Args:
         wanted: n regions.
         stored: The regions of the project.
-        known: (n,), the `RegionOutcome` that is known of each: the service may have stored a region
-            with fewer digits, and instead of one that was kept, it has a nearly equal one.
+        known: (n,), the known `RegionOutcome` of each. A region that was sent may be stored with
+            fewer digits, and one that was kept is not stored: a nearly equal one is.
     """
     is_stored = np.isin(known, STORED)
     is_kept = known == RegionOutcome.KEPT
@@ -170,7 +170,7 @@ def plan_regions(
 
 
 def _raise_if_near(planned: Batches, near: Rows) -> None:
-    """Raise if the project has nearly equal regions; `near` has the numbers of ours."""
+    """Raise if the project has regions nearly equal to planned ones; `near` has their rows."""
     if not len(near):
         return
     regions = planned.regions

@@ -106,7 +106,7 @@ def plan_tags(
 
 
 def placeholder_id(name: str) -> str:
-    """Return what stands for the ID of a tag until it is created."""
+    """Return the placeholder for the ID of a tag that is not created yet."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, name))
 
 

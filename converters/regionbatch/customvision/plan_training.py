@@ -1,4 +1,4 @@
-"""Will the project train after an upload? Its tags, with what is stored and what will be sent."""
+"""Check whether a project can be trained after an upload, from stored and planned regions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def plan_training(
     """Count the images and boxes of each tag after the upload, and report what prevents training.
 
     An image to upload counts as new, although the project may turn out to have it: only the journal
-    can know. So the tags are counted again when the images have been uploaded.
+    could show that. So the tags are counted again once the images are uploaded.
 
     Args:
         dataset: The dataset.
@@ -97,7 +97,7 @@ def _new_groups(
 ) -> Iterator[Mapping[str, int]]:
     """Yield the groups in which some names are in the dataset, and others only in the project.
 
-    Groups of which the dataset has all names were reported when it was read.
+    Groups with all names in the dataset were reported when it was read.
     """
     for group in similar:
         if any(name in used for name in group) and any(name not in used for name in group):

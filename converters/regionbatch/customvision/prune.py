@@ -1,4 +1,4 @@
-"""Delete regions that the dataset no longer has from the project, on the dataset's images only."""
+"""Delete regions that the dataset no longer has, on those images of a project that it does have."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def without_regions(
 def without_duplicates(
     regions: Sequence[OutdatedRegion], sent: RegionColumns, snapshot: ProjectSnapshot
 ) -> list[OutdatedRegion]:
-    """Return the regions to delete, without those that the service took for sent ones.
+    """Return the regions to delete, without those that the service treats as equal to sent ones.
 
     A service that stores fewer digits may call a region a duplicate of a nearly equal one.
 
@@ -197,7 +197,7 @@ def _find_outdated_regions(
 ) -> list[OutdatedRegion]:
     """Return the regions on some images that the dataset does not have.
 
-    The images are read again, by ID: a listing may be out of date, and has more than is needed.
+    The images are read again, by ID: a listing may be out of date, and contains other images.
 
     Args:
         planned: The regions of the dataset.
@@ -232,7 +232,7 @@ def _extra_rows(
     image_ids: Sequence[str],
     tag_ids: Sequence[str],
 ) -> NDArray[np.int64]:
-    """Return the stored regions with some tags on some images that no region matches."""
+    """Return the stored regions, on the given images and with the given tags, that match none."""
     stored = snapshot.regions
     found = match_stored(snapshot.project_columns(planned), stored, known)
     free = unmatched(found, len(stored.image))
@@ -247,7 +247,7 @@ def _codes_of(ids: Sequence[str], codes: Mapping[str, int]) -> list[int]:
 
 
 def _tag_ids_of(dataset: Dataset, ids: Mapping[str, str], rename: Mapping[str, str]) -> list[str]:
-    """Return the IDs of the tags of all classes of a dataset, also of those without boxes."""
+    """Return the IDs of the tags of all classes of a dataset, including those without boxes."""
     codes = range(len(dataset.tags))
     found = resolve("tag", dataset.tags, codes, ids, FindingLog(), rename=rename, skip=True)
     return [id_ for id_ in found if id_]
@@ -290,7 +290,7 @@ def delete_regions(
     Args:
         session: The project.
         regions: The regions.
-        deleted: Those that the project no longer has are added to it, also if the run ends early.
+        deleted: Receives the regions that the project no longer has, even if the run ends early.
         progress: Called after each batch.
 
     Raises:

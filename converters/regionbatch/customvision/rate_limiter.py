@@ -31,13 +31,13 @@ Item = TypeVar("Item")
 MAX_TRIES = 12
 """How often a call that may be repeated is made before its failure is raised."""
 MAX_FIRST_TRIES = 4
-"""Used until the service first responds: a wrong address is more likely than an outage."""
+"""The same until the service first responds: a wrong address is more likely than an outage."""
 MAX_THROTTLED = 900.0
 """Seconds that a call waits because of 429 before the 429 is raised."""
 TRIES_BEFORE_SPLIT = 4
 """Tries after which a batch is halved if all failed with a 5xx: one entry may be the cause."""
 MAX_CONSECUTIVE_FAILURES = 50
-"""Failures of one operation in a row, over all threads, after which the run gives up."""
+"""Failures of one operation in a row, across all threads, after which the run gives up."""
 MAX_WAIT = 300.0
 """Longest wait, in seconds, that the service may ask for; a longer one means an exhausted quota."""
 SILENT_WAIT = 5.0
@@ -49,7 +49,7 @@ MAX_DELAY = 30.0
 _SETTLE_STEPS = (1, 2, 4, 5)
 """Waits before each look-up of what a call did, as multiples of the look-up delay."""
 _SLICE = 0.5
-"""Seconds of a single wait, after which a stop is noticed."""
+"""Seconds between checks of a waiting thread whether the run was stopped."""
 
 
 class StoppedError(RegionBatchError):
@@ -127,7 +127,7 @@ class RateLimiter:
         Args:
             operation: The name that calls and failures are counted by.
             make: Makes the call.
-            repeat: Whether to repeat the call also after no response or a 5xx.
+            repeat: Whether to repeat the call after a 5xx or a missing response too.
 
         Raises:
             ServiceError: The last try failed.
@@ -248,7 +248,7 @@ class RateLimiter:
         self.notice(reason)
 
     def _pause(self, seconds: float) -> None:
-        """Start no call for some seconds: the limit is that of the resource, not of a thread."""
+        """Start no call for some seconds: the limit applies to the resource, not to a thread."""
         with self._lock:
             self._paused_until = max(self._paused_until, self.now() + seconds)
             self._next_slot = max(self._next_slot, self._paused_until)
@@ -284,7 +284,7 @@ def run_bounded(
         work: Called with each item, in a thread.
         items: Taken when a thread is free, not all in advance.
         max_workers: The number of threads.
-        rate_limiter: Stopped at an exception; the calls that are running are still waited for.
+        rate_limiter: Stopped at an exception; calls that are running are still awaited.
         done: Called in this thread with each finished item, in the order of completion.
     """
     workers = _Workers(work, max_workers, done)

@@ -45,7 +45,8 @@ _REASONS: tuple[tuple[tuple[str, ...], type[ServiceError], str], ...] = (
     (("firewall", "network", "public access", "private endpoint"), AccessError, _NETWORK),
     (("principal", "permission", "capability", "data action"), AccessError, _ROLE),
 )
-"""What to do if code or message contain certain words, in lower case; the first match counts."""
+"""What to do if the code or message contains certain words, in lower case; the first match
+counts."""
 
 
 def refusal(

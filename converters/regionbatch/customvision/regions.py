@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
 
 _DECISIVE_BATCHES = 3
-"""Batches that end in a row, after which no more are sent if all their regions are refused with one
-code."""
+"""If all regions of this many batches in a row are refused with one code, no more batches are
+sent."""
 _NOT_SENT = ServiceError("regions: not sent. Run the upload again.", code="Unconfirmed")
 
 
@@ -105,7 +105,7 @@ class OutcomeTable:
 
 
 class RegionDelivery(Delivery["Rows"]):
-    """Sends batches of regions; notes the outcome of each."""
+    """Sends batches of regions, and notes the outcome of each region."""
 
     operation = "CreateImageRegions"
 
@@ -168,12 +168,12 @@ class RegionDelivery(Delivery["Rows"]):
         return left
 
     def look_up(self, items: Rows, *, is_refused: bool) -> Rows:
-        """Give an outcome to the regions that their images have; return the other regions."""
+        """Note the outcome of regions that are stored on their images; return the other regions."""
         if not is_refused:
             self.unclear_rows.append(items)
         codes = np.unique(self._batches.regions.image[items]).tolist()
         stored = read_images(self._session, [self._batches.image_ids[code] for code in codes])
-        # A refused batch created nothing, so what its images have was there before.
+        # A refused batch created nothing, so regions that its images have were there before.
         outcome = RegionOutcome.DUPLICATED if is_refused else RegionOutcome.CREATED
         return self._note(items, self._stored_rows(items, codes, stored), outcome)
 
@@ -193,7 +193,7 @@ class RegionDelivery(Delivery["Rows"]):
         self.fail(items, self.last_refusal, prefix="not sent after others failed: ")
 
     def parts_of(self, items: Rows) -> list[Rows]:
-        """Return the halves of a batch, unless no more is sent."""
+        """Return the halves of a batch; nothing if no more regions are sent."""
         if self.skips_rest:
             self.skip(items)
             return []
@@ -240,7 +240,7 @@ class RegionDelivery(Delivery["Rows"]):
         return self._note(rows, found[np.isin(sent, rows)] >= 0, outcome)
 
     def _stored_rows(self, rows: Rows, codes: Sequence[int], stored: ProjectSnapshot) -> Mask:
-        """Return which of some regions their images have.
+        """Return which of the given regions are stored on their images.
 
         Args:
             rows: The regions.
@@ -291,14 +291,14 @@ class RegionSender:
     ) -> None:
         """Send regions; afterwards, each has an outcome.
 
-        If several batches that end in a row are refused for the same reason, no more are sent.
+        If several batches in a row are refused for the same reason, no more are sent.
 
         Args:
             rows: The regions, by their number in the batches.
             outcomes: The outcomes of all regions.
             max_in_flight: Number of batches that are sent at a time.
-            give_up: Whether to raise an error if this happens before any region is stored, instead
-                of marking the rest as failed.
+            give_up: Whether to raise an error if batches are refused like this before any region is
+                stored, instead of marking the rest as failed.
             progress: Called after each batch.
 
         Raises:

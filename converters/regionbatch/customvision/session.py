@@ -53,7 +53,7 @@ class ProjectSession:
         self.rate_limiter = rate_limiter
         self.journal = journal or Journal(None, project_id)
         self.unclear_calls = 0
-        """Number of calls that write and had no clear response."""
+        """Number of writing calls that had no clear response."""
         self._lock = threading.Lock()
 
     @property
@@ -62,21 +62,21 @@ class ProjectSession:
         return self.rate_limiter.calls
 
     def count_unclear_call(self) -> None:
-        """Count a call that writes and had no clear response."""
+        """Count a writing call that had no clear response."""
         with self._lock:
             self.unclear_calls += 1
 
     def write(self, call: JournaledCall, make: Callable[[], T]) -> T:
         """Make a call that writes, and record in the journal that it is about to be made.
 
-        It waits and is repeated after a 429 only.
+        The call is repeated, after a wait, only after a 429.
 
         Args:
             call: The entry of the call in the journal.
             make: Makes the call.
 
         Raises:
-            ServiceError: It failed.
+            ServiceError: The call failed.
         """
 
         def make_recorded() -> T:

@@ -50,7 +50,7 @@ def shrink_image(content: bytes) -> bytes:
         ) from error
     try:
         with _ONE_AT_A_TIME, warnings.catch_warnings():
-            # Warnings about broken parts, and about sizes that are checked here.
+            # Pillow warns of broken parts, and of sizes, which are checked here.
             warnings.simplefilter("ignore")
             return _encode(content)
     except Exception as error:  # a hostile image may break the library in any way
@@ -64,7 +64,7 @@ class DecodedImage(NamedTuple):
     size: tuple[int, int]
     """Width and height of the file's image; `image` may be smaller."""
     orientation: int
-    """How EXIF asks for it to be rotated or mirrored, 1 to 8; 0: it does not say."""
+    """EXIF's value for how to rotate or mirror the image, 1 to 8; 0: there is none."""
 
 
 def decode(content: bytes, smallest_side: int | None = None) -> DecodedImage:
@@ -78,7 +78,7 @@ def decode(content: bytes, smallest_side: int | None = None) -> DecodedImage:
             least this many pixels. That is several times as fast.
 
     Raises:
-        OSError: It has too many pixels, or a range of values that is unknown.
+        OSError: It has too many pixels, or its range of values is unknown.
         Exception: A hostile image may break the library in any way.
     """
     from PIL import Image  # noqa: PLC0415 - an extra
@@ -100,7 +100,7 @@ def decode(content: bytes, smallest_side: int | None = None) -> DecodedImage:
             image = _as_stored(image, int(orientation or 1))
         if not (isinstance(orientation, int) and 1 <= orientation <= 8):
             orientation = 0
-        # Pillow would write the comment of a file into every JPEG that is made of it.
+        # Pillow would write the comment of a file into every JPEG that is made from it.
         image.info = {}
         return DecodedImage(image, (width, height), orientation)
 

@@ -34,7 +34,7 @@ _USER = re.compile(r"(?<=://)[^\s/?#'\"<>]*@")
 
 
 class SignUrl(Protocol):
-    """Returns a URL by which a service can fetch the image with a path for some seconds."""
+    """Returns a URL from which a service can fetch the image at a path for some seconds."""
 
     def __call__(self, path: str, seconds: int, /) -> str:
         """Return the URL."""
@@ -45,7 +45,7 @@ class NotSignedError(ValueError):
 
 
 def signer_of(by_url: object, images: Images, *, shrink: bool) -> SignUrl | None:
-    """Return what signs the URLs of images; None: image files are uploaded.
+    """Return the function that signs the URLs of images; None: image files are uploaded.
 
     Args:
         by_url: The argument of `upload`.
@@ -120,7 +120,7 @@ def signed_url(sign: SignUrl, path: str) -> str:
     """Return a URL for a path.
 
     Raises:
-        NotSignedError: There is none.
+        NotSignedError: There is no URL.
         RegionBatchError: The storage says why.
     """
     try:
@@ -139,7 +139,7 @@ def check_signer(sign: SignUrl, path: str) -> None:
     """Sign a URL, to find out before the first write whether that is possible.
 
     Raises:
-        RegionBatchError: It is not.
+        RegionBatchError: It is not possible.
     """
     try:
         signed_url(sign, path)
@@ -156,8 +156,8 @@ def check_signer(sign: SignUrl, path: str) -> None:
 def address_of(url: str) -> str:
     """Return what identifies an image in a URL, with a signature or without, as readable text.
 
-    However often the URL is percent-encoded, there is no query in it. So names that differ only
-    after a `?` have one address.
+    It contains no query, however often the URL is percent-encoded. So names that differ only after
+    a `?` have the same address.
 
     >>> address_of('"HTTPS://me:key@Example.com/a%20b.jpg?sig=abc"')
     'https://example.com/a b.jpg'
@@ -180,7 +180,7 @@ def _unquoted(url: str) -> str:
 
 
 def without_queries(text: str) -> str:
-    """Return a text with the URLs in it, but without their users, queries and fragments.
+    """Return a text without the users, queries and fragments of the URLs in it.
 
     >>> without_queries("cannot open 'https://me:key@host/a.jpg?sig=abc': 403")
     "cannot open 'https://host/a.jpg': 403"

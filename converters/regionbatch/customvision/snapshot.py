@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     Boxes = NDArray[np.float64]
 
 NO_IMAGE = np.int32(-2)
-"""The code of an image that no region of a dataset is on."""
+"""The code of an image without regions of the dataset."""
 _MAX_READS = 3
-"""How often a listing is read whose rows move while it is read."""
+"""How often a listing is read if its rows move meanwhile."""
 _MAX_REPEATED_PAGES = 8
 """Pages in a row without a new image after which a listing counts as endless."""
 _UNKNOWN_IMAGE_STATUSES = (400, 404)
@@ -70,7 +70,7 @@ class ProjectSnapshot:
         return RegionColumns(image, tag, regions.box)
 
     def image_ids_at(self, rows: NDArray[np.int64]) -> list[str]:
-        """Return the IDs of the images that some of its regions are on."""
+        """Return the IDs of the images of some of its regions."""
         ids = [*self.images]
         return [ids[code] for code in np.unique(self.regions.image[rows]).tolist()]
 
@@ -267,7 +267,7 @@ def read_images(session: ProjectSession, ids: Sequence[str]) -> ProjectSnapshot:
 def read_images_with_ids(
     session: ProjectSession, ids: Sequence[str]
 ) -> tuple[ProjectSnapshot, list[str]]:
-    """Return `read_images` and the ID of each of its regions."""
+    """Read images as `read_images` does, and return the ID of each of their regions too."""
     builder = SnapshotBuilder(keep_region_ids=True)
     for start in range(0, len(ids), IMAGES_PER_BATCH):
         builder.add(_images_by_id(session, ids[start : start + IMAGES_PER_BATCH]))
@@ -299,7 +299,7 @@ def await_images(
     Args:
         session: The project.
         snapshot: What the project contained when it was read.
-        outdated: Returns the IDs of the images that do not show yet what was written.
+        outdated: Returns the IDs of the images that do not yet show what was written.
         elapsed: Seconds since the last write.
     """
     limiter = session.rate_limiter

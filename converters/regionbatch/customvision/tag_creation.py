@@ -38,7 +38,7 @@ def create_tags(session: ProjectSession, names: Mapping[str, str]) -> dict[str, 
 
 
 class _TagDelivery(Delivery[list[str]]):
-    """Creates tags, one in a call."""
+    """Creates tags, one per call."""
 
     operation = "CreateTag"
 
@@ -71,7 +71,7 @@ class _TagDelivery(Delivery[list[str]]):
         if not is_unique and name == self._taken:
             return CallOutcome.REFUSED
         if not is_unique or error.status == HTTPStatus.CONFLICT:
-            self._taken = name  # if it was created a moment ago, it may be listed late
+            self._taken = name  # a tag that was just created may be listed late
             return CallOutcome.UNCLEAR
         return super().outcome_of(error, items)
 
@@ -83,7 +83,7 @@ def _raise_if_similar(name: str, others: Iterable[str]) -> None:
     """Raise if a tag that was refused differs from another one in case only.
 
     Raises:
-        ResolveError: The service takes both names for the same.
+        ResolveError: The service treats both names as the same.
     """
     folded = name.casefold()
     for other in others:

@@ -83,7 +83,7 @@ class UploadResult:
     deleted: int
     """Regions that were deleted from the project."""
     unclear_calls: int
-    """Calls that write and had no clear response, so that the project was read to find out."""
+    """Writing calls without a clear response, whose effect was looked up in the project."""
     refused_images: int
     """Images that no region can be sent to: refused, or with an ID that the project lacks."""
     calls: Mapping[str, int]
@@ -100,7 +100,7 @@ class UploadResult:
     """Images and boxes of each tag of the project after the upload. Unlike in `plan.tags`, images
     that the project turned out to have are not counted twice."""
     findings: Findings
-    """Findings about the dataset and the upload: each region that the project lacks, and where."""
+    """Findings about the dataset and the upload, such as each region that the project lacks."""
 
     @property
     def complete(self) -> bool:
@@ -211,8 +211,9 @@ def upload(  # longer than 40 lines because of its arguments and docstring
         shrink: Re-encode images that are too large or in an unsupported format. Needs the extra
             `shrink`.
         by_url: Let Custom Vision fetch the images from cloud storage, by URLs that the storage
-            signs, so that no image passes this machine. Or a function that returns a URL for the
-            path of an image and a number of seconds, for images that are elsewhere too.
+            signs, so that no image passes through this machine. For images elsewhere, pass a
+            function that takes the path of an image and a number of seconds, and returns a URL that
+            is valid for that long.
         existing: What to do if the project has a nearly equal region (same image and tag, IoU above
             0.95) that was not uploaded with this journal: `skip` or `add` the region of the
             dataset. [default: raise an error]
@@ -225,7 +226,7 @@ def upload(  # longer than 40 lines because of its arguments and docstring
         dry_run: Read and plan only; write nothing, neither in the project nor in the journal.
         strict: Raise before the first write if a region or an image would be dropped, or was
             adjusted, if a decision is uncertain, or if a tag has too few images for training. If
-            only the upload shows which images the project had, it is raised before the first
+            only the upload shows which images the project had, the error is raised before the first
             region is sent.
         progress: Called with the current step, how much is done, and how much there is (0 if
             that is unknown). An exception that it raises cancels the run; what was confirmed is in

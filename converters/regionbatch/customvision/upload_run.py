@@ -116,7 +116,7 @@ class UploadRun:
         self._dataset = dataset
         self._plan = plan
         self._options = options
-        # The service may not know yet what a run created that ended a moment ago.
+        # The service may not know yet what a run that just ended created.
         self._follows_a_run = (
             session.journal.seconds_since_last_call() < session.rate_limiter.settle_seconds
         )
@@ -145,7 +145,7 @@ class UploadRun:
         self._former = self.session.journal.names_by_id()
 
     def _upload_images(self, progress: Progress | None) -> list[int]:
-        """Upload images; return those that the project had, although no listing did."""
+        """Upload images; return those that the project had, although no listing contained them."""
         images = self._dataset.images
         plan = self._plan
         to_upload = plan.images.to_upload
@@ -169,7 +169,7 @@ class UploadRun:
         Raises:
             OptionError: Images turned out to be in the project, with nearly equal regions.
             LimitError: Images turned out to be in the project, with too many regions to delete.
-            StrictError: As images turned out to be in the project, a tag has too few of them.
+            StrictError: Because images turned out to be in the project, a tag has too few of them.
         """
         image = self.batches.regions.image
         of_unlisted = np.flatnonzero(np.isin(image, unlisted))
@@ -210,7 +210,7 @@ class UploadRun:
         self._report_unplanned(names)
 
     def _plan_training_again(self) -> None:
-        """Count the images of each tag again: the plan counted those that the project had twice."""
+        """Count the images of each tag again: the plan counted twice those that the project had."""
         self.training = plan_training(
             self._dataset,
             self.batches,
@@ -309,7 +309,7 @@ class UploadRun:
     def _prune(self, in_flight: int, progress: Progress | None) -> None:
         """Delete the regions of the plan, and send those that had no room before.
 
-        An image of which a region could not be created keeps its regions.
+        No regions are deleted from an image on which a region could not be created.
         """
         if not self._outdated:
             return
@@ -367,7 +367,7 @@ class UploadRun:
         )
 
     def _images_with_extra(self) -> list[str]:
-        """Return the IDs of the dataset's images on which an earlier run may have deleted any."""
+        """Return the IDs of the dataset's images with extra regions, perhaps already deleted."""
         if not (self._options.prune or self._follows_a_run):
             return []
         wanted = self.snapshot.project_columns(self.batches)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 IMAGE_CHANGED = "ImageChanged"
 """Code of an image that was replaced at its URL after the dataset was read."""
 MAX_FETCHES = 3
-"""How often an image is sent that the service cannot fetch: its signature may have expired, and
+"""How often an image that the service cannot fetch is sent: its signature may have expired, or the
 storage may be busy."""
 _NOT_SIGNED = "NotSigned"
 _NO_SOURCE = Refusal(
@@ -65,7 +65,8 @@ class UrlDelivery(ImageDelivery):
             to_upload: The images to upload.
             sign: Returns a URL for a path.
             store_names: Whether the name of each image is stored in its metadata.
-            not_compared: Names of images whose size was known to differ from their file's.
+            not_compared: Names of images whose size in the dataset is known to differ from the
+                file's.
         """
         super().__init__(session, images, to_upload, store_names=store_names)
         self._sign = sign
@@ -74,7 +75,7 @@ class UrlDelivery(ImageDelivery):
         self._failed_fetches: Counter[int] = Counter()
 
     def call_for(self, rows: Sequence[int]) -> Call:
-        """Return the call that lets the service fetch images. It signs when it is made."""
+        """Return the call that lets the service fetch images. It signs the URLs when it is made."""
         return partial(self._create, rows)
 
     def _create(self, rows: Sequence[int]) -> list[ImageUploadResult]:

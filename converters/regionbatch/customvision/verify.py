@@ -243,7 +243,7 @@ def _refresh_incomplete_images(
     outcomes: Outcomes,
     age: float,
 ) -> ProjectSnapshot:
-    """Read known images again that lack a region or have another one: a listing may be outdated.
+    """Read known images again if they lack a region or have another: a listing may be outdated.
 
     Regions that were uploaded a moment ago are looked up for up to a minute.
     """

@@ -201,7 +201,7 @@ class Api:
             self._late_writes.append(_LateWrite(moment, operation, call))
 
     def apply_late_writes(self) -> None:
-        """Apply the writes whose time has come. One that is refused by now changes nothing."""
+        """Apply the writes whose time has come. If one would now be refused, it changes nothing."""
         with self._late_lock:
             now = self._clock()
             due = [write for write in self._late_writes if write.moment <= now]

@@ -75,7 +75,7 @@ def _members(node: etree._Element) -> Any:  # noqa: ANN401 - as above
 
 
 def _decode_form(body: bytes) -> Any:  # noqa: ANN401 - as above
-    """Return nested members: of `regions[0].imageId=…`, or `regions[0][imageId]=…`."""
+    """Return the nested members of keys such as `regions[0].imageId` or `regions[0][imageId]`."""
     tree: dict[str, Any] = {}
     for key, value in parse_qsl(body.decode(), keep_blank_values=True):
         *path, last = re.findall(r"[^.\[\]]+", key) or [key]

@@ -1,6 +1,6 @@
 """The messages of the training API, named as in Microsoft's description.
 
-IDs are UUIDs, coordinates are normalised (0 to 1). Requests are checked when they are decoded
+IDs are UUIDs, and coordinates are normalised (0 to 1). Requests are checked when they are decoded
 (UUID, float, base64). Responses come from the service's own store, where IDs are text. Members that
 this service does not use (URLs of images) are optional: responses leave them out, and
 requests may contain them.

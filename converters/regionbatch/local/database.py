@@ -20,7 +20,7 @@ PRAGMAS = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreig
 
 
 def _is_in_use(error: sqlite3.Error) -> bool:
-    """Return whether another process has the database, which it then also created."""
+    """Return whether another process is using the database, which is then a valid one."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
@@ -37,7 +37,7 @@ class Database:
     """A SQLite database. Every statement runs in a `transaction`, one per call of the service.
 
     A delayed copy gets the same writes some seconds later, so it is always what the database was
-    then, with the regions that were deleted since.
+    that long ago, including regions that have been deleted since.
     """
 
     schema = ""

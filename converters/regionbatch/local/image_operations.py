@@ -360,7 +360,7 @@ def source_url(name: str, spelling: SourceUrl) -> str | None:
 
 
 def fetched(call: Call, limits_: Limits) -> Call:
-    """Return a call of CreateImagesFromUrls with what is at its URLs.
+    """Return a call of CreateImagesFromUrls with the images at its URLs.
 
     Raises:
         RefusedError: Its body is refused.

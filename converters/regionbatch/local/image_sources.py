@@ -59,7 +59,7 @@ def fetch_image(url: str, limits: Limits) -> ImageFile:
 
 
 def _content_at(url: str, most: int) -> bytes:
-    """Return the content at a URL, if it has at most so many bytes."""
+    """Return the content at a URL, if it has at most `most` bytes."""
     deadline = time.monotonic() + SECONDS
     for _ in range(1 + MAX_REDIRECTS):
         parts = urlsplit(url)
@@ -92,7 +92,7 @@ def _connect(parts: SplitResult, deadline: float) -> http.client.HTTPConnection:
 
 
 def _loopback_addresses(host: str) -> list[str]:
-    """Return the addresses of a host that is this machine. No name server is asked for others."""
+    """Return the addresses of a host that is this machine. No name server is asked about others."""
     if host == "localhost" or host.endswith(".localhost"):
         found = [row[4][0] for row in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
     else:
@@ -115,7 +115,7 @@ def _read(response: http.client.HTTPResponse, most: int, deadline: float) -> byt
     """Return the body of a response.
 
     Raises:
-        ValueError: There is no whole one.
+        ValueError: The body is incomplete.
         _TooLargeError: It is larger than `most`.
     """
     if response.status != http.client.OK:

@@ -73,7 +73,7 @@ def shortest_decimals(boxes: NDArray[np.float32]) -> list[list[float]]:
 
 
 def rounded_key(key: RegionKey, digits: int | None) -> RegionKey:
-    """Return a region as it is stored: its coordinates rounded to so many decimals, if any."""
+    """Return a region as it is stored: its coordinates rounded to `digits` decimals, if any."""
     if digits is None:
         return key
     image, tag, *box = key

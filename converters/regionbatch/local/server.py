@@ -99,7 +99,7 @@ class LocalService:
         """
         self.settings = settings or Settings()
         self.faults = faults or Faults(rate=0)
-        self._socket = _listen(port)  # first: it leaves no file if it fails
+        self._socket = _listen(port)  # first, because it leaves no file if it fails
         try:
             self._store = _open(database, clock, self.settings.lags)
         except BaseException:
@@ -165,7 +165,7 @@ class LocalService:
         self._store.close()
 
     def wait(self) -> None:
-        """Wait until the service stops, or for Ctrl-C."""
+        """Wait until the service stops or Ctrl-C is pressed."""
         while self._thread.is_alive():
             self._thread.join(_WAIT_STEP)
 
@@ -250,7 +250,7 @@ def _port_error(port: int, what: str) -> OptionError:
 
 
 class _Protocol(H11Protocol):
-    """Give each call its connection, so that a fault can break it, and send without delay.
+    """Gives each call its connection, so that a fault can break it, and sends without delay.
 
     asyncio disables Nagle's algorithm, but not for a socket from `socket.create_server`: each
     response would wait 40 ms for the caller's acknowledgement.
@@ -295,7 +295,7 @@ class _Server(uvicorn.Server):
         self.ready.set()
 
     async def main_loop(self) -> None:
-        """Wait for `stop`. The loop of uvicorn looks for it only ten times a second."""
+        """Wait for `stop`. The loop of uvicorn checks for it only ten times a second."""
         while not await self.on_tick(0):  # which also updates the date of responses
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), 1)
