@@ -291,7 +291,7 @@ def _claim_for_file(part: Path, path: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise
-        path.touch(exist_ok=False)  # the best without links: an empty file has the name briefly
+        path.touch(exist_ok=False)  # the best way without links: an empty file has the name briefly
         part.replace(path)
     else:
         part.unlink()
@@ -316,7 +316,7 @@ def _delete(files: Iterable[Path], folder: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Delete a folder with its contents, also if another process still adds a file."""
+    """Delete a folder with its contents, even if another process is still adding files."""
     import shutil  # noqa: PLC0415 - it loads three compression libraries
 
     for delay in _DELAYS_OF_REMOVAL:
@@ -331,7 +331,7 @@ def _flushing(file: int) -> Iterator[None]:
     """Flush a large file to disk while the block writes it, so that less is left at the end.
 
     Raises:
-        OSError: The disk failed. It reports that only once, so not when the file is flushed again.
+        OSError: The disk failed. It reports this only once, so a later flush would not show it.
     """
     errors: list[OSError] = []
     # Plain locks and not `threading.Thread`, which Ctrl-C can leave waiting forever.

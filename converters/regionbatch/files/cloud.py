@@ -1,9 +1,10 @@
 """Datasets in a cloud, through the file systems of fsspec (the extra `cloud`).
 
-A folder is listed by one call, label files are fetched several at a time and once each, and of an
-image only the beginning. Nothing outside the folder of the dataset is read. Credentials come from
-the caller's `storage_options`, or from where the file system itself looks for them. They are in no
-message, and in no pickle but that of a storage, which another process needs to read the files.
+A folder is listed by one call. Label files are fetched several at a time, each only once. Of an
+image, only the beginning is fetched. Nothing outside the folder of the dataset is read. Credentials
+come from the caller's `storage_options`, or from where the file system itself looks for them. They
+are in no message, and in no pickle but that of a storage, which another process needs to read the
+files.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _SMALL = 2**20
 _MOST_KEPT = 2**26
 """Bytes of files that are kept, because they are often read twice: first to detect the format."""
 _AHEAD = 32
-"""Files that are fetched ahead when those of a folder are read in order."""
+"""Number of files that are fetched in advance when the files of a folder are read in order."""
 
 
 class CloudStorage:
@@ -81,7 +82,7 @@ class CloudStorage:
 
     @property
     def account(self) -> str:
-        """Whose container this is, without credentials; empty if it is unknown.
+        """The account that the container is in, without credentials; empty if it is unknown.
 
         Raises:
             UnusableUrlError: The container cannot be opened.
@@ -96,7 +97,7 @@ class CloudStorage:
         """Call a method of the file system of fsspec on a path.
 
         Raises:
-            CloudError: It failed.
+            CloudError: The call failed.
         """
         fetcher = self._opened.fetcher
         return fetcher.call(getattr(fetcher.file_system, method), self.key(path), **options)
@@ -116,13 +117,13 @@ class CloudStorage:
         """Return whether a path is a file, a folder, or nothing.
 
         Raises:
-            DatasetError: The cloud does not say.
+            DatasetError: The cloud cannot be read.
             UnusableUrlError: The file system is not installed, or cannot be opened.
         """
         try:
             found = self._info(path)
             is_folder = found.get("type") == "directory"
-            if not (is_folder or found.get("size")):  # perhaps a marker of a folder
+            if not (is_folder or found.get("size")):  # perhaps a marker for a folder
                 is_folder = bool(self.below(path.rstrip("/")))
         except CloudError as error:
             if error.is_absence:
@@ -193,7 +194,7 @@ class CloudStorage:
     def read_many(
         self, paths: Iterable[str], *, most: int | None = None
     ) -> Iterator[bytes | text.UnreadableError]:
-        """Yield the bytes of label files in order, or why one cannot be read."""
+        """Yield the bytes of label files in order; an error for each that cannot be read."""
         for path, found in self._small_files(paths):
             try:
                 yield self._found(path, found, most)
@@ -332,7 +333,7 @@ class CloudStorage:
             raise CloudError("the file is missing, or its size differs from what was written")
 
     def signed_url(self, path: str, seconds: int) -> str:
-        """Return a URL by which anyone can read a file for some seconds: a secret.
+        """Return a URL with which anyone can read a file for some seconds, so it is a secret.
 
         Raises:
             OptionError: The file system cannot sign URLs.
@@ -348,7 +349,7 @@ class CloudStorage:
         )
 
     def have_same_bytes(self, path: str, other: str) -> bool:
-        """Return whether the storage has the same digest of two files, which are not read."""
+        """Return whether the storage has the same digest for two files, which are not read."""
         digests = [digest_of(self._info(each)) for each in (path, other)]
         return digests[0] == digests[1] != ""
 

@@ -30,7 +30,7 @@ _THREADS = 16
 _AHEAD = 4 * _THREADS
 """Maximum number of results that are fetched before they are needed."""
 _SECONDS = 3600
-"""How long the signature of a fetch is valid: only a little longer than a clock may be wrong."""
+"""Seconds that the signature of a fetch is valid: not much longer than a clock may be wrong."""
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
 
@@ -40,7 +40,7 @@ _SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CONNECTION_STRING|SIGNATUR
 _SHORTEST_SECRET = 6
 """Characters of the shortest storage option that is removed from messages."""
 _SHORTEST_PART = 20
-"""The same for a part of one: of a connection string, only keys and signatures are longer."""
+"""The same for a part of an option: in a connection string, only keys and signatures are longer."""
 _LONGEST_REASON = 200
 _WHOLE, _PART = 200, 206
 _BEYOND_END = 416
@@ -88,7 +88,7 @@ class Fetcher:
 
         Args:
             file_system: A file system of fsspec.
-            options: What it was made with; no value of it is in an error.
+            options: The options that it was made with. No error contains one of their values.
         """
         self.file_system = file_system
         self._secrets = _secrets_in(options)
@@ -112,10 +112,12 @@ class Fetcher:
     def call(self, function: Callable[..., Result], *arguments: Any, **options: Any) -> Result:  # noqa: ANN401 - of any function
         """Call a function of the file system.
 
-        File systems try for minutes to reach a server. So this is checked before the first call.
+        File systems try for minutes to reach a server, so the connection is checked before the
+        first call.
 
         Raises:
-            CloudError: It raised any exception. The error has no cause: that may name a secret.
+            CloudError: The function raised an exception, which is not the cause of the error,
+                because it may contain a secret.
         """
         if not self._has_worked:
             self._raise_if_unreachable()
@@ -254,7 +256,7 @@ def _error_of(error: Exception, secrets: Iterable[str]) -> CloudError:
         return CloudError(os.strerror(errno.EACCES), errno.EACCES)
     lines = str(error).strip().splitlines()
     reason = _QUERY.sub("?…", lines[0].strip() if lines else "")
-    for secret in secrets:  # before it is shortened: the beginning of a key would be left
+    for secret in secrets:  # before shortening, which could leave the start of a key
         reason = reason.replace(secret, "…")
     return CloudError(reason[:_LONGEST_REASON] or type(error).__name__)
 

@@ -1,4 +1,4 @@
-"""Files in a cloud as file objects: read by blocks, and the beginnings of images."""
+"""Files in a cloud as file objects: files that are read in blocks, and the beginnings of images."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _MOST_BLOCKS = 8
 IMAGE_HEAD = 2**15
 """Bytes of an image that are fetched at first. Nearly every image has its size in them."""
 _MORE_HEAD = 2**9
-"""Bytes that are fetched further on: a header after a large block of metadata."""
+"""Bytes that are fetched at a later position, for a header after a large block of metadata."""
 _MOST_FETCHES = 256
-"""Fetches for the size of one image: each takes as long as a call to the cloud."""
+"""Maximum fetches for the size of one image, because each is a call to the cloud."""
 
 
 class _Map(Protocol):
@@ -49,7 +49,7 @@ class CloudFile(io.RawIOBase):
             fetch: Fetches bytes of it.
             map_: Calls a function for several blocks at a time; see `Fetcher.map`.
             size: Its size in bytes.
-            state: Returns what changes if the file does.
+            state: Returns a value that changes whenever the file does.
         """
         super().__init__()
         self.state = state

@@ -1,4 +1,4 @@
-"""List a dataset in a cloud: all at once, since each call takes as long as many names."""
+"""List a dataset in a cloud with one call, because many calls would be slow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NOT_A_NAME = re.compile(r"|\.\.?|.*[\x00-\x1f\x7f]+.*|.*\?versionid=.*", re.DOT
 """Parts of a path that a URL cannot have: clients leave them out, and open another file."""
 
 _MARKERS = ("/", "_$folder$")
-"""Ends of the names of empty files that represent folders."""
+"""Suffixes of the names of empty files that represent folders."""
 
 VERSION_KEYS = ("etag", "ETag", "mtime", "last_modified", "LastModified", "updated", "created")
 """What file systems call the version of a file."""
@@ -69,7 +69,8 @@ def listing_of(entries: Iterable[tuple[str, Mapping[str, Any]]]) -> Listing:
     are empty files with the name of a folder, with or without `_$folder$` (of Hadoop).
 
     Args:
-        entries: The paths of files and folders, relative to the folder, with what fsspec knows.
+        entries: The paths of files and folders, relative to the folder, with what fsspec knows
+            about each.
     """
     sizes: dict[str, dict[str, int]] = {"": {}}
     subfolders: dict[str, set[str]] = {"": set()}

@@ -1,4 +1,4 @@
-"""Open the file systems of fsspec, and find out whose containers they show."""
+"""Open the file systems of fsspec, and find out which account a container is in."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Opened(NamedTuple):
     key: str
     """The path of the container."""
     account: str
-    """Whose container it is, without credentials; empty if it is unknown."""
+    """The account that the container is in, without credentials; empty if it is unknown."""
 
 
 def open_container(container: str, options: Mapping[str, Any]) -> Opened:
@@ -85,7 +85,7 @@ def unusable(path: str, error: CloudError) -> DatasetError:
 
 
 def raise_if_unreachable(path: str, error: CloudError) -> None:
-    """Raise an error if a file cannot be read because no file can be.
+    """Raise an error if a file cannot be read because the server cannot be reached.
 
     Raises:
         DatasetError: There is no connection to the server.

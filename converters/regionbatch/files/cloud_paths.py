@@ -49,7 +49,7 @@ class CloudPath(PurePosixPath):
     """
 
     def __str__(self) -> str:
-        """Return the URL. `pathlib` has made one slash of two."""
+        """Return the URL, with the two slashes that `pathlib` reduces to one."""
         return super().__str__().replace(":/", "://", 1)
 
     def __fspath__(self) -> str:
@@ -70,8 +70,9 @@ class CloudPath(PurePosixPath):
 class FileUrl(str):
     """The URL of a file in a cloud, with the storage in which it was listed.
 
-    So the file is read there even if the same name is later opened in another account. A pickle
-    contains only the account, by which another process knows whether its own storage is the same.
+    So the file is read from that storage even if the same name is later opened in another account.
+    A pickle contains only the account, from which another process knows whether its own storage is
+    the same.
     """
 
     __slots__ = ("_account", "storage")
@@ -177,7 +178,7 @@ def real_path(path: PurePath) -> PurePath:
 
 
 def path_from(folder: PurePath, path: PurePath) -> PurePath:
-    """Return a path that may be relative to a folder; an absolute one, or a URL, as it is."""
+    """Return a path joined to a folder; an absolute path or a URL is returned unchanged."""
     return path if is_cloud(path) or path.is_absolute() else folder / path
 
 

@@ -29,7 +29,7 @@ def kind_in_cloud(path: CloudPath) -> str:
     """Return whether a path for output is a file, a folder, or nothing.
 
     Raises:
-        OutputError: There is no such container, or the cloud does not say.
+        OutputError: There is no such container, or the cloud cannot be read.
     """
     storage = cloud_of(path)
     with errors_of_output(path):
@@ -57,7 +57,7 @@ def files_in_cloud(folder: CloudPath) -> dict[str, int]:
     """Return the sizes of all files below a folder, by relative path; none if there is no folder.
 
     Raises:
-        OutputError: The cloud does not say.
+        OutputError: The cloud cannot be read.
     """
     below: dict[str, Mapping[str, Any]] = {}
     with errors_of_output(folder):

@@ -22,9 +22,9 @@ SYSTEM_FILES = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 """Files and folders that operating systems create, besides hidden ones."""
 
 _MANY = 10_000
-"""Names from which on NumPy sorts them, in half the time."""
+"""Number of names from which NumPy sorts them, which takes half the time."""
 _LONG = 64
-"""Characters of a name that is too long for this: NumPy takes as much memory for every name."""
+"""Length of a name that is too long for NumPy, which takes as much memory for every name."""
 
 
 class Folder:
@@ -52,7 +52,7 @@ class Folder:
 
     @cached_property
     def by_normalised_name(self) -> dict[str, str]:
-        """Names of files and folders by `normalise_name`; of several, the first in order."""
+        """Names of files and folders by `normalise_name`; of equal ones, the first in order."""
         names = sorted(self.files | self.folders, reverse=True)
         return {normalise_name(name): name for name in names}
 
@@ -60,7 +60,7 @@ class Folder:
 def _sorted(names: Sequence[str]) -> list[str]:
     """Return names sorted, and in memory in this order.
 
-    All that follows visits them in this order, which takes a third of the time.
+    Later steps visit them in this order, and then take a third of the time.
     """
     if len(names) < _MANY or max(map(len, names)) > _LONG:
         return "/".join(sorted(names)).split("/") if names else []
@@ -175,7 +175,7 @@ class FolderLister:
             self.special_files.append(path)
 
     def _kind(self, entry: os.DirEntry[str], folder: str, path: str) -> EntryKind:
-        """Return what an entry is that is not a regular file."""
+        """Return the kind of an entry that is not a regular file."""
         if not _is_link(entry):
             self._real[path] = os.path.join(self._real[folder], entry.name)  # noqa: PTH118 - text
             return "folder" if entry.is_dir() else "special file"

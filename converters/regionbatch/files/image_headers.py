@@ -113,13 +113,14 @@ _BY_IMAGESIZE = (
 )
 """Signatures of the formats that `imagesize` reads correctly."""
 _NETPBM_BYTES = 2**15 - _HEAD
-"""Bytes after the first ones that the size of a Netpbm file must be in, with comments before it."""
+"""Bytes after the first ones that a Netpbm file may use for comments and its size."""
 _NETPBM = re.compile(
     rb"P[1-6](?:\s|#[^\r\n]*+[\r\n])++(\d{1,19}+)\s(?:\s|#[^\r\n]*+[\r\n])*+(\d{1,19}+)\s"
 )
 """The width and height in the header of a Netpbm file.
 
-Whitespace must follow each: of a comment within a number, programs make one number or two.
+Whitespace must follow each number: if a comment is inside a number, some programs read one number
+and others two.
 """
 
 

@@ -210,12 +210,12 @@ class ImageIndex:
         return len({self.folder_of[image] for image in images}) == 1
 
     def named(self, name: str, images: Iterable[int]) -> list[int]:
-        """Return the images among those given that have a base name; case is ignored."""
+        """Return those of the given images that have a base name; case is ignored."""
         name = normalise_name(name)
         return [image for image in images if normalise_name(self.names[image]) == name]
 
     def folders_with_key(self, key: tuple[str, ...], splits: SplitWords) -> list[int]:
-        """Return the folders with a key and splits; only those with equal numbers, if any."""
+        """Return the folders with a key and splits; if any have equal numbers, only those."""
         same: list[int] = []
         same_numbers: list[int] = []
         for number in self._by_key.get(key, ()):
@@ -271,9 +271,9 @@ class ImageIndex:
 
 
 def _in_order(names: Sequence[str], others: Sequence[str]) -> NDArray[np.int32] | None:
-    """Return the positions of names among others; None if either are not in ascending order.
+    """Return the positions of names among others; None if either is not in ascending order.
 
-    It takes a quarter of the time of a dict. Most label files and images are sorted alike.
+    This takes a quarter of the time of a dict. Most label files and images are sorted alike.
     """
     if not all(map(lt, others, islice(others, 1, None))):
         return None

@@ -62,7 +62,7 @@ def resolve_target(path: str | PathLike[str], option: str) -> Path:
 
 
 def cloud_target(path: str | PathLike[str], option: str) -> CloudPath | None:
-    """Return the path of an output in a cloud, which is not opened; None for one on this machine.
+    """Return the path of an output in a cloud, without opening it; None: it is on this machine.
 
     Raises:
         OptionError: A URL cannot be used.
@@ -137,7 +137,7 @@ def check_parent(path: Path) -> None:
 def check_own_file(path: str | PathLike[str], option: str, is_ours: IsOurs, what: str) -> PurePath:
     """Check before the work starts that a file can be written, and return its path.
 
-    It replaces only earlier output of the same kind.
+    Only earlier output of the same kind may be replaced.
 
     Args:
         path: The path.
@@ -146,7 +146,7 @@ def check_own_file(path: str | PathLike[str], option: str, is_ours: IsOurs, what
         what: What the output is: `a report`.
 
     Raises:
-        OptionError: The path is empty, or a URL that cannot be used, or no path.
+        OptionError: The path is empty, is not a path, or is a URL that cannot be used.
         OutputError: A folder or another file has this path, or the folder above cannot be written.
     """
     check_path(option, path)

@@ -141,7 +141,7 @@ def without_extensions(names: Sequence[str]) -> list[str]:
 
 
 def by_folder(paths: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the folder of paths that follow each other, and their base names.
+    """Yield, for each run of paths in one folder, the folder and the base names.
 
     >>> list(by_folder(["a/1.txt", "a/2.txt", "b/1.txt"]))
     [('a', ['1.txt', '2.txt']), ('b', ['1.txt'])]

@@ -44,12 +44,12 @@ class Storage(Protocol):
         """Return whether a path is a file, a folder, or nothing.
 
         Raises:
-            DatasetError: A cloud does not say.
+            DatasetError: A cloud cannot be read.
             OptionError: The file system of a cloud is not installed, or cannot be opened.
         """
 
     def lister(self, root: PurePath) -> Lister:
-        """Return what lists the folders of a dataset."""
+        """Return the lister for the folders of a dataset."""
 
     def read_bytes(self, path: str, *, head_only: bool = False, most: int | None = None) -> bytes:
         """Return the bytes of a label file.
@@ -66,7 +66,7 @@ class Storage(Protocol):
     def read_many(
         self, paths: Iterable[str], *, most: int | None = None
     ) -> Iterator[bytes | UnreadableError]:
-        """Yield the bytes of label files in order, or why one cannot be read.
+        """Yield the bytes of label files in order; an error for each that cannot be read.
 
         Args:
             paths: The paths to open.
@@ -95,7 +95,7 @@ class Storage(Protocol):
         """Yield the sizes of images in order; see `image_headers.image_size`."""
 
     def signed_url(self, path: str, seconds: int) -> str:
-        """Return a URL by which anyone can read a file for some seconds: a secret.
+        """Return a URL with which anyone can read a file for some seconds, so it is a secret.
 
         Raises:
             OptionError: The storage cannot sign URLs.
@@ -121,13 +121,13 @@ class LocalStorage:
 
     def kind(self, path: str) -> Kind:
         """Return whether a path is a file, a folder, or nothing."""
-        # os.path, since pathlib raises an error where a name is too long.
+        # Not pathlib, which raises an error if a name is too long.
         if os.path.isdir(path):  # noqa: PTH112
             return "folder"
         return "file" if os.path.exists(path) else ""  # noqa: PTH110
 
     def lister(self, root: PurePath) -> FolderLister:
-        """Return what lists the folders of a dataset."""
+        """Return the lister for the folders of a dataset."""
         return FolderLister(root)
 
     read_bytes = staticmethod(read_bytes)
@@ -135,7 +135,7 @@ class LocalStorage:
     def read_many(
         self, paths: Iterable[str], *, most: int | None = None
     ) -> Iterator[bytes | UnreadableError]:
-        """Yield the bytes of label files in order, or why one cannot be read."""
+        """Yield the bytes of label files in order; an error for each that cannot be read."""
         for path in paths:
             try:
                 yield read_bytes(path, most=most)
@@ -264,7 +264,7 @@ def reopened_clouds(
 
 
 def stored_path(path: PurePath) -> str:
-    """Return a path as text, by which a file is opened later in the storage that it has now."""
+    """Return a path as text with which the file is later opened in its current storage."""
     return FileUrl(str(path), cloud_of(path)) if is_cloud(path) else str(path)
 
 

@@ -5,7 +5,7 @@ This module does not need NumPy, so that a worker process that parses text start
 The encoding of a text is, in this order:
 
 1. that of its byte-order mark, or UTF-16 if it starts with NUL bytes as UTF-16 does;
-2. UTF-8, if it is valid UTF-8: longer text never is by chance;
+2. UTF-8, if it is valid UTF-8, which longer text is never by chance;
 3. the one that the file declares, as XML can;
 4. the one that the user chooses with the option `encoding`;
 5. cp1252, which is a guess and a doubtful decision (`report_guess`).

@@ -1,8 +1,9 @@
 """Hidden files and folders that output is written to, and what killed runs left of them.
 
-As long as a run writes one, it holds a lock of the system on it, which ends with its process. So
-what is not locked is of a run that was killed, or that ran on a system without such locks: Windows,
-and some network disks. There, nothing is deleted, because nothing shows whether a run is writing.
+While a run writes such a file or folder, it holds a system lock on it, which ends with the process.
+So one without a lock is from a run that was killed, or from a system without such locks: Windows
+and some network disks. On these systems, nothing is deleted, because nothing shows whether a run is
+writing.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def hidden_name(path: Path, state: str) -> Path:
 
 
 def leftovers(path: Path, state: str) -> list[Path]:
-    """Return what killed runs, or others that are running, have next to a path in one state."""
+    """Return the hidden names in one state next to a path, of killed runs and of current ones."""
     form = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.{state}")
     return [each for each in path.parent.iterdir() if form.fullmatch(each.name)]
 
@@ -39,7 +40,7 @@ def unfinished(path: Path, create: Callable[[Path], object]) -> Iterator[Path]:
     """Create a hidden file or folder next to a path, which no other run deletes during the block.
 
     Args:
-        path: The name that it is going to take.
+        path: The name that the output will have.
         create: Creates it.
     """
     lock = None
@@ -76,7 +77,7 @@ def _lock(part: Path) -> int | None:
 
 
 def delete_abandoned(path: Path, is_ours: Callable[[Path], bool]) -> None:
-    """Delete what killed runs left of output with a path, but nothing that cannot be theirs.
+    """Delete what killed runs left of the output at a path, but nothing that cannot be theirs.
 
     Args:
         path: The path of the output.

@@ -1,1 +1,1 @@
-"""The HTML page: one file that shows what will be sent, for people who would rather look."""
+"""The HTML page: one file that shows in charts and images what will be sent."""

@@ -20,9 +20,9 @@ _LEAST_SPREAD = np.array([0.02] * 5 + [0.15] + [0.02] * 3, np.float32)
 _UNUSUAL = 3.0
 """Root mean square of the deviations above which a box looks unusual."""
 _FAR = 2.5
-"""Times the distance that a tenth of the boxes exceed: where all differ, none is unusual."""
+"""How many times as far as nine tenths of the boxes an unusual one is: if all differ, none is."""
 _LEAST_CONTRAST = 0.015
-"""Contrast of a usual box to its surroundings below which it means nothing."""
+"""Least contrast of usual boxes with their surroundings from which boxes are judged by it."""
 _FEWEST_BOXES = 3
 """Boxes of an image from which it is judged as a whole."""
 _LEAST_VARIATION = 0.15
@@ -83,7 +83,7 @@ def look_hints(source: Source, rows: Rows, thumbnails: Sequence[Thumbnail]) -> l
 def file_hints(
     source: Source, shown: Sequence[int], thumbnails: Sequence[Thumbnail]
 ) -> list[Hints]:
-    """Return the images whose file equals another one, and those that EXIF asks to be rotated.
+    """Return the images whose file equals another one, and those that EXIF says to rotate.
 
     Args:
         source: The dataset.
@@ -128,7 +128,7 @@ def _about_images(
 def _misplaced(source: Source, values: Floats, rows: Rows, usual: Usual) -> Hints:
     """Return images whose boxes differ less from their surroundings than those of other images.
 
-    This happens if the boxes belong to another image: they then lie anywhere on this one.
+    This happens if the boxes belong to another image, so that they lie anywhere on this one.
     """
     regions = source.regions
     contrast = usual.centre[regions.tag[rows]][:, CONTRAST]

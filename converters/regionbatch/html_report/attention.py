@@ -28,7 +28,7 @@ _POINTS_OF_HINTS = 8
 _ALONE = 2
 """Maximum number of images with the same hint that are listed one by one."""
 _ABOUT_TWO_IMAGES = {"same_boxes", "same_pixels"}
-"""Hints of which one image shows as much as both."""
+"""Hints about two images, of which one shows as much as both."""
 _TAGS_LISTED = 8
 _ABOUT_TAGS = {"similar_tags", "too_few_images", "few_images", "tag_without_images"}
 """Findings that have points of their own."""
@@ -45,7 +45,7 @@ class Point(NamedTuple):
     link: str = ""
     link_text: str = ""
     is_meant: Callable[[Drawn], bool] | None = None
-    """Which boxes of the image it is about."""
+    """Which boxes of the image the point is about."""
 
 
 def points(

@@ -110,7 +110,7 @@ def boxes_per_image(source: Source) -> Element:
 
 
 def box_sizes(source: Source) -> Element:
-    """Return how many boxes have which width and height, as parts of the image."""
+    """Return a chart of the widths and heights of boxes, as fractions of the image."""
     box = source.sent.box
     edges = figures.logarithmic(0.002, 1, 36)
     density = Density.of(box[:, 2], box[:, 3], edges, edges)
@@ -148,7 +148,7 @@ def _image_sizes(source: Source) -> Iterator[Element]:
 
 
 def image_sizes(width: NDArray[np.int32], height: NDArray[np.int32], unknown: int) -> Element:
-    """Return how many images have which size, with the limits of the service."""
+    """Return a chart of the sizes of images, with the limits of the service."""
     edges = figures.logarithmic(16, 32_768, 44)
     density = Density.of(width.astype(float), height.astype(float), edges, edges)
     ticks = [(100.0, "100"), (1000.0, "1,000"), (10_000.0, "10,000")]
@@ -187,7 +187,7 @@ def image_file_sizes(sizes: NDArray[np.int64]) -> Element:
 
 
 def heat_maps(source: Source) -> Element:
-    """Return where boxes lie, of all tags and of the most frequent ones."""
+    """Return maps of where boxes lie, for all tags together and for the most frequent ones."""
     regions = source.sent
     shown = figures.tags_by_count(source, _MOST_MAPS)
     maps = [_heat_map("all tags", None, figures.heat_map(regions, slice(None)), len(regions))]

@@ -33,9 +33,9 @@ _FAR = 3.0
 _VISIBLE = 0.02
 """Shortest side at which a dropped box is drawn, as a fraction of the image's side."""
 _MOST = 1e5
-"""Larger numbers of dropped boxes are shown as this."""
+"""Larger coordinates of dropped boxes are shown as this number."""
 _HEAD = 0.05
-"""Longest head of an arrow, as a part of the image's width."""
+"""Longest head of an arrow, as a fraction of the image's width."""
 
 
 class Drawn(NamedTuple):
@@ -46,12 +46,13 @@ class Drawn(NamedTuple):
     tag: int
     """A tag of the dataset; -1: it has none, or another one (`extra_tag`)."""
     box: Sequence[float] | None
-    """Left, top, width and height; of a dropped box as in the file. None: it has no such numbers.
+    """Left, top, width and height. None: the box does not have these numbers.
 
-    For `extra`, as in the project. Otherwise these are the numbers of the payload.
+    For `dropped`, they are as in the file, for `extra` as in the project, and otherwise as in the
+    payload.
     """
     other: Sequence[float] | None
-    """Of an adjusted box: as in the file; of a moved one: as in the project."""
+    """An adjusted box as in the file, or a moved one as in the project."""
     outline: Sequence[Point]
     """The corners of a dropped box, or of an adjusted one as in the file."""
     code: str
@@ -151,7 +152,7 @@ class Drawings:
 
 
 def _corners(box: Sequence[float], angle: float, aspect: float) -> list[Point]:
-    """Return the corners of a box that is rotated about its centre, as parts of the image."""
+    """Return the corners of a box that is rotated about its centre, as fractions of the image."""
     left, top, width, height = box
     x, y = left + width / 2, top + height / 2
     # A box without an area would not be visible.
@@ -243,7 +244,7 @@ def _arrow(start: Sequence[float], end: Sequence[float], aspect: float) -> Eleme
 
 
 def _short(number: float) -> str:
-    """Return a coordinate to a hundredth of a pixel of a large screen."""
+    """Return a coordinate rounded to a hundredth of a pixel of a large screen."""
     return f"{number:.6f}".rstrip("0").rstrip(".") or "0"
 
 

@@ -68,13 +68,13 @@ def logarithmic(low: float, high: float, count: int) -> list[float]:
 
 
 def boxes_per_image(counts: Counts, limit: int) -> Histogram:
-    """Return how many images have how many boxes; with an edge just above the limit."""
+    """Return a histogram of boxes per image, with an edge just above the limit."""
     edges = [0.0, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 75, 100, 150, 200]
     return Histogram.of(counts, [*edges, limit + 1, max(limit * 2, int(counts.max(initial=0))) + 1])
 
 
 def aspect_ratios(source: Source) -> Histogram:
-    """Return how many boxes have which ratio of width to height, in pixels if these are known."""
+    """Return a histogram of the width-to-height ratios of boxes, in pixels if these are known."""
     regions, images = source.sent, source.images
     known = (images.width > 0) & (images.height > 0)
     shape = np.where(known, images.width / np.maximum(images.height, 1), 1.0)
@@ -101,7 +101,7 @@ def heat_map(regions: Regions, rows: Rows | slice) -> Counts:
 
 
 def together(source: Source, tags: Sequence[int]) -> Counts:
-    """Return on how many images two tags occur together, (k, k); the diagonal: each tag."""
+    """Return the number of images with each pair of tags, (k, k); the diagonal counts each tag."""
     regions = source.sent
     position = np.full(len(source.tags), -1)
     position[[*tags]] = np.arange(len(tags))

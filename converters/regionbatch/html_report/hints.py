@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 COVERS = 0.9
 """Fraction of the image's area above which a box is a box over the whole image."""
 _USUALLY_SMALLER = 0.5
-"""A tag whose usual box is larger than this often covers the image; then it is not unusual."""
+"""A tag whose usual box is larger than this often covers the image, which is then not unusual."""
 _UNUSUAL = 4.5
 """Spreads from the usual value above which a box is unusual."""
 _FITS = 1.5
-"""Distance, in spreads, within which a box is as usual for another tag."""
+"""Distance, in spreads, within which a box is usual for another tag."""
 _SAME_PLACE = 0.85
 """IoU above which two boxes are in the same place."""
 _NEIGHBOURS = 4
-"""How many of the next boxes by left edge are compared: boxes in the same place are close there."""
+"""How many of the next boxes by left edge are compared: equal places have close left edges."""
 _CANDIDATES = 20_000
 """Maximum number of boxes that are compared with every other tag."""
 _EDGE = 0.005
@@ -49,7 +49,7 @@ _MOST_NAMES = 2000
 """Maximum number of tags whose names are compared."""
 _MOST_WITHOUT_BOXES = 50
 _FEW = 0.1
-"""Part of the images: if more have no boxes, they are probably meant to be background."""
+"""Fraction of the images: if more have no boxes, they are probably meant to be background."""
 _SHORTEST_NAME = 5
 """Shorter names that differ in a letter are mostly different words."""
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _SEED = 17
 _WORST = 0.7
-"""Largest part of the images that are chosen because something is wrong with them."""
+"""Largest fraction of images that are chosen because something is wrong with them."""
 _EXAMPLES = 3
 """Images of each tag that are shown at least."""
 _MOST_TAGS_WITH_EXAMPLES = 100
@@ -32,7 +32,7 @@ _DIFFERENT = 1000
 _LOST, _STRICT, _WARNING, _CHANGED = 300, 200, 50, 5
 """Scores of findings: a dropped box, one that strict mode fails on, a warning, a changed box."""
 _MOST_COUNTED = 3
-"""Findings and hints of one kind that count for an image."""
+"""Maximum findings and hints of one kind that count for an image."""
 
 _MOST_REASONS = 20
 """Hints of one kind that are listed for an image."""

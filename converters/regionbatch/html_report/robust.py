@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FEWEST = 8
 """Minimum number of members of a group whose usual values can be judged."""
 _MOST_GROUPS = 500
-"""Only the largest groups are judged: the time for each is fixed."""
+"""Maximum number of groups that are judged, the largest first: each takes a fixed time."""
 _MOST_COMPARED = 10_000
 """Maximum number of members that show whether features distinguish groups."""
 _TOLD_APART = 0.75

@@ -297,7 +297,7 @@ def _finding(
 
 
 def counted_units(count: int, unit: str) -> str:
-    """Return for example `2,000 boxes`; a tag is a class while it is in a dataset."""
+    """Return a text such as `2,000 boxes`; a tag of a dataset is called a class."""
     noun, plural = ("class", "classes") if unit == "tag" else (unit, "")
     number, _, nouns = counted(count, noun, plural).partition(" ")
     return f"{int(number):,} {nouns}"

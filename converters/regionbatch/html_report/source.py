@@ -41,7 +41,7 @@ _MOST_MEASURED = 20_000
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset, with the batches, the upload or the verification of it."""
+    """A dataset, with its batches, its upload or its verification."""
 
     dataset: Dataset
     tags: Sequence[str]
@@ -133,12 +133,12 @@ class Source:
 
     @cached_property
     def boxes_per_image(self) -> Rows:
-        """(m,), the number of regions that are sent of each image."""
+        """(m,), the number of regions of each image that are sent."""
         return np.bincount(self.sent.image, minlength=len(self.images))
 
     @cached_property
     def boxes_per_tag(self) -> Rows:
-        """(t,), the number of regions that are sent of each tag."""
+        """(t,), the number of regions of each tag that are sent."""
         return np.bincount(self.sent.tag, minlength=len(self.tags))
 
     @cached_property
@@ -203,7 +203,7 @@ def _batches_of(result: Result | None) -> Batches | None:
 
 
 def _with_image_sizes(dataset: Dataset) -> Dataset:
-    """Return a dataset with the sizes of images that its format does not need, such as YOLO."""
+    """Return a dataset with the sizes of images, which formats such as YOLO do not need."""
     images = dataset.images
     unknown = [row for row in np.flatnonzero(images.width <= 0).tolist() if images.paths[row]]
     if not 0 < len(unknown) <= _MOST_MEASURED:

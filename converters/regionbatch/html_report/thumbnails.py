@@ -36,12 +36,12 @@ CONTRAST = slice(6, 9)
 
 _QUALITY = 70
 _AROUND = 0.3
-"""How far the surroundings of a box reach, as a part of its sides."""
+"""How far the surroundings of a box reach, as a fraction of its sides."""
 _REDUCED = 4
-"""How much smaller the image is from which colours are taken."""
+"""Factor by which an image is reduced before its colours are measured."""
 _THREADS = 4
 _AT_ONCE = 32
-"""Images that are decoded before the first of them is used: so memory is bounded."""
+"""Images that are decoded before the first of them is used, so that memory is bounded."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ class Thumbnail:
     shown: tuple[int, int] = (0, 0)
     """Width and height of the thumbnail."""
     orientation: int = 0
-    """How EXIF asks for the image to be rotated or mirrored, 2 to 8; 0 or 1: not at all."""
+    """EXIF's value for how to rotate or mirror the image, 2 to 8; 0 or 1: not at all."""
     problem: str = ""
-    """Why there is none."""
+    """Why there is no thumbnail."""
     looks: Floats | None = None
     """(n, FEATURES), how each box looks."""
 

@@ -49,8 +49,8 @@ def write_html(
         path: The file. An earlier report is replaced.
         result: What `rb.batches`, `rb.upload` or `rb.verify` returned. The page then shows IDs,
             and which regions the project lacks or has elsewhere.
-        images: Maximum number of images that are shown: the most unusual ones, then a sample; fewer
-            if they would exceed 20 MB. All counts are about the whole dataset.
+        images: Maximum number of images that are shown: the most unusual ones, then a sample. Fewer
+            are shown if they would exceed 20 MB. All counts are about the whole dataset.
         rename: Tag names by class name, as given to `rb.batches`.
         tier: Pricing tier whose limits apply: F0 or S0.
         progress: Called with the current step, how many items are done, and how many there are.

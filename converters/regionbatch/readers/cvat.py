@@ -40,7 +40,7 @@ def detect(tree: Tree) -> str | None:
 
 
 class CvatReader:
-    """Read the XML of CVAT for images; implements `regionbatch.plugins.Reader`."""
+    """Reads the XML of CVAT for images. Implements `regionbatch.plugins.Reader`."""
 
     title: ClassVar[str] = "a CVAT for images XML (version 1.1), or a folder with such files"
     options: ClassVar[type[ReadOptions]] = ReadOptions
@@ -101,7 +101,7 @@ def _is_cvat(start: bytes) -> bool:
 
 
 def _splits_in(tree: Tree, files: Sequence[str]) -> Iterator[str]:
-    """Yield the split of each image. Files are parsed again later: they may be large."""
+    """Yield the split of each image. Contents are not kept but parsed again: they may be large."""
     for name, content in _parse_files(tree, files, FindingLog()):
         for subset in content.image_subsets:
             yield _split_of(subset, name)
@@ -158,7 +158,7 @@ def _parse_file(tree: Tree, name: str, log: FindingLog) -> CvatContent | None:
 
 
 class _FileAdder:
-    """Add the images and boxes of one file to the columns of all."""
+    """Adds the images and boxes of one file to the columns of all files."""
 
     def __init__(self, name: str, builder: AnnotationBuilder, log: FindingLog) -> None:
         self._name = name

@@ -249,7 +249,7 @@ def _references(
 
 
 def _completed(sizes: Codes, image: Codes) -> Codes:
-    """Return sizes with those that a row lacks, but an earlier or later row of its image has."""
+    """Return sizes, with missing ones taken from an earlier or later row of the same image."""
     is_known = np.all(sizes > 0, axis=1)
     if is_known.all() or not is_known.any():
         return sizes
@@ -282,7 +282,7 @@ def _check_lengths(count: int, **columns: Codes | Numbers) -> None:
 
 
 def _value_of_box(box: Column | Sequence[Column], row: int) -> object:
-    """Return what a finding shows of a box that is not four numbers."""
+    """Return what a finding shows for a box that is not four numbers."""
     if isinstance(box, tuple) and not isinstance(box, Coded):
         return " ".join(str(_value(column, row)) for column in box)
     return _value(box, row)

@@ -29,7 +29,7 @@ _OVERHANG = 0.05
 """How far normalised boxes may extend beyond the image, as a fraction of its side."""
 
 _TINY = 2
-"""Pixels. If all numbers are smaller, they are probably normalised."""
+"""If all numbers are smaller than this many pixels, they are probably normalised."""
 
 _MIN_PERCENT_BOXES = 10
 """Minimum number of boxes, all within 0 to 100, that may be percentages."""

@@ -54,7 +54,7 @@ def detect(tree: Tree) -> str | None:
 
 
 class VottReader:
-    """Read VoTT's exports and asset files; implements `regionbatch.plugins.Reader`."""
+    """Reads VoTT's exports and asset files. Implements `regionbatch.plugins.Reader`."""
 
     title: ClassVar[str] = "a VoTT export (JSON or CSV), or a folder with exports or asset files"
     options: ClassVar[type[ReadOptions]] = ReadOptions
@@ -149,7 +149,7 @@ def _nothing_readable(tree: Tree, files: Sequence[str], log: FindingLog) -> Data
 
 
 class _FileAdder:
-    """Add the images and boxes of one file to the columns."""
+    """Adds the images and boxes of one file to the columns."""
 
     def __init__(
         self, name: str, builder: AnnotationBuilder, log: FindingLog, place: Place
@@ -187,7 +187,8 @@ class _FileAdder:
 
         Args:
             content: The JSON.
-            names: The names of the assets; continues with those of the next file.
+            names: An iterator over the names of the assets of all files, of which this file's are
+                next.
         """
         for tag in tags_of(content.get("tags")):
             self._builder.add_tag(tag)

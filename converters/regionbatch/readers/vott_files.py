@@ -23,7 +23,7 @@ EXPORT, ASSET, CSV = KINDS
 PROJECT = "a VoTT project file, which contains no regions"
 _HEADER = ["image", "xmin", "ymin", "xmax", "ymax", "label"]
 _ARRAYS_OF_OTHER_FORMATS = (rb"annotations", rb"images", rb"shapes")
-"""Those of COCO and labelme."""
+"""The arrays of COCO and labelme."""
 
 
 def kind_of(tree: Tree, name: str) -> str:

@@ -1,8 +1,8 @@
 """Decide whether the boxes of a COCO file are left, top, width, height, or two corners.
 
 COCO means left, top, width, height, but few files declare it, and some tools write corners (left,
-top, right, bottom). The polygons and areas of the annotations prove the order. It is doubtful if
-boxes extend beyond their images and would fit as corners.
+top, right, bottom). The polygons and areas of the annotations prove the order. The order is
+doubtful if boxes extend beyond their images and would fit as corners.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ ORDERS = ("ltwh", "ltrb")
 """The values of the option `bbox_format`, next to `auto`."""
 
 _SMALL_FILE = 2**23
-"""Bytes. In files up to this size, polygons are compared if a single box may be corners."""
+"""In files of up to this many bytes, polygons are compared if a single box may be corners."""
 
 _MANY_CORNERS = 0.25
 """In larger files, polygons are compared if this fraction of the boxes may be corners. In published
 datasets, a tenth may."""
 
 _MANY_OVER_EDGE = 0.01
-"""Or if this fraction of the boxes extends beyond the image and would fit as corners."""
+"""They are also compared if this fraction extends beyond the image and would fit as corners."""
 
 _TOLERATED = 0.01
 """Fraction of the boxes with a proven order that may contradict the others without an error."""
@@ -201,7 +201,7 @@ def fits_better(box: boxes.Boxes, size: boxes.Boxes, *, corners: bool) -> NDArra
         size: (n, 2), width and height of the image in the unit of the boxes; 0: unknown.
         corners: Whether the boxes are read as corners.
     """
-    limit = np.where(size > 1, size + 1, size + 1e-3)  # a pixel is rounding
+    limit = np.where(size > 1, size + 1, size + 1e-3)  # a pixel of tolerance for rounding
     first = box[:, :2]
     second = box[:, 2:]
     with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308, infinity and NaN

@@ -88,15 +88,15 @@ class _FileBoxes:
     where: NDArray[np.int64]
     """(n,), annotation IDs."""
     image: NDArray[np.int32]
-    """(n,), codes of images, or why there is none."""
+    """(n,), codes of images; negative: why there is none."""
     tag: NDArray[np.int32]
-    """(n,), codes of classes, or why there is none."""
+    """(n,), codes of classes; negative: why there is none."""
     is_kept: NDArray[np.bool_]
     """(n,), whether a box has an image and a class."""
 
 
 class _FileSummary(NamedTuple):
-    """What the decisions about all boxes need to know of one file."""
+    """What the decisions about all boxes need to know about one file."""
 
     rows: int
     """The number of its boxes that are kept."""

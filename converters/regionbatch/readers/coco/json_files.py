@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from regionbatch.options import CocoOptions
 
 _TASKS = ("instances", "", "person_keypoints", "stuff", "panoptic", "captions", "image_info")
-"""The tasks in COCO's own file names, those whose files have the boxes first."""
+"""The tasks in COCO's own file names; those whose files have the boxes come first."""
 
 Groups = dict[str, dict[str, list[str]]]
 """Files by split and task; the split is empty if a file has none."""

@@ -28,8 +28,8 @@ _OTHER_FORMATS: tuple[tuple[str, tuple[bytes, ...]], ...] = (
         (rb'segments_info"\s*+:\s*+\[\s*+\{\s*+"\w++',),
     ),
 )
-"""Descriptions of other formats, with patterns of keys that they have. A class of COCO may have the
-name of one key."""
+"""Descriptions of other formats, with patterns of keys that they have. A class in a COCO file may
+have the name of one such key."""
 
 LABEL_FILES = frozenset(kind for kind, _ in _OTHER_FORMATS if "panoptic" not in kind)
 """Formats with one file per image. Such files next to COCO are another part of the dataset."""

@@ -109,7 +109,7 @@ def _boundaries(text: JsonText, wanted: Iterable[int]) -> list[int]:
 
 
 def is_part_of(text: JsonText, part: PartOfFile) -> bool:
-    """Return whether a part is of this document, in which its offsets count."""
+    """Return whether a part belongs to this document, so that its offsets are valid."""
     return not text.is_copy and text.state[-2:] == part.state
 
 
@@ -126,10 +126,10 @@ def decode_part(
     from regionbatch.readers.coco.json_stream import ArrayStream  # noqa: PLC0415 - it imports this
 
     chunks: list[Chunk] = []
-    errors = suppress(OSError, ValueError, RecursionError, NotUtf8Error)  # they are found again
+    errors = suppress(OSError, ValueError, RecursionError, NotUtf8Error)  # read again as a whole
     with errors, storage.open(path) as file:
         text = JsonText(file, path)
-        if text.state[-2:] == state:  # or else the file was replaced
+        if text.state[-2:] == state:  # otherwise the file was replaced
             stream = ArrayStream(text, {key: spec}, parts=DecodedParts([end]))
             for chunk in _typed(stream.array(key, start)):
                 chunks.append(chunk)

@@ -28,11 +28,11 @@ _ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
 
 
 class UniqueKeys(NamedTuple):
-    """Keys that a record must not repeat. Its type must require them; it would take the last."""
+    """Keys that a record must not repeat: msgspec takes the last value. Its type requires them."""
 
     keys: tuple[bytes, ...]
     byte: int = 0
-    """One that each of them contains once, and that is rare elsewhere; 0: none. If a chunk has
+    """A byte that each key contains once, and that is rare elsewhere; 0: none. If a chunk has
     exactly as many as its records need, no record repeats a key."""
 
 

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from regionbatch.readers.coco.json_text import JsonText
 
 MAX_RECORD_SIZE = 2**22
-"""Bytes. No annotation with its polygons is that large, and as Python values it takes 20 times as
-much memory."""
+"""Maximum bytes of a record. No annotation with its polygons is that large, and a record takes 20
+times as much memory as Python values."""
 
 MAX_KEYS = 10_000
 """Keys at the top level of a document; COCO has six."""
@@ -70,7 +70,7 @@ class ArraySpec(NamedTuple):
     unique: tuple[UniqueKeys, ...] = ()
     """Keys that a record must not repeat."""
     keep_literals: bool = False
-    """Whether numbers of plain records keep their text (`LiteralFloat`), as they may be names."""
+    """Whether numbers of plain records keep their text (`LiteralFloat`): they may be names."""
     max_record_size: int = MAX_RECORD_SIZE
     """Bytes of a record; a larger one is an error."""
 
@@ -264,7 +264,7 @@ class ArrayStream:
             at = self._text.skip_whitespace(at + found.size) + 1  # after the comma or the bracket
             is_last = found.is_last
             yield found.to_chunk(key, at, spec)
-            del found  # or else two chunks are in memory
+            del found  # otherwise two chunks would be in memory
 
     def _decoded(self, key: str, at: int) -> list[Chunk]:
         """Return the chunks of the part that starts with the record at or after an offset."""

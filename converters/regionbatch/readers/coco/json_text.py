@@ -1,8 +1,8 @@
 """The text of a JSON file of any size, with one window of it in memory.
 
 The file is read, not memory-mapped: if another process truncates a mapped file, the system kills
-this process (SIGBUS), which Python cannot catch. A short read raises an error of ours instead, and
-is no slower on large documents.
+this process (SIGBUS), which Python cannot catch. Reading raises an error instead if bytes are
+missing, and is no slower on large documents.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CHUNK_SIZE = 2**19
 """Bytes read at a time where all are needed."""
 
 _LONG_LINE = 200
-"""Bytes. Beyond this a place includes the column, because many files are one single line."""
+"""Bytes of a line from which a place includes the column, because many files are a single line."""
 
 _REPAIR = "Repair the file or export it again."
 TRUNCATED = "The file is truncated; export it again."
@@ -96,7 +96,7 @@ class JsonText:
     def check_utf8(self, to: int) -> None:
         """Raise NotUtf8Error if the bytes before an offset, where a character ends, are not UTF-8.
 
-        Those of records are checked when they are decoded, since reading them twice takes longer.
+        Records are checked when they are decoded, because reading them twice takes longer.
         """
         decoder = codecs.getincrementaldecoder("utf-8")()
         while self.checked < to:
@@ -247,9 +247,9 @@ class JsonText:
 
     def error(self, at: int, what: str, advice: str = _REPAIR) -> DatasetError:
         """Return the error for what is wrong at an offset, with the text that follows it."""
-        if self._is_changed():  # parts of two files fit nowhere
+        if self._is_changed():  # parts of two versions may be mixed
             return self._changed()
-        self.check_utf8(self.size)  # or else it is no error in this text
+        self.check_utf8(self.size)  # raises if this text is not UTF-8
         option = ""
         if self.is_guess:  # half a character may be a quotation mark or a backslash
             advice = "Specify the file's encoding with `encoding`, or save it as UTF-8."

@@ -37,7 +37,7 @@ class _Shape(msgspec.Struct, gc=False, kw_only=True):
     segmentation: list[list[float]] | dict[str, Any] | str | None = None
     area: float | None = None
     bbox: Annotated[list[float], msgspec.Meta(min_length=4, max_length=4)]
-    id: Any = -1  # anything: it is only a place, and finds the size of the image
+    id: Any = -1  # of any type: it is only used as a place and to find the size of the image
     image_id: Any = -1
 
 
@@ -79,7 +79,8 @@ def _shapes_to_columns(records: list[_Shape]) -> _ShapeColumns:
 def _around_polygons(shapes: Sequence[object]) -> NDArray[np.float64]:
     """Return the boxes around the polygons of each shape, (k, 4), as `segmentation.bbox` does.
 
-    All at once, since one by one the comparison takes three times as long. NaN: not polygons.
+    They are computed at once: one by one, the comparison takes three times as long. NaN: not
+    polygons.
     """
     around = np.full((len(shapes), 4), np.nan)
     rows: list[int] = []

@@ -80,7 +80,7 @@ def _is_empty(value: object) -> bool:
 
 
 def value_in_place_of_box(record: object) -> object:
-    """Return what a finding shows of an annotation whose box cannot be read."""
+    """Return what a finding shows for an annotation whose box cannot be read."""
     if not isinstance(record, dict):
         return record
     if conflict := conflicting_values(record, "annotations"):

@@ -120,7 +120,7 @@ def _annotations_to_columns(records: list[_Annotation]) -> _BoxColumns:
     ids += [one.category_id for one in records]
     crowd = [one.iscrowd for one in records]
     rows = np.flatnonzero(crowd) if any(crowd) else np.empty(0, np.int64)
-    # `np.fromiter` takes a third longer than to pack the numbers first.
+    # `np.fromiter` takes a third longer than packing the numbers first.
     packed = np.frombuffer(struct.pack(f"{len(ids)}q", *ids), np.int64)
     return _BoxColumns(packed.reshape(3, -1), _boxes_to_columns(records), rows)
 
@@ -243,7 +243,7 @@ class FileRecords:
         ids = boxes.ids
         without_id = np.flatnonzero(ids[0] < 0)
         if len(without_id):
-            ids = ids.copy()  # of another process, they may be read-only
+            ids = ids.copy()  # arrays from another process may be read-only
             ids[0, without_id] = -1 - self._records["annotations"] - without_id
         self.marks["crowd"].extend((boxes.crowd + self.rows).tolist())
         self._append(ids, boxes.box)

@@ -108,7 +108,7 @@ def _run_lengths(counts: bytes) -> Iterator[int]:
     """Yield the run lengths of COCO's compressed form, which pycocotools does not check.
 
     Each character is 48 plus six bits: five of the number, and one if more follow. From the fourth
-    on, a run is stored as the difference to the last but one.
+    on, a run is stored as its difference from the run two places before.
 
     Raises:
         ValueError: The form is broken.

@@ -78,4 +78,4 @@ def _image_names(tree: Tree, file: str) -> Iterator[str]:
                 if chunk.is_last:
                     return
     except DatasetError:
-        yield file  # its images are unknown, so it counts as other
+        yield file  # its images are unknown, so they count as others

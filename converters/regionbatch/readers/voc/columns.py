@@ -48,7 +48,7 @@ class VocColumns(NamedTuple):
     devkit: NDArray[np.int32]
     """(n,), how each file refers to the VOC devkit; see `header`."""
     objects: NDArray[np.int32]
-    """(n,), the number of objects in each file, also of those that are dropped."""
+    """(n,), the number of objects in each file, including those that are dropped."""
     tags: list[str]
     """The classes of the boxes, in the order of their first box."""
     image: NDArray[np.int32]
@@ -73,7 +73,7 @@ class VocPart(NamedTuple):
     """A part of the files of a dataset."""
 
     file_count: int
-    """All files, also those that cannot be read."""
+    """Number of files, including those that cannot be read."""
     read: list[int]
     """The numbers, within the part, of the files that can be read. The columns are about these."""
     columns: VocColumns
@@ -109,8 +109,8 @@ def parse_contents(
 
 
 def _parse_other(content: bytes | UnreadableError, encoding: str | None, part: _Part) -> None:
-    """Add a file that is not of the ordinary layout to a part."""
-    # lxml is slow to load, and many datasets do without.
+    """Add a file to a part that does not have the ordinary layout."""
+    # lxml is slow to load, and many datasets do not need it.
     from regionbatch.readers.safe_xml import InvalidXmlError, UnsafeXmlError  # noqa: PLC0415
     from regionbatch.readers.voc.xml import parse  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Decide what the numbers of VOC files mean, from all boxes of a dataset: the files do not say it.
+"""Decide from all boxes of a dataset what the numbers mean, because VOC files do not say it.
 
 There are four decisions: pixels or normalised; corners, or left, top, width and height; counted
 from 0 or from 1; and, for rotated boxes, degrees or radians. An option overrides each of them. A
@@ -263,7 +263,7 @@ def _origin_from_evidence(numbers: Numbers, devkit: Sequence[int]) -> tuple[str,
     """Return the origin, the evidence, and whether it is doubtful.
 
     If files only mention the devkit, as templates do, the edges decide. Coordinates of 0 cannot
-    count from 1, nor do far edges that lie at the width or height of the image.
+    count from 1, and far edges that equal the width or height of the image probably do not.
     """
     sources = devkit.count(DEVKIT)
     named = devkit.count(NAMED)

@@ -29,7 +29,7 @@ _MARKS = {
 }
 """The mark that each element sets. LabelMe keeps a removed object, with <deleted>1</deleted>."""
 _MAX_PAIRS = 10_000
-"""Boxes times shapes in one <object> with a rotation: each box is compared with each polygon."""
+"""Maximum boxes times shapes in a rotated <object>: each box is compared with each polygon."""
 
 
 class ParsedObject(msgspec.Struct, array_like=True, frozen=True, gc=False):

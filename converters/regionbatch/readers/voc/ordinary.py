@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_SIZE = 65_000
-"""Bytes of a file. It then has fewer lines than lxml can count, and fewer elements than it may."""
+"""Maximum bytes of a file, which then has fewer lines than lxml can count and fewer elements than a
+file may have."""
 
 _CUT = b"\0"
 """Takes the place of an <object>. It is allowed between the elements of <annotation> only."""
@@ -45,7 +46,7 @@ def _element(tag: str, content: str) -> str:
 
 
 def _any_of(elements: Iterable[str], space: str = _SPACE) -> str:
-    """Return an expression for one of some elements, and the whitespace after it."""
+    """Return an expression for one of several elements, and the whitespace after it."""
     return f"(?:(?:{'|'.join(elements)}){space})"
 
 
@@ -200,16 +201,16 @@ def _places(
     """Return the line of each object or, if its file has several there, minus its number.
 
     Args:
-        texts: The text before each object, after the one before in its file.
+        texts: The text between each object and the previous one in its file.
         objects: The text of each object.
         counts: The number of objects in each file.
     """
     count = len(objects)
     inside = np.fromiter(map(bytes.count, objects, repeat(b"\n")), np.int64, count)
     before = np.fromiter(map(bytes.count, texts, repeat(b"\n")), np.int64, count)
-    lines = before.copy()  # from the start of the object before
+    lines = before.copy()  # since the start of the previous object
     lines[1:] += inside[:-1]
-    line = np.cumsum(lines)  # of all files
+    line = np.cumsum(lines)  # across all files
     in_file = np.array(counts)
     first = np.repeat(np.cumsum(in_file) - in_file, in_file)
     line += 1 + (before - line)[first]

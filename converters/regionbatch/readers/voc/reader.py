@@ -1,8 +1,8 @@
 """The Pascal VOC reader: one XML file per image.
 
 It reads the folders of the devkit, of Roboflow and of CVAT, and loose files. Sources of the rules:
-the devkit's documentation (pixels count from 1, the last one is included), and the tools that have
-written VOC files since, which mean plain edges (see `decisions`).
+the devkit's documentation (pixels count from 1, and the last one is included), and the tools that
+have written VOC files since, which mean plain edges (see `decisions`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _FILES_PER_PROGRESS = 500
 
 
 class VocReader:
-    """Read Pascal VOC files; implements `regionbatch.plugins.Reader`."""
+    """Reads Pascal VOC files. Implements `regionbatch.plugins.Reader`."""
 
     title: ClassVar[str] = "a folder of Pascal VOC XML files, one per image"
     options: ClassVar[type[ReadOptions]] = VocOptions
@@ -90,7 +90,7 @@ class VocReader:
         jobs: Sequence[Any],  # noqa: ARG002 - see the contract
         results: Iterable[VocPart],
     ) -> RawAnnotations:
-        """Join the parts, and decide how all boxes are meant.
+        """Join the parts, and decide what the numbers of all boxes mean.
 
         Raises:
             DatasetError: None of the files can be read.

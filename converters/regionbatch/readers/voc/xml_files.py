@@ -233,7 +233,7 @@ def _without_flag(line: str) -> tuple[str, str]:
 def _files_of_devkit(by_home: Mapping[str, dict[str, str]], home: str) -> dict[str, str]:
     """Return the XML files by stem of the folder that contains ImageSets.
 
-    If it has none, return those of the folder below that has some, if there is exactly one.
+    If it has none, return those of the only folder below it that has some.
     """
     if found := by_home.get(home):
         return found

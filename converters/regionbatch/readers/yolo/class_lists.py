@@ -158,7 +158,7 @@ class ClassListFinder:
                     yield self._list(joined(folder, name), names)
 
     def _counts(self, folder: str, file: str) -> bool:
-        """Return whether a `.names` file counts, as no config names another one."""
+        """Return whether a `.names` file counts: it does not if a config names another one."""
         return folder not in self._only_named or file in self._named_by_configs
 
     def _read(self, file: str, extension: str) -> list[str] | None:
@@ -201,7 +201,7 @@ def read_given_list(given: PurePath, tree: Tree, log: FindingLog) -> tuple[Class
 
 
 def _is_file(path: PurePath) -> bool:
-    # os.path, since pathlib raises an error where a name is too long.
+    # Not pathlib, which raises an error if a name is too long.
     return kind_of(path) == "file" and (is_cloud(path) or os.path.isfile(path))  # noqa: PTH113
 
 

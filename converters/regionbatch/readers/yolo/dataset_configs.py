@@ -42,9 +42,9 @@ _MAX_PATHS = 1000
 _DEEP = 3
 """A file this many folders deep may belong to a program, or to one of many datasets."""
 _MAY_BE_DATASET = re.compile(rb"names|train|val")
-"""Any data.yaml matches. Other YAML files are not parsed, which would take long."""
+"""Matches any data.yaml. Other YAML files are not parsed, because that would take long."""
 _IS_DATASET = re.compile(rb"^(?:names|train|val|path)[ \t]*:", re.MULTILINE)
-"""A data.yaml matches even if it cannot be parsed."""
+"""Matches a data.yaml even if it cannot be parsed."""
 SPLIT_KEYS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """The split that each key of a data.yaml or obj.data means."""
 
@@ -337,7 +337,7 @@ def names_by_number(names: Mapping[Any, str]) -> list[str] | None:
 
 
 def _whole_number(key: object) -> int:
-    """Return the number of a class. Python's `int` would also accept `1_0`, and make 1 of 1.5."""
+    """Return the number of a class. Python's `int` would also accept `1_0`, and turn 1.5 into 1."""
     is_whole = isinstance(key, int) or (isinstance(key, float) and key.is_integer())
     if is_whole or (isinstance(key, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,9}\s*", key)):
         return int(key)  # type: ignore[call-overload, no-any-return]

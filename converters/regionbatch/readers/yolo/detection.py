@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 _SAMPLED_LABELS = 20
 """Label files with content that `detect` looks at; empty ones show nothing."""
 _SAMPLED_TEXTS = 1000
-"""Text files that `detect` looks at to find these."""
+"""Text files that `detect` looks at to find label files with content."""
 _CONFIG_NAMES = (".yaml", ".yml", ".data")
 _CONFIG_DEPTH = 3
-"""Folders above a data.yaml or obj.data from which on `detect` ignores it."""
+"""Number of folders above a data.yaml or obj.data from which `detect` ignores it."""
 
 
 def detect(tree: Tree) -> str | None:

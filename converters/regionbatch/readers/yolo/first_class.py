@@ -1,4 +1,4 @@
-"""Whether the classes of YOLO rows are numbered from 0 or from 1."""
+"""Find out whether the classes of YOLO rows are numbered from 0 or from 1."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def detect_first_class(
         rows: The rows.
         names: The class names of their files.
         file: (n,) The code of each row's file in the log.
-        log: Has the files.
+        log: Contains the paths of the files.
 
     Raises:
         AmbiguousDatasetError: With a list of N names, class N is used and class 0 is not.

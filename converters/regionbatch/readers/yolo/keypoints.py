@@ -1,4 +1,4 @@
-"""Whether rows that may be polygons look like boxes with keypoints."""
+"""Find out whether rows that may be polygons look like boxes with keypoints."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _OVERHANG = 0.05
 _REACH = 0.55
 """How far keypoints are from the centre of their box, as a fraction of its side."""
 _TOLERANCE = 1e-3
-"""How far keypoints may be beyond that, in normalised coordinates; also how corners are rounded."""
+"""How far keypoints may be beyond that, and how far corners may be rounded, in normalised
+coordinates."""
 _CLEAR = 6
 """Number of values after the box from which the box's size cannot be a corner of a polygon.
 
@@ -23,7 +24,7 @@ It would be the only point of the row outside the box."""
 
 
 class KeypointPattern(IntFlag):
-    """Ways in which the values after the first four look like keypoints of the box in those."""
+    """Ways in which the values of a row after its first four look like keypoints of that box."""
 
     PAIRS = 1
     """All are x, y inside the box."""

@@ -194,7 +194,7 @@ def _filled_lines_at_start(tree: Tree, file: str) -> Iterator[list[bytes]]:
 
 
 def _classify_content(tree: Tree, file: str) -> tuple[Literal["rows", "numbers", "words"], str]:
-    """Return what a text file contains, and its first line. An empty file has rows: none."""
+    """Return what a text file contains, and its first line. An empty file counts as rows."""
     try:
         text = _read_text(tree, file)
     except UnreadableError:  # reported when it is read

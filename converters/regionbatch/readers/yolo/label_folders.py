@@ -17,7 +17,7 @@ _MAX_WORDS = 3
 
 
 def possible_label_folders(folder: str) -> Iterator[str]:
-    """Yield the paths where the label files of an image folder may be, other than in it.
+    """Yield the paths where the label files of an image folder may be, besides that folder.
 
     >>> next(possible_label_folders("images/train"))
     'labels/train'

@@ -92,7 +92,7 @@ class LabelJobs(Sequence[tuple[Any, ...]]):
 def divide(
     tree: Tree, labels: Sequence[str], n: int, row_format: str, keypoint_values: int
 ) -> LabelJobs:
-    """Divide label files into about `n` parts; one that is empty if there are no files."""
+    """Divide label files into about `n` parts; if there are no files, one empty part."""
     ranges = even_ranges(len(labels), n, MAX_FILES) or [range(0)]
     return LabelJobs(tree, labels, ranges, (row_format, keypoint_values))
 

@@ -107,7 +107,7 @@ class YoloReader:
         jobs: Sequence[tuple[Any, ...]],  # noqa: ARG002 - see the contract
         results: Iterable[LabelPart],
     ) -> RawAnnotations:
-        """Join the parts, and decide how all rows are meant.
+        """Join the parts, and decide what all rows mean.
 
         Raises:
             DatasetError: Nothing can be read.
@@ -138,7 +138,7 @@ class YoloReader:
 def _configs_for_kpt_shape(tree: Tree, configs: Sequence[DatasetConfig]) -> Sequence[DatasetConfig]:
     """Return the configs whose `kpt_shape` counts.
 
-    It is the one with the splits, or all of them if each is of a dataset of its own.
+    These are the one with the splits, or all of them if each belongs to a dataset of its own.
     """
     with_splits = [config for config in configs if config.splits]
     if with_splits and with_splits[0].only_names_count:
@@ -181,7 +181,7 @@ def _check_first_class_of_all_splits(
         names = find_class_names(
             tree, configs, options.names, LabelFiles(labels, first_code, table.file), log
         )
-    except DatasetError:  # class lists of the other splits
+    except DatasetError:  # about class lists of the other splits
         return
     detect_first_class(table.rows, names, table.file, log)
 
@@ -195,7 +195,7 @@ def _decide_row_format(
         `degrees` or `radians`; empty if the rows have no rotations.
 
     Raises:
-        AmbiguousDatasetError: How the rows are meant cannot be known.
+        AmbiguousDatasetError: Nothing shows what the rows mean.
     """
     unit = row_format.removeprefix("xywhr-") if row_format.startswith("xywhr-") else ""
     reason = "as requested"

@@ -1,4 +1,4 @@
-"""Whether the sixth numbers of YOLO rows are rotations, and in which unit."""
+"""Find out whether the sixth numbers of YOLO rows are rotations, and in which unit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from regionbatch.readers.yolo.rows import LabelRows
 
 _STEP = 15
-"""Rotations in whole degrees are mostly multiples of it; track IDs are not."""
+"""Rotations in whole degrees are mostly multiples of this; track IDs are not."""
 _FULL_TURN = 2 * np.pi
 
 

@@ -1,7 +1,7 @@
 """Checks of all rows of a dataset together, where one row alone does not show how it is meant.
 
 Where two readings are equally good, the error names the option that decides. Where one is merely
-less likely, it is used and reported as a doubtful decision.
+more likely, it is used and reported as a doubtful decision.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from regionbatch.readers.yolo.rows import LabelRows
 
 _SAMPLE_SIZE = 10_000
-"""Boxes that are enough to see how most of them are meant."""
+"""Number of boxes that is enough to see what most of them mean."""
 _NEARLY_ALL = 0.9
 """Fraction of rows that must look alike: a few bad rows do not hide what the others are."""
 _RARE = 0.1
@@ -38,7 +38,7 @@ _WITH_TRACK_ID = 7
 _MIN_POLYGONS = 3
 """If fewer polygons all end in 1, it may be a coincidence."""
 _KITTI_COLUMNS = 15
-"""Columns of a KITTI row. The last few may be missing, since long values are shortened."""
+"""Columns of a KITTI row. The last few may be missing, because long values are shortened."""
 _BOX_OR_POLYGON = ("box", "polygon")
 """The two readings of a row that may be either."""
 
@@ -227,7 +227,7 @@ def raise_if_keypoints(rows: LabelRows, file: NDArray[np.int32], log: FindingLog
     Args:
         rows: The rows.
         file: (n,) The code of each row's file in the log.
-        log: Has the files.
+        log: Contains the paths of the files.
 
     Raises:
         AmbiguousDatasetError: They may be either.

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 NUMBER = re.compile(
     rb"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)(?:e[+-]?\d++)?|[+-]?(?:nan|inf(?:inity)?)", re.IGNORECASE
 )
-"""A number. Possessive quantifiers, so that a million digits and a letter are scanned once."""
+"""A number. Its quantifiers are possessive, so that a million digits and a letter are scanned
+once."""
 MAX_FILE_SIZE = 8 * 2**20
 """Largest label file in bytes. No image needs more, and the numbers take 12 times the memory."""
 MAX_ROW_SIZE = 2**20
@@ -235,7 +236,7 @@ def _decode_chunk(chunk: bytes) -> NDArray[np.float64] | None:
 
 
 def _with_commas(chunk: bytes) -> memoryview:
-    """Return lines in square brackets, with commas for whitespace but the last newline."""
+    """Return lines in square brackets, with commas for all whitespace but the last newline."""
     characters = np.frombuffer(chunk, np.uint8)
     is_space = (characters == _SPACE) | (characters == _TAB) | (characters == _NEWLINE)
     text = np.empty(len(chunk) + 1, np.uint8)

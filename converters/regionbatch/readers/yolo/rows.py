@@ -197,7 +197,7 @@ def _row_kinds(lengths: NDArray[np.int64], row_format: str, keypoint_values: int
 
 
 def far_outside(rows: LabelRows) -> NDArray[np.bool_]:
-    """Return which rows have coordinates far beyond 1, as pixels are; for polygons, any point's.
+    """Return which rows have coordinates far beyond 1, as pixels are; of polygons, any point.
 
     Rows with infinity or NaN are not among them.
     """

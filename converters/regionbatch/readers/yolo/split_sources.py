@@ -84,8 +84,8 @@ def find_source(tree: Tree, config: DatasetConfig, written: str) -> str | None:
     """Return the image folder or image list that a path in a config means; None if it is missing.
 
     The longest suffix of the path that exists in the config's folder or above is used, so that a
-    path from the author's machine leads to the same folder here. If there is none, it is the only
-    image folder with the same key and split, or else a folder that exists only for labels.
+    path from the author's machine leads to the same folder here. If no suffix exists, the only
+    image folder with the same key and split is used, or else a folder that exists only for labels.
     """
     known = _FOUND_SOURCES.setdefault(tree, {})
     key = config.file, config.base_path, written
@@ -159,7 +159,7 @@ def label_folders_of_config(tree: Tree, config: DatasetConfig) -> dict[str, str]
 def independent_configs(configs: Sequence[DatasetConfig], tree: Tree) -> list[DatasetConfig]:
     """Return the first config and those of other datasets, each in a folder of its own.
 
-    Whether rows have keypoints is decided for all rows, so it must be the same in all of them.
+    Whether rows have keypoints is decided for all rows, so it must be the same in all datasets.
     """
     first = configs[0]
     found = [first]
@@ -199,8 +199,8 @@ def splits_by_source(
 ) -> dict[str, str] | None:
     """Return the split of each source, empty where it cannot be known; None if no source exists.
 
-    Darknet files often declare one list as both train and valid: it is then train. If two paths
-    are written differently and still lead to one source, its split cannot be known.
+    Darknet files often declare one list as both train and valid: it then counts as train. If two
+    paths are written differently and still lead to one source, its split cannot be known.
 
     Args:
         tree: The files of the dataset.
