@@ -57,7 +57,7 @@ def _client(distributed: Any, address: str) -> Iterator[Any]:  # noqa: ANN401 - 
 
         processes: dict[str, Any] = {"n_workers": available_processes(), "threads_per_worker": 1}
         processes["preload"] = [_PRELOAD]
-        # Without an address it would be port 8787, and a warning if another cluster has it.
+        # Without an address, Dask uses port 8787, and warns if another cluster has it.
         loopback = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
         with (
             distributed.LocalCluster(**processes, **loopback) as cluster,
@@ -81,7 +81,7 @@ def _connected(distributed: Any, address: str) -> Any:  # noqa: ANN401 - has no 
             return found
 
     try:
-        with ThreadPoolExecutor(1) as thread:  # the caller's may have a loop, as in a notebook
+        with ThreadPoolExecutor(1) as thread:  # the caller's may have an event loop
             found = thread.submit(lambda: asyncio.run(identity())).result()
         if found["type"] == "Scheduler":
             if not found["workers"]:

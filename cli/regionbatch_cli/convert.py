@@ -156,7 +156,7 @@ def _convert_in_parts(
             options.dataset,
             output,
             IdOptions(*ids),
-            cast("Executor", executor),  # there is one for every address
+            cast("Executor", executor),  # every address has an executor
             strict=options.strict,
             overwrite=overwrite,
             progress=progress,

@@ -166,7 +166,7 @@ def _print_no_names(journal: str | Path | None, default: Path | None, version: s
 
 
 def _print_kept(images: Path) -> None:
-    """Print that the table of images is not of this run; it may be of another project."""
+    """Print that the table of images is not from this run; it may be from another project."""
     from regionbatch_cli.printing import print_labelled  # noqa: PLC0415 - only here
 
     text = f"{images}: from an earlier run, perhaps of another project. Check it, or delete it."
@@ -174,7 +174,7 @@ def _print_kept(images: Path) -> None:
 
 
 def _journals_like(default: Path) -> str:
-    """Return a sentence on the journals of parts of a dataset that has none for the whole of it."""
+    """Return a sentence about journals of parts of a dataset, if there is none for all of it."""
     start = default.name.removesuffix(SUFFIX).rpartition("-")[0]
     others = [path.name for path in sorted(Path.cwd().iterdir()) if _is_journal(path.name, start)]
     return f" Journals of parts of the dataset: {quoted_names(others)}." if others else ""

@@ -91,7 +91,7 @@ def main() -> None:
             _print_os_error(error, place)
     if status == STOPPED:
         _end_with_threads(threads)
-    gc.freeze()  # or else Python looks for cycles in all that is left
+    gc.freeze()  # otherwise Python looks for cycles in all that is left
     sys.exit(status)
 
 

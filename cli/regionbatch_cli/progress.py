@@ -24,7 +24,7 @@ SECONDS_BETWEEN_LINES = 30.0
 _BAR_FROM = 72
 """Columns of a terminal that leave space for the bar itself."""
 _WIDE_BAR_FROM = 100
-"""Columns of a terminal from which on the bar is twice as wide."""
+"""Columns of a terminal from which the bar is twice as wide."""
 
 
 class ProgressDisplay(Protocol):
@@ -164,7 +164,7 @@ def _bar_column(width: int) -> ProgressColumn:
 
 
 def _fitting_name(name: str, width: int) -> str:
-    """Return the name of a step in a column; of a long one, the end."""
+    """Return the name of a step that fits into a column: of a long one, the end."""
     from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - only on a terminal
 
     start = 0

@@ -89,7 +89,7 @@ class ServiceOptions:
             raise
 
     def client(self, display: ProgressDisplay | None) -> tuple[TrainingClient, RateLimiter]:
-        """Return a client, and what limits the rate of its calls; ask for a key if there is none.
+        """Return a client and its rate limiter; ask for a key if there is none.
 
         Args:
             display: Shows why a call waits; None: nothing is shown.

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from regionbatch.dataset import Dataset
 
 _MOST_CLASSES = 1000
-"""Rows of the table: twice the tags that a project can have."""
+"""Maximum rows of the table: twice the tags that a project can have."""
 _MOST_SPLITS = 20
-"""Columns of the table. With more splits, only the sums are printed."""
+"""Maximum splits in the table. With more of them, only the sums are printed."""
 _SMALLEST_NAME_COLUMN = 16
 _GAP = "  "
 

@@ -1,4 +1,4 @@
-"""The table of an upload's plan: the images and boxes of each tag, and whether it will train."""
+"""The table of an upload's plan: images and boxes of each tag, and what it means for training."""
 
 from __future__ import annotations
 

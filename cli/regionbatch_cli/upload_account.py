@@ -64,7 +64,7 @@ class UploadAccount:
         """Check that the tables of IDs can be written. A run that resumes replaces them.
 
         Raises:
-            OutputError: They cannot.
+            OutputError: They cannot be written.
         """
         if self._id_folder is not None:
             from regionbatch.customvision.id_tables import check_id_files  # noqa: PLC0415 - NumPy

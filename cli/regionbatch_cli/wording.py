@@ -1,4 +1,4 @@
-"""The words of the command: library messages name keywords of Python, the command its options."""
+"""Reword messages of the library: the command names its options, not keywords of Python."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def error_text(error: RegionBatchError, ctx: click.Context | None = None) -> str
     findings: Sequence[Finding] = ()
     if isinstance(error, StrictError):
         findings = error.findings
-        text = text.rsplit("\n", len(findings))[0]  # the name of the dataset may have lines too
+        text = text.rsplit("\n", len(findings))[0]  # the dataset's name may have some too
     text = _with_leading_flag(text, error, flags)
     place = _relative(error.place)
     text = text.replace(error.place, place, 1)

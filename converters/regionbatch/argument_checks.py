@@ -1,4 +1,4 @@
-"""Check the types of arguments of public functions, so that mistakes have errors of the library."""
+"""Check the types of arguments of public functions, so that mistakes raise the library's errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def check_flags(**flags: object) -> None:
     """Check arguments that are on or off, by their names.
 
     Raises:
-        OptionError: One is neither True nor False.
+        OptionError: An argument is neither True nor False.
     """
     for option, value in flags.items():
         if type(value).__name__ not in ("bool", "bool_"):  # Python's or NumPy's
@@ -25,10 +25,10 @@ def check_flags(**flags: object) -> None:
 
 
 def check_callables(**callbacks: object) -> None:
-    """Check functions that are called back, by their names; None is no function.
+    """Check functions that are called back, by their names; None: no function.
 
     Raises:
-        OptionError: One cannot be called.
+        OptionError: An argument cannot be called.
     """
     for option, value in callbacks.items():
         if value is not None and not callable(value):
@@ -40,7 +40,7 @@ def check_callables(**callbacks: object) -> None:
 
 
 def check_paths(**paths: object) -> None:
-    """Check paths of files, by their names; None is no file.
+    """Check paths of files, by their names; None: no file.
 
     Raises:
         OptionError: See `check_path`.

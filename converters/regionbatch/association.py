@@ -49,9 +49,9 @@ def associate(index: ImageIndex, table: ReferenceTable) -> Matches:
 
 
 def _prefer_parallel_folders(index: ImageIndex, table: ReferenceTable, matches: Matches) -> None:
-    """Reject matches in the label folder or in one with the same key, if others are parallel.
+    """Reject the other matches of a label folder that has matches in a parallel folder.
 
-    This concerns only label folders that have other images in a parallel folder.
+    These are matches in the label folder itself or in a folder with the same key.
     """
     parallel = matches.rank == Rank.PARALLEL_FOLDER
     others = is_one_of(matches.rank, (Rank.SAME_FOLDER, Rank.SAME_KEY))

@@ -184,7 +184,7 @@ def fraction_outside(box: Boxes, clipped: Boxes) -> NDArray[np.float64]:
 
     It is NaN for a box without an area.
     """
-    kept = clipped[:, 2:] / box[:, 2:]  # side by side: an area may overflow
+    kept = clipped[:, 2:] / box[:, 2:]  # each side on its own, because an area may overflow
     fraction: NDArray[np.float64] = 1 - kept[:, 0] * kept[:, 1]
     return fraction
 
@@ -192,8 +192,8 @@ def fraction_outside(box: Boxes, clipped: Boxes) -> NDArray[np.float64]:
 def quantise(box: Boxes) -> Boxes:
     """Round LTWH boxes inside the image to steps of `QUANTUM`, safe for 32-bit floats.
 
-    The service has 32-bit floats (its contract: `format: float`). With each number rounded on its
-    own, left + width would exceed 1 in a third of the boxes that touch the right edge.
+    The service uses 32-bit floats (its contract says `format: float`). If each number were rounded
+    on its own, left + width would exceed 1 in a third of the boxes that touch the right edge.
 
     Returns:
         (n, 4). Read as 32-bit or as 64-bit floats, they satisfy 0 <= left, 0 < width and

@@ -89,7 +89,7 @@ def check_types(
 
 
 def check_codes(case: Case, name: str, codes: np.ndarray[Any, Any], count: int) -> None:
-    """Check that codes are indexes into a table of some length."""
+    """Check that codes are indexes into a table of a given length."""
     if len(codes):
         is_inside = codes.min() >= 0 and codes.max() < count
         expect(is_inside, f"{case.path}: {name} must be indexes below {count}, but is {codes}.")

@@ -46,7 +46,7 @@ def clean(
     Raises:
         OptionError: `only` names a class that does not exist.
         AmbiguousDatasetError: Two image files have one name.
-        PluginError: The reader counted wrong.
+        PluginError: The reader's counts are wrong.
     """
     tables = merge_tables(raw, only, log)
     judged = apply_rules(raw, tables, log, drop, max_clip)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _USER = re.compile(r"(:/{1,2})[^\s/@'\"]*:(?!\d+/)[^\s'\"]*@")
-"""A user and a password, which may contain an unquoted `@` or `/`; after a port, `@` is one of a
+"""A user and a password, which may contain an unquoted `@` or `/`; after a port, `@` is part of a
 path."""
 _SECRET = re.compile(
     r"((?<=[?&])[\w-]*(?:sig|signature|token|key|secret|password)"

@@ -21,7 +21,7 @@ _DETECTING_MODULES = {
     "cvat": "regionbatch.readers.cvat",
     "vott": "regionbatch.readers.vott",
 }
-"""The modules whose `detect` is that of the built-in readers: other formats stay unloaded."""
+"""The modules with the `detect` of each built-in reader, which do not load the reader itself."""
 
 
 def detect(tree: Tree) -> tuple[str, Reader, str]:

@@ -1,7 +1,7 @@
-"""A copy of this process that answers calls. It has all modules, whereas a new one imports them.
+"""A copy of this process that answers calls. It has all modules loaded, unlike a new process.
 
-Only for a process that runs nothing else and has no other thread: in a copy, a lock that another
-thread held would stay locked.
+Use it only in a process that runs nothing else and has no other thread: in a copy, a lock that
+another thread held would stay locked.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def can_fork() -> bool:
-    """Return whether this is Linux, and this process has one thread and can wait for others.
+    """Return whether this is Linux, and this process has one thread and can wait for a copy.
 
-    It cannot if the program that started it ignores SIGCHLD: no process then waits for its end, and
-    its number may soon be that of another one.
+    It cannot wait if it was started with SIGCHLD ignored: Linux then forgets a copy as soon as it
+    ends, and its number may soon be that of another process.
     """
     if not hasattr(signal, "SIGCHLD") or signal.getsignal(signal.SIGCHLD) != signal.SIG_DFL:
         return False
     try:
-        return len([*Path("/proc/self/task").iterdir()]) == 1  # those of NumPy's libraries, too
+        return len([*Path("/proc/self/task").iterdir()]) == 1  # also NumPy's own threads
     except OSError:
         return False
 
@@ -54,9 +54,9 @@ class ForkedProcess:
         results.close()
 
     def _answer_calls(self, jobs: IO[bytes], results: IO[bytes]) -> NoReturn:
-        """Be the copy, until the input ends."""
+        """Answer calls, as the copy, until the input ends."""
         try:
-            os.setpgid(0, 0)  # Ctrl-C must reach only the other process
+            os.setpgid(0, 0)  # Ctrl-C must reach only the original process
             for number in _STOPPING_SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING_SIGNALS)

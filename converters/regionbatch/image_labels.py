@@ -81,7 +81,7 @@ class LabelledImages:
         self._matches = associate(self._index, table)
         wanted = self._in_wanted_splits()
         self._images, self._rows = self._matched(wanted)
-        """The images of label files that are read, and the label file of each as row of `files`."""
+        """The images of label files that are read, and the row of each label file in `files`."""
         absent = self._reject_strangers(wanted & (self._matches.image[: len(wanted)] < 0))
         self._exact_only = {
             self.files[row] for row in absent if self._matches.outcome[row] in EXACT_ONLY

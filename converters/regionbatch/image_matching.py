@@ -66,8 +66,8 @@ class _Matching:
     def _by_folder(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32], Rank]]:
         """Yield references of one place, and the images with exactly their names in one folder.
 
-        It is the best folder for the place; if several are equally good, nothing is yielded. An
-        image is -1 if there is none.
+        The folder is the best one for the place; if several are equally good, nothing is yielded.
+        An image is -1 if there is none.
         """
         raise NotImplementedError
 
@@ -279,8 +279,8 @@ class DeclaredMatching(_Matching):
     def _judge_stray(self, row: int, choice: Choice, candidates: Sequence[Candidates]) -> Choice:
         """Return a choice as ambiguous if its image is a stray outside the folder of the others.
 
-        A file in the root or next to a JSON may be a preview, a mask or a leftover, if another
-        folder has more of the names, and this one too.
+        A file in the root or next to a JSON file may be a preview, a mask or a leftover if another
+        folder has more of the names, including this one.
         """
         is_certain = choice.rank == Rank.DECLARED_PATH and not choice.ambiguous
         if not is_certain or choice.by_size or "/" in self.table.names[row]:
@@ -303,7 +303,7 @@ class DeclaredMatching(_Matching):
         return self._count_bare_names(row, folder) > self._count_bare_names(row, other)
 
     def _count_bare_names(self, row: int, folder: int) -> int:
-        """Return how many names without a folder, of the declaring file, a folder has."""
+        """Return how many of the declaring file's names without a folder are in a folder."""
         place = self._places[row]
         if (place, folder) not in self._counts:
             names = self.index.images_by_name(folder).keys() & self._bare_names[place]

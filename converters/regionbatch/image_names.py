@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from regionbatch.files.tree import Tree
 
 _OUTSIDE_HINTS = ("..", ":", "\n/", "\n\\")
-"""One of these is in every list of names, joined by newlines, that lead outside the dataset."""
+"""Texts, of which a name that leads outside contains one, in names joined by newlines."""
 
 
 def own_stem(file: str) -> str:
@@ -123,10 +123,10 @@ def names_of_label_files(
 
 
 def _names_like_own(files: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Return the names of images if each is declared with the name of its label file, as usual.
+    """Return the names of images if all equal those of their label files, as they usually do.
 
-    They are compared as one text, which takes a tenth of the time. If that does not show that they
-    are the same, the list is empty.
+    They are compared as one text, which takes a tenth of the time. If this does not show that all
+    are equal, the list is empty.
     """
     extension = common_extension(names)
     text = "/".join(names)
@@ -218,7 +218,8 @@ def _listed_by_several(files: Sequence[str], paths: Sequence[str]) -> set[str]:
 def _folders_of(files: Collection[str]) -> Mapping[str, str]:
     """Return the folders that the names in declaring files are relative to.
 
-    For a folder of annotations it is the folder above; or the dataset, if all are in the same one.
+    For a file in a folder of annotations, it is the folder above, or the root of the dataset if all
+    such files have the same folder above.
     """
     homes: dict[str, str] = {}
     above: dict[str, str] = {}

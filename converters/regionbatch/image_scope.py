@@ -185,7 +185,8 @@ class _FolderMembers:
         self.names: list[str] = []
         self.splits: list[str] = []
         self._known: set[str] = set()
-        """The names, once images are added again: most folders are added as a whole."""
+        """The names, collected only if images are added again: most folders are added as a
+        whole."""
 
     def add(self, names: Sequence[str], split: str) -> None:
         if self.names:
@@ -203,7 +204,7 @@ class _Members:
         self.on_disk: dict[str, _FolderMembers] = {}
         self.absent: dict[str, dict[str, str]] = {}
         self.external: dict[str, str] = {}
-        """By path."""
+        """The splits of external images, by path."""
 
     def add(self, folder: str, names: Sequence[str], split: str) -> None:
         """Add the images of a folder on disk."""
@@ -261,7 +262,8 @@ def blocked_labels(
         extension: The extension of label files in a folder that cannot be opened.
 
     Returns:
-        The label file, the path that cannot be opened (it or a folder), and the reason.
+        By number of the image: the label file, the path that cannot be opened (it or a folder), and
+        the reason.
     """
     reasons = tree.blocked()
     if not reasons:

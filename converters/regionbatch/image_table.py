@@ -129,7 +129,7 @@ class ImageTable:
     def _references_by_name(
         self, found: ImageReferences, files: list[str], splits: Sequence[str]
     ) -> ReferenceTable:
-        """Return the references and then the label files that were not read: these match too."""
+        """Return the references, then the label files that were not read: they match images too."""
         sizes = np.stack([found.width, found.height], axis=1)
         if self._labelled is None:
             return ReferenceTable(

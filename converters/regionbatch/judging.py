@@ -139,5 +139,5 @@ def raise_if_strict(findings: AllFindings, place: str | PathLike[str]) -> None:
 
 
 def _is_change(code: str) -> bool:
-    """Return whether a code means that boxes are dropped or adjusted without a request."""
+    """Return whether a code means that boxes are dropped or adjusted unintentionally."""
     return CODES[code].effect != "noted" and not CODES[code].is_intentional

@@ -27,7 +27,7 @@ class MatchOutcome(IntEnum):
     MATCHED = 0
     NOT_ON_DISK = 1
     REJECTED = 2
-    """Not on disk: the match was too weak, as the images of its folder are elsewhere."""
+    """Not on disk: the match was too weak, because the images of its folder are elsewhere."""
     AMBIGUOUS = 3
     SECOND_LABEL = 4
     """Another label file matches the image better."""
@@ -57,7 +57,7 @@ class ReferenceTable:
     by_label: bool = True
     """Whether each file is a label file of the image with its name; else it declares names."""
     splits: Sequence[str] = ()
-    """n splits that the files declare for their images; empty strings, or an empty sequence."""
+    """n splits that the files declare for their images; empty strings for none, or no splits."""
     shared: bool = False
     """Whether images of one name in one folder (`a.jpg` and `a.png`) share a label file."""
 
@@ -106,7 +106,7 @@ class Matches:
     outcome: NDArray[np.int8]
     """(n,), a `MatchOutcome`."""
     more: dict[int, Sequence[int]] = field(default_factory=dict)
-    """By reference: all its images, if several share a label file."""
+    """All images of a reference, by reference, if several share a label file."""
     rivals: dict[int, Sequence[int]] = field(default_factory=dict)
     """By ambiguous reference: some of the images that it may mean."""
     by_size: set[int] = field(default_factory=set)

@@ -154,7 +154,7 @@ def _require_one_file(images: Images, twins: NDArray[np.int64], first: NDArray[n
 def _report_two_sizes(
     images: Images, twins: NDArray[np.int64], first: NDArray[np.int32], log: FindingLog
 ) -> None:
-    """Report images declared with two sizes. The one declared with a box normalises the box."""
+    """Report images declared with two sizes. A box is normalised by the size declared with it."""
     size = np.stack([images.width, images.height], axis=1)
     differ = np.any(size[twins] != size[first], axis=1)
     differ &= np.all(size[twins] > 0, axis=1) & np.all(size[first] > 0, axis=1)

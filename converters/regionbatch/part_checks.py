@@ -21,7 +21,7 @@ _NUMBERS_OF_PARTS = (1, 2, 7)
 
 
 def check_parts(case: Case, reader: PartsReader, options: Mapping[str, Any]) -> None:
-    """Read a case in several numbers of parts, and compare each result with that of `read`."""
+    """Read a case in different numbers of parts, and compare each result with that of `read`."""
     expected = regionbatch.read(case.input, format=reader, **options)
     for n in _NUMBERS_OF_PARTS:
         in_parts: Any = _InParts(reader, n)
@@ -60,7 +60,7 @@ class _InParts:
 
 
 def _copied(value: Any) -> Any:  # noqa: ANN401 - of a reader
-    """Return what another process would get.
+    """Return a value as another process would get it.
 
     Raises:
         AssertionError: The value cannot be pickled.

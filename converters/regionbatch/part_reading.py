@@ -27,7 +27,7 @@ may_fork: ContextVar[bool] = ContextVar("may_fork", default=False)
 
 
 def check_executor(executor: object) -> None:
-    """Check that an executor is one; None is. Check the environment variable that replaces it too.
+    """Check an executor (None is allowed), and the environment variable that replaces it.
 
     Raises:
         OptionError: It has no `submit`, or is the client of a cluster; or the variable is wrong.
@@ -62,7 +62,7 @@ class PartExecutor(NamedTuple):
 
     executor: Executor
     is_own: bool
-    """Whether it is processes of this machine that were started for this dataset."""
+    """Whether it consists of processes of this machine that were started for this dataset."""
     started: StartedParts | None = None
     """The parts that it reads already."""
 
@@ -84,10 +84,10 @@ def part_executor(
     options: Any,  # noqa: ANN401 - the reader's own dataclass
     given: Executor | None,
 ) -> Iterator[PartExecutor | None]:
-    """Provide what reads the parts of a dataset; None if it is read as a whole, in this process.
+    """Provide the executor for the parts of a dataset; None: this process reads it as a whole.
 
-    Processes of this machine start to read now, while this process finds the images: most often,
-    these do not change which files are read, nor in which order.
+    Processes of this machine start to read now, while this process finds the images, because the
+    images rarely change which files are read or in which order.
 
     Args:
         reader: The reader.
@@ -118,7 +118,7 @@ def part_executor(
 
 
 def _files_to_read(references: References) -> list[str]:
-    """Return the files that are read unless their images show something else, in order."""
+    """Return the files to read, in order, as far as this is known before images are found."""
     files, splits = references.files, references.splits
     # A list of images may give a file a split later.
     wanted = [file for file, split in files.items() if not (splits and split) or split in splits]
@@ -137,7 +137,7 @@ def _is_large(
     """Return whether reading files in parts is worth starting processes."""
     try:
         return bool(files) and len(reader.parts(tree, files, options, 1)) >= MIN_PARTS_OF_LARGE
-    except DatasetError:  # it is raised again in its turn, if these files are read
+    except DatasetError:  # raised again when these files are read
         return False
 
 

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
 GIVE_UP_SECONDS = 300.0
-"""Seconds without any result after which a call that has not started is taken back."""
+"""Seconds without any result after which a call that has not started is cancelled."""
 
 _POLL = 1.0
-"""Seconds between two looks at the other calls, and at the cluster."""
+"""Seconds between checks of the other calls and of the cluster."""
 
 
 class ResultWait:

@@ -158,7 +158,7 @@ class PartResults(Generic[Result]):
         raise _unfit(what, "Correct its `submit`.", type(found).__name__)
 
     def _work_until(self, future: Future[Result]) -> None:
-        """Compute the next results that no process has started, until a process has its result."""
+        """Compute later results that no process has started, until the future is done."""
         for number, later in enumerate(self._waiting):
             if future.done():
                 return
@@ -166,7 +166,7 @@ class PartResults(Generic[Result]):
                 self._waiting[number] = self._computed(self._done + number)
 
     def _computed(self, number: int) -> Future[Any] | None:
-        """Return what this process computes for a job; None if it fails: its turn repeats it."""
+        """Return what this process computes for a job; None if it fails: it is repeated later."""
         future: Future[Any] = Future()
         try:
             future.set_result((self._caller.run, number, self._work(*self._jobs[number])))
@@ -185,7 +185,7 @@ class PartResults(Generic[Result]):
         if self._is_own:
             return
         if isinstance(error, RegionBatchError):
-            if _state_of(self._caller.file) == self._caller.state:  # or else the file has changed
+            if _state_of(self._caller.file) == self._caller.state:  # otherwise the file has changed
                 raise error
         elif isinstance(error, (ImportError, AttributeError)) and "regionbatch" in str(error):
             raise _unfit(
@@ -254,7 +254,8 @@ def _call(
     """Call a function in another process, if this is the same package and sees the same files.
 
     Returns:
-        The run and the number of the job, by which the caller knows the result, and the result.
+        The run and the number of the job, by which the caller recognises the result, and the
+        result.
     """
     version = regionbatch.__version__
     encoding = sys.getfilesystemencoding()

@@ -22,7 +22,7 @@ def requested_processes() -> int | None:
     """Return how many processes the environment asks for; None: it does not.
 
     Raises:
-        OptionError: It is no number of processes.
+        OptionError: It is not a number of processes.
     """
     value = os.environ.get(PROCESSES_VARIABLE, "").strip()
     if not value:

@@ -1,14 +1,14 @@
-"""Processes of this machine that parts of a large dataset are read in.
+"""Processes of this machine that read parts of a large dataset.
 
-They are optional: `parts` reads whatever they do not in this process, with the same functions. As
-this process does not wait for them, they are one less than the cores. They share no memory, run
-nothing of the calling program, and end when reading ends. Those of the command are copies of it: a
-new process needs 0.25 s to import NumPy and the readers.
+They are optional: whatever they do not read, `parts` reads in this process, with the same
+functions. This process does not wait for them, so there is one fewer than there are cores. They
+share no memory, run nothing of the calling program, and end when reading ends. Those of the command
+are copies of its process: a new process needs 0.25 s to import NumPy and the readers.
 
 `multiprocessing` and `concurrent.futures.ProcessPoolExecutor` are not used: with the start method
 "spawn" they import the caller's main module again, which may be a script without a `__main__`
-guard. Neither is loky, which needs no guard either: a COCO dataset took it 1.29 times the CPU of
-one process (plain children 1.10), and after a busy run it may report leaked semaphores.
+guard. loky needs no such guard, but for a COCO dataset it took 1.29 times the CPU time of one
+process (plain children 1.10), and after a busy run it may report leaked semaphores.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 _INTERPRETER_NAME = re.compile(r"(python|pypy)w?[\d._td]*", re.IGNORECASE)
-"""Frozen programs and servers that embed Python have other names, and would start themselves."""
+"""Names of Python's executable. Other programs that embed Python would start themselves."""
 
 _CALLS_AT_ONCE = 2
 """Calls that a child has at a time: one runs, one waits."""
 _PIPE_SIZE = 2**20
-"""Bytes that a user without privileges may have in a pipe."""
+"""Size in bytes to which a user without privileges may enlarge a pipe."""
 
 _CHILD_CODE = """
 import gc, os, pickle, sys
@@ -143,8 +143,8 @@ class ChildProcesses(Executor):
 class _Child:
     """A plain child process. Several threads may call it, and it answers them in turn.
 
-    So its next call is ready when it is done with one. Otherwise it would wait until the thread
-    that reads the result gets the interpreter from the one that reads parts.
+    So when it is done with a call, the next one is ready. Otherwise it would wait until the thread
+    that reads the result gets the interpreter lock from the one that reads parts.
     """
 
     def __init__(self) -> None:
@@ -205,7 +205,7 @@ class _Child:
         return process
 
     def kill(self) -> None:
-        """End the process, also one that is just being started."""
+        """End the process, even one that is still starting."""
         self._is_killed = True
         if self._process is not None:
             self._process.kill()

@@ -237,7 +237,7 @@ def _image_sizes(
     """Return the size of each row's image in pixels, (n, 2); drop rows whose size is unknown."""
     image = raw.image[block]
     sides = raw.images.width[image], raw.images.height[image]
-    size = np.stack(sides, dtype=np.float64, casting="safe").T  # column by column, as the boxes
+    size = np.stack(sides, dtype=np.float64, casting="safe").T  # column by column, like the boxes
     unknown = _either(size <= 0)
     if angle is not None and not raw.mode.absolute:
         unknown = unknown & (angle != 0)
@@ -298,7 +298,7 @@ def _drop_duplicates(
 
 
 def _index_of(mask: Mask) -> slice | NDArray[np.int64]:
-    """Return an index of the rows in a mask. It is mostly all rows, and then nothing is copied."""
+    """Return an index of the rows in a mask. Usually these are all rows, and nothing is copied."""
     return slice(None) if mask.all() else np.flatnonzero(mask)
 
 

@@ -41,8 +41,8 @@ def check_database(path: Path) -> None:
 def is_foreign(db: sqlite3.Connection, application: int, path: Path | None) -> bool:
     """Return whether a database belongs to another application and must not be changed.
 
-    The database is only read. A database without tables may have an owner too, but not an empty
-    file. If the first transaction was killed, the file is empty once SQLite has rolled it back.
+    The database is only read. A database without tables may have an owner too, but an empty file
+    has none. If the first transaction was killed, the file is empty once SQLite has rolled it back.
 
     Args:
         db: The database.

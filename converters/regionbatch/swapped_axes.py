@@ -22,7 +22,7 @@ _MIN_OUTSIDE_FRACTION = 0.1
 _MIN_SWAPPED_FRACTION = 0.99
 """Minimum fraction of all boxes that are inside once x and y are swapped."""
 _TOLERANCE = 1.01
-"""Factor on an image's sides, since some boxes extend slightly beyond the edge."""
+"""Factor on an image's sides, because some boxes extend slightly beyond the edge."""
 
 
 def report_swapped_axes(raw: PlacedAnnotations, log: FindingLog) -> None:

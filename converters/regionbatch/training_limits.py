@@ -1,4 +1,4 @@
-"""Will it train? Images and boxes of each tag, and the limits that Custom Vision sets.
+"""Whether a project can be trained: images and boxes of each tag, and Custom Vision's limits.
 
 The service refuses to train a project while one of its tags has fewer than 15 images.
 """

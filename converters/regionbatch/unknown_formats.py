@@ -124,7 +124,7 @@ def identify_files(tree: Tree, readers: Collection[str]) -> list[IdentifiedFile]
     """Identify the first files of each extension, as far as possible.
 
     Args:
-        tree: The dataset, in which no reader recognised its format.
+        tree: The dataset, whose format no reader recognised.
         readers: The names of all installed readers.
 
     Returns:

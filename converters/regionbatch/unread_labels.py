@@ -115,7 +115,7 @@ def _drop_file(file: str, reason: str, log: FindingLog) -> None:
 def _boxes_in(tree: Tree, reader: Reader, files: list[str], options: Any) -> dict[str, list[int]]:  # noqa: ANN401
     """Return the places of the boxes of some files, by file; 0 where only their number is known.
 
-    Files that cannot be read are missing. All are read together; if that fails, in halves.
+    Files that cannot be read are left out. All are read together; if that fails, in halves.
     """
     aside = FindingLog()
     try:

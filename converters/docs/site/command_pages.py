@@ -53,6 +53,6 @@ def _page_lines(name: str, command: click.Command, context: click.Context) -> It
 
 
 def _as_markdown(text: str) -> str:
-    """Return plain text in which Markdown shows every character as it is, and marks options."""
+    """Return Markdown that shows every character of a text as it is, with options as code."""
     escaped = re.sub(r"([\\`*_<>\[\]])", r"\\\1", text)
     return re.sub(r"(?<![\w-])--[a-z][a-z-]*", r"`\g<0>`", escaped)

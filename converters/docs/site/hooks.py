@@ -45,7 +45,7 @@ _NAME = re.compile(r"(?<![\[`\w])`([a-z]+(?:_[a-z]+)*|regionbatch [a-z]+)`(?![`\
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Replace the files of the folder of this site by those of the project and generated pages."""
+    """Replace the files of this site's folder with those of the project and generated pages."""
     for file in list(files):
         if file.src_dir == config.docs_dir:
             files.remove(file)
