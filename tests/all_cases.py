@@ -1,4 +1,4 @@
-"""Check many cases of `fixtures/` in one test: pytest itself takes longer for a test than a case.
+"""Check many cases of `fixtures/` in one test: a test costs pytest more time than a case takes.
 
 `test_case` of the kit checks every case. A check that compares two ways to read a dataset gets
 `one_of_each_kind`, and every case if `REGIONBATCH_ALL_CASES` is set.
@@ -39,10 +39,10 @@ def one_of_each_kind(cases: Iterable[Case]) -> list[Case]:
 
 @cache
 def _shown_by(case: Case) -> frozenset[Shown]:
-    """Return what a case shows, each together with its format.
+    """Return what a case shows, each item together with its format.
 
-    Codes of findings and of adjusted and dropped records, options, decisions, the kind of error,
-    and the extensions of its files and folders.
+    These are codes of findings and of adjusted and dropped records, options, decisions, the kind of
+    error, and the extensions of its files and folders.
     """
     expected = case.expected
     error = expected.get("error", {})
@@ -72,7 +72,7 @@ def check_each(cases: Iterable[Case], check: Callable[[Case], None]) -> None:
 
 
 class AllCases(ReaderTests):
-    """The conformance kit, of which only `test_case` is one test per case, with every case."""
+    """The conformance kit with every case. Only `test_case` is a test of its own for each case."""
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
         if metafunc.function.__name__ == "test_case":

@@ -1,4 +1,4 @@
-"""Datasets of a few files for the tests of which image belongs to which annotations."""
+"""Datasets of a few files, for tests of which image belongs to which annotations."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CPU_SECONDS = 20
-"""On a machine that does much else, these may take minutes."""
+"""Limit of CPU time, which on a busy machine may take minutes."""
 SECONDS = 300
 MEBIBYTES = 700
 

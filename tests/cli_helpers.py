@@ -38,7 +38,7 @@ class ConvertFolder:
 
 
 def read_terminal(handle: int) -> Iterator[bytes]:
-    """Yield what a terminal shows until its other side is closed: on Linux, an error."""
+    """Yield what a terminal shows until its other side is closed, which is an error on Linux."""
     try:
         while part := os.read(handle, 4096):
             yield part

@@ -82,7 +82,8 @@ ONE_PROCESS: dict[str, str] = {
     "test_clusters.py": "cluster",
     "test_packaging.py": "wheel",
 }
-"""What the tests of a file share, which is expensive to start: it is started in one process."""
+"""What the tests of a file share and is expensive to start, so that it is started in one
+process."""
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
@@ -115,8 +116,8 @@ def _name_of(path: Path) -> str:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     """With `-n`, send all cases of one test, or the tests of `ONE_PROCESS`, to a process at a time.
 
-    Sending each case takes xdist longer than most cases: its time grows with the square of them.
-    Marks of xdist are not used: version 3.8 ignores them with pytest 9.2.
+    Sending each case takes xdist longer than most cases take: its time grows with the square of
+    their number. Marks of xdist are not used: version 3.8 ignores them with pytest 9.2.
     """
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - only with `-n`
 
@@ -150,7 +151,7 @@ if hasattr(providers, "_get_local_constants"):
     local_constants = providers._get_local_constants
 
     def local_constants_of_a_search() -> Any:
-        """Return none for examples that are always the same: they are of all imported modules."""
+        """Return no constants of the imported modules if the examples must always be the same."""
         return providers._local_constants if settings().derandomize else local_constants()
 
     providers._get_local_constants = local_constants_of_a_search
@@ -164,7 +165,7 @@ os.fsync = lambda fd: None  # noqa: ARG005
 """No test cuts the power, and flushing thousands of files to a real disk takes minutes."""
 
 for account in [name for name in os.environ if name.startswith("VISION_")]:
-    del os.environ[account]  # that of the person who runs the tests
+    del os.environ[account]  # the account of the person who runs the tests
 
 
 @pytest.fixture

@@ -130,7 +130,7 @@ def write_json(path: Path, content: object) -> Path:
 
 
 def id_of(name: str) -> str:
-    """Return a UUID of a name, always the same."""
+    """Return a UUID for a name, which is always the same."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
 
 
@@ -330,7 +330,7 @@ def json_of(done: subprocess.CompletedProcess[str]) -> Any:
 
 
 def imports_of(tree: ast.AST) -> set[str]:
-    """Return all modules that a file imports, at any place."""
+    """Return all modules that a file imports, anywhere in it."""
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -366,7 +366,7 @@ class InThisProcess(Executor):
 def always_in_parts(
     patch: pytest.MonkeyPatch, n: int = 2, executor: Executor | None = None
 ) -> Executor:
-    """Have every dataset, even a small one, read in n parts; return the executor."""
+    """Read every dataset, even a small one, in n parts; return the executor."""
     used = executor or InThisProcess()
     patch.setattr(part_reading, "MIN_PARTS", n)
     patch.setattr(part_reading, "MIN_PARTS_OF_LARGE", 0)

@@ -140,7 +140,7 @@ class PageRun:
         return run.stdout
 
     def _run_here(self, line: str) -> str:
-        """Run the command in this process, in the folder of the page: a new one needs a second."""
+        """Run the command in this process, in the page's folder: a new process needs a second."""
         with mock.patch.dict(os.environ, self._environment), chdir(self.folder):
             return command(*shlex.split(line)[1:], one_stream=True).stdout
 

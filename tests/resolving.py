@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def dataset_of(folder: Path, *names: str, images: tuple[str, ...] = ("a.jpg",)) -> rb.Dataset:
-    """A dataset with one box of each class on each image."""
+    """Return a dataset with one box of each class on each image."""
     rows: list[Box] = [(image, name, (1, 2, 30, 4)) for image in images for name in names]
     return rb.read(write_coco(folder, rows))
 

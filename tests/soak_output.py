@@ -280,7 +280,7 @@ def main() -> None:
     )
     parser.add_argument("--steps", action="store_true")
     given = parser.parse_args()
-    logging.disable()  # Warnings about restored output.
+    logging.disable()  # Hide warnings about restored output.
     for target, overwrite, name in INTERFERENCES if given.steps else ():
         what = f"{target}{' --overwrite' if overwrite else ''}: {target}{name and '/'}{name}"
         print(

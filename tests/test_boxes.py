@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MODES = list(BoxMode)
 MAX_CHANGE = 6.1e-8 + 1e-9
-"""Largest change of a number: half a float32 step, twice, and the step of written numbers."""
+"""Largest change of a number: twice half a float32 step, and the step of written numbers."""
 
 fractions = st.one_of(
     st.floats(0, 1),

@@ -68,7 +68,7 @@ def test_an_empty_dataset_name_is_a_usage_error() -> None:
 def test_the_output_cannot_be_the_current_folder(
     lossy: ConvertFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
-    """It would be replaced under the feet of the shell."""
+    """If it were replaced, the shell would be in a folder that no longer exists."""
     (tmp_path / "empty" / "here").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "empty" / "here")
     before = sorted(tmp_path.rglob("*"))
@@ -170,7 +170,7 @@ def test_strict_writes_nothing(lossy: ConvertFolder) -> None:
 
 
 def test_strict_fails_on_duplicates_caused_by_equal_ids(place: ConvertFolder) -> None:
-    """Two classes of one id make one region of two; nothing is wrong with the files themselves."""
+    """Two classes with one ID make one region of two, although the files are correct."""
     place.data = write_coco(place.folder / "twice", [GOOD, ("größe 1.jpg", "big cat", GOOD[2])])
     tags = write_json(place.folder / "t.json", dict.fromkeys(["猫", "big cat"], ids_of(["x"])["x"]))
     options: list[str | Path] = ["--tag-ids", tags, *place.ids[2:]]
@@ -296,7 +296,7 @@ NOT_READ = {
 
 @pytest.mark.parametrize(("case", "status"), NOT_READ.items(), ids=NOT_READ)
 def test_boxes_that_are_not_read_give_status_3(case: str, status: int) -> None:
-    """Unless an option selects a part of the dataset, or another file has them."""
+    """The status is 0 if an option selects a part of the dataset, or another file has the boxes."""
     found = Case(ROOT / "fixtures" / case, case)
     options = [
         f"--{name.replace('_', '-')}={value}"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def completions(*words: str | Path, incomplete: str = "") -> list[str]:
-    """What the shell offers for the next word."""
+    """Return what the shell offers for the next word."""
     shell = ShellComplete(commands, {}, "regionbatch", "_REGIONBATCH_COMPLETE")
     return [item.value for item in shell.get_completions([*map(str, words)], incomplete)]
 

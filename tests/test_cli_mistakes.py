@@ -264,7 +264,7 @@ def options_with_values() -> list[tuple[str, str]]:
 
 
 def command_line(name: str, option: str, place: ConvertFolder) -> list[str | Path]:
-    """A command line without mistakes, to which a wrong option is added."""
+    """Return a command line without mistakes, to which a wrong option is added."""
     if name == "serve":
         return [name]
     if name in ("projects", "ids"):

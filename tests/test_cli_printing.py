@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def on_terminal(*words: str | Path, columns: int = 80, **env: str) -> str:
-    """What the command prints on a terminal, line endings normalised."""
+    """Return what the command prints on a terminal, with line endings normalised."""
     ours, theirs = os.openpty()
     line = [sys.executable, "-m", "regionbatch_cli", *map(str, words)]
     variables = {"TERM": "xterm", "COLUMNS": str(columns), "LINES": "40", **env}
@@ -37,7 +37,7 @@ def without_controls(text: str) -> str:
 
 
 def result_of(text: str) -> list[str]:
-    """The lines after the progress display."""
+    """Return the lines after the progress display."""
     return without_controls(text).rpartition("\r")[2].splitlines()
 
 

@@ -23,7 +23,7 @@ from helpers import (
 
 
 def wait_for(run: subprocess.Popen[str]) -> tuple[int, str]:
-    """The status and standard error of a process."""
+    """Return the status and standard error of a process."""
     _, stderr = run.communicate(timeout=60)
     return run.returncode, stderr
 

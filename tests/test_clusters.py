@@ -32,7 +32,7 @@ TABLES: dict[str, Any] = {"tag_ids": SCENE / "tags.json", "image_ids": SCENE / "
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """The client of two processes; no test needs another one's tasks."""
+    """The client of two processes, which all tests share."""
     distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
     with (
         distributed.LocalCluster(
@@ -85,7 +85,7 @@ def test_a_worker_of_dask_that_is_killed_changes_nothing(
 def test_a_cluster_that_is_closed_in_the_middle_changes_nothing(
     what: str, numbered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Dask leaves the futures pending that are submitted afterwards."""
+    """Dask leaves futures pending that are submitted after it is closed."""
     distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
     monkeypatch.setattr(part_reading, "MIN_PARTS", 32)
     monkeypatch.setattr(parts, "_MAX_WAITING", 4)
@@ -109,7 +109,7 @@ def test_a_cluster_that_is_closed_in_the_middle_changes_nothing(
 def test_a_process_that_is_killed_changes_nothing(
     numbered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loky: bool
 ) -> None:
-    """Of loky, as an executor of the caller, or of regionbatch itself."""
+    """It is a process of loky, as the executor of the caller, or of regionbatch itself."""
     expected = payloads(numbered, tmp_path / "out.jsonl")
     monkeypatch.setenv(PROCESSES_VARIABLE, "2")
     monkeypatch.setattr(part_reading, "MIN_PARTS", 32)

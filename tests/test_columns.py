@@ -145,7 +145,7 @@ def test_a_missing_folder_for_temporary_files_is_an_error(folder: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits of POSIX")
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
 def test_many_files_do_not_stay_open(tmp_path: Path, encoding: str) -> None:
-    """Of several splits, each of which has a file."""
+    """Each of several splits has a file."""
     for number in range(60):
         folder = write_coco(tmp_path / f"train{number}", [("ü.jpg", "Tür", (10, 10, 20, 20))])
         file = folder / "annotations.json"

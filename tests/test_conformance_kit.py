@@ -154,7 +154,7 @@ class InventsImages(OneRow):
 def test_images_in_another_order_than_the_files_are_an_error(
     reader: type[YoloReader], tmp_path: Path
 ) -> None:
-    """Boxes of one image would otherwise get to another."""
+    """Otherwise, boxes would get to the wrong image."""
     rows = [(name, "cat", (0.2, 0.25, 0.2, 0.3)) for name in ("a.jpg", "b.jpg")]
     folder = write_yolo(tmp_path / "set", rows)
     with pytest.raises(PluginError, match=r"^[ab]\.txt: "):

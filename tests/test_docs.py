@@ -68,7 +68,7 @@ def test_examples_run_and_print_what_is_shown(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     monkeypatch.setitem(sys.modules, "document", ModuleType("document"))  # for dataclasses
-    caplog.set_level(logging.NOTSET, logger="regionbatch")  # restored, as a page changes it
+    caplog.set_level(logging.NOTSET, logger="regionbatch")  # a page changes it; it is restored
     before = set(sys.modules)
     with PageRun(name, folder) as run:
         document = run.examples()

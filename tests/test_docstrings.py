@@ -46,7 +46,7 @@ def test_examples_of_public_names_run(name: str) -> None:
     output: list[str] = []
     for test in examples_of(name):
         if "arrow" in test.name and not find_spec("pyarrow"):
-            continue  # said by test_arrow.py, which is skipped
+            continue  # test_arrow.py is skipped too, and says why
         runner.run(test, out=output.append)
     assert not "".join(output)
 

@@ -216,7 +216,7 @@ def test_a_folder_that_must_not_be_opened_is_named(
     ],
 )
 def test_no_error_contains_a_credential(text: str, tmp_path: Path) -> None:
-    """Whatever the argument it was given for."""
+    """This is true of every argument that it may be given for."""
     tables: dict[str, Any] = {"tag_ids": {}, "image_ids": {}}
     for use in (
         lambda: regionbatch.read(text),

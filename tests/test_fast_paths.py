@@ -59,7 +59,7 @@ def file_by_file(patch: pytest.MonkeyPatch) -> None:
 
 
 def every_file_by_lxml(patch: pytest.MonkeyPatch) -> None:
-    """Parse VOC files with lxml, also those of the ordinary layout."""
+    """Parse VOC files with lxml, including those of the ordinary layout."""
     patch.setattr(OrdinaryFiles, "add", lambda *_: False)
 
 
@@ -85,12 +85,12 @@ PATCHES: dict[str, list[list[Patch]]] = {
     "voc": [[every_file_by_lxml, image_by_image, row_by_row]],
     "yolo": [[line_by_line, image_by_image, row_by_row], [file_by_file]],
 }
-"""Patches that are applied together are of different steps: parsing, images, rules."""
+"""Patches that are applied together belong to different steps: parsing, images, rules."""
 SCENE = ROOT / "fixtures" / "scene" / "yolo"
 
 
 def result_of(case: Case) -> list[Any]:
-    """Everything that a caller can see of reading a case."""
+    """Return everything that a caller can see of reading a case."""
     reader = READERS[case.name.partition("/")[0]]
     try:
         dataset = rb.read(case.input, format=reader, **case.options(reader.options))

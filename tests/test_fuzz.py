@@ -153,7 +153,7 @@ coco_documents = (
 
 
 def good_beside(document: Any) -> Any:
-    """A document with an image, a class and a box for sure."""
+    """Return a document that is sure to have an image, a class and a box."""
     if isinstance(document, dict):
         for key, record in (
             ("images", {"id": 1, "file_name": "a.jpg", "width": 100, "height": 80}),

@@ -58,7 +58,7 @@ def test_a_number_with_a_million_digits(tmp_path: Path) -> None:
 def test_a_line_that_is_larger_than_memory(tmp_path: Path, content: str) -> None:
     """A sparse file with a JSON string of zero bytes on one line; or quotes that never close.
 
-    The process has 700 MiB, the line a GiB.
+    The process may use 700 MiB, and the line has 1 GiB.
     """
     path = tmp_path / "huge.json"
     head = coco(GOOD)[:-2].encode() + b', {"id": 8, "caption": "'

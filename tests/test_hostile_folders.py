@@ -49,7 +49,7 @@ def test_an_image_with_an_unreadable_label_is_dropped(tmp_path: Path, kind: str)
 def test_a_label_folder_behind_a_link_that_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As of links in /proc, which only their owners can read."""
+    """Links in /proc are of this kind: only their owners can read them."""
     folder = write_yolo(tmp_path / "set", [("b.jpg", "cat", (0.2, 0.25, 0.2, 0.3))])
     (folder / "x" / "images").mkdir(parents=True)
     (folder / "x" / "images" / "a.jpg").touch()

@@ -280,7 +280,7 @@ def test_a_mistake_in_a_table_is_reported(
 
 @pytest.mark.parametrize("ids", [["bad"], [None], [CAT, DOG]])
 def test_an_error_quotes_no_signature(tmp_path: Path, ids: list[str | None]) -> None:
-    """Addresses of images may be signed."""
+    """URLs of images may be signed."""
     url = "https://example.com/a b.jpg?sv=1&sig=SECRET"
     rows = [json.dumps(url) + ": " + json.dumps(each) for each in ids]
     (tmp_path / "ids.json").write_text("{" + ", ".join(rows) + "}")

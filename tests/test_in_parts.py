@@ -32,7 +32,7 @@ FORMATS = ("coco", "voc", "yolo", "cvat", "vott")
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Divide also the smallest dataset."""
+    """Divide even the smallest dataset."""
     monkeypatch.setattr(division, "ROWS_PER_PART", 2)
 
 
@@ -226,7 +226,7 @@ class Refusing(InThisProcess):
 
 
 class Twice(InThisProcess):
-    """Calls each function twice, as a scheduler does that believes a worker to be lost."""
+    """Calls each function twice, like a scheduler that believes that a worker is lost."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Any:
         super().submit(fn, *args)
@@ -304,7 +304,7 @@ def test_a_run_that_is_cancelled_leaves_nothing(boxes: Path, tmp_path: Path) -> 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits of POSIX")
 @pytest.mark.parametrize("limit", [500, 5000])
 def test_a_full_disk_is_an_error_of_the_output(boxes: Path, tmp_path: Path, limit: int) -> None:
-    """It is met by the file of rows, or by the payloads."""
+    """The disk is full when the file of rows or the payloads are written."""
     path = os.pathsep.join(sys.path)
     run = process("-c", FULL_DISK, boxes, tmp_path / "out", str(limit), PYTHONPATH=path)
     assert run.stdout == "OutputError\n", run.stderr

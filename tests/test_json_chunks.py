@@ -196,7 +196,7 @@ def test_typed_and_untyped_records_are_read_alike(tmp_path: Path) -> None:
 
 
 def outcome_of(case: Case, folder: Path) -> list[Any]:
-    """What a copy of a case contains, without the findings about what has no box or is no image."""
+    """Return the content of a case, without findings about records of `with_untyped_records`."""
     options = case.options(CocoReader.options)
     dataset = regionbatch.read(folder / case.expected.get("read", ""), format="coco", **options)
     findings = [

@@ -28,13 +28,13 @@ BAD = (b"\xe4", "猫".encode()[:2], "猫".encode()[1:], b"\xed\xa0\x80")
 
 @pytest.fixture(autouse=True)
 def chunks_of_64_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a small file has several chunks, in several parts."""
+    """Give a small file several chunks, in several parts."""
     monkeypatch.setattr(ArrayStream.__init__, "__defaults__", (64,))
     monkeypatch.setattr(part_reading, "MIN_PARTS", 5)
 
 
 def document_of(*, is_odd: bool) -> bytes:
-    """A COCO file with text that the reader skips; if odd, with records that no type fits."""
+    """Return a COCO file with text that the reader skips, and perhaps records that no type fits."""
     annotations: list[Any] = [
         {"id": n, "image_id": n % 3, "category_id": 1, "bbox": [n // 3, 2, 3, 4], "note": "é"}
         for n in range(12)

@@ -38,14 +38,14 @@ PARTS = (2, 3, 7)
 
 
 def values(record: Any) -> Any:
-    """The values of a record that are compared."""
+    """Return the values of a record that are compared."""
     if not isinstance(record, dict):
         return record
     return record.get("id"), record.get("bbox"), record.get("name", "")
 
 
 def read_in_chunks(path: Path, size: int, parts: int = 1) -> dict[str, list[Any]]:
-    """The values of all records by key; with some parts that are decoded apart from the rest."""
+    """Return the values of all records by key, with some parts decoded apart from the rest."""
     found: dict[str, list[Any]] = {}
     with document(path) as opened, pytest.MonkeyPatch.context() as patch:
         patch.setattr(ArrayStream.__init__, "__defaults__", (size,))
@@ -60,7 +60,7 @@ def read_in_chunks(path: Path, size: int, parts: int = 1) -> dict[str, list[Any]
 
 
 def read_whole(path: Path) -> dict[str, list[Any]]:
-    """The same, decoded by `json.loads`."""
+    """Return the same, decoded by `json.loads`."""
     content = json.loads(path.read_text(encoding="utf-8"))
     found = {}
     for key in SPECS:
@@ -228,7 +228,7 @@ def test_broken_documents_are_reported_with_their_line(
 
 
 def test_truncated_documents_are_reported(tmp_path: Path) -> None:
-    """Also after a comma, where the worker's part ends."""
+    """They are also reported if they end after a comma, where a worker's part ends."""
     good, odd = '{"id": 1}', '{"id": "2"}'
     text = f'{{"images": [{good}], "annotations": [{", ".join([good] * 5)}, {odd}, {good}]}}'
     path = tmp_path / "a.json"

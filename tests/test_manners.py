@@ -276,7 +276,7 @@ def test_an_upload_that_was_cancelled_is_resumed(
         )
         assert "sending regions" in steps
         for step in dict.fromkeys(steps):
-            options["rate_limiter"] = Clock().rate_limiter()  # a stopped one makes no call
+            options["rate_limiter"] = Clock().rate_limiter()  # a stopped rate limiter makes no call
             with contextlib.suppress(Cancelled):
                 rb.upload(scene, client, project, **options, progress=partial(cancel_at, step))
         options["rate_limiter"] = Clock().rate_limiter()

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DISTRIBUTIONS = {"griffe": "griffelib"}
-"""What provides a module of another name, in an extra that need not be installed."""
+"""Distributions that provide a module of another name, in an extra that need not be installed."""
 
 
 def run(*words: str | Path, cwd: Path, **env: str) -> str:
-    """The output of a command that must succeed, with nothing of this run's PYTHONPATH."""
+    """Return the output of a command, which must succeed without the PYTHONPATH of this run."""
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         list(map(str, words)),
@@ -115,7 +115,7 @@ def test_installing_puts_only_these_there(installed: Path) -> None:
 
 
 def test_the_installed_command_works_from_any_folder(installed: Path, tmp_path: Path) -> None:
-    """From one with a `cli` and a `regionbatch_cli.txt` of its own, too."""
+    """This includes a folder with a `cli` and a `regionbatch_cli.txt` of its own."""
     (tmp_path / "cli").mkdir()
     (tmp_path / "cli" / "__init__.py").write_text("raise SystemExit('not me')", encoding="utf-8")
     env = {"PYTHONPATH": str(installed)}

@@ -36,12 +36,12 @@ BLOCK = 10
 
 @pytest.fixture(autouse=True)
 def chunks_of_64_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a part of a small JSON file has several chunks."""
+    """Give a part of a small JSON file several chunks."""
     monkeypatch.setattr(ArrayStream.__init__, "__defaults__", (64,))
 
 
 def result_of(path: Path, executor: Executor | None = None, **options: Any) -> list[Any]:
-    """Everything that a caller can see of reading a dataset."""
+    """Return everything that a caller can see of reading a dataset."""
     try:
         dataset = rb.read(path, executor=executor, **options)
     except rb.RegionBatchError as error:

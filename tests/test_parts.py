@@ -1,4 +1,4 @@
-"""Parts read by other processes: the same results, and none is needed."""
+"""Parts read by other processes: the results are the same, and no other process is needed."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ SCENE = ROOT / "fixtures" / "scene"
 
 @pytest.fixture(autouse=True)
 def two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have two processes, also on a machine with one core."""
+    """Use two processes, even on a machine with one core."""
     monkeypatch.setenv(PROCESSES_VARIABLE, "2")
 
 
@@ -221,7 +221,7 @@ def test_an_executor_that_was_shut_down_is_reported_once(
 
 
 class Never(Executor):
-    """Returns futures that are never done, as a cluster whose scheduler is gone."""
+    """Returns futures that are never done, like a cluster whose scheduler is gone."""
 
     def __init__(self, client: object = None) -> None:
         self._client = client
@@ -361,7 +361,7 @@ def test_calls_that_have_not_started_are_cancelled() -> None:
     assert len(STARTED) <= 1
 
 
-# Other processes must be fit for it.
+# Other processes must have the same package and see the same files.
 
 
 @pytest.mark.parametrize("format", ["coco", "voc", "yolo"])
@@ -560,7 +560,7 @@ def test_no_more_processes_start_than_there_are_parts(monkeypatch: pytest.Monkey
 
 
 def test_an_error_does_not_depend_on_the_executor(tmp_path: Path) -> None:
-    """Whether a dataset is large is found before its images are, and reads its data.yaml."""
+    """Whether a dataset is large is decided before images are found, which reads its data.yaml."""
     (tmp_path / "data.yaml").write_text("names: {0: cat, 0: dog}\ntrain: .\n", encoding="utf-8")
     (tmp_path / "elsewhere.jpg").touch()
     (tmp_path / "a.txt").write_text("0 0.5 0.5 0.2 0.2\n", encoding="utf-8")
@@ -645,7 +645,7 @@ def test_processes_end_with_the_block() -> None:
 def test_a_process_that_starts_while_the_block_ends_is_ended_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As when the file has an error at its start, or after an early Ctrl-C."""
+    """This happens if the file has an error at its start, or after an early Ctrl-C."""
     is_starting, is_ending = threading.Event(), threading.Event()
     start, kill = subprocess.Popen, processes._Child.kill
 
@@ -760,7 +760,7 @@ def test_a_file_that_was_replaced_is_not_mixed_with_the_old_one(tmp_path: Path) 
 
 
 def test_the_last_parts_are_smaller(tmp_path: Path) -> None:
-    """Or else a process that is done early waits for another one as long as a part takes."""
+    """Otherwise, a process that is done early waits for another one as long as a part takes."""
     path = large_coco(tmp_path, 2000)
     text = path.read_text(encoding="utf-8").replace('}, {"', "},\n" + " " * 999 + '{"')
     path.write_text(text, encoding="utf-8")
@@ -831,7 +831,7 @@ def test_a_part_that_starts_within_a_record_is_not_used(
 def test_the_first_error_of_broken_json_is_reported_whatever_the_number_of_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also if a string that is never closed hides where the array ends."""
+    """This is true even if a string that is never closed hides where the array ends."""
     path = large_coco(tmp_path)
     records = path.read_text(encoding="utf-8").split('"bbox":')
     for at in (5, 6, -2):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from defective.writers import Draft
 
 SEEDS = int(os.environ.get("REGIONBATCH_SEEDS", "105"))
-"""Each defect at least three times; 200 were read on 29 November."""
+"""Number of random datasets, so that each defect occurs at least three times."""
 BLOCK = 15
 """Seeds per test."""
 SIDES = ("left", "top", "width", "height")
@@ -72,7 +72,7 @@ def failure_of(folder: Path, seed: int, format: str, name: str = "") -> str:  # 
 
 
 class ReadOnce:
-    """`read`, but a dataset is read only once with the same options: commands read it often."""
+    """`read`, which reads a dataset only once with the same options: commands read it often."""
 
     def __init__(self, read: Callable[..., regionbatch.Dataset]) -> None:
         self.read = read
@@ -115,7 +115,7 @@ class Trial:
         )
         self.tags: list[str] = []
         self.is_doubtful = False
-        with suppress(regionbatch.RegionBatchError):  # the command will have it too
+        with suppress(regionbatch.RegionBatchError):  # the command meets the same error
             dataset = reading.read(self.data)
             self.tags = [*dataset.tags]
             self.is_doubtful = bool(dataset.findings.doubtful())

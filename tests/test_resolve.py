@@ -44,7 +44,7 @@ def test_how_a_tag_is_found(
 def test_a_tag_that_is_found_loosely_is_doubtful(
     tmp_path: Path, row: tuple[str, list[str], str, int]
 ) -> None:
-    """Unless the names differ only in what is never kept of a class name."""
+    """It is not if the names differ only in what reading a class name normalises anyway."""
     name, table, found, _ = row
     batches = rb.batches(
         dataset_of(tmp_path, name), tag_ids=ids_of(table), image_ids=ids_of(["a.jpg"])

@@ -214,7 +214,7 @@ def test_first_list_of_an_image_is_its_split(tmp_path: Path) -> None:
 
 
 def test_equal_names_in_two_folders_are_told_apart(tmp_path: Path) -> None:
-    """Each name is that of its own file and declared once, but not without its folder."""
+    """Each declared name is unique and fits its file, but without its folder it is not unique."""
     xml = "<annotation><filename>{}</filename></annotation>"
     files = {
         "Annotations/p/x.xml": xml.format("q/x.jpg"),

@@ -115,7 +115,7 @@ def main() -> None:
         if not find_spec(name.partition(",")[0]):
             print(f"{name}: not installed")
             continue
-        work(dataset)  # imports
+        work(dataset)  # the first call imports libraries
         print(f"{name}: {best(work, dataset, repeat=given.repeat):.3f} s")
 
 

@@ -36,7 +36,7 @@ from statistics import median
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 ENVIRONMENT = os.environ | {
-    "PYTHONDONTWRITEBYTECODE": "",  # installed programs have bytecode, so all contestants have
+    "PYTHONDONTWRITEBYTECODE": "",  # installed programs have bytecode, so all contestants get it
     "PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / "regionbatch-bytecode"),
     "PYTHONPATH": os.pathsep.join(
         [str(ROOT / "converters"), str(ROOT / "cli"), os.environ.get("PYTHONPATH", "")]
@@ -55,7 +55,7 @@ CONTESTANTS = {
     "supervision": ("load", ("yolo",)),
     "touch": ("move the bytes", SETS),
 }
-"""What each does, and with which datasets."""
+"""What each contestant does, and with which datasets."""
 LIBRARIES = (
     "numpy",
     "msgspec",
@@ -265,7 +265,7 @@ def compete(heat: Heat, repeat: int) -> None:
             if entry.trouble:
                 continue
             if entry.target:
-                entry.target.unlink(missing_ok=True)  # of an interrupted run
+                entry.target.unlink(missing_ok=True)  # left by an interrupted run
             run = measure(entry.command)
             entry.runs.append(run)
             entry.trouble = trouble(entry, run)

@@ -1,4 +1,4 @@
-"""The storage emulator of Azure, Azurite, as tests need it: started once, with a proxy that counts.
+"""The storage emulator of Azure, Azurite, started once for the tests, with a proxy that counts.
 
 It is the npm package `azurite`. It keeps everything in memory, and calls nothing on the network.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-"""Of the emulator; in its documentation."""
+"""The account key of the emulator, from its documentation."""
 _OPTIONS = ("--silent", "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry")
 _SECONDS = 60
 
@@ -41,7 +41,7 @@ class Get(NamedTuple):
     blob: str
     size: int
     at_once: int
-    """The requests that were under way when it came, with itself."""
+    """Number of requests in progress when this one arrived, including itself."""
     is_whole: bool
     """Whether it read the whole blob."""
     by_library: bool
@@ -143,7 +143,7 @@ class Emulator(NamedTuple):
 
 @contextmanager
 def running_emulator(program: str, folder: Path) -> Iterator[Emulator]:
-    """Start the emulator, and a proxy before it."""
+    """Start the emulator, and a proxy in front of it."""
     command = [program, *_OPTIONS, "--blobHost", "127.0.0.1", "--blobPort", "0"]
     process = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"

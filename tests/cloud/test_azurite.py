@@ -55,7 +55,7 @@ def test_from_blob_storage_to_blob_storage(emulator: Emulator, tmp_path: Path, k
 
 @pytest.mark.parametrize("are_equal", [True, False])
 def test_equal_images_may_have_one_id(emulator: Emulator, tmp_path: Path, are_equal: bool) -> None:
-    """As on this machine, without reading them."""
+    """They may as on this machine, but the images are not read to find out."""
     content = (ROOT / "fixtures/scene/yolo/images/val/yard.png").read_bytes()
     (tmp_path / "a.png").write_bytes(content)
     (tmp_path / "b.png").write_bytes(content if are_equal else content[:-1] + b"x")
@@ -88,7 +88,7 @@ def test_the_command_finds_credentials_in_the_environment(
 
 
 def test_what_is_read_of_a_dataset(emulator: Emulator) -> None:
-    """Each label file once, several at a time; of an image 64 KiB at most."""
+    """Each label file is read once, several at a time; of an image, at most 64 KiB are read."""
     rows = b"".join(b"0 0.5 0.5 0.25 0.%d\n" % (number + 1) for number in range(5))
     image = (ROOT / "fixtures/scene/yolo/images/val/yard.png").read_bytes()
     with emulator.container("many") as client:
@@ -124,7 +124,7 @@ def test_what_is_read_of_a_dataset(emulator: Emulator) -> None:
 
 
 def test_the_time_of_this_process_for_a_label_file(emulator: Emulator) -> None:
-    """The issue allows 10 ms."""
+    """This process and the proxy together may take 30 ms per file."""
     with emulator.container("time") as client:
         for number in range(40):
             client.upload_blob(f"labels/{number:03}.txt", b"0 0.5 0.5 0.25 0.5\n")
@@ -228,7 +228,7 @@ def test_markers_of_folders_hide_nothing(
 
 @pytest.fixture
 def boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A dataset of 40 boxes on 8 images, in as many parts."""
+    """A dataset of 40 boxes on 8 images, each image in a part of its own."""
     monkeypatch.setattr(division, "ROWS_PER_PART", 4)
     rows = [(f"a {at % 8} ü.jpg", "cat", (at, 1, 10, 20 + 90 * (at == 7))) for at in range(40)]
     return write_coco(tmp_path / "data", rows)
@@ -236,7 +236,7 @@ def boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[ProcessPoolExecutor]:
-    """Two processes, which have nothing of this one."""
+    """Two processes that inherit nothing from this one."""
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as executor:
         yield executor
 
@@ -311,7 +311,7 @@ def test_processes_of_a_run_that_fails_leave_nothing(
         executor = Remembering(pool)
         with pytest.raises(error) as caught:
             rb.convert(boxes, "az://failing/out", executor=executor, **more, **options)
-        wait(executor.calls)  # some were still writing
+        wait(executor.calls)  # some may still have been writing
         assert KEY not in f"{caught.value} {caught.value.__cause__} {caught.value.__context__}"
         assert blobs_in(emulator, "failing", "out") == {}
 

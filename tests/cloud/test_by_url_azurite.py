@@ -128,7 +128,7 @@ def test_kill_9_and_resume(
         killed.kill()
         killed.communicate()
         assert service.calls["CreateImageRegions"] == 0
-        make_older(tmp_path / "journal.sqlite", 60)  # it need not wait for the last call
+        make_older(tmp_path / "journal.sqlite", 60)  # no wait for the last call
         resumed = started(*line, cwd=tmp_path)
         _, errors = resumed.communicate(timeout=300)
         assert resumed.returncode == 0, errors

@@ -92,7 +92,7 @@ def test_earlier_output_is_replaced(boxes: Path, tmp_path: Path, cloud: Any) -> 
 
 @pytest.mark.usefixtures("cloud")
 def test_results_show_what_was_written_last(boxes: Path) -> None:
-    """Not what a file of the same size contained before."""
+    """They do not show what a file of the same size contained before."""
     convert(boxes)
     tables = {**TABLES, "tag_ids": {"cat": "11111111-2222-3333-4444-555555555555"}}
     later = convert(boxes, overwrite=True, **tables)
@@ -143,7 +143,7 @@ def test_a_file_that_another_program_adds_is_kept(boxes: Path, cloud: Any) -> No
     def add(step: str, _done: int, _total: int) -> None:
         if step == "writing payloads":
             cloud.pipe_file(f"{KEY}notes.txt", b"mine")
-            cloud.pipe_file(f"{KEY}part-00099.jsonl", b'{"regions":[]}')  # of a lost process
+            cloud.pipe_file(f"{KEY}part-00099.jsonl", b'{"regions":[]}')  # left by a lost process
 
     convert(boxes, progress=add)
     assert files_in(cloud)["notes.txt"] == b"mine"
@@ -215,7 +215,7 @@ def test_a_cloud_that_denies_a_file(
 
 
 class WithCloud(InThisProcess):
-    """Calls functions as processes do for which the cloud is not as it is here."""
+    """Calls functions like processes that see another cloud than this one."""
 
     def __init__(self, cloud: Any) -> None:
         super().__init__()
@@ -252,7 +252,7 @@ def test_processes_that_do_not_see_the_folder_are_an_error(
 
 
 class Twice(InThisProcess):
-    """Calls each function twice, as a scheduler does that believes a worker to be lost."""
+    """Calls each function twice, like a scheduler that believes that a worker is lost."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -308,7 +308,7 @@ def test_a_process_that_is_late(
 
 
 def test_two_runs_at_once_are_not_mixed(boxes: Path, cloud: Any) -> None:
-    """The later one replaces the folder; the earlier one fails, and touches nothing of it."""
+    """The later one replaces the folder; the earlier one fails, and changes nothing in it."""
     later: list[dict[str, bytes]] = []
 
     def replace(step: str, _done: int, _total: int) -> None:
@@ -324,7 +324,7 @@ def test_two_runs_at_once_are_not_mixed(boxes: Path, cloud: Any) -> None:
 
 
 def test_only_other_processes_write_a_folder(boxes: Path, cloud: Any) -> None:
-    """Without them, it could appear in one step, which no cloud can do."""
+    """Without other processes, a folder would have to appear in one step, which no cloud can do."""
     for options in ({"executor": None}, {"payload": "xml"}):
         with pytest.raises(rb.OptionError):
             convert(boxes, **options)

@@ -41,7 +41,7 @@ def copy(folder: Path, to: str, cloud: Any) -> None:
 
 
 def content_of(source: object, options: dict[str, Any], names: Iterable[str]) -> object:
-    """Everything that reading a dataset says, without the path of the dataset."""
+    """Return everything that a caller can see of a dataset, without its path."""
 
     def plain(value: object) -> str:
         text = str(value)
@@ -83,7 +83,7 @@ def test_fixtures_are_the_same_in_a_cloud(cloud: Any) -> None:
         there = content_of(CloudPath(url) / relative, dict(options), [url])
         assert there == here
 
-    # Each case is read twice. All of them are equal too, which takes a minute.
+    # Each case is read twice. All cases are equal too, but checking them takes a minute.
     cases = [case for name in FORMATS for case in cases_in(ROOT / "fixtures" / name)][::8]
     without_links = [
         case for case in cases if not any(path.is_symlink() for path in case.path.rglob("*"))
@@ -263,7 +263,7 @@ def test_an_error_that_is_shortened_contains_no_part_of_a_key(
 
 
 def test_a_storage_reads_in_another_process(cloud: Any) -> None:
-    """Its sizes are not known there."""
+    """The other process does not know the sizes of the files."""
     cloud.pipe_file("/container/a.txt", b"a")
     cloud.pipe_file("/container/large.txt", b"b" * 3_000_000)
     cloud.pipe_file("/container/empty.txt", b"")
@@ -426,7 +426,7 @@ def test_output_that_appears_during_a_run_is_kept(cloud: Any) -> None:
 
 
 def test_a_folder_of_payloads_is_not_written_to_a_cloud(cloud: Any) -> None:
-    """It would not appear at once."""
+    """It could not appear in one step."""
     with pytest.raises(rb.OptionError) as caught:
         rb.convert(ROOT / "fixtures/scene/coco", "memory://container/out", **TABLES)
     assert caught.value.option == "target"
@@ -457,7 +457,7 @@ def test_the_command_takes_urls(cloud: Any) -> None:
 
 
 def test_an_upload_of_images_in_a_cloud_names_the_dataset(cloud: Any, tmp_path: Path) -> None:
-    """The caller did not give `by_url`, which would be the way to do it."""
+    """The caller did not give `by_url`, so the place of the error is the dataset."""
     scene = ROOT / "fixtures/scene/coco"
     copy(scene, "memory://container/set", cloud)
     url = "memory://container/set"

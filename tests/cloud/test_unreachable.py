@@ -89,7 +89,7 @@ class FragileFileSystem(MemoryFileSystem):  # type: ignore[misc] # fsspec has no
 def test_a_server_that_disappears_is_an_error(
     kind: str, lost: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not a finding of each file that is still to be read."""
+    """It is not a finding for each file that is still to be read."""
     fsspec.register_implementation("fragile", FragileFileSystem, clobber=True)
     for path in (SCENE / kind).rglob("*"):
         if path.is_file():

@@ -1,4 +1,4 @@
-"""A server with scripted responses, for those that the local service never sends; a place."""
+"""A server with scripted responses that the local service never sends, and a `Place`."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def scripted() -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def any_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have commands in this process not wait for the rate of their tier."""
+    """Let commands in this process ignore the call rate of their tier."""
     tiers = {name: tier._replace(calls_per_second=1e4) for name, tier in limits.TIERS.items()}
     monkeypatch.setattr(limits, "TIERS", tiers)
 

@@ -37,7 +37,7 @@ READING, CHECKING, UPLOADING, SENDING = (
     "uploading images",
     "sending regions",
 )
-"""The steps of an upload as `progress` is called with them, for tests that act during one."""
+"""The steps that an upload passes to `progress`, for tests that act during one of them."""
 WRITES = frozenset({"CreateTag", "CreateImagesFromFiles", "CreateImageRegions"})
 """The calls that change a project."""
 SILENT = frozenset({Fault.TIMEOUT, Fault.TIMEOUT_APPLIED, Fault.TIMEOUT_LATE})
@@ -83,7 +83,7 @@ def write_noise(path: Path, size: tuple[int, int], form: str) -> None:
 
 @cache
 def _png(*colour: int) -> bytes:
-    """Return an image of one colour. Most datasets have the same ones."""
+    """Return an image of one colour, cached because most datasets have the same images."""
     buffer = io.BytesIO()
     Image.new("RGB", (SIZE, SIZE), colour).save(buffer, "png")
     return buffer.getvalue()
@@ -186,7 +186,7 @@ def delete_images(client: TrainingClient, project: str, ids: Sequence[str]) -> N
 
 
 def make_older(journal: Path, seconds: float) -> None:
-    """Let the calls in a journal be some seconds longer ago."""
+    """Move the calls in a journal some seconds into the past."""
     with closing(sqlite3.connect(journal)) as db, db:
         db.execute("UPDATE calls SET sent = sent - ?, done = done - ?", [seconds, seconds])
 
@@ -197,7 +197,7 @@ def refuse_boxes(
     """Let the service refuse batches with boxes at certain positions.
 
     Returns:
-        The sizes of all batches that are sent, added to while the test runs.
+        The sizes of all batches that are sent; the list grows while the test runs.
     """
     create_regions = client.create_regions
     sizes: list[int] = []
@@ -218,7 +218,7 @@ def refuse_boxes(
 
 
 def send_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have 8 regions or images sent at a time, so that halving them takes 15 calls, not 127."""
+    """Send 8 regions or images at a time, so that halving a batch takes 15 calls, not 127."""
     monkeypatch.setattr(regions, "REGIONS_PER_BATCH", 8)
     monkeypatch.setattr(image_files, "IMAGES_PER_BATCH", 8)
 
@@ -307,8 +307,9 @@ def run_with_faults(
 ) -> Counter[Fault]:
     """Upload despite faults, check that the project is exact, and return the faults met.
 
-    The service has the clock of the rate limiter. Copies are accepted only from a service that
-    stores fewer digits and never recognises a region: fewer than three, and not in silence.
+    The service has the clock of the rate limiter. Only a service that stores fewer digits and never
+    recognises a region may store one twice, but not three times, and the verification must count
+    the copies.
     """
     settings, version = settings_of(seed)
     rng = random.Random(seed)
@@ -342,7 +343,7 @@ def run_with_faults(
 def nearest(
     stored: Counter[tuple[str, str, bytes]], wanted: Counter[tuple[str, str, bytes]], apart: float
 ) -> Counter[tuple[str, str, bytes]]:
-    """Return stored regions as the wanted ones that they are nearest to, up to a distance."""
+    """Return each stored region as the wanted one nearest to it, up to a distance."""
     result: Counter[tuple[str, str, bytes]] = Counter()
     for key, count in stored.items():
         image, tag, box = key

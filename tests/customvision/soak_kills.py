@@ -56,7 +56,7 @@ def run_child(arguments: list[str], kill_after: float | None = None) -> dict[str
 def killed_once(
     dataset: Dataset, folder: Path, seed: int, longest: float
 ) -> tuple[float, dict[str, int]]:
-    """Kill an upload at random moments, then finish it; return the first one and the writes."""
+    """Kill an upload at random moments, then finish it; return the first moment and its writes."""
     rng = random.Random(seed)
     settings, _ = settings_of(seed)
     settings = Settings(on_existing=settings.on_existing, latency=0.02, seed=seed)

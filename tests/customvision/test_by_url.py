@@ -317,7 +317,7 @@ def test_spellings_of_the_url_in_the_response(
 def test_images_are_not_confused_by_an_answer(
     of_sizes: Remote, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It gives two images the URLs of each other: their sizes tell."""
+    """The answer swaps the URLs of two images, but their sizes show which is which."""
     create = target.client.create_images_from_urls
 
     def swapped(*arguments: Any, **options: Any) -> Any:
@@ -418,7 +418,7 @@ def test_images_with_the_same_bytes(of_sizes: Remote, target: Target) -> None:
 def test_files_and_urls_give_the_same_images(
     remote: Remote, target: Target, first_by_url: bool
 ) -> None:
-    """With the same journal, which cannot compare them: the service does."""
+    """The journal cannot compare a file with a URL, but the service recognises the image."""
     journal = remote.folder / "journal.sqlite"
     sign = remote.sign
     first = send(remote, target, journal=journal, by_url=sign if first_by_url else False)
@@ -458,7 +458,7 @@ def no_key(_path: str, _seconds: int) -> str:
 
 
 def no_key_in_a_long_text(_path: str, _seconds: int) -> str:
-    """It is shortened before the `@` of the URL."""
+    """Raise an error that is shortened before the `@` of the URL."""
     raise PermissionError(f"{'x' * 200} https://me:{SECRET}{'y' * 100}@h/a.jpg")
 
 

@@ -127,7 +127,7 @@ def test_a_changed_image_is_uploaded_again(tmp_path: Path) -> None:
 
 
 def test_another_image_of_the_same_size_and_time_is_noticed(tmp_path: Path) -> None:
-    """As after `cp -p` and `tar`: the time of the last change differs, and then the digest."""
+    """It occurs after `cp -p`: the time of the last change differs, so the digest is compared."""
     folder = write_dataset(tmp_path / "set", images=3)
     one, other = folder / "00000.png", folder / "00001.png"
     for path in (one, other):
@@ -148,7 +148,7 @@ def test_another_image_of_the_same_size_and_time_is_noticed(tmp_path: Path) -> N
 
 
 def test_regions_of_replaced_and_removed_images_are_reported(tmp_path: Path) -> None:
-    """Until they are deleted in the project."""
+    """They are reported until they are deleted in the project."""
     folder = write_dataset(tmp_path / "set", images=4)
     journal = tmp_path / "journal.sqlite"
     with rehearsal() as (_, project, client):
@@ -240,7 +240,7 @@ def test_an_image_of_another_dataset_does_not_get_the_id_of_an_equal_one(tmp_pat
 
 
 def test_a_dry_run_with_a_changed_dataset_leaves_the_journal_unchanged(tmp_path: Path) -> None:
-    """So does a run that fails before its first write: the next run reports the change again."""
+    """A run that fails before its first write does too: the next run reports the change again."""
     folder = write_dataset(tmp_path / "set", images=3)
     journal = tmp_path / "journal.sqlite"
     with rehearsal() as (_, project, client):

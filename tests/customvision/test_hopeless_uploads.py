@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def test_regions_that_are_refused_from_some_moment_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not every batch of the rest is halved."""
+    """Not all of the remaining batches are halved."""
     send_small_batches(monkeypatch)
     dataset = rb.read(write_dataset(tmp_path, images=25, boxes=8))
     with rehearsal() as (service, project, client):

@@ -236,7 +236,7 @@ def test_deleted_images_are_left_out_and_listed(place: Place) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="names that Windows does not allow")
 def test_hostile_names(place: Place) -> None:
-    """Also a file name that is not UTF-8, and names that mean something in a saved response."""
+    """They include a file name that is not UTF-8, and names that are keys of a saved response."""
     names = ["a b.png", "日本/é.png", "quo\"te's.png", "line\nbreak.png", "id.png", "LONE.png"]
     tags = ["images", "value", "tags", "na me", "name", "日本"]
     folder = place.folder / "hostile"

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def upload_rounded(
     dataset: Dataset, client: TrainingClient, project: str, digits: int
 ) -> UploadResult:
-    """Upload as an earlier script that rounds the numbers."""
+    """Upload like an earlier script that rounds the numbers."""
     create = client.create_regions
 
     def create_rounded(to: str, batch: Any) -> Any:

@@ -68,7 +68,7 @@ def test_a_journal_of_another_schema_is_refused(tmp_path: Path, version: str) ->
 
 
 def test_a_journal_on_a_read_only_disk_can_be_read(tmp_path: Path) -> None:
-    """So can the journal of a killed run, with its log next to it."""
+    """The journal of a killed run, with its log next to it, can be read too."""
     path = tmp_path / "journal.sqlite"
     with Journal(path, PROJECT) as journal:
         journal.start_call("CreateTag")

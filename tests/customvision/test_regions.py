@@ -77,7 +77,7 @@ def test_a_service_that_refuses_everything_is_not_asked_about_every_region(
 def test_refused_batches_are_halved_one_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Until a region is stored: three halved batches are enough to give up."""
+    """This holds until a region is stored. Three halved batches are enough to give up."""
     send_small_batches(monkeypatch)
     dataset = rb.read(write_dataset(tmp_path, images=5, boxes=20))
     under_way: list[int] = []
@@ -88,7 +88,7 @@ def test_refused_batches_are_halved_one_at_a_time(
         if len(batch) < 8:
             under_way.append(len(batch))
             at_once.add(len(under_way))
-            never.wait(0.01)  # for another one to come
+            never.wait(0.01)  # time for another call to arrive
             under_way.pop()
         raise rb.ServiceError("a: b. C.", code="BadRequestImageRegions", status=400)
 

@@ -287,7 +287,7 @@ def test_regions_on_other_images_are_counted(place: Place) -> None:
 
 
 def test_a_long_wait_is_printed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On standard error, with --json as well; not with --quiet."""
+    """It is printed on standard error, also with --json, but not with --quiet."""
     clock = Clock()
     monkeypatch.setattr("regionbatch.customvision.upload.RateLimiter", clock.rate_limiter)
     for more, shown in ((["--json"], 1), (["--quiet"], 0)):

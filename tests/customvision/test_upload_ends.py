@@ -1,4 +1,4 @@
-"""How uploads end: with an account at every moment, soon if hopeless, and never untrue."""
+"""How uploads end: always with a true account, and soon if they are hopeless."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def test_a_run_right_after_another_waits_for_what_that_one_did(tmp_path: Path, l
 
 
 def test_a_response_without_most_regions_is_not_sent_again_at_once(tmp_path: Path) -> None:
-    """They are there; the project shows them after some seconds."""
+    """The regions are stored; the project shows them after some seconds."""
     dataset = rb.read(write_dataset(tmp_path, images=5))
     clock = Clock()
     faults = Faults(

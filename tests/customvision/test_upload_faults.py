@@ -27,7 +27,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> rb.Dataset:
 def test_each_fault_alone(dataset: rb.Dataset, kind: Fault, seed: int) -> None:
     """The seed selects the undocumented behaviour of the service.
 
-    One run is enough of a fault that lasts until the timeout of the client.
+    One run is enough for a fault that lasts until the timeout of the client.
     """
     assert set(run_with_faults(dataset, seed, [kind])) <= {kind}
 

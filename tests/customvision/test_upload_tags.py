@@ -60,7 +60,7 @@ def test_tags_are_found_and_renamed_as_in_convert(tmp_path: Path) -> None:
 
 
 def test_classes_that_differ_in_case_get_a_tag_each(tmp_path: Path) -> None:
-    """So they do if an earlier run ended after creating one of them."""
+    """They also do if an earlier run ended after creating one of the tags."""
     dataset = rb.read(write_dataset(tmp_path, images=3, tags=("Cat", "cat")))
     for existing in ("Cat", "cat"):
         with rehearsal() as (service, project, client):
@@ -120,7 +120,7 @@ def test_no_tag_is_created_for_a_class_without_boxes_to_send(tmp_path: Path) -> 
 def test_no_tag_is_created_for_a_class_whose_images_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """This is only known after uploading the images: the plan names the most tags."""
+    """This is known only after the images are uploaded: the plan names all possible tags."""
     for number, name in enumerate(("good.png", "bad.png")):
         write_image(tmp_path / name, colour=number)
     dataset = rb.read(

@@ -352,7 +352,7 @@ def test_real_datasets_are_uploaded_completely(name: str) -> None:
 def test_thousands_of_images_with_the_same_boxes_are_recognised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boxes: list[tuple[int, ...]]
 ) -> None:
-    """Of 12,000 images, this once took 2.4 GB and a minute. Any assignment is right."""
+    """For 12,000 images, this once took 2.4 GB and a minute. Any assignment is right."""
     count = 6_000
     content = {
         "images": [

@@ -1,4 +1,4 @@
-"""Checks for any input: our exceptions only, no NaN, a ledger that adds up, limits that hold."""
+"""Checks for any input: no foreign exceptions, no NaN, a ledger that adds up, limits that hold."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ImageSandbox:
         self._path = folder / "image"
 
     def check(self, data: bytes) -> str:
-        """Read the size of an image; no exception leaves the function, and the budgets are kept."""
+        """Read the size of an image; check that nothing is raised and that the budgets are kept."""
         self._path.write_bytes(data[1:])
         used = _Usage()
         start = time.process_time()
@@ -124,7 +124,7 @@ def check(source: Path, **options: Any) -> str:
         warnings.simplefilter("error")
         try:
             dataset = regionbatch.read(source, **options)
-        except regionbatch.PluginError:  # a reader of ours counted wrong
+        except regionbatch.PluginError:  # a built-in reader counted wrong
             raise
         except regionbatch.RegionBatchError as error:
             check_message(str(error))
@@ -135,7 +135,7 @@ def check(source: Path, **options: Any) -> str:
 
 
 def check_message(message: str) -> None:
-    """One line, with a place before the first colon, that can be printed."""
+    """Check that a message is one printable line, with a place before the first colon."""
     assert all(sign.isprintable() or category(sign) == "Zs" for sign in message), (
         f"not one line: {message!a}"
     )
@@ -144,7 +144,7 @@ def check_message(message: str) -> None:
 
 
 def check_dataset(dataset: regionbatch.Dataset) -> None:
-    """No NaN, no box outside, read as 32-bit or 64-bit floats; ledger and batches add up."""
+    """Check that no box is NaN or outside its image, and that ledger and batches add up."""
     box = dataset.regions.box
     assert np.isfinite(box).all()
     assert (box[:, :2] >= 0).all()
@@ -173,12 +173,12 @@ def check_dataset(dataset: regionbatch.Dataset) -> None:
 
 
 def numbered(names: Iterable[str]) -> dict[str, str]:
-    """An id for each name."""
+    """Return an ID for each name."""
     return {name: str(uuid.UUID(int=number)) for number, name in enumerate(names)}
 
 
 def check_findings(dataset: regionbatch.Dataset, report: Path) -> None:
-    """Every finding can be told, and the report holds them all."""
+    """Check that every finding has a valid message, and that the report contains all of them."""
     findings = list(dataset.findings)
     assert len(findings) == len(dataset.findings) == sum(dataset.findings.counts().values())
     for finding in findings:

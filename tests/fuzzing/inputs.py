@@ -22,7 +22,7 @@ IMAGES = "images"
 
 
 class Slot(NamedTuple):
-    """One file of a dataset whose content is the input, and how the dataset is read."""
+    """One file of a dataset, with the input as its content, and how the dataset is read."""
 
     file: str
     options: Mapping[str, Any] = {}

@@ -29,11 +29,11 @@ WORDS = (
     b"a/" * 40,
 )
 # fmt: on
-"""Tokens that real files go wrong with."""
+"""Tokens that occur in broken files."""
 
 
 def mutated(text: bytes, chance: random.Random) -> bytes:
-    """Text with a few changes: bytes and lines flipped, cut, doubled, swapped, and words put in."""
+    """Return text with bytes and lines flipped, cut, doubled or swapped, and words inserted."""
     for _ in range(chance.choice((1, 1, 2, 3, 5, 9))):
         text = chance.choice(_CHANGES)(text, chance)
     return text[:MAX_BYTES]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LAYOUT = "voc-layout"
 """The target of `fuzz.py`."""
 ENCODINGS = (None, None, None, "gbk", "cp1251")
-"""What a user may choose; the first byte of an input is the number of one."""
+"""Encodings that a user may choose; the first byte of an input is the number of one."""
 
 LABELIMG = b"""<annotation verified="yes">
 \t<folder>images</folder>
@@ -131,7 +131,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return [value.dtype.str, value.shape, value.tobytes()]  # NaN and -0.0 by their bits
     if isinstance(value, dict):
-        return [[key, _plain(one)] for key, one in value.items()]  # with its order
+        return [[key, _plain(one)] for key, one in value.items()]  # in the same order
     if isinstance(value, (tuple, list)):
         return [*map(_plain, value)]
     return [type(value), value]

@@ -56,7 +56,7 @@ class Opened:
         self.page.goto(self.address)
 
     def expect_shown(self, names: list[str] | int) -> None:
-        """Wait until the grid has these images, or so many."""
+        """Wait until the grid has these images, or this many."""
         cards = self.page.locator("#grid > .card:not([hidden])")
         if isinstance(names, int):
             expect(cards).to_have_count(names)

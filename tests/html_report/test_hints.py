@@ -59,7 +59,7 @@ def test_the_planted_errors_are_listed_first(planted: Report) -> None:
 @pytest.mark.parametrize("rare", ["Crossing", "cro\u017f\u017fing", "crossings"])
 @pytest.mark.parametrize("file", ["00.jpg", "59.jpg"])
 def test_the_rarest_of_similar_names_is_shown(tmp_path: Path, file: str, rare: str) -> None:
-    """It comes last, wherever it is, and the link and the drawing are of its box."""
+    """It is listed last, wherever it occurs, and the link and the drawing show its box."""
     labels = Shapes()
     for boxes in labels.boxes.values():
         boxes[:] = [("crossing" if name == "disc" else name, box) for name, box in boxes]

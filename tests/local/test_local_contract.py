@@ -140,7 +140,7 @@ def good_call(work: Workspace, version: str, name: str) -> Case[Any]:
 
 def use_real_values(case: Case[Any], work: Workspace, data: st.DataObject) -> None:
     """Replace generated values by valid ones, so that calls get past the first look-up."""
-    work.create(*work.regions(3))  # each example has as many regions to delete
+    work.create(*work.regions(3))  # each example has three regions to delete
     real = real_values(work)
 
     def replaced(name: str, value: Any) -> Any:

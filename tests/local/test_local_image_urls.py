@@ -141,7 +141,7 @@ OUTSIDE = [
 def test_no_other_address_is_asked(
     workspace: Start, blobs: BlobServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even a name server."""
+    """Not even a name server is asked."""
     work = workspace()
     asked: list[str] = []
     connect, resolve = socket.create_connection, socket.getaddrinfo
@@ -166,7 +166,7 @@ def test_no_other_address_is_asked(
 
 
 def test_a_slow_server_is_given_up(workspace: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that sends a byte now and then, in its headers or its body."""
+    """It sends a byte now and then, in its headers or its body."""
     monkeypatch.setattr(image_sources, "SECONDS", 0.4)
     work = workspace()
     starts = (

@@ -84,7 +84,7 @@ def without_temporary_folder(folder: Path) -> None:
 
 
 def pieces_of(text: str) -> Callable[[Path], object]:
-    """The splitter alone: the reader has looked at the file before."""
+    """Run only the splitter: a reader would have looked at the file before."""
 
     def run(folder: Path) -> None:
         (folder / "a.json").write_text(text, encoding="utf-8")

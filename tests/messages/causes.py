@@ -63,7 +63,7 @@ def read(cause: Cause, folder: Path) -> None:
 
 
 def dataset(folder: Path, *names: str, tags: str = "cat\n") -> regionbatch.Dataset:
-    """A dataset with a box on each of some images."""
+    """Return a dataset with a box on each of some images."""
     files: dict[str, str | bytes] = {
         "classes.txt": tags,
         **{f"{name}.txt": ROW for name in names or ("a",)},

@@ -41,13 +41,13 @@ def written(name: str, **existing: bytes) -> Callable[[Path], object]:
 
 
 def in_parts(_folder: Path) -> object:
-    """Write parts where a file is."""
+    """Write parts to the path of a file."""
     put("parts", b"mine")
     return folder_of_output(f"{CONTAINER}/parts", overwrite=True)
 
 
 def report(_folder: Path) -> object:
-    """Write a report where another file is."""
+    """Write a report to the path of another file."""
     put("mine", b"mine")
     return check_report(f"{CONTAINER}/mine")
 
@@ -89,7 +89,7 @@ def without_fsspec(_folder: Path) -> object:
 
 
 def of_another_account(_folder: Path) -> object:
-    """Open a file of a dataset that was pickled where the credentials were others."""
+    """Open a file of a dataset that was pickled by a process with other credentials."""
     return storage_of(FileUrl(f"{CONTAINER}/a.png", None, "data.blob.core.windows.net"))
 
 

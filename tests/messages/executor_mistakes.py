@@ -24,7 +24,7 @@ SCENE = ROOT / "fixtures" / "scene" / "yolo"
 
 
 class Client:
-    """As the client of a Dask cluster."""
+    """Looks like the client of a Dask cluster."""
 
     def get_executor(self) -> None:
         raise NotImplementedError
@@ -41,7 +41,7 @@ def read_with_processes(_folder: Path) -> object:
 
 
 class Elsewhere(InThisProcess):
-    """Calls functions as a process would that differs from this one."""
+    """Calls functions like a process that differs from this one."""
 
     def __init__(self, target: Any, name: str, value: object) -> None:
         super().__init__()
@@ -54,14 +54,14 @@ class Elsewhere(InThisProcess):
 
 
 class WithoutPackage(InThisProcess):
-    """Calls functions as a process would that has no regionbatch."""
+    """Calls functions like a process without regionbatch."""
 
     def submit(self, *_: Any, **__: Any) -> Any:
         return super().submit(__import__, "regionbatch_of_another_version")
 
 
 class Returning(InThisProcess):
-    """Returns something else than a future, or than what the call returns."""
+    """Returns something other than a future, or other than the result of the call."""
 
     def __init__(self, found: object) -> None:
         super().__init__()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Counting:
-    """A reader that says it met a box more than it returns."""
+    """A reader that counts one box more than it returns."""
 
     title: ClassVar[str] = "counts wrong"
     options: ClassVar[type[ReadOptions]] = ReadOptions
@@ -55,7 +55,7 @@ class WithOddOptions(Counting):
 
 
 class Raising(Counting):
-    """A reader that lets out what it should not."""
+    """A reader that raises an exception that is not one of regionbatch."""
 
     def read(
         self, _tree: Tree, _files: Sequence[str], _options: ReadOptions, _log: FindingLog
@@ -71,7 +71,7 @@ class Outside(Counting):
 
 
 class Foreign(Counting):
-    """A reader that returns the image of a file that it was not to read."""
+    """A reader that returns the image of a file that it was not asked to read."""
 
     def references(self, _tree: Tree, _options: ReadOptions, _log: FindingLog) -> References:
         return References({"a.txt": ""}, one_image_each=True)
@@ -97,7 +97,7 @@ class Disordered(Counting):
 
 
 def without_boxes(files: list[int]) -> RawAnnotations:
-    """An image for each of some files, by their codes, and no box."""
+    """Return an image for each of some files, by their codes, and no box."""
     nothing, sizes = np.empty(0, np.int32), np.zeros(len(files), np.int32)
     images = ImageReferences([""] * len(files), np.asarray(files, np.int32), sizes, sizes)
     return RawAnnotations(

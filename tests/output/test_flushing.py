@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def test_a_disk_that_fails_while_output_is_written_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The system reports it only once, so not when the complete file is flushed."""
+    """The system reports it only once, so flushing the complete file would not show it."""
     is_flushed = threading.Event()
 
     def fail(_file: int) -> None:
@@ -37,7 +37,7 @@ def test_a_disk_that_fails_while_output_is_written_is_an_error(
 
 
 def test_output_needs_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container may allow no more of them."""
+    """A container may allow no more threads."""
 
     def refuse(*_: object) -> None:
         raise RuntimeError("can't start new thread")

@@ -45,7 +45,7 @@ def test_a_file_object(batches: rb.Batches) -> None:
 
 
 def test_any_object_with_a_write_method(batches: rb.Batches) -> None:
-    """Not all of them return the number of bytes, and some have no buffer to flush."""
+    """Some do not return the number of bytes, and some have no buffer to flush."""
     for more in ({"flush": lambda: None}, {"flush": None}, {}):
         written: list[bytes] = []
         file: Any = types.SimpleNamespace(write=written.append, **more)
@@ -254,7 +254,7 @@ def test_an_unbuffered_file_gets_everything(batches: rb.Batches) -> None:
 
 
 def test_a_wrapper_of_an_unbuffered_file(home: Path, batches: rb.Batches) -> None:
-    """It need not return the number of bytes."""
+    """Its `write` need not return the number of bytes."""
 
     class WithoutCount:
         def __init__(self, file: io.RawIOBase) -> None:

@@ -111,7 +111,7 @@ CHANGES = [
 def test_output_that_changes_during_the_run_is_not_replaced(
     home: Path, batches: rb.Batches, target: str, changed: str, content: bytes
 ) -> None:
-    """Even by another run: one of the two wins, and the other reports it."""
+    """Not even if another run wrote it: one of the two wins, and the other reports this."""
     rb.write(batches[:2], home / target)
     before = everything_below(home)
     with raises_mentioning(OutputError, home / target):
@@ -280,7 +280,7 @@ rb.write(slowly(), sys.argv[1], overwrite=True)
 @posix
 @pytest.mark.parametrize("target", TARGETS)
 def test_what_another_run_is_writing_is_kept(home: Path, batches: rb.Batches, target: str) -> None:
-    """Only what no process writes any longer is of a killed run."""
+    """Only what no process is writing any longer belongs to a killed run."""
 
     def slowly() -> Iterator[rb.Batch]:
         for number, batch in enumerate(batches):

@@ -91,7 +91,7 @@ def test_a_disk_without_hard_links(
 def test_a_folder_that_is_briefly_in_use(
     home: Path, batches: rb.Batches, monkeypatch: pytest.MonkeyPatch, busy: int
 ) -> None:
-    """As on Windows, where open files cannot be renamed."""
+    """This happens on Windows, where open files cannot be renamed."""
     rb.write(batches[:1], home / "out")
     rename, left = Path.rename, [busy]
 
@@ -136,7 +136,7 @@ def test_a_full_disk_is_an_error_and_leaves_everything_as_it_was(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A limit on file sizes makes a write fail in the middle, as a full disk does."""
-    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # its data file would be cut, too
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # would be truncated too
     if overwrite:
         rb.write(batches, home / target)
     before = everything_below(home)
@@ -166,7 +166,7 @@ def test_a_folder_that_is_not_writable(home: Path, batches: rb.Batches) -> None:
 def test_each_file_and_its_folder_are_flushed_to_disk_once(
     home: Path, batches: rb.Batches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not after each payload, which would take long."""
+    """They are not flushed after each payload, which would take long."""
     flushed: list[int] = []
     monkeypatch.setattr(os, "fsync", flushed.append)
     many = [batch for batch in batches for _ in range(10)]
