@@ -130,7 +130,7 @@ def write_json(path: Path, content: object) -> Path:
 
 
 def id_of(name: str) -> str:
-    """Return a UUID for a name, which is always the same."""
+    """Return a UUID for a name: equal names have equal UUIDs."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
 
 

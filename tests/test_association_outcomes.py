@@ -133,7 +133,7 @@ def test_external_image_folders_may_have_the_same_names(tmp_path: Path) -> None:
     }
 
 
-def test_image_dir_inside_the_dataset_adds_no_second_images(tmp_path: Path) -> None:
+def test_image_dir_inside_the_dataset_adds_no_duplicate_images(tmp_path: Path) -> None:
     files = {"1.xml": voc("1.png"), "pics/1.xml": voc("1.png"), "logo.xml": voc()}
     folder = write(tmp_path, files, ["pics/1.png", "logo.png"])
     dataset = rb.read(folder, image_dir=[folder / "pics", folder / "pics", folder])

@@ -1,4 +1,4 @@
-"""Datasets are read by a Dask cluster and by loky with the same result, also if a worker dies."""
+"""Datasets are read by a Dask cluster and by loky with the same result, even if a worker dies."""
 
 from __future__ import annotations
 

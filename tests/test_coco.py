@@ -328,7 +328,7 @@ def test_nan_is_not_two_values_of_a_key(tmp_path: Path, values: str, code: str) 
 
 
 @pytest.mark.parametrize("bbox", [["20", "x", "40", "30"], [20, None, 40, 30], [[20, 10, 40]]])
-def test_an_array_that_is_no_box_is_reported_as_it_is(bbox: list[Any]) -> None:
+def test_an_array_that_is_not_a_box_is_reported_as_it_is(bbox: list[Any]) -> None:
     dataset = read_loaded(coco(RECORD, {**RECORD, "id": 2, "bbox": np.array(bbox)}))
     [finding] = [finding for finding in dataset.findings if finding.where == 2]
     assert (finding.code, finding.value) == ("not_a_box", repr(bbox))

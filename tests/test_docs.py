@@ -67,7 +67,7 @@ def folder(copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 def test_examples_run_and_print_what_is_shown(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, "document", ModuleType("document"))  # for dataclasses
+    monkeypatch.setitem(sys.modules, "document", ModuleType("document"))  # dataclasses look it up
     caplog.set_level(logging.NOTSET, logger="regionbatch")  # a page changes it; it is restored
     before = set(sys.modules)
     with PageRun(name, folder) as run:
@@ -82,7 +82,7 @@ def test_examples_run_and_print_what_is_shown(
         pytest.skip(f"a library is not installed: {name}, lines {run.skipped}")
 
 
-def test_the_readme_is_short_and_begins_with_what_runs() -> None:
+def test_the_readme_is_short_and_starts_with_what_runs() -> None:
     """The command and its output are near the top, after lines that do all the set-up."""
     text = text_of("README.md")
     assert len(text.splitlines()) < 120

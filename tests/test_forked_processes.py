@@ -175,7 +175,7 @@ os.execv(sys.executable, [sys.executable, "-c", code, *sys.argv[1:]])
     assert found.stdout == process("-m", "regionbatch_cli", *words).stdout
 
 
-def test_no_fork_is_no_error() -> None:
+def test_a_failed_fork_is_not_an_error() -> None:
     found = run("""
 os.fork = refuse
 with local_processes(may_fork=True) as executor:

@@ -46,7 +46,7 @@ def test_an_image_with_an_unreadable_label_is_dropped(tmp_path: Path, kind: str)
 
 
 @needs_posix
-def test_a_label_folder_behind_a_link_that_cannot_be_read(
+def test_a_label_folder_that_is_an_unreadable_link(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Links in /proc are of this kind: only their owners can read them."""

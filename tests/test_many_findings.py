@@ -1,4 +1,4 @@
-"""A dataset of broken boxes needs little more memory than a good one, also for its report."""
+"""A dataset of broken boxes needs little more memory than a good one, even for its report."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def test_the_messages_of_all_fixtures(format: str) -> None:  # noqa: A002 - the 
 
 @pytest.mark.parametrize("name", ["region_missing", "region_moved", "region_extra"])
 def test_a_project_that_differs_is_explained_as_status_3(name: str) -> None:
-    """An upload or a verification ends with this status; it is neither a drop nor strict mode."""
+    """Nothing is dropped, and strict mode does not apply after the first write."""
     effect = effect_of(CODES[name])
     assert "exit status 3" in effect
     assert "dropped" not in effect

@@ -539,7 +539,7 @@ def test_processes_load_their_modules_before_the_first_call(
     with closing_children(1) as children:
         assert isinstance(children, ChildProcesses)
         children._threads.submit(int).result()
-        children._threads.shutdown()  # it has been started
+        children._threads.shutdown()  # the process has been started
         process = children._children[0]._process
         assert process is not None
         assert process.stdout is not None

@@ -82,7 +82,7 @@ class MetadataPathFinder:
 def test_folders_are_listed_without_the_standard_library(
     site: PluginSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So they are even if Dask imported importlib_metadata: reading would be four times slower."""
+    """They are, even after Dask imported importlib_metadata: reading is then four times as fast."""
     site.install_example()
     monkeypatch.syspath_prepend(site.folder)
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, MetadataPathFinder()])

@@ -73,7 +73,7 @@ def test_a_mark_that_does_not_exist_is_an_option_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("only", [1, [1], ["cat", None]])
-def test_a_class_that_is_no_text_is_an_option_error(tmp_path: Path, only: Any) -> None:
+def test_a_class_that_is_not_text_is_an_option_error(tmp_path: Path, only: Any) -> None:
     write_coco(tmp_path, [("a.jpg", "cat", BOX)])
     with raises_mentioning(OptionError, "only"):
         rb.read(tmp_path, only=only)

@@ -61,7 +61,7 @@ def test_each_split_equals_its_reference() -> None:
         assert sums == pytest.approx(figures["sum"], rel=1e-6)
 
 
-def test_what_has_no_size_is_findings() -> None:
+def test_boxes_without_a_size_are_findings() -> None:
     """Two boxes of BCCD have none; their places can be looked up."""
     findings = rb.read(DATA / "voc-bccd").findings.first("empty_box", 9)
     assert len(findings) == 2

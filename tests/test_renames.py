@@ -22,7 +22,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("rename", ["cat=feline", ["cat=feline"], 3])
-def test_a_rename_that_is_no_mapping_is_an_option_error(rename: Any) -> None:
+def test_a_rename_that_is_not_a_mapping_is_an_option_error(rename: Any) -> None:
     with raises_mentioning(OptionError, "rename", "mapping"):
         normalise_renames(rename)
 

@@ -199,7 +199,7 @@ def write_files(root: Path, files: dict[str, str]) -> None:
         (root / name).write_bytes(text.encode())
 
 
-def test_first_list_of_an_image_is_its_split(tmp_path: Path) -> None:
+def test_the_first_list_of_an_image_is_its_split(tmp_path: Path) -> None:
     """All lines are stems; they end as on old Macs in one of the lists."""
     xml = "<annotation><filename>{}.jpg</filename></annotation>"
     lists = {"train": "a\rb", "val": "c\r\n", "trainval": "c\nb\na\n"}
@@ -213,8 +213,8 @@ def test_first_list_of_an_image_is_its_split(tmp_path: Path) -> None:
     assert found == {"a.jpg": "train", "b.jpg": "train", "c.jpg": "val"}
 
 
-def test_equal_names_in_two_folders_are_told_apart(tmp_path: Path) -> None:
-    """Each declared name is unique and fits its file, but without its folder it is not unique."""
+def test_equal_names_in_two_folders_are_distinguished(tmp_path: Path) -> None:
+    """Each declared name has the stem of its file and is unique, but not without its folder."""
     xml = "<annotation><filename>{}</filename></annotation>"
     files = {
         "Annotations/p/x.xml": xml.format("q/x.jpg"),

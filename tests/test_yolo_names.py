@@ -167,7 +167,7 @@ def test_nested_lists_are_read_once_however_many_aliases_there_are(tmp_path: Pat
     assert len(rb.read(tmp_path)) == 1
 
 
-def test_of_a_deep_data_yaml_only_the_class_names_count(tmp_path: Path) -> None:
+def test_only_the_class_names_of_a_deep_data_yaml_count(tmp_path: Path) -> None:
     deep = {"p/q/r/s/data.yaml": "train: images\nnames: [dog]\n"}
     files = {"classes.txt": "cat\n", "labels/a.txt": ROW, **deep, "p/q/r/s/labels/b.txt": ROW}
     write(tmp_path, files | {"p/q/r/s/images/b.jpg": "", "images/a.jpg": ""})

@@ -156,7 +156,7 @@ def _convert_in_parts(
             options.dataset,
             output,
             IdOptions(*ids),
-            cast("Executor", executor),  # every address has an executor
+            cast("Executor", executor),  # None only without an address
             strict=options.strict,
             overwrite=overwrite,
             progress=progress,

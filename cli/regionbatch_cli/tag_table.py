@@ -1,4 +1,4 @@
-"""The table of an upload's plan: images and boxes of each tag, and what it means for training."""
+"""The table of an upload's plan: images and boxes of each tag, and what training needs."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def error_text(error: RegionBatchError, ctx: click.Context | None = None) -> str
     findings: Sequence[Finding] = ()
     if isinstance(error, StrictError):
         findings = error.findings
-        text = text.rsplit("\n", len(findings))[0]  # the dataset's name may have some too
+        text = text.rsplit("\n", len(findings))[0]  # the dataset's name may contain newlines
     text = _with_leading_flag(text, error, flags)
     place = _relative(error.place)
     text = text.replace(error.place, place, 1)

@@ -97,7 +97,7 @@ class DatasetNotFoundError(DatasetError, FileNotFoundError):
     """The path of the dataset, or a file or folder that the dataset names, does not exist."""
 
     def __new__(cls, *_: object, **__: object) -> Self:
-        """Create the error without arguments, as Dask does. `ValueError.__new__` would refuse."""
+        """Create the error. Dask calls only this, and `ValueError.__new__` would refuse."""
         return FileNotFoundError.__new__(cls)
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from regionbatch.files.tree import Tree
 
 _OUTSIDE_HINTS = ("..", ":", "\n/", "\n\\")
-"""Texts, of which a name that leads outside contains one, in names joined by newlines."""
+"""Names joined by newlines contain one of these if any of them leads outside the dataset."""
 
 
 def own_stem(file: str) -> str:

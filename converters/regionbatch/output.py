@@ -43,7 +43,7 @@ Payload = Literal["json", "xml"]
 
 
 class BinaryFile(Protocol):
-    """A file object to write payloads to, from `open(…, "wb")`, `gzip.open` or `BytesIO`.
+    """A file object for payloads, such as those of `open(…, "wb")`, `gzip.open` or `BytesIO`.
 
     If it has a method `flush`, that is called at the end.
     """
@@ -197,7 +197,7 @@ def _bodies(
 def _lines(
     batches: Iterable[Batch], payload: Payload, progress: Progress | None
 ) -> Iterator[tuple[int, bytes | memoryview]]:
-    """Yield texts of payloads, one per line, with their number. Each may overwrite the last one."""
+    """Yield texts of payloads, one per line, with their number. Each may overwrite the previous."""
     if payload == "xml" or not isinstance(batches, Batches):
         for body in _bodies(batches, payload, progress):
             yield 1, body + b"\n"

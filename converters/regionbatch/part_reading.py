@@ -32,7 +32,7 @@ def check_executor(executor: object) -> None:
     Raises:
         OptionError: It has no `submit`, or is the client of a cluster; or the variable is wrong.
     """
-    requested_processes()  # also for a dataset that is too small for other processes
+    requested_processes()  # even for a dataset that is too small for other processes
     if hasattr(executor, "get_executor"):
         advice = "Pass what its `get_executor()` returns."
     elif executor is None or callable(getattr(executor, "submit", None)):

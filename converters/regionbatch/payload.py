@@ -1,7 +1,7 @@
 """The text of payloads, for many regions at once.
 
-No encoder is used: one such as `msgspec` needs a Python object for each region, takes more than
-twice as long (0.5 s for a million regions against 0.2 s), and does not write a fixed number of
+No encoder is used, because one such as `msgspec` needs a Python object for each region, takes more
+than twice as long (0.5 s for a million regions against 0.2 s), and does not write a fixed number of
 decimals. With nine decimals, every entry has the same length, so the text of many bodies is one
 table of records. The fixed parts are written once, the IDs are copied from tables, and the digits
 are copied four at a time from a table of all four-digit texts.

@@ -121,7 +121,7 @@ def built_in_reader(name: str) -> Reader:
 
 
 def is_built_in(reader: Reader) -> bool:
-    """Return whether a reader is part of regionbatch. A plugin that derives from one is not."""
+    """Return whether a reader is part of regionbatch. One that a plugin derives from it is not."""
     kind = type(reader)
     return f"{kind.__module__}:{kind.__qualname__}" in BUILT_IN.values()
 
@@ -144,7 +144,7 @@ def unknown_format(name: str) -> OptionError:
 
 
 def listed() -> Iterator[ReaderInfo]:
-    """Yield all readers, also those of plugins. One that cannot be loaded has an error."""
+    """Yield all readers, including those of plugins. One that cannot be loaded has an error."""
     for name in BUILT_IN:
         yield ReaderInfo(name, _BUILT_IN_ORIGIN, built_in_reader(name))
     for plugin in _plugins():

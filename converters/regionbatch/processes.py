@@ -1,9 +1,9 @@
 """Processes of this machine that read parts of a large dataset.
 
 They are optional: whatever they do not read, `parts` reads in this process, with the same
-functions. This process does not wait for them, so there is one fewer than there are cores. They
-share no memory, run nothing of the calling program, and end when reading ends. Those of the command
-are copies of its process: a new process needs 0.25 s to import NumPy and the readers.
+functions. This process reads too instead of waiting, so there is one fewer of them than there are
+cores. They share no memory, run nothing of the calling program, and end when reading ends. Those of
+the command are copies of its process: a new process needs 0.25 s to import NumPy and the readers.
 
 `multiprocessing` and `concurrent.futures.ProcessPoolExecutor` are not used: with the start method
 "spawn" they import the caller's main module again, which may be a script without a `__main__`

@@ -56,11 +56,12 @@ Every key is optional:
     [error]          type, the class name of the error; option and place, attributes of the error
     [draw]           images that a script draws (see fixtures/draw.py); the kit ignores it
 
-Regions, accounts and findings are always compared exactly. A count that is left out is derived:
-`boxes.read` is the number of regions and dropped boxes, `images.read` that of images with regions
-and dropped images, `kept` is what was neither adjusted nor dropped, and each adjusted or dropped
-record is a finding. `tags`, `[places]`, `[decisions]`, `error.option` and `error.place` are
-compared only if they are given. A case with `[error]` has no regions, accounts or findings.
+Regions, accounts and findings are always compared completely. A count that is left out is derived:
+`boxes.read` is the number of regions and dropped boxes, and `images.read` that of images with
+regions and dropped images. `kept` is the number of records that were neither adjusted nor dropped.
+Each adjusted or dropped record counts as a finding. `tags`, `[places]`, `[decisions]`,
+`error.option` and `error.place` are compared only if they are given. A case with `[error]` has no
+regions, accounts or findings.
 
 `record` replaces an existing `case.toml` only with `--force`, and then keeps `about`, `read`,
 `[options]` and `[draw]`. To record a case with options, write these first, and use `--force`.

@@ -55,7 +55,7 @@ def test_from_blob_storage_to_blob_storage(emulator: Emulator, tmp_path: Path, k
 
 @pytest.mark.parametrize("are_equal", [True, False])
 def test_equal_images_may_have_one_id(emulator: Emulator, tmp_path: Path, are_equal: bool) -> None:
-    """They may as on this machine, but the images are not read to find out."""
+    """They may, as on this machine, but they are compared without being read."""
     content = (ROOT / "fixtures/scene/yolo/images/val/yard.png").read_bytes()
     (tmp_path / "a.png").write_bytes(content)
     (tmp_path / "b.png").write_bytes(content if are_equal else content[:-1] + b"x")
@@ -87,7 +87,7 @@ def test_the_command_finds_credentials_in_the_environment(
         assert client.download_blob("out.jsonl").readall().startswith(b'{"regions":[')
 
 
-def test_what_is_read_of_a_dataset(emulator: Emulator) -> None:
+def test_how_much_of_a_dataset_is_read(emulator: Emulator) -> None:
     """Each label file is read once, several at a time; of an image, at most 64 KiB are read."""
     rows = b"".join(b"0 0.5 0.5 0.25 0.%d\n" % (number + 1) for number in range(5))
     image = (ROOT / "fixtures/scene/yolo/images/val/yard.png").read_bytes()

@@ -150,7 +150,7 @@ def test_a_file_that_another_program_adds_is_kept(boxes: Path, cloud: Any) -> No
     assert "part-00099.jsonl" not in files_in(cloud)
 
 
-def test_a_file_is_no_folder(boxes: Path, cloud: Any) -> None:
+def test_a_file_is_not_a_folder(boxes: Path, cloud: Any) -> None:
     cloud.pipe_file("/container/my out", b"mine")
     with pytest.raises(rb.OutputError):
         convert(boxes, overwrite=True)

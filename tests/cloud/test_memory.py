@@ -330,7 +330,7 @@ def test_a_json_that_is_replaced_before_it_is_opened_is_read_as_it_is_now(
     assert len(rb.read("memory://container/set.json")) == count
 
 
-def test_a_json_of_which_a_part_does_not_arrive_is_an_error(
+def test_a_json_file_that_arrives_incomplete_is_an_error(
     cloud: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = (ROOT / "fixtures/scene/coco/annotations/instances_train.json").read_bytes()
@@ -491,7 +491,7 @@ def test_a_mistake_in_the_path_of_output_comes_before_credentials(
         assert command("inspect", ROOT / "fixtures/scene/voc", "--report", url).status == 2
 
 
-def test_a_url_without_a_container_is_no_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_without_a_container_is_not_a_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
     """`az:///a` is not the container `a`."""
     monkeypatch.setattr(cloud_storage, "open_container", lambda *_: pytest.fail("was opened"))
     for url in ("az://", "az:///a", "s3:///a/b"):

@@ -127,7 +127,7 @@ def test_a_changed_image_is_uploaded_again(tmp_path: Path) -> None:
 
 
 def test_another_image_of_the_same_size_and_time_is_noticed(tmp_path: Path) -> None:
-    """It occurs after `cp -p`: the time of the last change differs, so the digest is compared."""
+    """`cp -p` makes such a file: the time of its last change differs, so digests are compared."""
     folder = write_dataset(tmp_path / "set", images=3)
     one, other = folder / "00000.png", folder / "00001.png"
     for path in (one, other):

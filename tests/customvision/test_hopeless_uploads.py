@@ -113,7 +113,7 @@ def test_an_image_that_the_service_can_never_store(
         assert clock.now() - start < 60
 
 
-def test_a_quota_without_a_time_is_not_waited_for_without_end(
+def test_a_quota_without_a_time_is_not_waited_for_forever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = rb.read(write_dataset(tmp_path, images=2))

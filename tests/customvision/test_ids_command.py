@@ -79,7 +79,7 @@ def test_ids_are_saved_only_where_they_are_of_use(place: Place) -> None:
     assert not Path("saved").exists()
 
 
-def test_a_folder_that_is_a_file_is_found_out_before_the_upload(place: Place) -> None:
+def test_a_folder_that_is_a_file_is_noticed_before_the_upload(place: Place) -> None:
     Path("saved").write_text("mine", encoding="utf-8")
     result = place.run("upload", "--create-tags", "--save-ids", "saved")
     assert (result.status, mentions(result.stderr, "saved")) == (1, True)

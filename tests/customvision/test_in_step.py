@@ -296,7 +296,7 @@ def test_the_limit_of_regions_to_delete(tmp_path: Path, limit: str | int, is_all
 
 
 @pytest.mark.parametrize("limit", ["", "ten", "-1", "101%", "1.5", -3])
-def test_a_limit_that_is_no_limit(tmp_path: Path, limit: str | int) -> None:
+def test_a_limit_that_is_invalid(tmp_path: Path, limit: str | int) -> None:
     dataset = rb.read(write_dataset(tmp_path, images=2))
     with rehearsal() as (service, project, client):
         with pytest.raises(rb.OptionError) as caught:

@@ -129,7 +129,7 @@ def test_the_command_refuses_unknown_and_damaged_projects(place: Place) -> None:
     assert place.service.calls == {"GetProjects": 2}
 
 
-def test_a_damaged_id_is_found_out_before_a_key_is_needed(
+def test_a_damaged_id_is_noticed_before_a_key_is_needed(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("VISION_TRAINING_KEY")

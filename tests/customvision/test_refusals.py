@@ -65,7 +65,7 @@ def test_what_to_check(
 
 @pytest.mark.parametrize("code", ["401", "401 Unauthorized", ""])
 @pytest.mark.parametrize("message", ["401", "401 Unauthorized", "Unauthorized", ""])
-def test_nothing_is_said_twice(scripted: ScriptedServer, code: str, message: str) -> None:
+def test_nothing_is_repeated(scripted: ScriptedServer, code: str, message: str) -> None:
     error = str(refused(scripted, 401, code, message)).replace(scripted.endpoint, "")
     assert error.count("401") == 1
     assert error.lower().count("unauthorized") <= 1
@@ -146,7 +146,7 @@ def test_endpoints_in_any_case_and_with_a_path(given: str, kept: str) -> None:
         "https://ms.portal.azure.com/",
     ],
 )
-def test_the_address_of_a_portal_is_no_endpoint(given: str) -> None:
+def test_the_address_of_a_portal_is_not_an_endpoint(given: str) -> None:
     with pytest.raises(rb.OptionError) as caught:
         rb.TrainingClient(given, KEY)
     assert caught.value.option == "endpoint"

@@ -100,7 +100,7 @@ def test_an_unlisted_image_is_not_uploaded_again(
 
 
 def test_deleted_regions_and_images_are_uploaded_again(tmp_path: Path) -> None:
-    """Single regions and images with theirs are, even if the journal records them."""
+    """Both single regions and whole images are, even if the journal records them."""
     dataset = rb.read(write_dataset(tmp_path / "set"))
     journal = tmp_path / "journal.sqlite"
     with rehearsal() as (service, project, client):

@@ -318,7 +318,7 @@ def test_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("bad", ["two words", "clé", "a\x07b", "  "])
-def test_a_text_that_is_no_key_is_named_by_where_it_is_from(
+def test_a_text_that_cannot_be_a_key_is_named_by_its_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str
 ) -> None:
     file = tmp_path / "key.txt"

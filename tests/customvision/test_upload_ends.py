@@ -250,7 +250,7 @@ def test_a_tag_that_somebody_created_meanwhile_is_used(tmp_path: Path, kind: Fau
         assert len(client.tags(project)) == 3
 
 
-def test_a_listing_whose_rows_move_during_the_proof(
+def test_a_listing_whose_rows_move_during_the_verification(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody tags older images while the last listing is read."""
@@ -306,9 +306,7 @@ def _line_of(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_of_processes_that_open_a_journal_at_once_exactly_one_wins(
-    tmp_path: Path, exists: bool
-) -> None:
+def test_exactly_one_of_several_processes_opens_a_journal(tmp_path: Path, exists: bool) -> None:
     path = tmp_path / "journal.sqlite"
     if exists:
         with Journal(path, "x") as journal:

@@ -56,7 +56,7 @@ def test_the_page_is_not_written_into_the_output(tmp_path: Path) -> None:
     assert not out.exists()
 
 
-def test_upload_shows_the_proof(tmp_path: Path) -> None:
+def test_upload_shows_the_verification(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     options = ("--local", "--html", page, "--html-images", "2", "--json")
     run = command("upload", SCENE / "coco", *options)

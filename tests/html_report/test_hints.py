@@ -133,7 +133,7 @@ def test_boxes_in_the_same_place_are_noticed(tmp_path: Path) -> None:
         (("cat", "car"), False),
     ],
 )
-def test_names_that_nearly_equal_are_noticed(
+def test_names_that_are_nearly_equal_are_noticed(
     tmp_path: Path, names: tuple[str, str], expected: bool
 ) -> None:
     labels = Shapes()

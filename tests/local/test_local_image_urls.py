@@ -165,7 +165,7 @@ def test_no_other_address_is_asked(
     assert statuses(post(work, signed)) == {signed: "OK"}
 
 
-def test_a_slow_server_is_given_up(workspace: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_server_is_abandoned(workspace: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """It sends a byte now and then, in its headers or its body."""
     monkeypatch.setattr(image_sources, "SECONDS", 0.4)
     work = workspace()

@@ -28,7 +28,7 @@ def update(work: Workspace, body: object, *images: str) -> Reply:
     return work.call("POST", "{p}/images/metadata", body, imageIds=",".join(images))
 
 
-def test_metadata_of_a_batch_are_those_of_each_new_image(workspace: Start) -> None:
+def test_metadata_of_a_batch_is_stored_with_each_new_image(workspace: Start) -> None:
     work = workspace(version="v3.3")
     files = [(str(number), work.image_file(number)) for number in (1, 10, 11)]
     rows = work.upload(*files, metadata=NAME).json["images"]
@@ -48,7 +48,7 @@ def test_v32_has_no_metadata(workspace: Start) -> None:
     assert metadata_by_id(work) == {work.images[0]: None}
 
 
-def test_metadata_are_updated_member_by_member(workspace: Start) -> None:
+def test_metadata_is_updated_member_by_member(workspace: Start) -> None:
     work = workspace(version="v3.3")
     reply = update(work, {"a": "1", "b": "2"}, *work.images)
     assert (reply.status, reply.json["isBatchSuccessful"]) == (200, True)
@@ -85,7 +85,7 @@ def test_more_than_50_members(workspace: Start) -> None:
     ],
     ids=["key", "value", "members"],
 )
-def test_metadata_that_are_too_large(workspace: Start, metadata: dict[str, str], code: str) -> None:
+def test_metadata_that_is_too_large(workspace: Start, metadata: dict[str, str], code: str) -> None:
     work = workspace(version="v3.3")
     assert work.upload(("a", work.image_file(9)), metadata=metadata).code == code
     assert update(work, metadata, *work.images).code == code
@@ -127,7 +127,7 @@ def test_images_with_some_metadata(workspace: Start) -> None:
         assert call("{p}/images", text).code == "BadRequestNotSupported"
 
 
-def test_metadata_lag_and_are_deleted_with_their_image(workspace: Start) -> None:
+def test_metadata_lags_and_is_deleted_with_its_image(workspace: Start) -> None:
     clock = ManualClock()
     work = workspace(version="v3.3", read_lag=3.0, clock=clock)
     clock.time += 3

@@ -91,7 +91,7 @@ _POOLS = {"http": _Pool, "https": _TlsPool}
 
 
 class _Adapter(HTTPAdapter):
-    """Opens connections with limited responses, also to a proxy."""
+    """Opens connections with limited responses, including those to a proxy."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as the base
         super().init_poolmanager(*args, **kwargs)

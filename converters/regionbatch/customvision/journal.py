@@ -69,8 +69,8 @@ class Journal:
         path: The file, created at the first write if it does not exist; None: in memory, for this
             run only.
         project_id: The project that is uploaded to.
-        read_only: Write nothing. The file may be on a disk that cannot be written to. If it does
-            not exist, the journal is empty.
+        read_only: Write nothing. The file may be on a disk that cannot be written to. If the file
+            does not exist, the journal is empty.
 
     Raises:
         JournalError: Another run uses the journal, it belongs to another project, it cannot be

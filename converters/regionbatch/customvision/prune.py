@@ -1,4 +1,4 @@
-"""Delete regions that the dataset no longer has, on those images of a project that it does have."""
+"""Delete from a project, on images of the dataset, regions that the dataset no longer has."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ MAX_DELAY = 30.0
 _SETTLE_STEPS = (1, 2, 4, 5)
 """Waits before each look-up of what a call did, as multiples of the look-up delay."""
 _SLICE = 0.5
-"""Seconds between checks of a waiting thread whether the run was stopped."""
+"""Seconds after which a waiting thread checks whether the run was stopped."""
 
 
 class StoppedError(RegionBatchError):

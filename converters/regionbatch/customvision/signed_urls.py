@@ -154,7 +154,7 @@ def check_signer(sign: SignUrl, path: str) -> None:
 
 
 def address_of(url: str) -> str:
-    """Return what identifies an image in a URL, with a signature or without, as readable text.
+    """Return the part of a URL, signed or not, that identifies an image, as readable text.
 
     It contains no query, however often the URL is percent-encoded. So names that differ only after
     a `?` have the same address.

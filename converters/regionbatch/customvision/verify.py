@@ -254,7 +254,7 @@ def _refresh_incomplete_images(
     others = snapshot.image_ids_at(unmatched(found, len(snapshot.regions.image)))
     ids = {*image_ids_of(missing), *({*others} & {*known.values()})}
     snapshot = snapshot.updated_with(read_images(session, sorted(ids)))
-    was_stored = is_known & np.isin(outcomes, STORED)  # not on an image that was replaced since
+    was_stored = is_known & np.isin(outcomes, STORED)  # except on replaced images
 
     def outdated(snapshot: ProjectSnapshot) -> list[str]:
         columns = snapshot.project_columns(wanted)

@@ -122,10 +122,10 @@ def _add_folder(path: str, subfolders: dict[str, set[str]]) -> None:
 
 def digest_of(about: Mapping[str, Any]) -> str:
     """Return the MD5 of a file and its size, as fsspec knows them; empty if there is no MD5."""
-    settings = about.get("content_settings") or {}  # of Azure
+    settings = about.get("content_settings") or {}  # Azure's
     digest = about.get("md5Hash") or settings.get("content_md5")
     etag = str(about.get("ETag") or "").strip('"')
-    if not digest and re.fullmatch(r"[0-9a-f]{32}", etag):  # of S3, unless uploaded in parts
+    if not digest and re.fullmatch(r"[0-9a-f]{32}", etag):  # S3's, unless uploaded in parts
         digest = etag
     return f"{digest!r} {about.get('size')}" if digest else ""
 

@@ -32,7 +32,7 @@ Progress = Callable[[str, int, int], None]
 _Kind = tuple[str, int, "Place", bool]
 """What findings must have in common to share columns: the code, the `id` of the table of names, the
 kind of place, and whether they are doubtful. The columns keep a reference to the table, so that its
-`id` is not reused. As a plain tuple, it halves the time to report a single finding."""
+`id` is not reused. It is a plain tuple, which halves the time to report a single finding."""
 
 
 class _Columns(NamedTuple):

@@ -20,9 +20,9 @@ _LEAST_SPREAD = np.array([0.02] * 5 + [0.15] + [0.02] * 3, np.float32)
 _UNUSUAL = 3.0
 """Root mean square of the deviations above which a box looks unusual."""
 _FAR = 2.5
-"""How many times as far as nine tenths of the boxes an unusual one is: if all differ, none is."""
+"""Factor on the distance that a tenth of the boxes exceed: only boxes beyond that are unusual."""
 _LEAST_CONTRAST = 0.015
-"""Least contrast of usual boxes with their surroundings from which boxes are judged by it."""
+"""Least contrast of a tag's usual box from which boxes of the tag are judged by contrast."""
 _FEWEST_BOXES = 3
 """Boxes of an image from which it is judged as a whole."""
 _LEAST_VARIATION = 0.15

@@ -38,7 +38,7 @@ _FITS = 1.5
 _SAME_PLACE = 0.85
 """IoU above which two boxes are in the same place."""
 _NEIGHBOURS = 4
-"""How many of the next boxes by left edge are compared: equal places have close left edges."""
+"""How many of the next boxes by left edge are compared: in one place, these edges are close."""
 _CANDIDATES = 20_000
 """Maximum number of boxes that are compared with every other tag."""
 _EDGE = 0.005

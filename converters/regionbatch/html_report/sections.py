@@ -31,7 +31,7 @@ MOST_TAGS = 500
 MOST_PLACES = 100
 _MOST_SPLITS = 8
 _SEVERITIES = {"error": "error", "warning": "warning", "info": "note"}
-"""Most serious first, as they are called on the page."""
+"""Severities and their names on the page, the most serious first."""
 _CLIPS = [ADJUSTING.index(code) for code in ("clipped", "mostly_outside")]
 
 

@@ -124,7 +124,7 @@ def collected_in_cloud(target: CloudPath, *, overwrite: bool) -> Iterator[CloudF
         overwrite: Whether to replace earlier output.
     """
     with output_errors(target):
-        check_target(target, overwrite=overwrite, in_parts=True)  # it may have changed since
+        check_target(target, overwrite=overwrite, in_parts=True)  # the folder may have changed
         name = f"{UNFINISHED}-{os.urandom(8).hex()}"
         folder = CloudFolder(target, target, cloud_of(target), name)
         try:

@@ -48,7 +48,7 @@ class OutputFolder(ABC):
     """Where they will be, for messages."""
 
     def write_payloads(self, number: int, batches: Batches) -> Iterator[OutputFile]:
-        """Write the payloads of a part, one per line, and yield the file; no payloads, no file.
+        """Write the payloads of a part, one per line, and yield the file, unless there are none.
 
         Args:
             number: The number of the part, from 1.
@@ -60,7 +60,7 @@ class OutputFolder(ABC):
             yield OutputFile(name, size, len(batches), len(batches.regions))
 
     def write_findings(self, number: int, findings: Findings) -> Iterator[OutputFile]:
-        """Write findings, one per line, and yield the file; no findings, no file.
+        """Write findings, one per line, and yield the file, unless there are none.
 
         Args:
             number: The number of the part, from 1; 0: the findings do not belong to a part.

@@ -1,7 +1,7 @@
 """Fetch the images of CreateImagesFromUrls, from servers on this machine only.
 
 The real service fetches from the Internet. This one never leaves the machine: a host must be a
-loopback address or `localhost`, also after a redirect, so that no call can reach another network.
+loopback address or `localhost`, even after a redirect, so that no call can reach another network.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SECONDS = 20.0
 MAX_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PUNCTUATION = "!#$%&'()*+,-./:;=?@[]_~"
-"""What stays as it is in the target of a request, in which everything else is quoted."""
+"""Characters that stay unquoted in the target of a request."""
 
 
 class _TooLargeError(Exception):

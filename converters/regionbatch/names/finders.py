@@ -33,14 +33,14 @@ def by_case(table: Iterable[str]) -> Finder:
 
 
 def by_path(table: Iterable[str], names: Iterable[str]) -> Finder:
-    """Return a finder of image names of which one path ends with the other.
+    """Return a finder of image names: of two paths that match, one ends with the other.
 
     An extension may be missing on one side. Images are associated with references by the same
     relation, so a match never crosses folders or splits that contradict each other.
 
     Args:
         table: The names to find.
-        names: All names that will be looked up. Only suffixes that are one of these are stored.
+        names: All names that will be looked up. Only path suffixes that are among them are stored.
     """
     whole: dict[str, list[str]] = {}
     by_suffix: dict[str, list[str]] = {}

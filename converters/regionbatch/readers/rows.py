@@ -153,7 +153,7 @@ def _in_order(column: Coded, is_name: Callable[[str], object]) -> Coded:
     """Return a column whose names are used, valid, and in the order of their first rows."""
     codes, names = column
     count = len(codes)
-    first = np.full(len(names) + 1, count)  # the last: no name
+    first = np.full(len(names) + 1, count)  # the last entry: no name
     first[codes[::-1]] = np.arange(count - 1, -1, -1)
     is_used = first[:-1] < count
     is_used &= np.fromiter((bool(is_name(name)) for name in names), np.bool_, len(names))

@@ -122,7 +122,7 @@ def stream_safely(
     """
     data, is_guess = _decoded(data, encoding)
     if not data:
-        raise InvalidXmlError("Document is empty", 1)  # as libxml2 says of a tree
+        raise InvalidXmlError("Document is empty", 1)  # as libxml2 words it for a tree
     _reject_dense(data, data.count(b"<") * _STREAMED_BYTES)
     root = _stream(data, end)
     if b"<!" in data:

@@ -110,7 +110,7 @@ class VottReader:
         if not contents:
             raise _nothing_readable(tree, files, log)
         assets = [asset for content in contents.values() for asset in assets_of(content)]
-        names = names_of(assets)  # of all files, which may share a name
+        names = names_of(assets)  # for all files, which may share a name
         for done, (name, content) in enumerate(contents.items()):
             log.progress("reading VoTT files", done, len(files))
             adder = _FileAdder(name, builder, log, "line" if is_csv else "entry")

@@ -28,7 +28,7 @@ _ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
 
 
 class UniqueKeys(NamedTuple):
-    """Keys that a record must not repeat: msgspec takes the last value. Its type requires them."""
+    """Keys that a record's type requires, and that it must not repeat: msgspec takes the last."""
 
     keys: tuple[bytes, ...]
     byte: int = 0

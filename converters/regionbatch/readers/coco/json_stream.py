@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from regionbatch.readers.coco.json_text import JsonText
 
 MAX_RECORD_SIZE = 2**22
-"""Maximum bytes of a record. No annotation with its polygons is that large, and a record takes 20
-times as much memory as Python values."""
+"""Maximum bytes of a record. No annotation with its polygons is that large, and as Python values, a
+record takes 20 times as much memory."""
 
 MAX_KEYS = 10_000
 """Keys at the top level of a document; COCO has six."""

@@ -109,7 +109,7 @@ def parse_contents(
 
 
 def _parse_other(content: bytes | UnreadableError, encoding: str | None, part: _Part) -> None:
-    """Add a file to a part that does not have the ordinary layout."""
+    """Add a file without the ordinary layout to a part."""
     # lxml is slow to load, and many datasets do not need it.
     from regionbatch.readers.safe_xml import InvalidXmlError, UnsafeXmlError  # noqa: PLC0415
     from regionbatch.readers.voc.xml import parse  # noqa: PLC0415

@@ -100,7 +100,7 @@ def _stray_boxes(root: etree._Element, objects: list[etree._Element]) -> list[et
     for box in root.iter(*_BOX_TAGS):
         if box not in own and not (box.tag in _SHAPE_TAGS and box.getparent() in own):
             return _find_strays(root, own)
-    return []  # as in nearly every file
+    return []  # the case in nearly every file
 
 
 def _find_strays(root: etree._Element, own: set[etree._Element]) -> list[etree._Element]:

@@ -174,7 +174,7 @@ class ClassListChooser:
         )
 
     def doubts(self) -> list[str]:
-        """Return what speaks against the chosen lists, with one example of each kind."""
+        """Return the doubts about the chosen lists, with one example of each kind."""
         doubts = []
         if self._guessed:
             doubts.append(f"there is no list in {self._guessed[0] or '.'} or above it")

@@ -24,7 +24,7 @@ It would be the only point of the row outside the box."""
 
 
 class KeypointPattern(IntFlag):
-    """Ways in which the values of a row after its first four look like keypoints of that box."""
+    """Ways in which the values after the box of a row look like keypoints of this box."""
 
     PAIRS = 1
     """All are x, y inside the box."""

@@ -138,7 +138,7 @@ class YoloReader:
 def _configs_for_kpt_shape(tree: Tree, configs: Sequence[DatasetConfig]) -> Sequence[DatasetConfig]:
     """Return the configs whose `kpt_shape` counts.
 
-    These are the one with the splits, or all of them if each belongs to a dataset of its own.
+    Only the one with the splits counts, or all if each belongs to a dataset of its own.
     """
     with_splits = [config for config in configs if config.splits]
     if with_splits and with_splits[0].only_names_count:

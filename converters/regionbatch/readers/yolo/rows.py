@@ -125,7 +125,7 @@ def _boxes_of_rows(
 ) -> boxes.Boxes:
     """Return the box of each row; for rows that are neither boxes nor polygons, anything."""
     first = kinds.first_of_box
-    if len(lengths) and kinds.is_box.all() and (lengths == lengths[0]).all():  # as usual
+    if len(lengths) and kinds.is_box.all() and (lengths == lengths[0]).all():  # the usual case
         return values.reshape(len(lengths), -1)[:, first : first + 4].copy()
     box = np.empty((len(lengths), 4))
     box[kinds.is_box] = values[start[kinds.is_box][:, None] + np.arange(first, first + 4)]

@@ -26,7 +26,8 @@ _ESCAPE_ADVICE = (
     r"In double quotes a backslash starts an escape (\t is a tab): use single quotes, or / in paths"
 )
 _ESCAPE_PROBLEM = re.compile("escape|hexa?dec")
-"""In what PyYAML and libyaml report about a backslash in double quotes, such as that of `\\U`."""
+"""Part of the errors of PyYAML and libyaml about a backslash in double quotes, such as that of
+`\\U`."""
 _READ_LABELS = "read the folder of the label files instead"
 
 
