@@ -77,7 +77,7 @@ def failure_of(error: Exception, ctx: click.Context | None = None) -> Failure | 
 
 
 def unexpected(error: Exception, ctx: click.Context | None = None) -> Failure:
-    """Return how an error that nothing expects ends the command."""
+    """Return how an unexpected error ends the command."""
     what = f"unexpected {type(error).__name__}: {error}".rstrip(": ")
     if _is_verbose(ctx):
         return Failure(what, ERROR, _traceback_of(error))

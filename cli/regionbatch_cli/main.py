@@ -135,7 +135,7 @@ def _run() -> int:
 
 
 def _print_os_error(error: OSError, place: str) -> None:
-    """Print an error of the system about a file or, if it names none, as an unexpected one."""
+    """Print a system error: about its file or, if it names no file, as an unexpected error."""
     if place:
         what = f"{place}: cannot be written: '{error.strerror or error}'. "
         print_error(f"{what}Free some space, or choose another place.")
@@ -155,7 +155,7 @@ def _flush_output(*, is_reported: bool) -> None:
 
 
 def _is_output_broken() -> bool:
-    """Return whether what is left of standard output cannot be written."""
+    """Return whether the rest of standard output cannot be written."""
     try:
         if sys.stdout and not sys.stdout.closed:
             sys.stdout.flush()

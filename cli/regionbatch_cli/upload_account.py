@@ -190,7 +190,7 @@ class UploadAccount:
             print_tag_table(self._options, result.tags)
 
     def _print_journal(self, error: BaseException | None) -> None:
-        """Print the journal, and how to resume if the message that follows does not say it."""
+        """Print the journal, and how to resume if the message that follows does not say so."""
         if self.journal is None or (error is not None and not self._has_journal()):
             return
         is_said = error is None or isinstance(error, (KeyboardInterrupt, OptionError))

@@ -69,7 +69,7 @@ def convert(  # longer than 40 lines because of its arguments
         format: Name of the format, or a reader. [default: detected]
         drop: Leave out boxes with any of these marks.
         only: Classes to keep. [default: all]
-        max_clip: Leave out boxes of which more than this fraction is outside their image.
+        max_clip: Leave out boxes if more than this fraction of their area is outside the image.
         strict: Raise an error, and write nothing, if a box is dropped or adjusted, or a decision is
             uncertain.
         progress: Called with the current step, how many items are done, and how many there are. An

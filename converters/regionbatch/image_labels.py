@@ -93,7 +93,7 @@ class LabelledImages:
         self._check_any_match()
 
     def _in_wanted_splits(self) -> NDArray[np.bool_]:
-        """Return (n,), whether each of the n files to read is of a requested split."""
+        """Return (n,), whether each of the n files to read belongs to a requested split."""
         splits = self._references.splits
         of_file = self._references.files
         if splits is None:

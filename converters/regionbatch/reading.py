@@ -69,8 +69,8 @@ def read(  # long because its docstring is the reference for all arguments
         drop: Leave out boxes with any of these marks: `crowd`, `difficult`, `truncated`,
             `occluded`.
         only: Classes to keep. [default: all]
-        max_clip: Leave out boxes of which more than this fraction (0 to 1) is outside their image.
-            [default: clip all boxes]
+        max_clip: Leave out boxes if more than this fraction of their area (0 to 1) is outside the
+            image. [default: clip all boxes]
         strict: Raise an error if a box is dropped or adjusted, or a decision is uncertain.
         progress: Called with the current step, how many items are done, and how many there are.
             An exception that it raises cancels the run.

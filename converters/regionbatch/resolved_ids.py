@@ -1,4 +1,4 @@
-"""The IDs of the classes and images of a dataset, of which several may share one."""
+"""The IDs of a dataset's classes and images; several of them may share an ID."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def read_one_tag(folder: Path, images: int, tag: str = "cat", seed: int = 0) -> rb.Dataset:
-    """Return a dataset with a tag on some images, of which one more has no box."""
+    """Return a dataset with a tag on some images, and one more image without a box."""
     return rb.read(write_dataset(folder, images=images + 1, boxes=2, tags=(tag,), seed=seed))
 
 

@@ -154,7 +154,7 @@ class Plan:
 
     @property
     def near(self) -> int:
-        """Number of regions of which the project has a nearly equal one."""
+        """Number of regions for which the project has a nearly equal one."""
         return int(np.count_nonzero(self.region_plan.is_near))
 
     @property

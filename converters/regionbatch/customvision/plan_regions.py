@@ -149,7 +149,7 @@ def plan_regions(
         snapshot: What the project contains.
         refused: Images that no region can be sent to.
         recorded: See `RegionPlan`.
-        existing: What to do with regions of which the project has a nearly equal one: `skip` or
+        existing: What to do with regions for which the project has a nearly equal one: `skip` or
             `add` them; None: raise.
 
     Raises:

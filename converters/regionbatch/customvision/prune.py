@@ -195,7 +195,7 @@ def _find_outdated_regions(
     tag_ids: Sequence[str],
     session: ProjectSession,
 ) -> list[OutdatedRegion]:
-    """Return the regions on some images that the dataset does not have.
+    """Return the regions that the dataset does not have, on the given images.
 
     The images are read again, by ID: a listing may be out of date, and contains other images.
 

@@ -114,7 +114,7 @@ class UploadResult:
 
     @property
     def remaining(self) -> int:
-        """Regions that were not sent, or of which nothing is known; 0 after a complete run."""
+        """Regions that were not sent, or whose outcome is unknown; 0 after a complete run."""
         return len(self.batches.regions) - self.already - self.sent
 
     @property

@@ -157,7 +157,7 @@ def as_path(path: str | PathLike[str]) -> Path | CloudPath:
 
 
 def _path_of_file_url(url: str, rest: str) -> Path:
-    """Return the path that a URL of a local file has after its scheme."""
+    """Return the path in the URL of a local file, which follows the scheme."""
     host, slash, path = rest.removeprefix("//").partition("/")
     if rest.startswith("//") and host not in ("", "localhost"):
         raise UnusableUrlError(url, f"the URL names another host: {host!r}. Write the path only.")

@@ -32,7 +32,7 @@ class Code(NamedTuple):
     fails_strict: bool = False
     """Whether strict mode fails although nothing is lost, because the result may be wrong."""
     fails_strict_if: str = ""
-    """When strict mode also fails, if it does not always, as the end of a sentence."""
+    """In which cases strict mode fails too, as the end of a sentence; empty: in none."""
     found_in: Literal["dataset", "upload", "project"] = "dataset"
     """Where it is found: in the dataset, by an upload after its first write, or in a project that
     differs from the dataset. Strict mode checks only what is found before the first write."""

@@ -99,7 +99,7 @@ class Ranking:
         return sorted(chosen, key=lambda image: (-scores[image], image))
 
     def _examples(self, shuffled: Rows, chosen: Iterable[int], room: int) -> list[int]:
-        """Return images of tags of which too few were chosen."""
+        """Return more images of tags that have too few chosen ones."""
         regions = self.source.sent
         if room <= 0 or not len(regions):
             return []

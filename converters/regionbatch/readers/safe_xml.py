@@ -172,7 +172,7 @@ def reported(log: FindingLog, file: str, parse: Callable[[], Parsed]) -> Parsed 
 
 
 def nothing_readable(source: str, log: FindingLog) -> DatasetError:
-    """Return the error for a dataset of which no XML file could be read.
+    """Return the error for a dataset in which no XML file can be read.
 
     Args:
         source: The path that the user gave.

@@ -70,7 +70,7 @@ class RecordIds:
         return number
 
     def texts(self, numbers: NDArray[np.int64], kind: str) -> Iterator[str]:
-        """Yield IDs as a finding shows them: as in the file, after what they are IDs of.
+        """Yield IDs as a finding shows them: as in the file, after the kind of their record.
 
         Args:
             numbers: (n,), what `number_or_new` returned.

@@ -139,7 +139,7 @@ class OrdinaryFiles:
         """`_STEP` pieces for each object of all files."""
 
     def add(self, data: bytes, encoding: str | None = None) -> bool:
-        """Add a file if it is of the ordinary layout, and return whether it is.
+        """Add a file if it has the ordinary layout, and return whether it does.
 
         Args:
             data: The bytes of the file.

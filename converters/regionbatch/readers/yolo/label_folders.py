@@ -48,7 +48,7 @@ def find_label_folders(tree: Tree, image_folders: Mapping[str, str]) -> dict[str
 
 
 def enclosing_folder(folder: str, folders: Container[str]) -> str | None:
-    """Return the deepest of some folders that is a folder itself or above it; None if none is."""
+    """Return the deepest of `folders` that is `folder` or above it; None if there is none."""
     while folder not in folders:
         if not folder:
             return None
