@@ -1,4 +1,4 @@
-"""`regionbatch formats`: list the readers, built in and plugged in."""
+"""`regionbatch formats`: list the readers, built in and of plugins."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def print_json(content: dict[str, Any]) -> None:
 def print_decisions(
     options: DatasetOptions, decisions: Mapping[str, str], *, err: bool = False
 ) -> None:
-    """Print what was decided about the dataset, each with the option that overrides it."""
+    """Print each decision about the dataset, with the option that overrides it."""
     from regionbatch_cli.wording import flags_by_keyword, in_command_words  # noqa: PLC0415
 
     flags = flags_by_keyword()

@@ -164,7 +164,7 @@ def _bar_column(width: int) -> ProgressColumn:
 
 
 def _fitting_name(name: str, width: int) -> str:
-    """Return the name of a step that fits into a column: of a long one, the end."""
+    """Return the name of a step as it fits into a column: of a long name, only the end."""
     from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - only on a terminal
 
     start = 0

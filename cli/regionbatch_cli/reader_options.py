@@ -1,4 +1,4 @@
-"""The options of all readers, built in and plugged in, as options of a command.
+"""The options of all readers, built in and of plugins, as options of a command.
 
 They are made from the readers' dataclasses. Plugins are imported only when they are needed: to show
 help, and to understand an option that is not known otherwise.

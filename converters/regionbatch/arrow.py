@@ -1,7 +1,6 @@
 """Columns as Arrow tables, for PyArrow, pandas, Polars, DuckDB and others.
 
-Needs PyArrow (the extra `arrow`), which is imported when it is first used, because that takes 0.2
-s.
+Needs PyArrow (the extra `arrow`). It is imported when it is first used, which takes 0.2 seconds.
 """
 
 from __future__ import annotations

@@ -225,13 +225,13 @@ def batches(
         dataset: The dataset, as `rb.read` returned it.
         tag_ids: Tag IDs by class name, or a JSON or CSV file of them (see `rb.read_ids`).
         image_ids: Image IDs by image name, or a file of them.
-        rename: Names in `tag_ids` by class name. A class that is renamed to its own name must match
-            exactly.
+        rename: Names to look up in `tag_ids`, by class name. A class that is renamed to its own
+            name must match exactly.
         skip_unresolved: Drop regions without a tag or image ID (`unresolved`) instead of raising
             an error.
 
     Returns:
-        Batches of 64 regions, in which the regions of an image follow each other. Their `ledger`
+        Batches of 64 regions, in which the regions of an image are consecutive. Their `ledger`
         and `findings` include what resolving dropped and reported.
 
     Raises:

@@ -58,7 +58,7 @@ def read(  # long because its docstring is the reference for all arguments
     storage_options: Mapping[str, Any] | None = None,
     **options: Unpack[ReadKeywords],
 ) -> Dataset:
-    """Read a COCO, Pascal VOC, YOLO, CVAT or VoTT dataset, or the format of a plugin.
+    """Read a COCO, Pascal VOC, YOLO, CVAT or VoTT dataset, or one in the format of a plugin.
 
     Args:
         source: A folder, an annotation file, the content of a COCO file as a dict, or a loaded

@@ -214,7 +214,7 @@ def rounding_distance(first: Boxes, second: Boxes) -> Boxes:
         second: n boxes that are stored.
 
     Returns:
-        (m, n): at most 1 if a service that stores the digits of the second box rounded the first.
+        (m, n): at most 1 if rounding the first box to the digits of the second explains it.
     """
     rounding = np.full(len(second), TOLERANCE)
     for digits, largest in _ROUNDING.items():

@@ -131,7 +131,7 @@ def _looks(image: Image.Image, boxes: NDArray[np.float64]) -> Floats:
 
 
 class _Sums:
-    """Sums over all rectangles that start at the corner, so that any mean takes four of them."""
+    """Sums over all rectangles from the top left corner, so that any mean takes four of them."""
 
     def __init__(self, pixels: NDArray[np.float64]) -> None:
         height, width, _ = pixels.shape

@@ -117,8 +117,8 @@ class OrderProof(NamedTuple):
     ltwh: int
     ltrb: int
     centred: int
-    """Boxes that fit their polygon only as centre, width, height, if most do. No option reads
-    these."""
+    """Boxes that fit their polygon only as centre, width, height; 0 unless they are the majority.
+    No option reads these."""
     first_ltwh: str
     """The place of the first, with its numbers; empty if there is none."""
     first_ltrb: str

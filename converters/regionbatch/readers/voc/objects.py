@@ -47,7 +47,7 @@ class ParsedObject(msgspec.Struct, array_like=True, frozen=True, gc=False):
     angle: float = 0.0
     """The rotation about the centre: in radians, unless the box is a <robndbox>."""
     is_robndbox: bool = False
-    """Whether it is a <robndbox>: the unit of their angles is decided for the whole dataset."""
+    """Whether it is a <robndbox>, whose unit of angles is decided for the whole dataset."""
 
 
 class _Parts(msgspec.Struct, gc=False):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def find_references(tree: Tree, options: YoloOptions, log: FindingLog) -> References:
     """Return the label files of a dataset, and the folders and lists of its images.
 
-    They are those that a data.yaml or obj.data names, if there is one and anything in it exists;
+    They are those that a data.yaml or obj.data names, if it names anything that exists, and
     otherwise all that the dataset contains.
 
     Args:
