@@ -143,7 +143,7 @@ def _convert_in_parts(
         click.UsageError: --html was given.
     """
     from regionbatch.conversion import convert_in_parts  # noqa: PLC0415 - NumPy
-    from regionbatch.in_parts.convert import IdOptions  # noqa: PLC0415
+    from regionbatch.resolved_ids import IdOptions  # noqa: PLC0415
 
     if options.html is not None:
         raise click.UsageError(

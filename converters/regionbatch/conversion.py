@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from regionbatch.argument_checks import check_flags, check_path
 from regionbatch.batching import batches
 from regionbatch.files.storage import reopened_clouds
-from regionbatch.in_parts.convert import IdOptions, write_in_parts
 from regionbatch.judging import Filters, new_log, raise_if_strict
 from regionbatch.option_values import checked_storage_options
 from regionbatch.output import write
 from regionbatch.output_target import check_target, folder_of_output, is_for_parts
 from regionbatch.part_reading import check_executor
 from regionbatch.reading import paths_in, read, read_placed
+from regionbatch.resolved_ids import IdOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -187,6 +187,8 @@ def convert_in_parts(
         if_strict_fails: Called with the result before strict mode raises an error and deletes it.
         **options: Options of the reader.
     """
+    from regionbatch.in_parts.convert import write_in_parts  # noqa: PLC0415 - slow to load
+
     check_flags(skip_unresolved=ids.skip_unresolved)
     check_executor(executor)
     storage = checked_storage_options(storage_options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from regionbatch.dataset import Images
     from regionbatch.findings import FindingLog
     from regionbatch.names.tables import Ids
+
+
+class IdOptions(NamedTuple):
+    """How names are resolved; see `batches`."""
+
+    tag_ids: Ids
+    image_ids: Ids
+    rename: Mapping[str, str] | None
+    skip_unresolved: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -33,7 +33,7 @@ from regionbatch.merging import merge_tables
 from regionbatch.names.renames import normalise_renames
 from regionbatch.parts import run_parts, warning_once
 from regionbatch.report import figures_of
-from regionbatch.resolved_ids import ResolvedIds, resolve_ids
+from regionbatch.resolved_ids import IdOptions, ResolvedIds, resolve_ids
 from regionbatch.resolved_regions import ledger_after
 from regionbatch.shared_ids import is_shared
 from regionbatch.similar import report_similar, similar_after_rename
@@ -48,19 +48,9 @@ if TYPE_CHECKING:
     from regionbatch.findings import Decision, Finding, Findings, Ledger
     from regionbatch.in_parts.work import Position, WrittenPart
     from regionbatch.judging import Filters
-    from regionbatch.names.tables import Ids
     from regionbatch.reading import ReadAnnotations
 
 Result = TypeVar("Result")
-
-
-class IdOptions(NamedTuple):
-    """How names are resolved; see `batches`."""
-
-    tag_ids: Ids
-    image_ids: Ids
-    rename: Mapping[str, str] | None
-    skip_unresolved: bool
 
 
 class JudgedDataset(NamedTuple):
