@@ -64,6 +64,7 @@ def test_upload_shows_the_verification(tmp_path: Path) -> None:
     made = Report(page)
     assert len(made.data["images"]) == 2
     assert "12 verified" in made.words("//*[@id='proof']")
+    assert "4 classes: fewer than 15 images" in made.words("//*[@id='finding-too_few_images']")
 
 
 def test_a_rename_is_applied(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def _verdict(red: int, used: int) -> str:
     return (
         f"{counted(red, 'tag')} of {used} {'has' if red == 1 else 'have'} fewer than "
         f"{IMAGES_PER_TAG} images: Custom Vision will not train with "
-        f"{'it' if red == 1 else 'them'}."
+        f"{'it' if red == 1 else 'them'}, unless the project has more."
     )
 
 

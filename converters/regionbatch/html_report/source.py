@@ -86,6 +86,9 @@ class Source:
         findings, ledger = findings_after_rename(dataset, rename), dataset.ledger
         if batches is not None:
             findings, ledger = getattr(result, "findings", findings), batches.ledger
+        lacking = training_findings(dataset, rename, tier=tier)
+        if not hasattr(result, "plan"):  # an upload reports this itself, for the whole project
+            findings += lacking
         codes: dict[str, int] = {}
         class_names = [rename.get(name, name) for name in dataset.tags]
         code_of = np.asarray([codes.setdefault(name, len(codes)) for name in class_names], np.int32)
@@ -97,7 +100,7 @@ class Source:
             tag_ids=_tag_ids(batches, code_of, len(codes)),
             batches=batches,
             verification=verification,
-            findings=findings + training_findings(dataset, rename, tier=tier),
+            findings=findings,
             ledger=ledger,
             has_placeholders=getattr(result, "verification", result) is None and result is not None,
             tier=tier,
