@@ -136,7 +136,7 @@ _DATASET_OPTIONS = (
         GENERAL,
         "--accept-drops",
         is_flag=True,
-        help="Exit with status 0 even if records were dropped.",
+        help="Exit with status 0 even if records were dropped or not confirmed.",
     ),
     option(
         GENERAL,

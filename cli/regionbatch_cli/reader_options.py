@@ -269,7 +269,7 @@ def take_reader_options(given: dict[str, Any]) -> dict[str, GivenAs]:
         name = option.field.name
         if name in taken:
             both = f"{flags[name]} and {option.flag}"
-            raise click.UsageError(f"{both} are options of two formats. Use only one of them.")
+            raise click.UsageError(f"{both} belong to different formats. Use only one of them.")
         taken[name] = GivenAs(option.field, value)
         flags[name] = option.flag
     remember_flags(ctx, flags)

@@ -35,7 +35,8 @@ def expect_equal(case: Case, what: str, actual: object, expected: object) -> Non
 
 def check_dataset(case: Case, dataset: Dataset) -> None:
     """Compare a dataset with everything that a case expects."""
-    expect(not case.expects_error, f"{case.path}: reading must fail, but read {dataset.ledger}.")
+    read = f"the dataset was read: {dataset.ledger}"
+    expect(not case.expects_error, f"{case.path}: expected an error, but {read}.")
     check_rows(case, [tuple(row) for row in dataset], case.rows())
     found = summary(dataset)
     for key in ("boxes", "images", "findings"):

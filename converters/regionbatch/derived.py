@@ -89,7 +89,7 @@ def split_by_column(dataset: Dataset, by: str | Iterable[Any]) -> dict[Any, Data
         kept = codes == code
         if kept.any():
             has_region = np.bincount(dataset.regions.image[kept], minlength=len(dataset.images)) > 0
-            parts[name] = _part(dataset, has_region, f"not of '{name}'", kept)
+            parts[name] = _part(dataset, has_region, f"not in the part '{name}'", kept)
     return parts
 
 

@@ -92,8 +92,8 @@ class ImageTable:
         for code in {*codes}:
             if not 0 <= code < len(known) or known[code] not in self._references.files:
                 raise PluginError(
-                    "ImageReferences.file: not a number that `log.file` returned for a file to "
-                    f"read: '{code}'. Update the reader.",
+                    f"ImageReferences.file: not the code of a file to read: '{code}'. "
+                    "Update the reader.",
                     value=code,
                 )
         return files

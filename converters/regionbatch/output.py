@@ -81,8 +81,8 @@ def write(
         The number of payloads written.
 
     Raises:
-        OutputError: The target exists, and `overwrite` is off or it contains other files than
-            payloads; or it cannot be written. Nothing is left there.
+        OutputError: The target exists, and `overwrite` is off or it contains files other
+            than payloads; or it cannot be written. Nothing is left there.
         OptionError: An argument has a wrong type, or `target` is empty, has another extension, or
             is a URL that cannot be written to.
 

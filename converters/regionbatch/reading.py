@@ -352,7 +352,7 @@ def _read_loaded(
     if not isinstance(content, Mapping):
         raise OptionError(
             f"source: neither a path nor a loaded COCO: '{type(source).__name__}'. "
-            "Pass a path; make a dataset of a table with `Dataset.from_arrow`.",
+            "Pass a path, or make a dataset from a table with `Dataset.from_arrow`.",
             option="source",
             value=type(source).__name__,
         )

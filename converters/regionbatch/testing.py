@@ -243,7 +243,8 @@ class ReaderTests:
         check_codes(readable, "images.split", raw.images.split + 1, len(raw.images.splits) + 1)
         for code in raw.images.file.tolist():
             file = log.files[code]
-            expect(file in references.files, f"{place}: images.file was not to be read: {file!r}.")
+            is_known = file in references.files
+            expect(is_known, f"{place}: images.file is not a file to read: {file!r}.")
         for mark, rows in raw.marks.items():
             is_known = mark in CODES or mark in MARKS
             expect(is_known, f"{place}: neither a finding code nor a mark: {mark!r}.")

@@ -112,7 +112,7 @@ def _signed_by_storage(path: str, seconds: int) -> str:
     path_in_container = path.partition("://")[2].partition("/")[2]
     # If a file system does not escape a character, the URL may be that of another image.
     if not unquote(urlsplit(url).path).endswith(f"/{path_in_container}"):
-        raise NotSignedError("the URL of the storage is that of another file")
+        raise NotSignedError("the storage returned the URL of another file")
     return url
 
 

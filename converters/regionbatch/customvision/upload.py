@@ -217,7 +217,7 @@ def upload(  # longer than 40 lines because of its arguments and docstring
         existing: What to do if the project has a nearly equal region (same image and tag, IoU above
             0.95) that was not uploaded with this journal: `skip` or `add` the region of the
             dataset. [default: raise an error]
-        prune: Delete regions on the dataset's images that the dataset no longer has, if their
+        prune: On the dataset's images, delete regions that the dataset does not have, if their
             tag is one of the dataset's. Implies `existing="add"`.
         prune_limit: Maximum regions to delete: a number, a percentage of the regions on the
             dataset's images, or `all`. A dry run lists all of them.

@@ -154,7 +154,7 @@ def unseen(target: PurePath) -> OptionError:
     """Return the error for processes that do not write into the same folder."""
     return OptionError(
         f"executor: its processes do not see the folder of the output: '{target.parent}'. Choose "
-        "one that they share, or write a .jsonl file, which this process writes.",
+        "a folder that they share, or a .jsonl file, which this process writes.",
         option="executor",
         value=str(target.parent),
     )

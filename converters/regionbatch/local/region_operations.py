@@ -141,7 +141,7 @@ def _decode_regions(call: Call, project: ProjectRow) -> list[ImageRegionCreateEn
         raise RefusedError(
             400,
             "BadRequestImageRegions",
-            "Invalid image region: outside the image, or without size",
+            "Invalid image region: outside the image, or without an area",
         )
     entries = [
         _with_box(entry, box)

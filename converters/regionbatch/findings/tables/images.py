@@ -95,7 +95,7 @@ CODES = (
         "noted",
         "image",
         "the path leads outside the dataset",
-        "It is not opened. An image inside the folder is looked up by the end of the path.",
+        "It is not opened. The image is looked up in the dataset by the end of the path.",
         explanation=(
             "The annotation file refers to an image by an absolute path, often from another "
             "computer, or by a path with '..'. Files outside the dataset are never opened."
@@ -135,7 +135,7 @@ CODES = (
         example="a.xml with <filename>b.jpg</filename> -> the boxes belong to a.jpg",
         remedy="Correct <filename>, or give the label file the name of its image.",
         fails_strict_if=(
-            "the image of the label file's own name is missing, or does not have the declared size"
+            "no image has the label file's name, or if that image does not have the declared size"
         ),
     ),
     Code(

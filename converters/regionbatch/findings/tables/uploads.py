@@ -112,7 +112,7 @@ CODES = (
         "region_pruned",
         "noted",
         "box",
-        "the dataset no longer has this region of the project",
+        "the dataset does not have this region of the project",
         "`prune=True` deletes it.",
         explanation=(
             "An image of the dataset has a region in the project that the dataset does not have: "

@@ -156,7 +156,7 @@ def _polygon_bounds(parts: _Parts) -> list[Box]:
         ValueError: It has too many boxes and shapes to compare.
     """
     if len(parts.boxes) * len(parts.shapes) > _MAX_PAIRS:
-        raise ValueError("a rotation of too many boxes and shapes")
+        raise ValueError("too many boxes and shapes in a rotated <object>")
     found = (polygon_bounds(shape) for shape in parts.shapes if shape.tag == "polygon")
     return [bounds for bounds in found if bounds is not None]
 

@@ -90,7 +90,9 @@ def _check_track_ids(sixth: NDArray[np.float64], file: NDArray[np.int32], log: F
         evidence = f"sixth numbers look like track IDs, but '{number:.10g}' occurs twice in {where}"
     elif len(mixed):
         where = log.files[int(mixed[0])]
-        evidence = f"sixth numbers look like confidences and track IDs, but {where} has both"
+        evidence = (
+            f"sixth numbers look like confidences and like track IDs within one file, {where}"
+        )
     else:
         return
     log.decide("yolo_rows", "auto", evidence, doubtful=True)
