@@ -86,9 +86,8 @@ class Source:
         findings, ledger = findings_after_rename(dataset, rename), dataset.ledger
         if batches is not None:
             findings, ledger = getattr(result, "findings", findings), batches.ledger
-        lacking = training_findings(dataset, rename, tier=tier)
         if not hasattr(result, "plan"):  # an upload reports this itself, for the whole project
-            findings += lacking
+            findings += training_findings(dataset, rename, tier=tier)
         codes: dict[str, int] = {}
         class_names = [rename.get(name, name) for name in dataset.tags]
         code_of = np.asarray([codes.setdefault(name, len(codes)) for name in class_names], np.int32)
