@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 import regionbatch as rb
 from all_cases import AllCases
@@ -228,3 +229,49 @@ def test_text_after_the_end_of_cvat_makes_the_file_unreadable(tmp_path: Path, en
     dataset = rb.read(tmp_path)
     assert dataset.images.names == ["good.jpg"]
     assert dataset.findings.counts()["unreadable_file"] == 1
+
+
+def write_boxes(kind: str, folder: Path, boxes: list[tuple[float, float, float, float]]) -> Path:
+    """Write corners of boxes on one image as CVAT or as a JSON export or a CSV export of VoTT."""
+    if kind == "cvat":
+        shapes = [
+            '<box label="cat" xtl="{}" ytl="{}" xbr="{}" ybr="{}"/>'.format(*box) for box in boxes
+        ]
+        image = '<image id="0" name="a.jpg" width="640" height="480">'
+        return write_cvat(folder / "annotations.xml", image, *shapes, "</image>")
+    if kind == "vott-csv":
+        path = folder / "cats-export.csv"
+        rows = ['"a.jpg",{},{},{},{},"cat"'.format(*box) for box in boxes]
+        path.write_text("\n".join(['"image","xmin","ymin","xmax","ymax","label"', *rows]), "utf-8")
+        Image.new("RGB", (640, 480)).save(folder / "a.jpg")
+        return folder
+    regions = [
+        REGION
+        | {"boundingBox": {"left": left, "top": top, "width": right - left, "height": bottom - top}}
+        for left, top, right, bottom in boxes
+    ]
+    size = {"width": 640, "height": 480}
+    asset = {"asset": {"name": "a.jpg", "size": size}, "regions": regions}
+    path = folder / "cats-export.json"
+    path.write_text(json.dumps({"assets": {"1": asset}}), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["cvat", "vott", "vott-csv"])
+@pytest.mark.parametrize(("pixels", "is_error"), [(0, True), (2, True), (98, True), (99, False)])
+def test_normalised_boxes_among_boxes_in_pixels(
+    tmp_path: Path, kind: str, pixels: int, *, is_error: bool
+) -> None:
+    """The formats are in pixels: up to 1 % of the boxes may be smaller than a pixel."""
+    boxes = [(0.25, 0.25, 0.5, 0.75), *((10.0 + n, 10.0, 60.0 + n, 90.0) for n in range(pixels))]
+    path = write_boxes(kind, tmp_path, boxes)
+    if is_error:
+        with pytest.raises(DatasetError) as caught:
+            rb.read(path)
+        assert caught.value.place
+        return
+    found = rb.read(path)
+    assert found.ledger.read == 100
+    assert found.findings.doubtful() == {"doubtful_decision": 1}
+    with pytest.raises(StrictError):
+        rb.read(path, strict=True)

@@ -12,7 +12,7 @@ import numpy as np
 from regionbatch import boxes
 from regionbatch.dataset.columns import block_of, take_rows
 from regionbatch.errors import AmbiguousDatasetError, DatasetError
-from regionbatch.findings import place_text
+from regionbatch.findings import Decision, place_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -187,15 +187,22 @@ def raise_if_tiny(box: NDArray[np.float64], name: str, option: str) -> None:
 def require_pixels(raw: RawAnnotations, log: FindingLog) -> RawAnnotations:
     """Return the annotations of a format whose boxes are always in pixels.
 
+    A few small boxes may be in pixels. They are reported as an uncertain decision.
+
     Raises:
-        DatasetError: All boxes are normalised.
+        DatasetError: More boxes are normalised.
     """
     evidence = _count_evidence(raw.box, corners=raw.mode.corners)
-    if evidence.normalised and not evidence.pixels:
-        row = evidence.first_normalised
-        place = place_text(log.files[raw.file[row]], int(raw.where[row]), raw.place)
-        what = "all boxes lie within 0 to 1, but this format is in pixels. Convert them to pixels."
+    if not evidence.normalised:
+        return raw
+    row = evidence.first_normalised
+    place = place_text(log.files[raw.file[row]], int(raw.where[row]), raw.place)
+    counts = _count_normalised(evidence)
+    if _is_mixed(evidence) or not evidence.pixels:
+        what = f"{counts} within 0 to 1, but this format is in pixels. Convert them to pixels."
         raise DatasetError(f"{place}: {what}", place=place)
+    decision = Decision("pixels", f"{counts} within 0 to 1, such as {place}", doubtful=True)
+    log.note("doubtful_decision", "format", decision)
     return raw
 
 
@@ -283,12 +290,23 @@ def _all_boxes(count: int, plural_verb: str, verb: str) -> str:
 
 
 def _raise_if_mixed(name: str, evidence: UnitEvidence, option: str, place: Place) -> None:
+    if _is_mixed(evidence):
+        what = f"cannot tell pixel from normalised boxes: {_count_normalised(evidence)}"
+        shown = place_text(name, evidence.first_normalised, place)
+        raise _ambiguous(shown, f"{what} within 0 to 1", option)
+
+
+def _is_mixed(evidence: UnitEvidence) -> bool:
+    """Return whether some boxes are in pixels, and too many others look normalised."""
     total = evidence.normalised + evidence.pixels
-    if evidence.pixels and evidence.normalised > _TOLERATED * total:
-        verb = "lies" if evidence.normalised == 1 else "lie"
-        counts = f"{evidence.normalised} of {total} {verb} within 0 to 1"
-        what = f"cannot tell pixel from normalised boxes: {counts}"
-        raise _ambiguous(place_text(name, evidence.first_normalised, place), what, option)
+    return evidence.pixels > 0 and evidence.normalised > _TOLERATED * total
+
+
+def _count_normalised(evidence: UnitEvidence) -> str:
+    if not evidence.pixels:
+        return _all_boxes(evidence.normalised + evidence.zeros_and_ones, "lie", "lies")
+    verb = "lies" if evidence.normalised == 1 else "lie"
+    return f"{evidence.normalised} of {evidence.normalised + evidence.pixels} {verb}"
 
 
 def _raise_if_files_differ(evidence: Mapping[str, UnitEvidence], option: str) -> None:
