@@ -144,9 +144,8 @@ def _require_one_file(images: Images, twins: NDArray[np.int64], first: NDArray[n
             name = images.names[twin]
             raise AmbiguousDatasetError(
                 f"{name}: two image files have this name: '{one}' and '{another}'. "
-                "Rename one, or read each split separately with `split`.",
+                "Rename one, or keep the datasets with these files apart.",
                 place=name,
-                option="split",
                 value=name,
             )
 
