@@ -58,6 +58,11 @@ def file_by_file(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(yolo_row_parser, "_BLOCK", 1)
 
 
+def a_line_at_a_time(patch: pytest.MonkeyPatch) -> None:
+    """Decode the numbers of each line of label files by themselves."""
+    patch.setattr(yolo_row_parser, "_CHUNK", 1)
+
+
 def every_file_by_lxml(patch: pytest.MonkeyPatch) -> None:
     """Parse VOC files with lxml, including those of the ordinary layout."""
     patch.setattr(OrdinaryFiles, "add", lambda *_: False)
@@ -83,7 +88,7 @@ def row_by_row(patch: pytest.MonkeyPatch) -> None:
 PATCHES: dict[str, list[list[Patch]]] = {
     "coco": [[plain_records, image_by_image, row_by_row]],
     "voc": [[every_file_by_lxml, image_by_image, row_by_row]],
-    "yolo": [[line_by_line, image_by_image, row_by_row], [file_by_file]],
+    "yolo": [[line_by_line, image_by_image, row_by_row], [file_by_file, a_line_at_a_time]],
 }
 """Patches that are applied together belong to different steps: parsing, images, rules."""
 SCENE = ROOT / "fixtures" / "scene" / "yolo"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from regionbatch.dataset.columns import GrowingColumn, computed, kept_rows
-from regionbatch.part_ranges import even_ranges
+from regionbatch.part_ranges import MIN_PARTS, even_ranges, with_small_ends
 from regionbatch.readers.yolo import row_parser
 from regionbatch.readers.yolo.rows import InvalidRows, LabelRows, interpret_rows
 
@@ -93,8 +93,10 @@ def divide(
     tree: Tree, labels: Sequence[str], n: int, row_format: str, keypoint_values: int
 ) -> LabelJobs:
     """Divide label files into about `n` parts; if there are no files, one empty part."""
-    ranges = even_ranges(len(labels), n, MAX_FILES) or [range(0)]
-    return LabelJobs(tree, labels, ranges, (row_format, keypoint_values))
+    ranges = even_ranges(len(labels), n, MAX_FILES)
+    if n >= MIN_PARTS:
+        ranges = with_small_ends(ranges)
+    return LabelJobs(tree, labels, ranges or [range(0)], (row_format, keypoint_values))
 
 
 def read_label_files(

@@ -39,8 +39,9 @@ MAX_INVALID_ROWS = 10_000
 TOO_MANY_INVALID_ROWS = f"more than {MAX_INVALID_ROWS:,} invalid rows"
 _BLOCK = 2**22
 """Bytes of label text that are parsed at a time."""
-_CHUNK = 2 * MAX_ROW_SIZE
-"""Bytes of label text that are decoded at a time: Python's list of numbers is 16 times as large."""
+_CHUNK = 2**17
+"""Bytes of label text that are decoded at a time, or one row. Python's list of numbers is 16 times
+as large: a small one uses the memory of the one before, and stays in the processor's cache."""
 _SHOWN = 400
 """Bytes of an invalid row that are kept, which is more than a message shows."""
 _NEWLINE = ord("\n")
@@ -216,7 +217,7 @@ def _decode_numbers(joined: bytes) -> NDArray[np.float64] | None:
     parts: list[NDArray[np.float64]] = []
     start = 0
     while start < len(joined):
-        end = joined.rfind(b"\n", start, start + _CHUNK) + 1
+        end = joined.find(b"\n", start + _CHUNK) + 1 or len(joined)
         part = _decode_chunk(joined[start:end])
         if part is None:
             return None
