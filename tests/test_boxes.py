@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -189,10 +190,15 @@ def test_order_corners_changes_only_swapped_boxes(box: boxes.Boxes, data: st.Dat
             *[st.sampled_from([0.0, 0.1, 0.1 + 1e-12, 0.25, 0.3])] * 4,
         ),
         max_size=30,
-    )
+    ),
+    st.booleans(),
 )
-def test_first_of_equal_agrees_with_a_set(rows: list[tuple[float, ...]]) -> None:
+def test_first_of_equal_agrees_with_a_set(
+    rows: list[tuple[float, ...]], in_order_of_images: bool
+) -> None:
     """0.1 and 0.1 + 1e-12 are one 32-bit float."""
+    if in_order_of_images:
+        rows = sorted(rows, key=itemgetter(0))
     table = np.array(rows, np.float64).reshape(-1, 6)
     seen: set[tuple[float, ...]] = set()
     wanted = []
@@ -201,7 +207,11 @@ def test_first_of_equal_agrees_with_a_set(rows: list[tuple[float, ...]]) -> None
         wanted.append(key not in seen)
         seen.add(key)
     image, tag = table[:, 0].astype(np.int32), table[:, 1].astype(np.int32)
-    assert np.asarray(boxes.first_of_equal(image, tag, table[:, 2:])).tolist() == wanted
+    for block in (4, boxes.BLOCK_ROWS):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(boxes, "BLOCK_ROWS", block)
+            first = boxes.first_of_equal(image, tag, table[:, 2:])
+        assert np.asarray(first).tolist() == wanted
 
 
 @given(any_boxes, st.sampled_from(MODES))

@@ -18,6 +18,7 @@ import numpy as np
 
 from regionbatch import boxes
 from regionbatch.dataset import MARKS, Originals, Regions
+from regionbatch.dataset.columns import block_of
 from regionbatch.findings import ClippedBoxes
 from regionbatch.findings.codes import ADJUSTING, CODES
 from regionbatch.findings.finding import SameText
@@ -211,7 +212,7 @@ def _judge(
     max_clip: float | None,
 ) -> None:
     """Apply the rules on coordinates to a block of rows, and write the kept boxes to `judged`."""
-    box = raw.box[block]
+    box = block_of(raw.box, block)
     tracker.apply("not_a_box", ~boxes.finite(box), block)
     angle = None if raw.angle is None else raw.angle[block]
     if angle is not None:
