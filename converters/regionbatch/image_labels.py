@@ -160,9 +160,9 @@ class LabelledImages:
     def _check_any_match(self) -> None:
         """Raise an error if there are images and label files, but no name in common."""
         labels = [*self._absent, *(each.file for each in self.rejected)]
-        members = np.flatnonzero(self._scope.wanted()).tolist()
-        if len(self._images) or not labels or not members:
+        if len(self._images) or not labels:
             return
+        members = np.flatnonzero(self._scope.wanted()).tolist()
         on_disk = self._index.all_on_disk()
         here = [image for image in members if on_disk[image]]
         if not here or 2 * len(here) < len(self._absent):
@@ -197,13 +197,19 @@ class LabelledImages:
         self._report()
         paths = self._index.paths()
         on_disk = self._index.all_on_disk()
-        names = [paths[image] for image in members.tolist()]
-        exact = [name in self._scope.uncertain for name in names]
-        exact += [file in self._exact_only for file in absent]
+        names = [*paths]
+        opened = [*on_disk]
+        if len(members) < len(paths):
+            names = [paths[image] for image in members.tolist()]
+            opened = [on_disk[image] for image in members.tolist()]
+        exact = np.zeros(len(members), np.bool_)
+        if self._scope.uncertain:
+            exact[:] = [name in self._scope.uncertain for name in names]
+        exact = np.append(exact, [file in self._exact_only for file in absent]).astype(np.bool_)
         names += [self._absent[file] for file in absent]
-        opened = [on_disk[image] for image in members.tolist()] + [""] * len(absent)
+        opened += [""] * len(absent)
         unknown = np.zeros(len(names), np.int32)
-        images = Images(names, unknown, unknown, opened, split, splits, np.asarray(exact, np.bool_))
+        images = Images(names, unknown, unknown, opened, split, splits, exact)
         return images, rows.astype(np.int32)
 
     def _members(self, unreadable: NDArray[np.int32]) -> NDArray[np.int64]:

@@ -50,7 +50,9 @@ class _Files(NamedTuple):
 def report_absent(images: Images, log: FindingLog) -> None:
     """Report images that are not on disk, except those reported as ambiguous."""
     ambiguous = set(log.names("ambiguous_image"))
-    absent = [row for row, path in enumerate(images.paths) if not path]
+    absent = []
+    if not all(images.paths):
+        absent = [row for row, path in enumerate(images.paths) if not path]
     if ambiguous:
         absent = [row for row in absent if images.names[row] not in ambiguous]
     log.add("image_not_on_disk", np.asarray(absent, np.int32), table=images.names)

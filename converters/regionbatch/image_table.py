@@ -85,6 +85,10 @@ class ImageTable:
             PluginError: A reader returned a file that it was not asked to read.
         """
         known = self._log.files
+        first = max(0, int(found.file[0])) if len(found) else 0
+        files = known[first : first + len(found)]
+        if files == self.accepted and (found.file == np.arange(first, first + len(found))).all():
+            return files  # registered in this order, as usual
         codes = found.file.tolist()
         files = [known[code] for code in codes if 0 <= code < len(known)]
         if len(files) == len(codes) and files == self.accepted:

@@ -144,4 +144,5 @@ class Images(Reconstructed):
 
 def split_names(split: NDArray[np.int32], splits: Sequence[str]) -> list[str]:
     """Return the name of each split code; empty for -1."""
-    return ["" if code < 0 else splits[code] for code in split.tolist()]
+    names: list[str] = np.array([*splits, ""], np.object_)[np.maximum(split, -1)].tolist()
+    return names
