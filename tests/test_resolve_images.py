@@ -101,6 +101,11 @@ def test_names_that_do_not_mean_an_image(tmp_path: Path, name: str, table: list[
     assert len(skipped) == 0
 
 
+def test_names_that_are_not_used_get_no_id() -> None:
+    ids = resolve("image", ["a.jpg", "b.jpg"], [1], ids_of(["a.jpg", "b.jpg"]), FindingLog())
+    assert ids == [None, id_of("b.jpg")]
+
+
 @pytest.mark.parametrize(
     ("table", "found"),
     [

@@ -96,10 +96,9 @@ class _Lookup:
 
     def find_exact(self, used: Sequence[int]) -> list[str | None]:
         """Return the IDs of the names that the table has exactly; None for the others."""
-        found: list[str | None] = [None] * len(self.names)
-        ids = map(self.table.get, [self.wanted[code] for code in used])
-        for code, id_ in zip(used, ids, strict=True):
-            found[code] = id_
+        found: list[str | None] = [*map(self.table.get, self.wanted)]
+        for code in {*range(len(found))}.difference(used):
+            found[code] = None
         return found
 
     def find_inexact(
