@@ -23,6 +23,8 @@ from helpers import ROOT, always_in_parts, fixture_cases, id_of
 from regionbatch import boxes, image_matching, payload
 from regionbatch.files import image_lookup, spelling
 from regionbatch.files.folders import Folder
+from regionbatch.files.image_index import ImageIndex
+from regionbatch.files.tree import Tree
 from regionbatch.names import tables
 from regionbatch.readers.coco import json_stream
 from regionbatch.readers.coco.reader import CocoReader
@@ -246,3 +248,30 @@ def test_names_of_large_folders_are_in_the_order_of_python() -> None:
     assert Folder(names).by_extension[".txt"] == sorted(names)
     long_names = [*names, f"{'x' * 200}.txt"]
     assert Folder(long_names).by_extension[".txt"] == sorted(long_names)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "{:05}",
+        "{:08}.txt",
+        "a{:05}b.txt",
+        "{:05}.tar.gz",
+        "é{:05}.txt",
+        "{:05}\u20ac.txt",
+        "{0:05}{0:05}.txt",
+    ],
+)
+def test_numbered_names_of_large_folders_are_in_the_order_of_python(name: str) -> None:
+    names = [name.format(number * 7919 % 10_007) for number in range(10_000)]
+    assert Folder(names)._names == sorted(names)
+    others = [names[0][:-4], f"{name.format(0)}x", f"0{names[0][1:]}~", "a.txt"]
+    longer_and_shorter = ["~" * (len(names[0]) + 1), "~" * (len(names[0]) - 1)]
+    for more in (*([other] for other in others), longer_and_shorter):
+        assert Folder([*names, *more])._names == sorted([*names, *more])
+
+
+def test_images_with_one_stem_match_no_label_file_alone() -> None:
+    index = ImageIndex([Tree.empty("dataset")])
+    index.add_folder(0, "images", ["a.jpg", "a.png"])
+    assert index.with_stems_of(0, ["a.TXT", "a.txt"]).tolist() == [-1, -1]

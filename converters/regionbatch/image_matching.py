@@ -97,16 +97,15 @@ class LabelMatching(_Matching):
     def _by_folder(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32], Rank]]:
         start = 0
         for folder, names in by_folder(self.table.files):
-            stems = without_extensions(names)
-            rows = np.arange(start, start + len(stems))
-            start += len(stems)
+            rows = np.arange(start, start + len(names))
+            start += len(names)
             best = self._best_folder(folder)
             if best is None:
                 continue
-            images = self.index.with_stems(best[0], stems)
-            if "." in "".join(stems):
+            images = self.index.with_stems_of(best[0], names)
+            if "".join(names).count(".") > len(names):
                 # Labels such as a.jpg.txt are matched one by one.
-                images[[is_image(stem) for stem in stems]] = -1
+                images[[*map(is_image, without_extensions(names))]] = -1
             yield rows, _first_of_each(images), best[1]
 
     def _best_folder(self, folder: str) -> tuple[int, Rank] | None:
@@ -313,6 +312,8 @@ class DeclaredMatching(_Matching):
 
 def _first_of_each(images: NDArray[np.int32]) -> NDArray[np.int32]:
     """Return -1 instead of an image that occurred before."""
+    if (np.diff(images) > 0).all():  # as usual
+        return images
     first = np.unique(images, return_index=True)[1]
     found = np.full_like(images, -1)
     found[first] = images[first]

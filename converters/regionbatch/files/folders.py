@@ -66,8 +66,33 @@ def _sorted(names: Sequence[str]) -> list[str]:
         return "/".join(sorted(names)).split("/") if names else []
     import numpy as np  # noqa: PLC0415 - only for large folders
 
-    found: list[str] = np.sort(names).tolist()  # no name contains NUL
+    found = _sorted_numbered(names)
+    if not found:
+        found = np.sort(names).tolist()  # no name contains NUL
     return found
+
+
+def _sorted_numbered(names: Sequence[str]) -> list[str]:
+    """Return names sorted that are equally long and differ in a few characters, as `000123.jpg`.
+
+    These are sorted as one number, in two thirds of the time. Other names are not returned.
+    """
+    import numpy as np  # noqa: PLC0415 - as above
+
+    if sum(len({*characters}) > 1 for characters in zip(*names[:100], strict=False)) > 8:
+        return []
+    text = "/".join([*names, ""])
+    length, rest = divmod(len(text), len(names))
+    if rest or not text.isascii():
+        return []
+    rows = np.frombuffer(text.encode(), np.uint8).reshape(-1, length)
+    differ = np.flatnonzero((rows != rows[0]).any(axis=0))
+    if len(differ) > 8 or (rows[:, -1] != ord("/")).any():
+        return []
+    key = np.zeros(len(names), np.uint64)
+    for column in rows[:, differ].T:
+        key = (key << np.uint64(8)) | column
+    return rows[np.argsort(key)].tobytes().decode().split("/")[:-1]
 
 
 def closed_folder(path: str | PathLike[str]) -> str:

@@ -18,11 +18,13 @@ from regionbatch.files.paths import (
     IMAGE_WORDS,
     MASK_FOLDERS,
     SplitWords,
+    common_extension,
     folder_key,
     is_label_folder,
     joined,
     normalise_name,
     normalise_names,
+    stems_as_text,
     with_word_replaced,
     without_extensions,
 )
@@ -248,10 +250,17 @@ class ImageIndex:
             return set()
         return {stem for stem, count in counts.items() if count > 1}
 
-    def with_stems(self, folder: int, stems: Sequence[str]) -> NDArray[np.int32]:
-        """Return the image of a folder with each name without extension; -1: none, or several."""
-        first = self.folders[folder].first
-        own = without_extensions(self.folders[folder].names)
+    def with_stems_of(self, folder: int, labels: Sequence[str]) -> NDArray[np.int32]:
+        """Return the image of a folder with the name of each label file; -1: none, or several.
+
+        Args:
+            folder: The number of the folder.
+            labels: Names of label files. Extensions do not matter.
+        """
+        first, names = self.folders[folder].first, self.folders[folder].names
+        if common_extension(names) and stems_as_text(names) == stems_as_text(labels):
+            return np.arange(first, first + len(names), dtype=np.int32)  # each once, as usual
+        own, stems = without_extensions(names), without_extensions(labels)
         found = _in_order(stems, own)
         if found is not None:
             return found + np.int32(first)
@@ -277,8 +286,6 @@ def _in_order(names: Sequence[str], others: Sequence[str]) -> NDArray[np.int32] 
     """
     if not all(map(lt, others, islice(others, 1, None))):
         return None
-    if names == others:
-        return np.arange(len(names), dtype=np.int32)
     rest = iter(others)
     found = [len(others) - length_hint(rest) - 1 for name in names if name in rest]
     return np.asarray(found, np.int32) if len(found) == len(names) else None

@@ -126,10 +126,15 @@ def common_extension(names: Sequence[str]) -> str:
 
     They are searched as one text, which takes a tenth of the time.
     """
-    extension = names[0][names[0].rfind(".") :] if names else ""
-    text = "/".join(names) + "/"
-    is_common = extension[:1] == "." and text.count(f"{extension}/") == len(names)
+    extension = _extension(names)
+    is_common = extension and "/".join([*names, ""]).count(f"{extension}/") == len(names)
     return extension if is_common else ""
+
+
+def _extension(names: Sequence[str]) -> str:
+    """Return the extension of the first name; empty if there is none."""
+    dot = names[0].rfind(".") if names else -1
+    return names[0][dot:] if dot >= 0 else ""
 
 
 def without_extensions(names: Sequence[str]) -> list[str]:
@@ -138,6 +143,20 @@ def without_extensions(names: Sequence[str]) -> list[str]:
         end = -len(extension)
         return [name[:end] for name in names]
     return [name[: name.rfind(".")] for name in names]
+
+
+def stems_as_text(names: Sequence[str]) -> str:
+    """Return base names without their extensions, as one text to compare with that of others."""
+    text = "/".join([*names, ""])
+    extension = _extension(names)
+    stems = text.replace(f"{extension}/", "/")
+    is_common = extension and len(text) - len(stems) == len(names) * len(extension)
+    return stems if is_common else "/".join([*without_extensions(names), ""])
+
+
+def in_lower_case(names: Sequence[str]) -> str:
+    """Return names in lower case, as one text to search all at once: each between newlines."""
+    return "\n".join(["", *names, ""]).lower()
 
 
 def by_folder(paths: Iterable[str]) -> Iterator[tuple[str, list[str]]]:

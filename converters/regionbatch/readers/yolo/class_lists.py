@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from regionbatch.errors import AmbiguousDatasetError, DatasetError, OptionError
 from regionbatch.files.cloud_paths import is_cloud, path_from
 from regionbatch.files.folders import absence_of
-from regionbatch.files.paths import folder_key, joined
+from regionbatch.files.paths import folder_key, in_lower_case, joined
 from regionbatch.files.small_json import load_json
 from regionbatch.files.storage import LOCAL, kind_of, storage_of
 from regionbatch.files.text import UndecodableError, UnreadableError, report_guess
@@ -149,12 +149,13 @@ class ClassListFinder:
 
     def _in_files(self, folder: str, listing: Folder) -> Iterator[ClassList]:
         for extension in (".txt", ".names", ".labels", ".json"):
-            for name in listing.by_extension.get(extension, ()):
-                if extension == ".names":
-                    may_be_list = self._counts(folder, joined(folder, name))
-                else:
-                    may_be_list = name.lower() in _LIST_FILES
-                if may_be_list and (names := self._read(joined(folder, name), extension)):
+            files = listing.by_extension.get(extension, [])
+            if extension == ".names":
+                lists = [name for name in files if self._counts(folder, joined(folder, name))]
+            else:
+                lists = _named_like_lists(files)
+            for name in lists:
+                if names := self._read(joined(folder, name), extension):
                     yield self._list(joined(folder, name), names)
 
     def _counts(self, folder: str, file: str) -> bool:
@@ -172,6 +173,14 @@ class ClassListFinder:
         listing = self._tree.folder(folder)
         texts = listing.by_extension.get(".txt", ()) if listing else ()
         return any(starts_with_row(self._tree, joined(folder, name)) for name in texts)
+
+
+def _named_like_lists(files: Sequence[str]) -> list[str]:
+    """Return the files with the name of a list."""
+    text = in_lower_case(files)  # most folders have none
+    if not any(f"\n{name}\n" in text for name in _LIST_FILES):
+        return []
+    return [name for name in files if name.lower() in _LIST_FILES]
 
 
 def read_given_list(given: PurePath, tree: Tree, log: FindingLog) -> tuple[ClassList, str]:

@@ -14,8 +14,11 @@ from regionbatch.files.paths import (
     IMAGE_WORDS,
     LABEL_WORDS,
     image_stem,
+    in_lower_case,
     normalise_name,
+    stems_as_text,
     with_word_replaced,
+    without_extensions,
 )
 from regionbatch.files.text import UnreadableError, lenient_utf8
 from regionbatch.readers.yolo.row_parser import MAX_FILE_SIZE, MAX_ROW_SIZE, NUMBER
@@ -79,8 +82,9 @@ def find_label_files(
             has_image = name not in without_image
             if file not in lists and not classifier.is_label_file(file, has_image=has_image):
                 others.add(file)
+        others.update(lists)
         files = [prefix + name for name in names]
-        if labels := [file for file in files if file not in lists and file not in others]:
+        if labels := [file for file in files if file not in others]:
             yield folder, labels
 
 
@@ -123,7 +127,7 @@ class _TextFileClassifier:
 
 def _named_like_notes(names: Sequence[str]) -> set[str]:
     """Return the names that are typical of lists and notes."""
-    text = "\n".join(["", *names, ""]).lower()  # most folders have none: look at all at once
+    text = in_lower_case(names)  # most folders have none
     if "\nreadme" not in text and not any(f"\n{name}\n" in text for name in _RARELY_LABELS):
         return set()
     return set(filter(_is_name_of_notes, names))
@@ -135,19 +139,22 @@ def _is_name_of_notes(name: str) -> bool:
 
 def _without_image(tree: Tree, folder: str, names: Sequence[str]) -> set[str]:
     """Return the text files in a folder without an image of the same name in it or next to it."""
-    wanted = [name[:-4] for name in names]
+    images = [*_image_names(tree, folder)]
+    text = stems_as_text(names)
+    if any(stems_as_text(some) == text for some in images):  # as in most folders
+        return set()
+    wanted = without_extensions(names)
     stems: set[str] = set()
-    for some in _image_stems(tree, folder):
+    for some in map(without_extensions, images):
         rest = iter(some)
-        # In most folders, the images are in the same order.
-        if some == wanted or all(stem in rest for stem in wanted):
+        if all(stem in rest for stem in wanted):  # the images are in the same order
             return set()
         stems.update(some)
     return {name for name, stem in zip(names, wanted, strict=True) if stem not in stems}
 
 
-def _image_stems(tree: Tree, folder: str) -> Iterator[list[str]]:
-    """Yield the names without extension of the images in a folder and in those next to it."""
+def _image_names(tree: Tree, folder: str) -> Iterator[list[str]]:
+    """Yield the names of the images in a folder and in those next to it, by their extensions."""
     folders = [folder]
     for word in IMAGE_WORDS:
         folders += with_word_replaced(folder, LABEL_WORDS, word)
@@ -155,8 +162,7 @@ def _image_stems(tree: Tree, folder: str) -> Iterator[list[str]]:
         listing = tree.folder(each)
         by_extension = listing.by_extension if listing else {}
         for extension in IMAGE_EXTENSIONS & by_extension.keys():
-            end = -len(extension)
-            yield [name[:end] for name in by_extension[extension]]
+            yield by_extension[extension]
 
 
 def may_be_label_file(tree: Tree, file: str) -> bool:
