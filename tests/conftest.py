@@ -80,10 +80,10 @@ ONE_PROCESS: dict[str, str] = {
     "cloud/test_by_url_azurite.py": "emulator",
     "html_report/test_browser.py": "browser",
     "test_clusters.py": "cluster",
+    "test_messages.py": "mistakes",
     "test_packaging.py": "wheel",
 }
-"""What the tests of a file share and is expensive to start, so that it is started in one
-process."""
+"""What the tests of a file share, which is expensive to make: it is made in one process."""
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
