@@ -34,12 +34,16 @@ class Outcome(NamedTuple):
     error: str = ""
 
 
-def run_bounded(path: Path, format: str) -> Outcome:  # noqa: A002 - the keyword of `read`
+def run_bounded(
+    path: Path,
+    format: str,  # noqa: A002 - the keyword of `read`
+    mebibytes: int = MEBIBYTES,
+) -> Outcome:
     """Read in a separate process, with a limit on time and memory."""
     code = (
         "import json, resource, sys, regionbatch as rb\n"
         f"resource.setrlimit(resource.RLIMIT_CPU, ({CPU_SECONDS},) * 2)\n"
-        f"resource.setrlimit(resource.RLIMIT_AS, ({MEBIBYTES} << 20,) * 2)\n"
+        f"resource.setrlimit(resource.RLIMIT_AS, ({mebibytes} << 20,) * 2)\n"
         "try:\n"
         "    dataset = rb.read(sys.argv[1], format=sys.argv[2])\n"
         "    ledger, counts = dataset.ledger, dataset.findings.counts()\n"
