@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from defective.writers import Draft
 
-SEEDS = int(os.environ.get("REGIONBATCH_SEEDS", "105"))
-"""Number of random datasets, so that each defect occurs at least three times."""
-BLOCK = 15
+SEEDS = int(os.environ.get("REGIONBATCH_SEEDS", "70"))
+"""Number of random datasets, so that each defect occurs at least twice."""
+BLOCK = 14
 """Seeds per test."""
 SIDES = ("left", "top", "width", "height")
 
