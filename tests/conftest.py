@@ -85,6 +85,15 @@ ONE_PROCESS: dict[str, str] = {
 }
 """What the tests of a file share, which is expensive to make: it is made in one process."""
 
+LONG = {
+    "test_mypy_finds_mistakes_in_a_program",
+    "test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere",
+}
+"""Tests that take many seconds: they start before other single tests, so none is left at the end.
+
+xdist sends the tests with the most cases first, then the single tests in their order.
+"""
+
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 
@@ -99,7 +108,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the quick selection."""
+    """Put long tests first, and mark the tests of the quick selection."""
+    items.sort(key=lambda item: item.name not in LONG)
     for item in items:
         names = QUICK.get(_name_of(item.path))
         function = getattr(item, "originalname", item.name)
