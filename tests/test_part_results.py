@@ -19,6 +19,7 @@ from regionbatch import boxes, part_reading
 from regionbatch.dataset.columns import columns_on_disk
 from regionbatch.plugins import get
 from regionbatch.readers.coco.json_stream import ArrayStream
+from regionbatch.readers.yolo.row_parser import MAX_INVALID_ROWS
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -98,6 +99,32 @@ def test_results_are_the_same_for_16_parts(
 
     readable = [case for case in fixture_cases(format) if not case.expects_error]
     check_each(one_of_each_kind(readable)[::2], check_result)
+
+
+def test_what_is_wrong_in_the_files_of_a_later_part_has_its_own_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part numbers its files from 0."""
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "classes.txt").write_text("cat\n", encoding="utf-8")
+    row = b"0 .5 .5 .2 .2\n"
+    contents = [
+        row,
+        row,
+        row + b"0 x\n",
+        row + "0 é\n".encode("cp1252"),
+        row + b"0 x\n" * (MAX_INVALID_ROWS + 1),
+        row,
+    ]
+    for number, content in enumerate(contents):
+        (tmp_path / "labels" / f"{number}.txt").write_bytes(content)
+    findings = {(each.code, each.file) for each in rb.read(tmp_path).findings}
+    assert {
+        ("not_a_row", "labels/2.txt"),
+        ("odd_encoding", "labels/3.txt"),
+        ("unreadable_file", "labels/4.txt"),
+    } <= findings
+    check(monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize("format", FORMATS)
