@@ -65,6 +65,25 @@ def test_a_label_folder_that_is_an_unreadable_link(
     assert dataset.ledger.images.dropped == {"unreadable_file": 1}
 
 
+@needs_posix
+@pytest.mark.parametrize("link", ["labels/val", "val/labels"])
+@pytest.mark.parametrize("image", ["", "val/images/a.jpg", "images/val/a.jpg"])
+def test_a_link_to_labels_outside_counts_as_one_image(
+    tmp_path: Path, link: str, image: str
+) -> None:
+    folder = write_yolo(tmp_path / "set", [("b.jpg", "cat", (0.2, 0.25, 0.2, 0.3))])
+    (folder / "b.jpg").touch()
+    (tmp_path / "outside").mkdir()
+    (folder / link).parent.mkdir(parents=True)
+    (folder / link).symlink_to(tmp_path / "outside")
+    if image:
+        (folder / image).parent.mkdir(parents=True)
+        (folder / image).touch()
+    dataset = rb.read(folder)
+    assert [region.image for region in dataset] == ["b.jpg"]
+    assert dataset.ledger.images.dropped == {"unreadable_file": 1}
+
+
 def test_label_and_image_in_different_unicode_forms(tmp_path: Path) -> None:
     for folder in ("x", "y"):
         (tmp_path / "images" / folder).mkdir(parents=True)

@@ -18,6 +18,7 @@ from regionbatch.files.folders import Folder
 from regionbatch.files.paths import (
     IMAGE_EXTENSIONS,
     MAX_DEPTH,
+    is_label_folder,
     is_label_word,
     joined,
     normalise_name,
@@ -298,8 +299,8 @@ class Tree:
         return [path for path in paths if path.lower().endswith(extensions)]
 
     def _blocked_label_folders(self) -> list[str]:
-        """Return the links that lead outside the dataset and have the name of a label folder."""
-        folders = (path for path in self.outside_links if is_label_word(path.rpartition("/")[2]))
+        """Return the links that lead outside the dataset and are a label folder or in one."""
+        folders = filter(is_label_folder, self.outside_links)
         return [path for path in folders if os.path.isdir(self.on_disk(path))]  # noqa: PTH112
 
     def unreadable_folders_note(self) -> str:
