@@ -83,6 +83,12 @@ FILES: dict[str, tuple[str, bytes | str, str, str]] = {
     "kitti": ("000001.txt", KITTI, "KITTI", UNSUPPORTED),
     "mot": ("gt.txt", "1,1,10,20,30,40,1,1,1.0\n", "MOT", UNSUPPORTED),
     "dota": ("P1.txt", "1 2 3 4 5 6 7 8 plane 0\n", "DOTA", UNSUPPORTED),
+    "dota with its header": (
+        "P1.txt",
+        "imagesource:GoogleEarth\ngsd:0.146\n1 2 3 4 5 6 7 8 plane 0\n",
+        "DOTA",
+        UNSUPPORTED,
+    ),
     "labelme": ("a.json", '{"shapes": [], "imagePath": "a.jpg"}', "LabelMe", UNSUPPORTED),
     "label studio": (
         "a.json",

@@ -113,7 +113,10 @@ _TEXT = (
     ),
     _Format(
         "DOTA rows",
-        (rb"^(?:%s[ \t]+){8}[A-Za-z]\S{0,60}[ \t]+[012][ \t]*(?:\r?\n|$)" % _NUMBER,),
+        (
+            rb"^(?:(?:imagesource|gsd):.{0,200}\n){0,2}"  # the header of version 1
+            rb"(?:%s[ \t]+){8}[A-Za-z]\S{0,60}[ \t]+[012][ \t]*(?:\r?\n|$)" % _NUMBER,
+        ),
         ("dota",),
     ),
 )
