@@ -29,6 +29,10 @@ FIXTURES = ROOT / "fixtures"
 CASES = [case for name in plugins.BUILT_IN for case in fixture_cases(name)]
 
 ELSEWHERE = {
+    "outside_folder": (
+        "test_hostile_folders.py",
+        "test_strict_mode_fails_on_a_link_to_a_folder_that_may_contain_labels",
+    ),
     "image_left_out": ("test_derived.py", "test_parts_are_the_whole"),
     "unresolved": ("test_batching.py", "test_the_ledger_without_names_that_have_no_id"),
     "shared_tag": ("test_resolve.py", "test_one_id_for_two_classes_is_reported"),

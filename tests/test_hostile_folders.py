@@ -84,6 +84,26 @@ def test_a_link_to_labels_outside_counts_as_one_image(
     assert dataset.ledger.images.dropped == {"unreadable_file": 1}
 
 
+@needs_posix
+@pytest.mark.parametrize(
+    ("link", "is_doubtful"),
+    [("val", True), ("data", True), ("images", False), ("images/val", False)],
+)
+def test_strict_mode_fails_on_a_link_to_a_folder_that_may_contain_labels(
+    tmp_path: Path, link: str, *, is_doubtful: bool
+) -> None:
+    folder = write_yolo(tmp_path / "set", [("b.jpg", "cat", (0.2, 0.25, 0.2, 0.3))])
+    (folder / "b.jpg").touch()
+    (tmp_path / "outside").mkdir()
+    (folder / link).parent.mkdir(exist_ok=True)
+    (folder / link).symlink_to(tmp_path / "outside")
+    found = rb.read(folder).findings
+    assert (found.counts()["outside_folder"], "outside_folder" in found.doubtful()) == (
+        1,
+        is_doubtful,
+    )
+
+
 def test_label_and_image_in_different_unicode_forms(tmp_path: Path) -> None:
     for folder in ("x", "y"):
         (tmp_path / "images" / folder).mkdir(parents=True)
@@ -161,7 +181,8 @@ def test_nothing_outside_the_dataset_is_opened(tmp_path: Path) -> None:
     )
     dataset = rb.read(data, format="yolo")
     assert [region.image for region in dataset] == ["images/b"]
-    assert dataset.findings.counts()["outside_dataset"] == 2
+    counts = dataset.findings.counts()
+    assert (counts["outside_dataset"], counts["outside_folder"]) == (1, 1)
 
 
 def test_coco_names_outside_the_dataset_are_never_opened(tmp_path: Path) -> None:

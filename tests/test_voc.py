@@ -127,7 +127,7 @@ def test_a_link_to_the_folder_itself_does_not_leave_it(tmp_path: Path) -> None:
     (root / "sub" / "up").symlink_to("..")
     assert rb.read(root).findings.counts() == {}
     (root / "out").symlink_to("../..")
-    assert rb.read(root).findings.counts() == {"outside_dataset": 1}
+    assert rb.read(root).findings.counts() == {"outside_folder": 1}
 
 
 def test_a_folder_that_cannot_be_opened_is_named(

@@ -308,8 +308,21 @@ def is_label_folder(folder: str) -> bool:
 
     This is true for `Annotations/x`, but not for `xml/images`.
     """
+    return _last_role(folder) in LABEL_WORDS
+
+
+def is_image_folder(folder: str) -> bool:
+    """Return whether the last role word in a folder's path is one for images, and images only.
+
+    This is true for `images/x`. Darknet's `data` also contains label files.
+    """
+    role = _last_role(folder)
+    return role in IMAGE_WORDS and role != "data"
+
+
+def _last_role(folder: str) -> str:
     roles = [part for part in normalise_name(folder).split("/") if part in _ROLE_WORDS]
-    return bool(roles) and roles[-1] in LABEL_WORDS
+    return roles[-1] if roles else ""
 
 
 @lru_cache(2**10)

@@ -18,6 +18,7 @@ from regionbatch.files.folders import Folder
 from regionbatch.files.paths import (
     IMAGE_EXTENSIONS,
     MAX_DEPTH,
+    is_image_folder,
     is_label_folder,
     is_label_word,
     joined,
@@ -298,10 +299,10 @@ class Tree:
         paths = (*self.special_files, *self.outside_links)
         return [path for path in paths if path.lower().endswith(extensions)]
 
-    def _blocked_label_folders(self) -> list[str]:
-        """Return the links that lead outside the dataset and are a label folder or in one."""
-        folders = filter(is_label_folder, self.outside_links)
-        return [path for path in folders if os.path.isdir(self.on_disk(path))]  # noqa: PTH112
+    def _outside_folders(self) -> list[str]:
+        """Return the links that lead to folders outside the dataset."""
+        links = self.outside_links
+        return [path for path in links if os.path.isdir(self.on_disk(path))]  # noqa: PTH112 - text
 
     def unreadable_folders_note(self) -> str:
         """Return the unreadable folders in parentheses for an error message; empty if none."""
@@ -321,12 +322,17 @@ class Tree:
             *extensions: Extensions of label files in lower case.
             reported: Normalised paths whose images were already dropped because of them.
         """
+        outside_folders = self._outside_folders()
+        for path in outside_folders:
+            log.note("outside_folder", path, doubtful=not is_image_folder(path))
+        folders = {*outside_folders}
         for path in self.outside_links:
-            log.note("outside_dataset", path)
+            if path not in folders:
+                log.note("outside_dataset", path)
         reasons = self.blocked()
         blocked = (
             *self.blocked_files(*extensions),
-            *self._blocked_label_folders(),
+            *filter(is_label_folder, outside_folders),
             *self.unreadable_folders,
         )
         for path in dict.fromkeys(blocked):

@@ -169,6 +169,24 @@ CODES = (
         fails_strict_if="the file is a VoTT export, which may contain other boxes",
     ),
     Code(
+        "outside_folder",
+        "noted",
+        "record",
+        "link to a folder outside the dataset",
+        "The folder is not read. Copy it into the dataset if it is a part of it.",
+        explanation=(
+            "Files outside the dataset are never opened. So the annotation files and images in "
+            "this folder are not read."
+        ),
+        example="train, a link to /mnt/data/train -> not read",
+        remedy=(
+            "Copy the folder into the dataset. If it contains only images, choose it with "
+            "`image_dir`."
+        ),
+        is_warning=True,
+        fails_strict_if="the folder may contain annotation files: its name is not one for images",
+    ),
+    Code(
         "missing_label",
         "noted",
         "record",
