@@ -48,6 +48,24 @@ def rotated(large: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     object.__setattr__(large.service.settings, "key", KEY)
 
 
+def test_tags_that_were_created_before_an_error_are_counted(large: Place) -> None:
+    api = large.service._api
+    check = api._check_key
+
+    def rotate(request: object) -> None:
+        if api.calls["CreateTag"] > 1:
+            object.__setattr__(large.service.settings, "key", "another")
+        check(request)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(api, "_check_key", rotate)
+        result = large.run("upload", "--create-tags", "--json")
+    object.__setattr__(large.service.settings, "key", KEY)
+    stored = len(large.client.tags(large.project))
+    assert (result.status, result.json["new_tags"]) == (1, stored)
+    assert stored > 0
+
+
 def test_an_error_in_the_middle_has_an_account(rotated: Place) -> None:
     report = rotated.folder / "report.json"
     result = rotated.run(

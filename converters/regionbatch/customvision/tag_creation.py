@@ -11,30 +11,30 @@ from regionbatch.errors import ResolveError
 from regionbatch.names.tables import table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, MutableMapping
 
     from regionbatch.customvision.session import JournaledCall, ProjectSession
     from regionbatch.errors import ServiceError
 
 
-def create_tags(session: ProjectSession, names: Mapping[str, str]) -> dict[str, str]:
-    """Create tags and return their IDs.
+def create_tags(
+    session: ProjectSession, names: Mapping[str, str], created: MutableMapping[str, str]
+) -> None:
+    """Create tags.
 
     Args:
         session: The project.
         names: The names of the tags, by placeholder ID.
-
-    Returns:
-        The ID of each tag, by placeholder ID.
+        created: Gets the ID of each tag, by placeholder ID, as soon as the tag exists.
 
     Raises:
         ServiceError: A tag cannot be created.
     """
     delivery = _TagDelivery(session)
-    for name in names.values():
+    for placeholder, name in names.items():
         deliver(session, delivery, [name])
-    ids = {placeholder: delivery.ids[name] for placeholder, name in names.items()}
-    return dict(table_of(ids, delivery.operation))
+        created[placeholder] = delivery.ids[name]
+    created.update(table_of(created, delivery.operation))
 
 
 class _TagDelivery(Delivery[list[str]]):

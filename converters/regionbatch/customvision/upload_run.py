@@ -86,7 +86,7 @@ class UploadRun:
     """Images that no region can be sent to, by number."""
     training: TrainingPlan
     """The tags of the project after the run, and what it lacks for training."""
-    new_tags: Mapping[str, str]
+    new_tags: dict[str, str]
     """IDs of the tags that were created, by placeholder ID."""
     already: int
     """Number of regions that the project had before."""
@@ -268,7 +268,7 @@ class UploadRun:
             placeholder = self._plan.tag_ids[name]
             if placeholder in used:
                 names[placeholder] = name
-        self.new_tags = create_tags(self.session, names)
+        create_tags(self.session, names, self.new_tags)
         self.batches = self.batches.with_tags(self.new_tags)
 
     def _record_kept(self) -> None:
