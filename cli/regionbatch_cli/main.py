@@ -60,7 +60,8 @@ def commands() -> None:
 
     \b
     Exit status:
-      0  success: nothing was dropped
+      0  success: nothing was dropped, unless you or
+         the dataset asked for it
       1  error
       2  usage error
       3  finished, but some records were dropped or

@@ -130,7 +130,8 @@ _DATASET_OPTIONS = (
         GENERAL,
         "--strict",
         is_flag=True,
-        help="Fail and write nothing if a box is dropped or adjusted, or a decision is uncertain.",
+        help="Fail and write nothing if a box is dropped or adjusted, a decision is uncertain, or "
+        "there is another serious finding (see explain).",
     ),
     option(
         GENERAL,

@@ -183,7 +183,6 @@ def _check_in_cloud(path: CloudPath, shown: str, *, overwrite: bool, in_parts: b
 
 def _check_existing(path: PurePath, entries: Sequence[PurePath], *, overwrite: bool) -> None:
     """Check that existing output may be replaced: it contains only payloads."""
-    _check_existing_file(path, overwrite=overwrite, is_folder=bool(entries))
     for entry in entries:
         if not is_output(entry):
             raise OutputError(
@@ -192,18 +191,19 @@ def _check_existing(path: PurePath, entries: Sequence[PurePath], *, overwrite: b
                 place=str(path),
                 value=entry.name,
             )
+    _check_existing_file(path, overwrite=overwrite, is_folder=bool(entries))
 
 
 def _check_existing_file(path: PurePath, *, overwrite: bool, is_folder: bool = False) -> None:
+    if not (is_folder or holds_lines(path)):
+        raise OutputError(
+            f"{path}: exists and does not contain payloads. Choose another name.", place=str(path)
+        )
     if not overwrite:
         raise OutputError(
             f"{path}: already exists. Choose another name, or replace it with `overwrite=True`.",
             place=str(path),
             option="overwrite",
-        )
-    if not (is_folder or holds_lines(path)):
-        raise OutputError(
-            f"{path}: does not contain payloads. Choose another name.", place=str(path)
         )
 
 

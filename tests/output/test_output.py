@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import regionbatch as rb
-from helpers import raises_mentioning
+from helpers import mentions, raises_mentioning
 from output_helpers import COUNT, TARGETS, everything_below, posix
 from regionbatch.errors import OptionError, OutputError
 from regionbatch.files.paths import scheme_of
@@ -162,10 +162,15 @@ def test_a_link_is_followed(home: Path, batches: rb.Batches, target: str) -> Non
     assert sorted(path.name for path in home.iterdir()) == names
 
 
-def test_a_file_without_payloads_is_not_replaced(home: Path, batches: rb.Batches) -> None:
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_file_without_payloads_is_not_replaced(
+    home: Path, batches: rb.Batches, overwrite: bool
+) -> None:
+    """Then the message does not advise to overwrite."""
     (home / "mine.jsonl").write_text('{"a": 1}\n', encoding="utf-8")
-    with raises_mentioning(OutputError, home / "mine.jsonl"):
-        rb.write(batches, home / "mine.jsonl", overwrite=True)
+    with raises_mentioning(OutputError, home / "mine.jsonl") as caught:
+        rb.write(batches, home / "mine.jsonl", overwrite=overwrite)
+    assert not mentions(caught.value, "overwrite")
     (home / "empty.jsonl").touch()
     assert rb.write(batches, home / "empty.jsonl", overwrite=True) == len(batches)
 

@@ -133,17 +133,17 @@ def check_id_files(folder: str | PathLike[str], *, overwrite: bool, option: str 
     for path in (target / TAGS_FILE, target / IMAGES_FILE):
         if not path.exists():
             continue
+        if not _is_table(path):
+            raise OutputError(
+                f"{path}: not a table of IDs, and is not replaced. Choose another folder.",
+                place=str(path),
+            )
         if not overwrite:
             raise OutputError(
                 f"{path}: already exists. Choose another folder, or replace it with "
                 "`overwrite=True`.",
                 place=str(path),
                 option="overwrite",
-            )
-        if not _is_table(path):
-            raise OutputError(
-                f"{path}: not a table of IDs, and is not replaced. Choose another folder.",
-                place=str(path),
             )
 
 

@@ -235,8 +235,8 @@ def raise_if_unresolved(dataset: Dataset, ids: Mapping[str, str]) -> None:
     more = "" if len(lost) == 1 else f" and {len(lost) - 1} more"
     raise ResolveError(
         f"image_ids: {images} neither a file on disk nor an ID ({boxes}): '{first}'{more}. "
-        "Name their folder with `image_dir`, list their IDs with `image_ids`, "
-        "or leave them out with `skip_unresolved=True`.",
+        "Choose the folder of the images with `image_dir`, list IDs with `image_ids`, "
+        "or leave such images out with `skip_unresolved=True`.",
         option="image_ids",
         value=[names[row] for row in lost],
     )

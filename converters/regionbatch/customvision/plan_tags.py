@@ -82,7 +82,7 @@ def plan_tags(
         if not lacking:
             break
         count = counted(lacking, "tag")
-        reason = f"the project is not up to date yet ({count}); reading again in {wait:.0f} s"
+        reason = f"the project may not be up to date yet ({count}); reading again in {wait:.0f} s"
         session.rate_limiter.wait(reason, wait)
         tags = session.tags()
     ids = regular_tag_ids(tags)
@@ -155,8 +155,8 @@ def _no_tags(missing: Mapping[str, int]) -> ResolveError:
     classes = "1 class has" if len(missing) == 1 else f"{len(missing)} classes have"
     return ResolveError(
         f"create_tags: {classes} no tag in the project: {names:.{_LONGEST_LIST}}. "
-        "Create the tags with `create_tags=True`, map the classes with `rename`, "
-        "or leave them out with `skip_unresolved=True`.",
+        "Create missing tags with `create_tags=True`, map classes with `rename`, "
+        "or leave such classes out with `skip_unresolved=True`.",
         option="create_tags",
         value=list(missing),
     )

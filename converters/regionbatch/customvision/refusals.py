@@ -135,8 +135,9 @@ def _kind(status: int, code: str) -> tuple[type[ServiceError], str]:
         return TransportError, "Try again later: nothing is stored twice."
     if "Exceed" in code or "Limit" in code:
         return LimitError, "Check the limits of the pricing tier."
-    is_unknown = status == HTTPStatus.NOT_FOUND
-    advice = "Check the IDs." if is_unknown else "See the message of the service."
+    advice = "See the message of the service."
+    if status == HTTPStatus.NOT_FOUND:
+        advice = "Check the endpoint, `version` and the IDs."
     return ServiceError, _ADVICE_BY_CODE.get(code, advice)
 
 

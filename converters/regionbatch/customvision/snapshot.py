@@ -308,7 +308,7 @@ def await_images(
         if not ids:
             break
         count = counted(len(ids), "image")
-        reason = f"the project is not up to date yet ({count}); reading again in {wait:.0f} s"
+        reason = f"the project may not be up to date yet ({count}); reading again in {wait:.0f} s"
         limiter.wait(reason, wait)
         snapshot = snapshot.updated_with(read_images(session, ids))
     return snapshot

@@ -136,7 +136,8 @@ def _decisions(source: Source, words: Callable[[str], str]) -> Iterator[Point]:
     for option, decision in source.dataset.decisions.items():
         if decision.doubtful:
             title = [E.code(words(f"`{option}`").strip("`")), f" is uncertain: {decision.value}"]
-            text = with_code(words(f"{decision.evidence}. Set `{option}` if it is wrong."))
+            remedy = "Correct the files" if option == "split" else f"Set `{option}`"
+            text = with_code(words(f"{decision.evidence}. {remedy} if it is wrong."))
             yield Point("warning", title, text, -1, "#decisions", "show decisions")
 
 

@@ -293,7 +293,8 @@ async def _handle_http_exception(_request: Request, error: Exception) -> Respons
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
     content = CustomVisionError(
-        code="NotFound", message="This version of the API has no such operation"
+        code="NotFound",
+        message="The local service has no such operation in this version of the API",
     )
     response = _json_response(content, status)
     response.headers.update(headers or {})

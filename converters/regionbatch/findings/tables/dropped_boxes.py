@@ -243,13 +243,17 @@ CODES = (
         "unlisted_label",
         "dropped",
         "box",
-        "not read, because the lists or folders of the dataset do not include it",
-        "Include it, or move it out of the dataset.",
+        "not read, because its file is not part of the dataset",
+        "Add the file, in the dataset's format, to its lists or folders, or move it elsewhere.",
         explanation=(
             "The file contains boxes, but the dataset does not refer to it: no split, list or "
-            "folder of the dataset includes it, or other files are read instead."
+            "folder of the dataset includes it, it has another format, or other files are read "
+            "instead."
         ),
         example="data.yaml with 'train: images/train', and labels/old/b.txt -> b.txt is not read",
-        remedy="Add the file to a list or folder of the dataset, or move it elsewhere.",
+        remedy=(
+            "Add the file, in the dataset's format, to a list or folder of the dataset, or move it "
+            "elsewhere."
+        ),
     ),
 )

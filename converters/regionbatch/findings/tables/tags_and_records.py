@@ -235,13 +235,18 @@ CODES = (
         "noted",
         "dataset",
         "uncertain decision",
-        "Check some boxes, then set this option to the right value, or correct the files.",
+        "Check some boxes, then set this option to the right value if it has one, or correct the "
+        "files.",
         explanation=(
             "The dataset can be read in more than one way, and the evidence for the chosen way is "
-            "weak. The finding starts with the option that overrides the decision."
+            "weak. The finding starts with an option. Setting it overrides the decision, except "
+            "for `split`."
         ),
         example="120 of 121 boxes have numbers beyond 1 -> read as pixels",
-        remedy="Check some boxes, then set this option to the right value, or correct the files.",
+        remedy=(
+            "Check some boxes, then set this option to the right value, or correct the files. For "
+            "`split`, correct the paths in the dataset."
+        ),
         is_warning=True,
         fails_strict=True,
     ),
