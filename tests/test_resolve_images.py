@@ -10,6 +10,7 @@ from PIL import Image
 import regionbatch as rb
 from helpers import Box, id_of, ids_of, write_coco
 from regionbatch.findings import FindingLog
+from regionbatch.findings.codes import CODES
 from regionbatch.judging import raise_if_strict
 from regionbatch.names.resolve import resolve
 from resolving import ambiguous, dataset_of, no_id_for
@@ -157,6 +158,7 @@ def test_one_id_for_two_images_is_certain_only_if_their_bytes_are_equal(tmp_path
         batches = rb.batches(rb.read(tmp_path), tag_ids=ids_of(["cat"]), image_ids=ids)
         assert batches.findings.counts()["same_image"] == 1
         assert ("same_image" in batches.findings.doubtful()) is not certain
+    assert CODES["same_image"].fails_strict_if
 
 
 def test_one_id_for_two_images_is_reported(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 import regionbatch as rb
 from helpers import command, raises_mentioning, write_coco
+from regionbatch.findings.codes import CODES
 from regionbatch_cli import printing, tables
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ def test_tags_that_only_the_project_has(tmp_path: Path) -> None:
         assert rows == {"empty": "tag_without_images", "dog": "too_few_images", "cat": ""}
         doubtful = result.findings.doubtful()
         assert doubtful == {"tag_without_images": 1, "too_few_images": 1}
+        assert all(CODES[code].fails_strict or CODES[code].fails_strict_if for code in doubtful)
 
 
 def test_a_class_without_boxes_is_not_a_tag_of_the_project(tmp_path: Path) -> None:

@@ -240,12 +240,13 @@ CODES = (
         explanation=(
             "The dataset can be read in more than one way, and the evidence for the chosen way is "
             "weak. The finding starts with an option. Setting it overrides the decision, except "
-            "for `split`."
+            "for `split`, and for `format` in CVAT and VoTT, whose boxes are always in pixels."
         ),
         example="120 of 121 boxes have numbers beyond 1 -> read as pixels",
         remedy=(
             "Check some boxes, then set this option to the right value, or correct the files. For "
-            "`split`, correct the paths in the dataset."
+            "`split`, correct the paths in the dataset. For `format`, convert normalised boxes to "
+            "pixels."
         ),
         is_warning=True,
         fails_strict=True,

@@ -48,6 +48,7 @@ CODES = (
         ),
         example="a class 'bus' in data.yaml, but in no label file -> noted",
         remedy="Delete the tag in the project, or add images of it.",
+        fails_strict_if="an upload finds such a tag in the project",
     ),
     Code(
         "small_image",

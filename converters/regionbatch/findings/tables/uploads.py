@@ -171,8 +171,9 @@ CODES = (
         "same_image",
         "noted",
         "image",
-        "identical to another image",
-        "The two become one image in the project, with the boxes of both.",
+        "same ID or same bytes as another image",
+        "The two become one image in the project, with the boxes of both. Correct the ID if the "
+        "images differ.",
         explanation=(
             "Two images of the dataset have the same ID, or their files have the same bytes. "
             "Custom Vision stores such an image once, so it gets the boxes of both."
@@ -180,6 +181,7 @@ CODES = (
         example="a.jpg and copy.jpg with the same bytes -> one image in the project",
         remedy="Remove the copy, or correct the image IDs if the images differ.",
         is_warning=True,
+        fails_strict_if="the images have one ID, and their files are missing or differ",
     ),
     Code(
         "image_shrunk",
