@@ -242,7 +242,8 @@ skip_unresolved_option = option(
     IDS,
     "--skip-unresolved",
     is_flag=True,
-    help="Leave out boxes whose class or image has no ID.",
+    help="Leave out boxes whose tag or image is not found in the ID files, in the project or on "
+    "disk.",
 )
 """Adds `skip_unresolved` to a command."""
 

@@ -136,7 +136,7 @@ def _checked_id(name: str, value: object, place: str, option: str) -> str:
 
     if value is None:
         raise ResolveError(
-            f"{place or option}: {_shown_name(name)} has no ID. Copy it from Custom Vision.",
+            f"{place or option}: ID of {_shown_name(name)} is missing. Copy it from Custom Vision.",
             place=place,
             option=option,
         )

@@ -199,8 +199,8 @@ def require_pixels(raw: RawAnnotations, log: FindingLog) -> RawAnnotations:
     place = place_text(log.files[raw.file[row]], int(raw.where[row]), raw.place)
     counts = _count_normalised(evidence)
     if _is_mixed(evidence) or not evidence.pixels:
-        what = f"{counts} within 0 to 1, but this format is in pixels. Convert them to pixels."
-        raise DatasetError(f"{place}: {what}", place=place)
+        what = f"{counts} within 0 to 1, but boxes of this format are in pixels"
+        raise DatasetError(f"{place}: {what}. Convert normalised boxes to pixels.", place=place)
     decision = Decision("pixels", f"{counts} within 0 to 1, such as {place}", doubtful=True)
     log.note("doubtful_decision", "format", decision)
     return raw

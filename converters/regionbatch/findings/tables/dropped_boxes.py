@@ -187,7 +187,7 @@ CODES = (
         "unresolved",
         "dropped",
         "box",
-        "the tag or the image has no ID",
+        "the ID of the tag or of the image is missing",
         "Add the ID, or map the name with `rename`.",
         explanation=(
             "Custom Vision needs the ID of the tag and the ID of the image. One of them is not in "

@@ -135,7 +135,8 @@ CODES = (
         example="a.xml with <filename>b.jpg</filename> -> the boxes belong to a.jpg",
         remedy="Correct <filename>, or give the label file the name of its image.",
         fails_strict_if=(
-            "no image has the label file's name, or if that image does not have the declared size"
+            "no image has the label file's name, or if the image with this name does not have the "
+            "declared size"
         ),
     ),
     Code(
