@@ -53,11 +53,11 @@ NESTED = "[…]"
 """What `ArrayStream.header` has for an array or object that is not one of the wanted arrays."""
 
 _PADDING = re.compile(rb"[ \t\r\n\0]*+")
-_KEY = re.compile(rb'"((?:[^"\\]|\\.){0,200}+)"')
+_KEY = re.compile(rb'"((?:[^"\\]|\\.){0,200})"')
 _MAX_KEY_LENGTH = 402
 """Bytes that `_KEY` matches at most."""
-_SCALARS = re.compile(rb"(?:[ \t\r\n]*+[-+.\w]++[ \t\r\n]*+,)++")
-"""Numbers, true, false and null in place of records."""
+_SCALARS = re.compile(rb"[ \t\r\n]*+[-+.\w][-+.\w \t\r\n,]*+")
+"""Numbers, true, false and null in place of records, with all characters that are between them."""
 
 
 class ArraySpec(NamedTuple):
@@ -343,8 +343,9 @@ class ArrayStream:
         """
         text = self._text
         limit = min(start + self._size, self._parts.next_start)
-        if scalars := text.match(_SCALARS, start, limit - start):
-            return len(scalars[0]) - 1, False
+        scalars = text.match(_SCALARS, start, limit - start)
+        if scalars and b"," in scalars[0]:
+            return scalars[0].rfind(b","), False
         depth = 0
         whole = 0
         for token, first, end in text.tokens(start, start + max_record_size):

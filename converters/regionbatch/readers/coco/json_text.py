@@ -47,8 +47,11 @@ TRUNCATED = "The file is truncated; export it again."
 
 _SCALAR = re.compile(rb"[-+.\w]{1,40}")
 _WHITESPACE = re.compile(rb"[ \t\r\n]*+")
-_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|[\[\]{}]', re.DOTALL)
-_REST_OF_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+("?)', re.DOTALL)
+# Before Python 3.11.5 (gh-106052), a possessive group keeps what it matched before it failed. This
+# one looks ahead, so that it fails before it matches anything.
+_STRING = rb'[^"\\]*+(?:(?=\\.)\\.[^"\\]*+)*+("?)'
+_TOKEN = re.compile(rb'"%b|[\[\]{}]' % _STRING, re.DOTALL)
+_REST_OF_STRING = re.compile(_STRING, re.DOTALL)
 
 
 class JsonText:
