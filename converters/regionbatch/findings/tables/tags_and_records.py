@@ -184,7 +184,10 @@ CODES = (
             "`image_dir`."
         ),
         is_warning=True,
-        fails_strict_if="the folder may contain annotation files: its name is not one for images",
+        fails_strict_if=(
+            "the folder does not have a usual name for images, because it may then contain "
+            "annotation files"
+        ),
     ),
     Code(
         "missing_label",

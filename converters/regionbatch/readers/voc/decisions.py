@@ -272,7 +272,7 @@ def _origin_from_evidence(numbers: Numbers, devkit: Sequence[int]) -> tuple[str,
         for block in boxes.blocks(len(numbers.box))
     )
     if not sources and not named:
-        return "0", "no file names the VOC devkit as its source", False
+        return "0", "no file declares the VOC devkit as its source", False
     if not sources:
         edges = _edges_of_origin_0(numbers, zeros)
         if edges:
@@ -329,7 +329,8 @@ def _unit_of_angles(angle: NDArray[np.float64], choice: str, log: FindingLog) ->
     rotated = angle[np.isfinite(angle) & (angle != 0)]
     beyond = int(np.count_nonzero(np.abs(rotated) > _FULL_TURN))
     if beyond:
-        why = f"a full turn in radians is exceeded in {beyond} of {counted(len(rotated), 'box')}"
+        boxes_beyond = f"{beyond} of {counted(len(rotated), 'box')}"
+        why = f"in {boxes_beyond}, the angle exceeds a full turn in radians"
         log.decide("voc_angles", "degrees", why, doubtful=len(rotated) - beyond > beyond)
         return "degrees"
     if not len(rotated):

@@ -134,7 +134,7 @@ def raise_if_kpt_shape_does_not_fit(keypoint_values: int, log: FindingLog) -> No
     place, value = wrong[0].place, wrong[0].value
     raise AmbiguousDatasetError(
         f"{place}: row does not fit kpt_shape: '{value}'. Rows need 5 or {5 + keypoint_values} "
-        f"numbers. The number is wrong in {count} of {log.boxes_read} rows. Correct kpt_shape, or "
+        f"numbers. The length is wrong in {count} of {log.boxes_read} rows. Correct kpt_shape, or "
         'use `yolo_rows="box"` (first four values; rest ignored) or `yolo_rows="polygon"`.',
         place=place,
         option="yolo_rows",
