@@ -29,9 +29,9 @@ def wait_for(run: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 def start(*words: str | Path, **options: object) -> subprocess.Popen[str]:
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment()} | options
     line = [sys.executable, "-m", "regionbatch_cli", *map(str, words)]
-    return subprocess.Popen(line, env=environment(), encoding="utf-8", **pipes)  # type: ignore[call-overload, no-any-return]
+    return subprocess.Popen(line, encoding="utf-8", **pipes)  # type: ignore[call-overload, no-any-return]
 
 
 @pytest.fixture
@@ -113,6 +113,18 @@ def test_standard_output_on_a_full_disk_is_an_error(place: ConvertFolder, words:
     assert mentions(stderr, os.strerror(errno.ENOSPC)), stderr
     assert "Traceback" not in stderr
     assert "Exception ignored" not in stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has this device")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("word", ["formats", "--help"])
+def test_an_error_names_standard_output_on_a_full_disk(word: str, unbuffered: str) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        run = start(word, stdout=full, env=environment(PYTHONUNBUFFERED=unbuffered))
+    status, stderr = wait_for(run)
+    assert status == 1
+    assert mentions(stderr, "standard output", os.strerror(errno.ENOSPC)), stderr
+    assert stderr.count("\n") == 1, stderr
 
 
 def test_an_error_of_the_system_about_no_file_does_not_blame_standard_output() -> None:

@@ -80,6 +80,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A name that the terminal cannot show must not end the run.
             stream.reconfigure(errors="backslashreplace")
+    _buffer_output()
     threads = frozenset(threading.enumerate())
     try:
         status = _run()
@@ -94,6 +95,19 @@ def main() -> None:
         _end_with_threads(threads)
     gc.freeze()  # otherwise Python looks for cycles in all that is left
     sys.exit(status)
+
+
+def _buffer_output() -> None:
+    """Buffer standard output also with `PYTHONUNBUFFERED`: what cannot be written is then kept.
+
+    Otherwise an error would not show that it is about standard output.
+    """
+    raw = getattr(sys.stdout, "buffer", None)
+    if isinstance(sys.stdout, io.TextIOWrapper) and isinstance(raw, io.RawIOBase):
+        encoding, errors = sys.stdout.encoding, sys.stdout.errors
+        sys.stdout.detach()
+        buffer = io.BufferedWriter(raw)
+        sys.stdout = io.TextIOWrapper(buffer, encoding, errors, line_buffering=True)
 
 
 def _end_with_threads(earlier: AbstractSet[threading.Thread]) -> None:
