@@ -159,7 +159,7 @@ def as_path(path: str | PathLike[str]) -> Path | CloudPath:
 def _path_of_file_url(url: str, rest: str) -> Path:
     """Return the path in the URL of a local file, which follows the scheme."""
     host, slash, path = rest.removeprefix("//").partition("/")
-    if rest.startswith("//") and host not in ("", "localhost"):
+    if rest.startswith("//") and host.lower() not in ("", "localhost"):
         raise UnusableUrlError(url, f"the URL names another host: {host!r}. Write the path only.")
     if not path.strip("/"):
         raise UnusableUrlError(url, "no path in the URL. Write the path only.")
