@@ -217,7 +217,7 @@ def _check_options(
         flags = flags_by_keyword()
         names = " and ".join(flags.get(name, name) for name in partial)
         raise click.UsageError(
-            f"--prune: what {names} leaves out would look deleted. Leave out --prune, or {names}."
+            f"--prune: boxes left out with {names} would look deleted. Remove --prune, or {names}."
         )
 
 

@@ -238,8 +238,8 @@ CODES = (
         "noted",
         "dataset",
         "uncertain decision",
-        "Check some boxes, then set this option to the right value if it has one, or correct the "
-        "files.",
+        "Check some boxes, then set the named option to the right value. If no value is right, "
+        "correct the files.",
         explanation=(
             "The dataset can be read in more than one way, and the evidence for the chosen way is "
             "weak. The finding starts with an option. Setting it overrides the decision, except "
