@@ -156,7 +156,7 @@ def _print_no_names(journal: str | Path | None, default: Path | None, version: s
         text += " run that uploaded the images."
     elif default is not None:
         text = f"{default}: no such journal here, so image names are unknown. Run the command in"
-        text += f" the folder of the upload, or use --journal.{_journals_like(default)}"
+        text += f" the folder where you ran the upload, or use --journal.{_journals_like(default)}"
     else:
         label, severity = "note", "info"
         text = _NO_NAMES

@@ -160,9 +160,9 @@ def _check_in_cloud(path: CloudPath, shown: str, *, overwrite: bool, in_parts: b
         check_cloud(path, "target", shown)
     else:
         raise OptionError(
-            f"{shown}: a folder of payloads in a cloud would be visible half-written. Choose a "
-            f"name that ends with .jsonl, such as {path.name}.jsonl, or let a cluster write the "
-            "folder with `executor`.",
+            f"{shown}: a folder of payloads in a cloud would be visible before it is complete. "
+            f"Choose a name that ends with .jsonl, such as {path.name}.jsonl, or let a cluster "
+            "write the folder with `executor`.",
             place=shown,
             option="target",
             value=shown,

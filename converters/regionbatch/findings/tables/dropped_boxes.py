@@ -13,7 +13,8 @@ CODES = (
         "Correct or remove it.",
         explanation=(
             "A box needs four finite numbers. This one has too few or too many, or one of its "
-            "values is not a finite number. Or the box is in a place where the format has none."
+            "values is not a finite number. Or it is in a part of the file where the format does "
+            "not allow boxes."
         ),
         example='"bbox": [10, 20, 30] -> dropped, because the height is missing',
         remedy="Correct the numbers in the file, or remove the annotation.",
