@@ -233,5 +233,5 @@ def _orientation_note(thumbnail: Thumbnail) -> str:
         return ""
     return (
         f"EXIF asks for this image to be {turned}. It is shown as stored; "
-        "what Custom Vision does is unknown."
+        "what Custom Vision does with it is unknown."
     )
