@@ -181,7 +181,7 @@ CODES = (
         example="a.jpg and copy.jpg with the same bytes -> one image in the project",
         remedy="Remove the copy, or correct the image IDs if the images differ.",
         is_warning=True,
-        fails_strict_if="the images have one ID, and their files are missing or differ",
+        fails_strict_if="the images share an ID, and their files are missing or differ",
     ),
     Code(
         "image_shrunk",
