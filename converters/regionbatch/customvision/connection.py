@@ -65,7 +65,7 @@ _http_log.addFilter(_as_debug)
 class ServiceConnection:
     """Makes calls to one endpoint. Several threads may use it at once."""
 
-    def __init__(  # longer than 40 lines: one line for each argument and policy
+    def __init__(
         self,
         endpoint: str,
         key: str,
@@ -78,13 +78,7 @@ class ServiceConnection:
         """Check the arguments, which are those of `TrainingClient`. The first call connects."""
         _check_types(endpoint, key, credential, version, timeout, transport, session)
         self.endpoint = normalise_endpoint(endpoint)
-        if not re.fullmatch(r"\d\.\d(-preview)?", version):
-            raise OptionError(
-                f"version: not a version of the training API: '{version}'. Use 3.2 or 3.3.",
-                option="version",
-                value=version,
-                choices=_VERSIONS,
-            )
+        _check_version(version)
         self._root = f"{self.endpoint}/customvision/v{version}/training"
         key = key.strip()
         self._secrets = _spellings(key)
@@ -186,6 +180,16 @@ def _spellings(key: str) -> list[str]:
         return []
     in_base64 = base64.b64encode(key.encode()).decode().rstrip("=")
     return list(dict.fromkeys([key, quote(key), quote(key, safe=""), in_base64]))
+
+
+def _check_version(version: str) -> None:
+    if not re.fullmatch(r"\d\.\d(-preview)?", version):
+        raise OptionError(
+            f"version: not a version of the training API: '{version}'. Use 3.2 or 3.3.",
+            option="version",
+            value=version,
+            choices=_VERSIONS,
+        )
 
 
 def _check_types(
