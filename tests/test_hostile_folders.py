@@ -65,17 +65,23 @@ def test_a_label_folder_that_is_an_unreadable_link(
     assert dataset.ledger.images.dropped == {"unreadable_file": 1}
 
 
+def folder_with_link(tmp_path: Path, link: str) -> Path:
+    """Write a YOLO dataset with an image b.jpg, and a link in it to a folder elsewhere."""
+    folder = write_yolo(tmp_path / "set", [("b.jpg", "cat", (0.2, 0.25, 0.2, 0.3))])
+    (folder / "b.jpg").touch()
+    (tmp_path / "outside").mkdir()
+    (folder / link).parent.mkdir(exist_ok=True)
+    (folder / link).symlink_to(tmp_path / "outside")
+    return folder
+
+
 @needs_posix
 @pytest.mark.parametrize("link", ["labels/val", "val/labels"])
 @pytest.mark.parametrize("image", ["", "val/images/a.jpg", "images/val/a.jpg"])
 def test_a_link_to_labels_outside_counts_as_one_image(
     tmp_path: Path, link: str, image: str
 ) -> None:
-    folder = write_yolo(tmp_path / "set", [("b.jpg", "cat", (0.2, 0.25, 0.2, 0.3))])
-    (folder / "b.jpg").touch()
-    (tmp_path / "outside").mkdir()
-    (folder / link).parent.mkdir(parents=True)
-    (folder / link).symlink_to(tmp_path / "outside")
+    folder = folder_with_link(tmp_path, link)
     if image:
         (folder / image).parent.mkdir(parents=True)
         (folder / image).touch()
@@ -92,11 +98,7 @@ def test_a_link_to_labels_outside_counts_as_one_image(
 def test_strict_mode_fails_on_a_link_to_a_folder_that_may_contain_labels(
     tmp_path: Path, link: str, *, is_doubtful: bool
 ) -> None:
-    folder = write_yolo(tmp_path / "set", [("b.jpg", "cat", (0.2, 0.25, 0.2, 0.3))])
-    (folder / "b.jpg").touch()
-    (tmp_path / "outside").mkdir()
-    (folder / link).parent.mkdir(exist_ok=True)
-    (folder / link).symlink_to(tmp_path / "outside")
+    folder = folder_with_link(tmp_path, link)
     found = rb.read(folder).findings
     assert (found.counts()["outside_folder"], "outside_folder" in found.doubtful()) == (
         1,
