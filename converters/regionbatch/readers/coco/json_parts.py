@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from regionbatch.errors import DatasetError
 from regionbatch.files.text import NotUtf8Error
-from regionbatch.part_ranges import MIN_PARTS
+from regionbatch.part_ranges import MIN_PARTS, even_ranges, with_small_ends
 from regionbatch.readers.coco.json_records import BOUNDARY
 from regionbatch.readers.coco.json_text import CHUNK_SIZE, JsonText
 
@@ -87,11 +87,10 @@ def divide(storage: Storage, path: str, n: int, key: str, spec: ArraySpec) -> li
     """
     with suppress(OSError, DatasetError), storage.open(path) as file:
         text = JsonText(file, path)
-        n = max(n, -(-text.size // MAX_PART_SIZE))
-        quarters = [*range(4, 4 * n, 4)]
-        if n >= MIN_PARTS:  # the last ones are smaller: no process waits long for another
-            quarters[-2:] = range(4 * n - 8, 4 * n)
-        starts = _boundaries(text, [text.size * each // (4 * n) for each in quarters])
+        ranges = even_ranges(text.size, n, MAX_PART_SIZE)
+        if len(ranges) >= MIN_PARTS:
+            ranges = with_small_ends(ranges)
+        starts = _boundaries(text, [each.start for each in ranges[1:]])
         pairs = pairwise([*starts, text.size])
         return [PartOfFile(storage, path, text.state[-2:], key, spec, *pair) for pair in pairs]
     return []
