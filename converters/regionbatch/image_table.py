@@ -91,8 +91,6 @@ class ImageTable:
             return files  # registered in this order, as usual
         codes = found.file.tolist()
         files = [known[code] for code in codes if 0 <= code < len(known)]
-        if len(files) == len(codes) and files == self.accepted:
-            return files
         for code in {*codes}:
             if not 0 <= code < len(known) or known[code] not in self._references.files:
                 raise PluginError(
