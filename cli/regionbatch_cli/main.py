@@ -172,8 +172,7 @@ def _flush_output(*, is_reported: bool) -> None:
 def _is_output_broken() -> bool:
     """Return whether the rest of standard output cannot be written."""
     try:
-        if sys.stdout and not sys.stdout.closed:
-            sys.stdout.flush()
+        _flush_output(is_reported=False)
     except OSError:
         return True
     return False
