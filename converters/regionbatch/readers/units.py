@@ -197,7 +197,7 @@ def require_pixels(raw: RawAnnotations, log: FindingLog) -> RawAnnotations:
         return raw
     row = evidence.first_normalised
     place = place_text(log.files[raw.file[row]], int(raw.where[row]), raw.place)
-    counts = _count_normalised(evidence)
+    counts = _normalised_as_text(evidence)
     if _is_mixed(evidence) or not evidence.pixels:
         what = f"{counts} within 0 to 1, but boxes of this format are in pixels"
         raise DatasetError(f"{place}: {what}. Convert normalised boxes to pixels.", place=place)
@@ -291,7 +291,7 @@ def _all_boxes(count: int, plural_verb: str, verb: str) -> str:
 
 def _raise_if_mixed(name: str, evidence: UnitEvidence, option: str, place: Place) -> None:
     if _is_mixed(evidence):
-        what = f"cannot tell pixel from normalised boxes: {_count_normalised(evidence)}"
+        what = f"cannot tell pixel from normalised boxes: {_normalised_as_text(evidence)}"
         shown = place_text(name, evidence.first_normalised, place)
         raise _ambiguous(shown, f"{what} within 0 to 1", option)
 
@@ -302,7 +302,7 @@ def _is_mixed(evidence: UnitEvidence) -> bool:
     return evidence.pixels > 0 and evidence.normalised > _TOLERATED * total
 
 
-def _count_normalised(evidence: UnitEvidence) -> str:
+def _normalised_as_text(evidence: UnitEvidence) -> str:
     if not evidence.pixels:
         return _all_boxes(evidence.normalised + evidence.zeros_and_ones, "lie", "lies")
     verb = "lies" if evidence.normalised == 1 else "lie"
