@@ -10,25 +10,19 @@ import signal
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
 
 import click
 
 import regionbatch
 from regionbatch_cli.command_help import GroupedCommands
-from regionbatch_cli.convert import convert
-from regionbatch_cli.explain import explain
 from regionbatch_cli.failures import ERROR, STOPPED, failure_of, print_error, unexpected
-from regionbatch_cli.formats import formats
-from regionbatch_cli.ids import ids
-from regionbatch_cli.inspect import inspect
-from regionbatch_cli.projects import projects
-from regionbatch_cli.serve import serve
-from regionbatch_cli.upload import upload
 from regionbatch_cli.usage import print_usage_error
-from regionbatch_cli.verify import verify
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from collections.abc import Set as AbstractSet
 
 _SECONDS_FOR_THREADS = 0.5
@@ -40,8 +34,39 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 gc.set_threshold(50_000)
 
 
+class _Commands(Mapping[str, click.Command]):
+    """The commands by name. The module of a command is imported when the command is accessed."""
+
+    _NAMES = (
+        "inspect",
+        "convert",
+        "upload",
+        "verify",
+        "projects",
+        "ids",
+        "explain",
+        "formats",
+        "serve",
+    )
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in self._NAMES:
+            raise KeyError(name)
+        return cast("click.Command", getattr(import_module(f"regionbatch_cli.{name}"), name))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._NAMES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._NAMES)
+
+    def __len__(self) -> int:
+        return len(self._NAMES)
+
+
 @click.group(
     cls=GroupedCommands,
+    commands=_Commands(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     examples=(
         "regionbatch inspect mydata",
@@ -69,10 +94,6 @@ def commands() -> None:
     """
 
 
-for command in (inspect, convert, upload, verify, projects, ids, explain, formats, serve):
-    commands.add_command(command)
-
-
 def main() -> None:
     """Run the command, and end the process with its exit status."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
@@ -93,7 +114,6 @@ def main() -> None:
             _print_os_error(error, place)
     if status == STOPPED:
         _end_with_threads(threads)
-    gc.freeze()  # otherwise Python looks for cycles in all that is left
     sys.exit(status)
 
 

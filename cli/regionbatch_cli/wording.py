@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import ChainMap
+from collections.abc import Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +15,7 @@ import click
 from regionbatch.errors import OptionError, StrictError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from regionbatch.errors import RegionBatchError
     from regionbatch.findings import Finding
@@ -47,18 +50,37 @@ def remember_flags(ctx: click.Context, flags: Mapping[str, str]) -> None:
     ctx.meta[_GIVEN_FLAGS] = dict(flags)
 
 
-def flags_by_keyword(ctx: click.Context | None = None) -> dict[str, str]:
+def flags_by_keyword(ctx: click.Context | None = None) -> Mapping[str, str]:
     """Return how the command line spells each keyword argument of the library."""
     ctx = ctx or click.get_current_context(silent=True)
-    flags = dict(_OTHER_NAMES)
     if ctx is None:
+        return _OTHER_NAMES
+    own = dict(_flags_of(ctx.command, ctx)) | ctx.meta.get(_GIVEN_FLAGS, {})
+    return ChainMap(own, _FlagsOfAll(ctx))  # type: ignore[arg-type] # nothing is set
+
+
+class _FlagsOfAll(Mapping[str, str]):
+    """The options of all commands by keyword. To find them, it imports the commands."""
+
+    def __init__(self, ctx: click.Context) -> None:
+        self._ctx = ctx
+
+    @cached_property
+    def _flags(self) -> dict[str, str]:
+        root = self._ctx.find_root().command
+        flags = dict(_OTHER_NAMES)
+        for command in root.commands.values() if isinstance(root, click.Group) else ():
+            flags.update(_flags_of(command, self._ctx))
         return flags
-    root = ctx.find_root().command
-    commands = [*root.commands.values()] if isinstance(root, click.Group) else []
-    for command in (*commands, ctx.command):
-        flags.update(_flags_of(command, ctx))
-    flags.update(ctx.meta.get(_GIVEN_FLAGS, {}))
-    return flags
+
+    def __getitem__(self, keyword: str) -> str:
+        return self._flags[keyword]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._flags)
+
+    def __len__(self) -> int:
+        return len(self._flags)
 
 
 def _flags_of(command: click.Command, ctx: click.Context) -> Iterator[tuple[str, str]]:
