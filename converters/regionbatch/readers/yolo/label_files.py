@@ -82,9 +82,11 @@ def find_label_files(
             has_image = name not in without_image
             if file not in lists and not classifier.is_label_file(file, has_image=has_image):
                 others.add(file)
-        others.update(lists)
-        files = [prefix + name for name in names]
-        if labels := [file for file in files if file not in others]:
+        others.update(file for file in lists if file.startswith(prefix))
+        labels = [prefix + name for name in names]
+        if others:
+            labels = [file for file in labels if file not in others]
+        if labels:
             yield folder, labels
 
 
