@@ -86,6 +86,9 @@ class LabelledImages:
         self._exact_only = {
             self.files[row] for row in absent if self._matches.outcome[row] in EXACT_ONLY
         }
+        # Made here, not when they are needed: other processes read label files meanwhile.
+        self._paths = self._index.paths()
+        self._on_disk = self._index.all_on_disk()
         self._absent = self._name_absent([self.files[row] for row in absent])
         """The names of images that are not on disk, by the label file."""
         self.accepted = [*map(self.files.__getitem__, self._rows.tolist()), *self._absent]
@@ -146,7 +149,7 @@ class LabelledImages:
         """Return the names of images that are not on disk; a second label file is rejected."""
         if self._references.declares_names:
             return dict.fromkeys(files, "")
-        taken = dict.fromkeys(self._index.paths(), "") if files else {}
+        taken = dict.fromkeys(self._paths, "") if files else {}
         names: dict[str, str] = {}
         for file in files:
             name = name_of_label(self._tree, file)
@@ -163,8 +166,7 @@ class LabelledImages:
         if len(self._images) or not labels:
             return
         members = np.flatnonzero(self._scope.wanted()).tolist()
-        on_disk = self._index.all_on_disk()
-        here = [image for image in members if on_disk[image]]
+        here = [image for image in members if self._on_disk[image]]
         if not here or 2 * len(here) < len(self._absent):
             return
         stems = {normalise_name(own_stem(label)) for label in labels}
@@ -195,13 +197,11 @@ class LabelledImages:
         rows = np.concatenate([rows_on_disk, len(members) + np.arange(len(absent))])
         split, splits = self._splits_of(members, absent)
         self._report()
-        paths = self._index.paths()
-        on_disk = self._index.all_on_disk()
-        names = [*paths]
-        opened = [*on_disk]
-        if len(members) < len(paths):
-            names = [paths[image] for image in members.tolist()]
-            opened = [on_disk[image] for image in members.tolist()]
+        names = [*self._paths]
+        opened = [*self._on_disk]
+        if len(members) < len(names):
+            names = [self._paths[image] for image in members.tolist()]
+            opened = [self._on_disk[image] for image in members.tolist()]
         exact = np.zeros(len(members), np.bool_)
         if self._scope.uncertain:
             exact[:] = [name in self._scope.uncertain for name in names]
@@ -224,9 +224,8 @@ class LabelledImages:
         members[self._images] = True
         without_label = np.flatnonzero(unlabelled).tolist()
         self._log.read(images=len(without_label))
-        paths = self._index.paths()
         extension = next(iter(self._references.extensions), "")
-        candidates = {image: paths[image] for image in without_label}
+        candidates = {image: self._paths[image] for image in without_label}
         blocked = blocked_labels(self._tree, candidates, extension)
         for label, blocked_path, reason in blocked.values():
             self._log.note("unreadable_file", label, reason)
@@ -257,7 +256,7 @@ class LabelledImages:
     def _report(self) -> None:
         """Report how the images of the accepted label files were found."""
         matches = self._matches
-        paths = self._index.paths()
+        paths = self._paths
         accepted = self._rows
         if self._absent:
             row_of = {file: row for row, file in enumerate(self.files)}
