@@ -185,6 +185,25 @@ main()
     assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
 
 
+@pytest.mark.parametrize(("words", "status"), [(["formats"], 0), (["inspect", "absent"], 2)])
+def test_handlers_and_threads_end_before_the_process(words: list[str], status: int) -> None:
+    code = """
+import atexit, sys, threading
+from regionbatch_cli.__main__ import main
+def work():
+    threading.main_thread().join()
+    print("thread")
+if sys.argv.pop(1) == "thread":
+    threading.Thread(target=work).start()
+atexit.register(print, "handler")
+main()
+"""
+    for last in (["handler"], ["thread", "handler"]):
+        run = process("-c", code, last[0], *words)
+        assert run.returncode == status
+        assert run.stdout.splitlines()[-len(last) :] == last
+
+
 def test_output_in_a_pipe_has_no_control_characters(large: ConvertFolder) -> None:
     run = process(
         "-m", "regionbatch_cli", "convert", large.data, "-o", large.out, *large.ids, FORCE_COLOR=""

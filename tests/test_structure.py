@@ -22,6 +22,7 @@ from helpers import (
     write_voc,
     write_yolo,
 )
+from regionbatch_cli.main import commands
 
 LIBRARY = ROOT / "converters" / "regionbatch"
 COMMAND = ROOT / "cli" / "regionbatch_cli"
@@ -138,6 +139,12 @@ def test_importing_the_library_loads_nothing_heavy() -> None:
 def test_importing_the_command_loads_only_what_its_help_needs() -> None:
     loaded = loaded_by("import regionbatch_cli.main")
     assert not loaded & (HEAVY - {"click"})
+
+
+def test_a_command_loads_no_other_command() -> None:
+    loaded = loaded_by("from regionbatch_cli.main import commands; commands.commands['formats']")
+    names = {f"regionbatch_cli.{name}" for name in commands.commands}
+    assert loaded & names == {"regionbatch_cli.formats"}
 
 
 def test_errors_can_be_caught_without_loading_anything() -> None:

@@ -30,7 +30,7 @@ def _end(status: int) -> None:
     """End the process without deleting its objects one by one, which takes up to 0.02 s."""
     atexit._run_exitfuncs()  # noqa: SLF001 - as Python does
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, OSError, ValueError):  # closed, or nobody reads it
+        with suppress(AttributeError, OSError, ValueError):  # closed, or a closed pipe
             stream.flush()
     os._exit(status)
 
