@@ -185,7 +185,7 @@ main()
     assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
 
 
-@pytest.mark.parametrize(("words", "status"), [(["formats"], 0), (["inspect", "absent"], 2)])
+@pytest.mark.parametrize(("words", "status"), [(["formats"], 0), (["inspect", "absent"], 1)])
 def test_handlers_and_threads_end_before_the_process(words: list[str], status: int) -> None:
     code = """
 import atexit, sys, threading

@@ -12,6 +12,7 @@ from bounded import needs_posix, run_bounded
 
 import regionbatch as rb
 from helpers import ROOT, raises_mentioning, write_yolo
+from regionbatch.files.tree import Tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -228,3 +229,9 @@ def test_names_in_deep_missing_folders(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(content), encoding="utf-8")
     outcome = run_bounded(tmp_path / "a.json", "coco")
     assert (outcome.read, outcome.error) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["Thumbs.db", "desktop.ini", ".hidden"])
+def test_files_of_operating_systems_are_not_listed(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    assert not next(iter(Tree(tmp_path).folders()))[1].files

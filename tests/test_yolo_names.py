@@ -185,3 +185,10 @@ def test_a_deep_invalid_yaml_is_an_error_only_near_label_files(tmp_path: Path) -
     write(tmp_path, {"p/q/r/labels/b.txt": ROW})
     with pytest.raises(rb.DatasetError):
         rb.read(tmp_path)
+
+
+def test_a_folder_within_another_has_its_own_class_list(tmp_path: Path) -> None:
+    files = {"labels/a.txt": ROW, "labels/x/b.txt": ROW}
+    write(tmp_path, files | {"labels/classes.txt": "cat\n", "labels/x/classes.txt": "dog\n"})
+    found = {region.image: region.tag for region in rb.read(tmp_path)}
+    assert found == {"images/a": "cat", "images/x/b": "dog"}
