@@ -25,6 +25,8 @@ _MANY = 10_000
 """Number of names from which NumPy sorts them, which takes half the time."""
 _LONG = 64
 """Length of a name that is too long for NumPy, which takes as much memory for every name."""
+_KEY_BYTES = 8
+"""Characters that are sorted as one number."""
 
 
 class Folder:
@@ -62,37 +64,36 @@ def _sorted(names: Sequence[str]) -> list[str]:
 
     Later steps visit them in this order, and then take a third of the time.
     """
+    found = _sorted_numbered(names) if len(names) >= _MANY else []
+    if found:
+        return found
     if len(names) < _MANY or max(map(len, names)) > _LONG:
         return "/".join(sorted(names)).split("/") if names else []
     import numpy as np  # noqa: PLC0415 - only for large folders
 
-    found = _sorted_numbered(names)
-    if not found:
-        found = np.sort(names).tolist()  # no name contains NUL
-    return found
+    return np.sort(names).tolist()  # no name contains NUL
 
 
 def _sorted_numbered(names: Sequence[str]) -> list[str]:
     """Return names sorted that are equally long and differ in a few characters, as `000123.jpg`.
 
-    These are sorted as one number, in two thirds of the time. Other names are not returned.
+    These are sorted as one number, in half the time. Other names are not returned.
     """
     import numpy as np  # noqa: PLC0415 - as above
 
-    if sum(len({*characters}) > 1 for characters in zip(*names[:100], strict=False)) > 8:
-        return []
     text = "/".join([*names, ""])
     length, rest = divmod(len(text), len(names))
-    if rest or not text.isascii():
+    if rest or length > _LONG or not text.isascii():
         return []
     rows = np.frombuffer(text.encode(), np.uint8).reshape(-1, length)
     differ = np.flatnonzero((rows != rows[0]).any(axis=0))
-    if len(differ) > 8 or (rows[:, -1] != ord("/")).any():
+    if np.ptp(differ) >= _KEY_BYTES or (rows[:, -1] != ord("/")).any():
         return []
-    key = np.zeros(len(names), np.uint64)
-    for column in rows[:, differ].T:
-        key = (key << np.uint64(8)) | column
-    return rows[np.argsort(key)].tobytes().decode().split("/")[:-1]
+    part = rows[:, differ[0] : differ[-1] + 1]
+    key = np.zeros((len(names), _KEY_BYTES), np.uint8)
+    key[:, : part.shape[1]] = part
+    order = np.argsort(key.view(">u8").ravel().astype(np.uint64))
+    return rows[order].tobytes().decode().split("/")[:-1]
 
 
 def closed_folder(path: str | PathLike[str]) -> str:
