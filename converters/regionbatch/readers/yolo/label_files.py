@@ -24,7 +24,7 @@ from regionbatch.files.text import UnreadableError, lenient_utf8
 from regionbatch.readers.yolo.row_parser import MAX_FILE_SIZE, MAX_ROW_SIZE, NUMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from regionbatch.files.tree import Tree
     from regionbatch.findings import FindingLog
@@ -53,7 +53,7 @@ _LineKind = Literal["row", "like a row", "numbers", "words"]
 
 
 def find_label_files(
-    tree: Tree, lists: Collection[str], log: FindingLog
+    tree: Tree, lists: set[str], log: FindingLog
 ) -> Iterator[tuple[str, list[str]]]:
     """Yield the folders with label files, and the label files of each.
 
@@ -76,14 +76,13 @@ def find_label_files(
         if len(without_image) <= _FEW:
             doubtful |= without_image
         prefix = f"{folder}/" if folder else ""
-        others: set[str] = set()
+        labels = [prefix + name for name in names]
+        others = lists.intersection(labels)
         for name in sorted(doubtful):
             file = prefix + name
             has_image = name not in without_image
-            if file not in lists and not classifier.is_label_file(file, has_image=has_image):
+            if file not in others and not classifier.is_label_file(file, has_image=has_image):
                 others.add(file)
-        others.update(file for file in lists if file.startswith(prefix))
-        labels = [prefix + name for name in names]
         if others:
             labels = [file for file in labels if file not in others]
         if labels:
