@@ -56,8 +56,6 @@ _CANONICAL_SPLIT = {
 _WORD_SEPARATORS = re.compile(r"[-_ .]+")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):[/\\]")
-_PATHS_AT_ONCE = 2**14
-"""Paths that are compared as one text."""
 
 
 class SplitWords(NamedTuple):
@@ -178,27 +176,6 @@ def by_folder(paths: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
         names.append(name)
     if names:
         yield folder, names
-
-
-def folder_counts(paths: Sequence[str]) -> Iterator[tuple[str, int]]:
-    """Yield, for each run of paths in one folder, the folder and the number of paths.
-
-    A folder may come several times in a row. Base names are not made, which takes most of the time.
-
-    >>> list(folder_counts(["a/1.txt", "a/2.txt", "b/1.txt"]))
-    [('a', 2), ('b', 1)]
-    """
-    for start in range(0, len(paths), _PATHS_AT_ONCE):
-        some = paths[start : start + _PATHS_AT_ONCE]
-        folder = some[0].rpartition("/")[0]
-        prefix = f"{folder}/" if folder else ""
-        text = "\0".join(["", *some])
-        counts = text.count("\0"), text.count(f"\0{prefix}"), text.count("/")
-        if counts == (len(some), len(some), len(some) * prefix.count("/")):
-            yield folder, len(some)
-        else:
-            for above, names in by_folder(some):
-                yield above, len(names)
 
 
 def joined(folder: str, name: str) -> str:

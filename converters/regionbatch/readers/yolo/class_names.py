@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from regionbatch.boxes import blocks
-from regionbatch.files.paths import folder_counts
+from regionbatch.files.paths import by_folder
 from regionbatch.readers.yolo.class_list_choice import ClassListChooser, distinct_lists
 from regionbatch.readers.yolo.class_lists import read_given_list
 from regionbatch.wording import counted
@@ -136,9 +136,9 @@ def _folders_of(files: Sequence[str]) -> tuple[list[str], NDArray[np.int32]]:
     codes: dict[str, int] = {}
     of_run: list[int] = []
     counts: list[int] = []
-    for folder, count in folder_counts(files):
+    for folder, names in by_folder(files):
         of_run.append(codes.setdefault(folder, len(codes)))
-        counts.append(count)
+        counts.append(len(names))
     of_file = np.repeat(np.asarray(of_run, np.int32), np.asarray(counts, np.int64))
     return [*codes] or [""], of_file
 
