@@ -28,11 +28,6 @@ if TYPE_CHECKING:
 
 Number = TypeVar("Number", bound=np.generic)
 
-# The C library of Linux returns large blocks of memory to the system when they are freed, and gets
-# them anew for the next one. It keeps those that are smaller than the largest one freed so far.
-# This one is never written to, so it takes no memory.
-np.empty(2**23, np.uint8)
-
 _open_files: ContextVar[ExitStack | None] = ContextVar("_open_files", default=None)
 """Closes the temporary files of columns that are still growing; None: columns are in memory."""
 
