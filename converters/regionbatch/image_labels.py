@@ -86,7 +86,7 @@ class LabelledImages:
         self._exact_only = {
             self.files[row] for row in absent if self._matches.outcome[row] in EXACT_ONLY
         }
-        # Made here, not when they are needed: other processes read label files meanwhile.
+        # Built before they are needed: meanwhile, other processes may be reading the label files.
         self._paths = self._index.paths()
         self._on_disk = self._index.all_on_disk()
         self._absent = self._name_absent([self.files[row] for row in absent])
