@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import ChainMap
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
@@ -55,32 +54,33 @@ def flags_by_keyword(ctx: click.Context | None = None) -> Mapping[str, str]:
     ctx = ctx or click.get_current_context(silent=True)
     if ctx is None:
         return _OTHER_NAMES
-    own = dict(_flags_of(ctx.command, ctx)) | ctx.meta.get(_GIVEN_FLAGS, {})
-    return ChainMap(own, _FlagsOfAll(ctx))  # type: ignore[arg-type] # nothing is set
+    return _Flags(ctx)
 
 
-class _FlagsOfAll(Mapping[str, str]):
-    """The options of all commands by keyword. To find them, it imports the commands."""
+class _Flags(Mapping[str, str]):
+    """Options by keyword. The other commands are imported for one that this command lacks."""
 
     def __init__(self, ctx: click.Context) -> None:
         self._ctx = ctx
+        given: dict[str, str] = ctx.meta.get(_GIVEN_FLAGS, {})
+        self._own = dict(_flags_of(ctx.command, ctx)) | given
 
     @cached_property
-    def _flags(self) -> dict[str, str]:
+    def _all(self) -> dict[str, str]:
         root = self._ctx.find_root().command
         flags = dict(_OTHER_NAMES)
         for command in root.commands.values() if isinstance(root, click.Group) else ():
             flags.update(_flags_of(command, self._ctx))
-        return flags
+        return flags | self._own
 
     def __getitem__(self, keyword: str) -> str:
-        return self._flags[keyword]
+        return self._own[keyword] if keyword in self._own else self._all[keyword]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._flags)
+        return iter(self._all)
 
     def __len__(self) -> int:
-        return len(self._flags)
+        return len(self._all)
 
 
 def _flags_of(command: click.Command, ctx: click.Context) -> Iterator[tuple[str, str]]:
