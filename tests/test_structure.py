@@ -141,10 +141,12 @@ def test_importing_the_command_loads_only_what_its_help_needs() -> None:
     assert not loaded & (HEAVY - {"click"})
 
 
-def test_a_command_loads_no_other_command() -> None:
-    loaded = loaded_by("from regionbatch_cli.main import commands; commands.commands['formats']")
+@pytest.mark.parametrize("words", [["formats"], ["inspect", f"{ROOT}/fixtures/scene/coco"]])
+def test_a_command_loads_no_other_command(words: list[str]) -> None:
+    run = "from regionbatch_cli.main import commands; commands(WORDS, standalone_mode=False)"
+    loaded = loaded_by(run.replace("WORDS", repr(words)))
     names = {f"regionbatch_cli.{name}" for name in commands.commands}
-    assert loaded & names == {"regionbatch_cli.formats"}
+    assert loaded & names == {f"regionbatch_cli.{words[0]}"}
 
 
 def test_errors_can_be_caught_without_loading_anything() -> None:

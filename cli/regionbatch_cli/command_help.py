@@ -215,7 +215,7 @@ class GroupedCommand(click.Command):
 
 
 class GroupedCommands(click.Group):
-    """A group of commands, listed in the order they were added, with their whole summaries."""
+    """A group of commands, listed in the order of `commands`, with their whole summaries."""
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 
@@ -35,7 +35,7 @@ gc.set_threshold(50_000)
 
 
 class _Commands(Mapping[str, click.Command]):
-    """The commands by name. The module of a command is imported when the command is accessed."""
+    """The commands by name. The module of a command is imported when the command is looked up."""
 
     _NAMES = (
         "inspect",
@@ -52,10 +52,11 @@ class _Commands(Mapping[str, click.Command]):
     def __getitem__(self, name: str) -> click.Command:
         if name not in self._NAMES:
             raise KeyError(name)
-        return cast("click.Command", getattr(import_module(f"regionbatch_cli.{name}"), name))
+        command: click.Command = getattr(import_module(f"regionbatch_cli.{name}"), name)
+        return command
 
     def __contains__(self, name: object) -> bool:
-        return name in self._NAMES
+        return name in self._NAMES  # without importing it
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._NAMES)
