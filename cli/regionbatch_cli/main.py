@@ -11,8 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -142,10 +143,18 @@ def _end_with_threads(earlier: AbstractSet[threading.Thread]) -> None:
         if not thread.daemon:
             thread.join(max(0.0, end - time.monotonic()))
             if thread.is_alive():
-                for stream in (sys.stdout, sys.stderr):
-                    if stream:
-                        stream.flush()
-                os._exit(STOPPED)
+                end_process(STOPPED)
+
+
+def end_process(status: int) -> NoReturn:
+    """Write what is printed, and end the process without waiting for threads or deleting objects.
+
+    Functions that were registered with `atexit` do not run.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # None, closed, or a closed pipe
+            stream.flush()
+    os._exit(status)
 
 
 def _run() -> int:
