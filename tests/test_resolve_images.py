@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import regionbatch as rb
-from helpers import Box, id_of, ids_of, write_coco
+from helpers import Box, id_of, ids_of, process, write_coco
 from regionbatch.findings import FindingLog
 from regionbatch.findings.codes import CODES
 from regionbatch.judging import raise_if_strict
@@ -252,3 +252,19 @@ def test_all_images_without_an_id_are_reported_at_once(tmp_path: Path) -> None:
     dataset = dataset_of(tmp_path, "cat", images=("a.jpg", "b.jpg"))
     with no_id_for("image_ids", "a.jpg", "b.jpg"):
         rb.batches(dataset, tag_ids=ids_of(["cat"]), image_ids={})
+
+
+def test_several_matches_are_named_in_the_same_order_in_each_run() -> None:
+    code = """
+import regionbatch as rb
+from regionbatch.findings import FindingLog
+from regionbatch.names.resolve import resolve
+table = {name: f"{number:036}" for number, name in enumerate(["A.jpg", "a.JPG.jpg", "a.JPG"])}
+try:
+    resolve("image", ["x/a.jpg.jpg", "a.jpg"], [0, 1], table, FindingLog())
+except rb.ResolveError as error:
+    print(error.choices)
+"""
+    runs = {process("-c", code, PYTHONHASHSEED=str(seed)).stdout for seed in range(1, 7)}
+    assert len(runs) == 1
+    assert "A.jpg" in runs.pop()

@@ -81,7 +81,7 @@ def _sorted_numbered(names: Sequence[str]) -> list[str]:
         return []
     rows = np.frombuffer(text.encode(), np.uint8).reshape(-1, length)
     differ = np.flatnonzero((rows != rows[0]).any(axis=0))
-    if np.ptp(differ) >= _KEY_BYTES or (rows[:, -1] != ord("/")).any():
+    if not len(differ) or np.ptp(differ) >= _KEY_BYTES or (rows[:, -1] != ord("/")).any():
         return []
     part = rows[:, differ[0] : differ[-1] + 1]
     key = np.zeros((len(names), _KEY_BYTES), np.uint8)

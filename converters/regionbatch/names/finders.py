@@ -90,10 +90,10 @@ def _extensions_agree(name: str, other: str) -> bool:
     return is_image(name) != is_image(other) or _extension(name) == _extension(other)
 
 
-def _forms(name: str) -> set[str]:
+def _forms(name: str) -> dict[str, None]:
     """Return the normalised paths by which an image is compared: with and without its extension."""
     path = normalise_name("/".join(path_parts(name)))
-    return {path, image_stem(path)}
+    return dict.fromkeys((path, image_stem(path)))  # a set would be in random order
 
 
 def _suffixes(path: str) -> Iterator[str]:
