@@ -14,6 +14,7 @@ from regionbatch.files.atomic_write import recover_interrupted
 from regionbatch.files.cloud_paths import CloudPath
 from regionbatch.files.cloud_write import files_in_cloud, is_container, kind_in_cloud
 from regionbatch.files.output_paths import (
+    advice_on_writing,
     check_cloud,
     check_parent,
     cloud_target,
@@ -59,7 +60,8 @@ def output_errors(path: PurePath) -> Iterator[None]:
     except RegionBatchError:
         raise
     except OSError as error:
-        advice = _ADVICE.get(error.errno or 0, "Free some space, or choose another place.")
+        on_disk = _ADVICE.get(error.errno or 0, "Free some space, or choose another place.")
+        advice = advice_on_writing(path, error, on_disk)
         reason = error.strerror or error
         raise OutputError(
             f"{path}: cannot be written: '{reason}'. {advice}", place=str(path)

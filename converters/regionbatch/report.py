@@ -13,7 +13,7 @@ from regionbatch.cleaning import count_by
 from regionbatch.dataset.dataset import check_dataset
 from regionbatch.errors import OptionError, OutputError
 from regionbatch.files.atomic_write import atomic_write
-from regionbatch.files.output_paths import check_own_file, has_signature
+from regionbatch.files.output_paths import advice_on_writing, check_own_file, has_signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -183,9 +183,9 @@ def write_figures(
     except OutputError:
         raise
     except OSError as error:
+        advice = advice_on_writing(path, error, "Choose another path.")
         raise OutputError(
-            f"{path}: the report cannot be written: '{error.strerror or error}'. "
-            "Choose another path.",
+            f"{path}: the report cannot be written: '{error.strerror or error}'. {advice}",
             place=str(path),
             option="path",
         ) from error

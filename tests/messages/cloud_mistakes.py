@@ -82,6 +82,15 @@ def denied_output(_folder: Path) -> object:
         return regionbatch.write([], f"{CONTAINER}/o.jsonl")
 
 
+def only_readable(_folder: Path) -> object:
+    """Write to a cloud that may only be read."""
+    import fsspec  # noqa: PLC0415
+
+    memory: Any = type(fsspec.filesystem("memory"))
+    with mock.patch.object(memory, "put_file", side_effect=PermissionError("no")):
+        return regionbatch.write([], f"{CONTAINER}/denied.jsonl")
+
+
 def without_fsspec(_folder: Path) -> object:
     """Read a URL without the extra."""
     with mock.patch.dict(sys.modules, {"fsspec": None, "fsspec.core": None}):
@@ -136,6 +145,7 @@ if find_spec("fsspec"):
         "an output in a cloud that appears": appearing,
         "a cloud that denies everything": denied,
         "a cloud that denies the output": denied_output,
+        "a cloud that is only readable": only_readable,
         "an output without a container": without_container,
         "a signed URL of a cloud without": lambda _: storage_of(CONTAINER).signed_url(
             f"{CONTAINER}/a", 1

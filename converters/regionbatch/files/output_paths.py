@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     IsOurs = Callable[[PurePath], bool]
 
 
+_ADVICE_IN_CLOUD: dict[int | None, str] = {
+    errno.EACCES: "Check that the credentials in the environment or in `storage_options` may write "
+    "there and, if the output is a folder, delete.",
+    errno.EHOSTUNREACH: "Check the network.",
+    errno.ENOENT: "Check that the container exists.",
+}
+_TRY_AGAIN = "Try again, or choose another place."
+
+
 def resolve_target(path: str | PathLike[str], option: str) -> Path:
     """Return the absolute path of an output, without links.
 
@@ -116,6 +125,17 @@ def open_cloud(target: CloudPath, option: str, shown: str) -> None:
         raise OptionError(
             f"{shown}: {error.problem}", place=shown, option=option, value=shown
         ) from None
+
+
+def advice_on_writing(path: PurePath, error: OSError, on_disk: str) -> str:
+    """Return what to do about an error of a file that cannot be written.
+
+    Args:
+        path: The file.
+        error: The error.
+        on_disk: What to do about it if the file is on this machine.
+    """
+    return _ADVICE_IN_CLOUD.get(error.errno, _TRY_AGAIN) if is_cloud(path) else on_disk
 
 
 def check_parent(path: Path) -> None:

@@ -8,7 +8,7 @@ from regionbatch.argument_checks import check_callables
 from regionbatch.dataset.dataset import check_dataset
 from regionbatch.errors import OptionError, OutputError
 from regionbatch.files.atomic_write import atomic_write
-from regionbatch.files.output_paths import check_own_file, has_signature
+from regionbatch.files.output_paths import advice_on_writing, check_own_file, has_signature
 from regionbatch.html_report.page import SIGNATURE, pages
 from regionbatch.html_report.source import Source
 
@@ -84,9 +84,9 @@ def write_html(
     except OutputError:
         raise
     except OSError as error:
+        advice = advice_on_writing(target, error, "Choose another path.")
         raise OutputError(
-            f"{target}: the HTML page cannot be written: '{error.strerror or error}'. "
-            "Choose another path.",
+            f"{target}: the HTML page cannot be written: '{error.strerror or error}'. {advice}",
             place=str(target),
             option="path",
         ) from error
