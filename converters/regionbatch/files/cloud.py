@@ -110,7 +110,12 @@ class CloudStorage:
     def _info(self, path: str) -> Mapping[str, Any]:
         """Return what the file system knows about a path now."""
         self._opened.fetcher.file_system.invalidate_cache()
-        found: Mapping[str, Any] = self.call("info", path)
+        found: Mapping[str, Any] = {"type": "directory"}
+        try:
+            found = self.call("info", path)
+        except CloudError as error:  # credentials for a container may not ask about the container
+            if not (error.is_denied and path.rstrip("/") == self.container):
+                raise
         return found
 
     def kind(self, path: str) -> Kind:
@@ -155,9 +160,14 @@ class CloudStorage:
         self._opened.fetcher.file_system.invalidate_cache()
         above = f"{self.key(folder).rstrip('/')}/"
         parent, _, name = folder.rpartition("/")
+        found: Any = None
         # If a marker has the name of the folder, the content is found only by a prefix.
         for where, options in ((folder, {}), (parent, {"prefix": f"{name}/"})):
-            found = self.call("find", where, withdirs=True, detail=True, **options)
+            try:
+                found = self.call("find", where, withdirs=True, detail=True, **options)
+            except CloudError as error:  # as in `_info`, about which adlfs asks if nothing is found
+                if not (error.is_denied and found == {}):
+                    raise
             entries = found.items() if isinstance(found, dict) else ()
             below = {
                 key.removeprefix(above): about for key, about in entries if key.startswith(above)

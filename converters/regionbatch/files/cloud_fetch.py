@@ -66,6 +66,11 @@ class CloudError(OSError):
         return self.errno == errno.ENOENT
 
     @property
+    def is_denied(self) -> bool:
+        """Whether the credentials do not allow the call."""
+        return self.errno == errno.EACCES
+
+    @property
     def is_unreachable(self) -> bool:
         """Whether there is no connection to the server: that says nothing about the file."""
         return self.errno == errno.EHOSTUNREACH
