@@ -31,10 +31,24 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
-EXISTING_FILE = click.Path(exists=True, dir_okay=False)
+
+class _ExistingFile(click.Path):
+    """The path of a file that exists; a URL is not looked up."""
+
+    def convert(
+        self,
+        value: str | PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | PathLike[str]:
+        """Return the path."""
+        return value if scheme_of(value) else super().convert(value, param, ctx)
 
 
-class ExistingDataset(click.Path):
+EXISTING_FILE = _ExistingFile(exists=True, dir_okay=False)
+
+
+class ExistingDataset(_ExistingFile):
     """The path of a dataset that exists; a URL is not looked up."""
 
     def convert(
@@ -44,8 +58,6 @@ class ExistingDataset(click.Path):
         ctx: click.Context | None,
     ) -> str | bytes | PathLike[str]:
         """Return the path."""
-        if scheme_of(value):
-            return value
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from regionbatch.credentials import is_key
+from regionbatch.files.paths import scheme_of
 from regionbatch_cli.command_help import SERVICE, option
 from regionbatch_cli.options import image_ids_option, rename_options, tier_option
 from regionbatch_cli.progress import notice_printer, show_start
@@ -239,10 +240,25 @@ _CONNECTION_OPTIONS = (
     ),
     tier_option,
 )
+
+
+def _checked_journal(_ctx: click.Context, _option: click.Parameter, path: str | None) -> str | None:
+    """Return the path of --journal.
+
+    Raises:
+        click.UsageError: It is a URL.
+    """
+    if path and scheme_of(path):
+        problem = "a journal must be on this machine"
+        raise click.UsageError(f"--journal: {problem}: '{path}'. Name a local file.")
+    return path
+
+
 journal_option = option(
     SERVICE,
     "--journal",
     type=click.Path(dir_okay=False),
+    callback=_checked_journal,
     metavar="FILE",
     default_text="NAME-PROJECT-HASH.regionbatch.sqlite",
     help="Journal of an upload, to resume it and to find its images again.",

@@ -80,8 +80,8 @@ def convert(  # longer than 40 lines because of its arguments
             `findings-00001.ndjson`, and `summary.json` covers all parts. In a cloud, the summary is
             written last: a folder without it is incomplete. [default: processes of this machine for
             large datasets, none for others]
-        storage_options: Arguments of the file system of fsspec for URLs in `source`, `out` and
-            `image_dir`, as `regionbatch.read` takes them.
+        storage_options: Arguments of the file system of fsspec for URLs in `source`, `out`,
+            `tag_ids`, `image_ids` and `image_dir`, as `regionbatch.read` takes them.
         **options: Options of the reader, as `regionbatch.read` takes them.
 
     Returns:
@@ -125,7 +125,8 @@ def convert(  # longer than 40 lines because of its arguments
             storage_options=storage_options,
             **options,
         )
-    with reopened_clouds(paths, checked_storage_options(storage_options)):
+    opened = [*paths, *paths_in(tag_ids, {"image_ids": image_ids})]
+    with reopened_clouds(opened, checked_storage_options(storage_options)):
         for path in paths:
             check_target(path, overwrite=overwrite)  # before the work starts
         dataset = read(
@@ -192,7 +193,7 @@ def convert_in_parts(
     check_flags(skip_unresolved=ids.skip_unresolved)
     check_executor(executor)
     storage = checked_storage_options(storage_options)
-    with reopened_clouds([out], storage):
+    with reopened_clouds([out, *paths_in(ids.tag_ids, {"image_ids": ids.image_ids})], storage):
         target = folder_of_output(out, overwrite=overwrite)
         filters = Filters.checked(drop, only, max_clip, strict=strict)
         log = new_log(progress)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import regionbatch
+from regionbatch.customvision.journal_file import check_journal_path
 from regionbatch.files import cloud_write, storage
 from regionbatch.files.atomic_write import atomic_write
 from regionbatch.files.cloud_paths import CloudPath, FileUrl
@@ -68,6 +69,15 @@ def denied(_folder: Path) -> object:
         return regionbatch.read(f"{CONTAINER}/set")
 
 
+def denied_table(_folder: Path) -> object:
+    """Read IDs from a cloud that denies everything."""
+    import fsspec  # noqa: PLC0415
+
+    memory: Any = type(fsspec.filesystem("memory"))
+    with mock.patch.object(memory, "cat_file", side_effect=PermissionError("no")):
+        return regionbatch.read_ids(f"{CONTAINER}/tags.json")
+
+
 def without_container(_folder: Path) -> object:
     """Write to a container that does not exist, in a cloud that has containers."""
     with mock.patch.object(cloud_write, "_WITH_CONTAINERS", {"memory"}):
@@ -126,6 +136,7 @@ CLOUD_MISTAKES: dict[str, Callable[[Path], object]] = {
     "a URL of a web server": lambda _: regionbatch.read("https://example.com/set"),
     "a URL of an output on this machine": lambda _: regionbatch.write([], "file:///o.jsonl"),
     "IDs in a cloud": lambda _: resolve_target("az://container/ids", "out"),
+    "a journal in a cloud": lambda _: check_journal_path("az://container/j.sqlite"),
     "a URL without a container": lambda _: regionbatch.write([], "az:///a/o.jsonl"),
     "a URL of a container": lambda _: regionbatch.write([], "az://o.jsonl"),
     "a URL that is not opened": lambda _: regionbatch.write([], "nocloud://a/o.jsonl"),
@@ -144,6 +155,7 @@ if find_spec("fsspec"):
         "a report in a cloud that is another file": report,
         "an output in a cloud that appears": appearing,
         "a cloud that denies everything": denied,
+        "a cloud that denies a table": denied_table,
         "a cloud that denies the output": denied_output,
         "a cloud that is only readable": only_readable,
         "an output without a container": without_container,

@@ -7,7 +7,9 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regionbatch.argument_checks import check_paths
 from regionbatch.errors import JournalError
+from regionbatch.files.paths import scheme_of
 from regionbatch.sqlite_files import sqlite_uri
 
 if TYPE_CHECKING:
@@ -23,6 +25,19 @@ def journal_error(
     return JournalError(
         f"{path}: {problem}. {advice}", place=str(path), option="journal", value=value
     )
+
+
+def check_journal_path(path: object) -> None:
+    """Check the path of a journal, before any call to the service; None: there is no file.
+
+    Raises:
+        OptionError: It is not a path.
+        JournalError: It is a URL.
+    """
+    check_paths(journal=path)
+    if isinstance(path, (str, os.PathLike)) and scheme_of(path):
+        problem = "a journal must be on this machine"
+        raise journal_error(path, problem, "Name a local file with `journal`.")
 
 
 def raise_if_no_folder(path: str | PathLike[str]) -> None:

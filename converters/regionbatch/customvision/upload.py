@@ -6,16 +6,11 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from regionbatch.argument_checks import (
-    check_callables,
-    check_count,
-    check_flags,
-    check_paths,
-    check_type,
-)
+from regionbatch.argument_checks import check_callables, check_count, check_flags, check_type
 from regionbatch.customvision.client import TrainingClient
 from regionbatch.customvision.fingerprints import fingerprint_dataset
 from regionbatch.customvision.journal import Journal
+from regionbatch.customvision.journal_file import check_journal_path
 from regionbatch.customvision.plan import Plan, UploadOptions, make_plan
 from regionbatch.customvision.plan_regions import checked_existing
 from regionbatch.customvision.projects import find_project
@@ -275,7 +270,7 @@ def upload(  # longer than 40 lines because of its arguments and docstring
         strict=strict,
     )
     check_callables(progress=progress, planned=planned, unfinished=unfinished, notice=notice)
-    check_paths(journal=journal)
+    check_journal_path(journal)
     check_count("in_flight", in_flight)
     limits = get_tier(tier)
     prune_limit = checked_prune_limit(prune_limit)

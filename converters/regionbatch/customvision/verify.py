@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from regionbatch.argument_checks import check_callables, check_flags, check_paths, check_type
+from regionbatch.argument_checks import check_callables, check_flags, check_type
 from regionbatch.batching import batches
 from regionbatch.customvision.client import TrainingClient
 from regionbatch.customvision.comparison import compare
@@ -17,7 +17,7 @@ from regionbatch.customvision.fingerprints import fingerprint_dataset, region_ha
 from regionbatch.customvision.image_files import ImageFiles, find_uploaded
 from regionbatch.customvision.image_recognition import recognise_images
 from regionbatch.customvision.journal import Journal
-from regionbatch.customvision.journal_file import missing_journal
+from regionbatch.customvision.journal_file import check_journal_path, missing_journal
 from regionbatch.customvision.matching import (
     match_regions,
     unmatched,
@@ -113,7 +113,7 @@ def verify(  # longer than 40 lines because of its arguments and docstring
     check_type("client", client, TrainingClient, "Pass a `TrainingClient`.")
     check_flags(skip_unresolved=skip_unresolved)
     check_callables(progress=progress)
-    check_paths(journal=journal)
+    check_journal_path(journal)
     limits = get_tier(tier)
     rename = normalise_renames(rename)
     limiter = rate_limiter or RateLimiter(limits.calls_per_second)

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from regionbatch.errors import DatasetError, OutputError
 from regionbatch.files.cloud_fetch import CloudError
 from regionbatch.files.cloud_open import unusable
-from regionbatch.files.storage import cloud_of
+from regionbatch.files.storage import cloud_of, first_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -84,14 +84,11 @@ def errors_of_output(path: CloudPath) -> Iterator[None]:
 
 def starts_with(path: CloudPath, *signatures: bytes) -> bool:
     """Return whether a file is empty or starts with a signature."""
-    storage = cloud_of(path)
-    if storage.state(str(path))[:1] == (0,):
-        return True
     try:
-        head: bytes = storage.call("cat_file", str(path), start=0, end=max(map(len, signatures)))
+        head = first_bytes(path, max(map(len, signatures)))
     except CloudError:
         return False
-    return head.startswith(signatures)
+    return not head or head.startswith(signatures)
 
 
 @contextmanager

@@ -268,6 +268,20 @@ def stored_path(path: PurePath) -> str:
     return FileUrl(str(path), cloud_of(path)) if is_cloud(path) else str(path)
 
 
+def first_bytes(path: CloudPath, length: int) -> bytes:
+    """Return the first bytes of a file as it is now.
+
+    Raises:
+        CloudError: It cannot be read.
+        UnusableUrlError: The cloud cannot be opened.
+    """
+    storage = cloud_of(path)
+    if storage.state(str(path))[:1] == (0,):  # it has no range of bytes
+        return b""
+    found: bytes = storage.call("cat_file", str(path), start=0, end=length)
+    return found
+
+
 def kind_of(path: PurePath) -> Kind:
     """Return whether a path is a file, a folder, or nothing; see `Storage.kind`."""
     return storage_of(str(path)).kind(str(path))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regionbatch.dataset import normalise_label
 from regionbatch.errors import OptionError, ResolveError
+from regionbatch.files.cloud_paths import as_path
 from regionbatch.findings.text import as_text, escape_unprintable, quoted
 from regionbatch.names.table_files import csv_rows, decoded, is_csv, parsed_json, read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from os import PathLike
+    from pathlib import PurePath
 
 _EXPECTED = '{"old": "new"} or CSV with old,new'
 
@@ -28,11 +29,11 @@ def read_renames(
         file: JSON `{"old": "new"}`, or CSV with old,new.
 
     Raises:
-        OptionError: A text is not OLD=NEW.
+        OptionError: A text is not OLD=NEW, or the file is a URL that cannot be opened.
         ResolveError: The file cannot be read or has another form, or a class has two new names.
     """
     given = [_split_pair(pair) for pair in pairs]
-    of_file = _collect(_read(Path(file)), str(file)) if file is not None else {}
+    of_file = _collect(_read(as_path(file)), str(file)) if file is not None else {}
     return of_file | _collect(given)
 
 
@@ -79,7 +80,7 @@ def _collect(pairs: Iterable[tuple[str, str]], file: str = "") -> dict[str, str]
     return renames
 
 
-def _read(path: Path) -> list[tuple[str, str]]:
+def _read(path: PurePath) -> list[tuple[str, str]]:
     text = decoded(read_bytes(path), path)
     rows: Iterable[Any]
     if is_csv(path):

@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regionbatch.errors import ResolveError
+from regionbatch.files.cloud_paths import is_cloud
 from regionbatch.files.small_json import json_problem, load_json
+from regionbatch.files.storage import first_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from pathlib import PurePath
 
 LARGEST_TABLE = 64 * 2**20
 """Maximum size of a table in bytes: over 600 bytes for each image that a project can have."""
 _SEPARATORS = ",;\t"
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: PurePath) -> bytes:
     """Return the content of a table file.
 
     Raises:
         ResolveError: It cannot be read, or is larger than `LARGEST_TABLE`.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_TABLE + 1)
+        if is_cloud(path):
+            data = first_bytes(path, LARGEST_TABLE + 1)
+        else:
+            with Path(path).open("rb") as file:
+                data = file.read(LARGEST_TABLE + 1)
     except OSError as error:
+        advice = "Check the path."
+        if is_cloud(path) and error.errno != errno.ENOENT:
+            advice = "Check the network, and the credentials in the environment or in "
+            advice += "`storage_options`."
         raise ResolveError(
-            f"{path}: cannot be read: '{error.strerror or error}'. Check the path.",
+            f"{path}: cannot be read: '{error.strerror or error}'. {advice}",
             place=str(path),
         ) from error
     if len(data) > LARGEST_TABLE:
@@ -40,7 +51,7 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def decoded(data: bytes, path: Path) -> str:
+def decoded(data: bytes, path: PurePath) -> str:
     """Return the text of a table file, without a byte-order mark.
 
     Raises:
@@ -52,12 +63,12 @@ def decoded(data: bytes, path: Path) -> str:
         raise ResolveError(f"{path}: not UTF-8 text. Save it as UTF-8.", place=str(path)) from error
 
 
-def is_csv(path: Path) -> bool:
+def is_csv(path: PurePath) -> bool:
     """Return whether a path has the extension of a CSV file."""
     return path.suffix.lower() in (".csv", ".tsv")
 
 
-def csv_rows(text: str, path: Path) -> list[list[str]]:
+def csv_rows(text: str, path: PurePath) -> list[list[str]]:
     """Return the rows that are not blank.
 
     The separator is the one that gives most rows a second column; a comma if none does.
@@ -86,7 +97,7 @@ def csv_rows(text: str, path: Path) -> list[list[str]]:
 
 
 def parsed_json(
-    text: str, path: Path, pairs_hook: Callable[[list[tuple[str, Any]]], object], expected: str
+    text: str, path: PurePath, pairs_hook: Callable[[list[tuple[str, Any]]], object], expected: str
 ) -> object:
     """Return the content of JSON text, with objects as `pairs_hook` returns them.
 

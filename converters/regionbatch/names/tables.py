@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from regionbatch.argument_checks import check_path
 from regionbatch.errors import OptionError, ResolveError
+from regionbatch.files.cloud_paths import as_path
 from regionbatch.findings.text import escape_unprintable, quoted
 from regionbatch.names.table_files import csv_rows, decoded, is_csv, parsed_json, read_bytes
 from regionbatch.names.uuids import are_canonical_uuids, as_uuid
@@ -17,6 +17,7 @@ from regionbatch.names.uuids import are_canonical_uuids, as_uuid
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from os import PathLike
+    from pathlib import PurePath
     from uuid import UUID
 
     Ids = Mapping[str, str] | Mapping[str, UUID] | str | PathLike[str]
@@ -39,7 +40,7 @@ def read_ids(path: str | PathLike[str]) -> dict[str, str]:
     its first row is a header if its second column contains "id".
 
     Args:
-        path: The file, in UTF-8.
+        path: The file, in UTF-8. It may be in a cloud: `az://container/tags.json`.
 
     Returns:
         IDs by name. Each ID is a UUID in canonical form: lower case, with hyphens.
@@ -47,7 +48,7 @@ def read_ids(path: str | PathLike[str]) -> dict[str, str]:
     Raises:
         ResolveError: The file cannot be read or has another form, a name has two IDs, or an ID is
             not a UUID. `place` is the file.
-        OptionError: `path` is not a path.
+        OptionError: `path` is not a path, or is a URL that cannot be opened.
 
     Example:
         >>> from pathlib import Path
@@ -56,12 +57,12 @@ def read_ids(path: str | PathLike[str]) -> dict[str, str]:
         {'cat': '12345678-1234-5678-1234-56781234567a'}
     """
     check_path("path", path)
-    path = Path(path)
-    data = read_bytes(path)
+    found = as_path(path)
+    data = read_bytes(found)
     if (ids := _canonical_table(data)) is not None:
         return ids
-    read_pairs = _pairs_of_csv if is_csv(path) else _pairs_of_json
-    return collect_ids(read_pairs(decoded(data, path), path), str(path))
+    read_pairs = _pairs_of_csv if is_csv(found) else _pairs_of_json
+    return collect_ids(read_pairs(decoded(data, found), found), str(found))
 
 
 def table_of(ids: Ids, option: str) -> Mapping[str, str]:
@@ -163,7 +164,7 @@ def _shown(value: object) -> str:
     return quoted(escape_unprintable(text[:60]))
 
 
-def _pairs_of_csv(text: str, path: Path) -> Iterator[tuple[str, object]]:
+def _pairs_of_csv(text: str, path: PurePath) -> Iterator[tuple[str, object]]:
     rows = csv_rows(text, path)
     second = rows[0][1].lower() if rows and len(rows[0]) > 1 else ""
     # Of all spellings of an ID, even a damaged one, only a URN contains an "i".
@@ -176,7 +177,7 @@ class _Pairs(list[tuple[str, Any]]):
     """A JSON object as pairs, so that duplicate keys are seen."""
 
 
-def _pairs_of_json(text: str, path: Path) -> Iterator[tuple[str, object]]:
+def _pairs_of_json(text: str, path: PurePath) -> Iterator[tuple[str, object]]:
     content = parsed_json(text, path, _Pairs, _EXPECTED)
     entries = content if isinstance(content, list) else None
     if isinstance(content, _Pairs):
@@ -210,7 +211,7 @@ def _has_failed(entry: object) -> bool:
     return isinstance(fields.get("status"), str) and "image" in fields and fields["image"] is None
 
 
-def _pair_of(entry: object, number: int, path: Path) -> tuple[str, object]:
+def _pair_of(entry: object, number: int, path: PurePath) -> tuple[str, object]:
     """Return name and ID of a tag, of an image, or of an upload entry, whose image has the ID."""
     fields = _fields_of(entry, number, path)
     name = next((fields[key] for key in _NAME_KEYS if isinstance(fields.get(key), str)), None)
@@ -226,7 +227,7 @@ def _pair_of(entry: object, number: int, path: Path) -> tuple[str, object]:
     return _without_address(name.removeprefix('"').removesuffix('"')), id_
 
 
-def _fields_of(entry: object, number: int, path: Path) -> dict[str, Any]:
+def _fields_of(entry: object, number: int, path: PurePath) -> dict[str, Any]:
     """Return the fields of an object in an entry; none if it is not an object.
 
     Raises:
