@@ -25,7 +25,7 @@ from regionbatch.files.output_paths import (
 from regionbatch.files.unfinished_output import delete_abandoned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from os import PathLike
 
 RECOVERED = "An interrupted run was replacing this output. Its earlier content has been restored."
@@ -193,17 +193,33 @@ def _check_existing(path: PurePath, entries: Sequence[PurePath], *, overwrite: b
                 place=str(path),
                 value=entry.name,
             )
-    _check_existing_file(path, overwrite=overwrite, is_folder=bool(entries))
+    if entries:
+        _check_overwrite(path, overwrite=overwrite, is_incomplete=_is_incomplete(entries))
+    else:
+        _check_existing_file(path, overwrite=overwrite)
 
 
-def _check_existing_file(path: PurePath, *, overwrite: bool, is_folder: bool = False) -> None:
-    if not (is_folder or holds_lines(path)):
+def _is_incomplete(entries: Iterable[PurePath]) -> bool:
+    """Return whether a folder in a cloud is from a run that was killed, or that is in progress."""
+    names = {entry.name for entry in entries}
+    return "summary.json" not in names and any(name.startswith(f"{UNFINISHED}-") for name in names)
+
+
+def _check_existing_file(path: PurePath, *, overwrite: bool) -> None:
+    if not holds_lines(path):
         raise OutputError(
             f"{path}: exists and does not contain payloads. Choose another name.", place=str(path)
         )
+    _check_overwrite(path, overwrite=overwrite)
+
+
+def _check_overwrite(path: PurePath, *, overwrite: bool, is_incomplete: bool = False) -> None:
     if not overwrite:
+        what = "already exists"
+        if is_incomplete:
+            what += ", but is incomplete: a run that wrote it was killed, or is still in progress"
         raise OutputError(
-            f"{path}: already exists. Choose another name, or replace it with `overwrite=True`.",
+            f"{path}: {what}. Choose another name, or replace it with `overwrite=True`.",
             place=str(path),
             option="overwrite",
         )
