@@ -109,6 +109,30 @@ def test_a_server_that_disappears_is_an_error(
     assert address in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("module", "advice"),
+    [
+        ("ourfs", "a package is not installed: 'ourfs'. Install it: pip install ourfs."),
+        ("client", "a package is not installed: 'Install ourfs to open it'. Install it."),
+    ],
+)
+def test_a_package_that_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, module: str, advice: str
+) -> None:
+    """A module may have another name than its package, which only the file system knows."""
+
+    def missing(_scheme: str) -> object:
+        try:
+            raise ModuleNotFoundError(name=module)
+        except ImportError as error:
+            raise ImportError("Install ourfs\n to open it") from error
+
+    monkeypatch.setattr(fsspec, "get_filesystem_class", missing)
+    with pytest.raises(rb.DatasetError) as caught:
+        rb.read("memory://not-installed/set")
+    assert str(caught.value).endswith(f": {advice}")
+
+
 @pytest.mark.parametrize("user", ["", "me:SECRET@"])
 def test_only_the_proxy_is_tried_if_there_is_one(
     closed: str, monkeypatch: pytest.MonkeyPatch, user: str

@@ -44,7 +44,7 @@ def open_container(container: str, options: Mapping[str, Any]) -> Opened:
     try:
         get_filesystem_class(scheme)
     except ImportError as error:
-        problem = f"a package is not installed. {' '.join(str(error).split())}."
+        problem = _missing_package(error)
     except ValueError:
         problem = f"no such kind of storage: '{scheme}'. Use, for example, az:// or s3://."
     else:
@@ -61,6 +61,15 @@ def open_container(container: str, options: Mapping[str, Any]) -> Opened:
                 return Opened(fetcher, key.rstrip("/"), account)
             problem = f"the credentials belong to another account: '{name}'. {_CREDENTIALS}"
     raise UnusableUrlError(container, problem)
+
+
+def _missing_package(error: ImportError) -> str:
+    """Return which package a file system needs, and how to install it."""
+    name = getattr(error.__cause__, "name", None)
+    if name and name in str(error):  # else the package has another name than its module
+        return f"a package is not installed: '{name}'. Install it: pip install {name}."
+    reason = " ".join(str(error).split())
+    return f"a package is not installed: '{reason}'. Install it."
 
 
 def _account_of(file_system: Any) -> tuple[str, str]:  # noqa: ANN401 - fsspec has no types
