@@ -12,8 +12,7 @@ from regionbatch.argument_checks import check_path
 from regionbatch.dataset import MARKS
 from regionbatch.errors import OptionError
 from regionbatch.files.cloud_paths import as_path, path_from
-from regionbatch.files.folders import absence_of
-from regionbatch.files.storage import kind_of
+from regionbatch.files.storage import absence_of, kind_of
 from regionbatch.files.text import checked_encoding
 from regionbatch.findings.text import as_text, quoted
 from regionbatch.options import (

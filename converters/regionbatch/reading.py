@@ -20,7 +20,7 @@ from regionbatch.errors import DatasetError, DatasetNotFoundError, OptionError, 
 from regionbatch.files.cloud_paths import UnusableUrlError, as_path, is_cloud, path_from
 from regionbatch.files.folders import closed_folder
 from regionbatch.files.paths import scheme_of
-from regionbatch.files.storage import kind_of, reopened_clouds
+from regionbatch.files.storage import CHECK_ACCOUNT, container_problem, kind_of, reopened_clouds
 from regionbatch.files.tree import Tree
 from regionbatch.findings.text import as_text, quoted
 from regionbatch.image_table import ImageTable
@@ -223,8 +223,11 @@ def _tree_at(source: str | PathLike[str]) -> _ObservedTree:
                 place=str(path),
                 value=str(source),
             )
+        problem = "no such file or folder. Check the path."
+        if missing := container_problem(path):
+            problem = f"{missing}. {CHECK_ACCOUNT}"
         raise DatasetNotFoundError(
-            f"{source if scheme_of(source) else path}: no such file or folder. Check the path.",
+            f"{source if scheme_of(source) else path}: {problem}",
             place=str(source),
             value=str(source),
         )

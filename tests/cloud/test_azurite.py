@@ -184,8 +184,15 @@ def test_without_an_account_key_nothing_is_signed(emulator: Emulator) -> None:
     "url", ["az://missing/set", "az://scene-without/set", "az://many2/nothing"]
 )
 def test_a_container_or_folder_that_does_not_exist(emulator: Emulator, url: str) -> None:
-    with pytest.raises(rb.DatasetNotFoundError):
+    emulator.container("many2").close()
+    with pytest.raises(rb.DatasetNotFoundError) as caught:
         rb.read(url, storage_options=emulator.options)
+    with pytest.raises(rb.OptionError) as denied:
+        rb.read(ROOT / "fixtures/scene/coco", image_dir=url, storage_options=emulator.options)
+    is_there = url.startswith("az://many2/")
+    for message in (str(caught.value), str(denied.value)):
+        assert ("no such container" in message) is not is_there
+        assert f"'{url.rpartition('/')[0]}'" in message or is_there
     with pytest.raises(rb.OutputError):
         rb.convert(
             ROOT / "fixtures/scene/voc",
@@ -319,6 +326,24 @@ def test_processes_of_a_run_that_fails_leave_nothing(
     expect(KeyboardInterrupt, progress=cancel)
     monkeypatch.setattr(in_parts, "write_part", write_or_fail)
     expect(rb.OutputError)
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_a_folder_that_a_killed_run_left_is_called_incomplete(
+    emulator: Emulator, boxes: Path, pool: ProcessPoolExecutor, is_complete: bool
+) -> None:
+    out = f"left-{is_complete}"
+    options: dict[str, Any] = {**tables_of(boxes), "storage_options": emulator.options}
+    with emulator.container("killed") as client:
+        client.upload_blob(f"{out}/unfinished-0123456789abcdef", b"regionbatch\n")
+        client.upload_blob(f"{out}/part-00001.jsonl", b'{"regions":[]}\n')
+        if is_complete:
+            client.upload_blob(f"{out}/summary.json", b'{\n "schema_version": 1}\n')
+    with pytest.raises(rb.OutputError, match="already exists") as caught:
+        rb.convert(boxes, f"az://killed/{out}", executor=pool, **options)
+    assert ("incomplete" in str(caught.value)) is not is_complete
+    rb.convert(boxes, f"az://killed/{out}", executor=pool, overwrite=True, **options)
+    assert "unfinished-0123456789abcdef" not in blobs_in(emulator, "killed", f"{out}/")
 
 
 @pytest.mark.parametrize("url", ["az://missing-parts/out", "az://missing-parts"])

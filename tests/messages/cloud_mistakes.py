@@ -9,7 +9,7 @@ from unittest import mock
 
 import regionbatch
 from regionbatch.customvision.journal_file import check_journal_path
-from regionbatch.files import cloud_write, storage
+from regionbatch.files import storage
 from regionbatch.files.atomic_write import atomic_write
 from regionbatch.files.cloud_paths import CloudPath, FileUrl
 from regionbatch.files.output_paths import resolve_target
@@ -80,8 +80,33 @@ def denied_table(_folder: Path) -> object:
 
 def without_container(_folder: Path) -> object:
     """Write to a container that does not exist, in a cloud that has containers."""
-    with mock.patch.object(cloud_write, "_WITH_CONTAINERS", {"memory"}):
+    with mock.patch.object(storage, "_WITH_CONTAINERS", {"memory"}):
         return regionbatch.write([], "memory://none/o.jsonl")
+
+
+def incomplete_output(_folder: Path) -> object:
+    """Write parts to a folder in which a killed run has left its files."""
+    put("killed/unfinished-0123456789abcdef", b"regionbatch\n")
+    return folder_of_output(f"{CONTAINER}/killed", overwrite=False)
+
+
+def dataset_without_container(_folder: Path) -> object:
+    with mock.patch.object(storage, "_WITH_CONTAINERS", {"memory"}):
+        return regionbatch.read("memory://none/set")
+
+
+def without_package(name: str) -> Callable[[Path], object]:
+    """Read from a cloud whose file system is not installed."""
+
+    def run(_folder: Path) -> object:
+        import fsspec  # noqa: PLC0415
+
+        error = ImportError("Install ourfs to open it")
+        error.__cause__ = ModuleNotFoundError(name=name)
+        with mock.patch.object(fsspec, "get_filesystem_class", side_effect=error):
+            return regionbatch.read("memory://another/set")
+
+    return run
 
 
 def denied_output(_folder: Path) -> object:
@@ -158,6 +183,10 @@ if find_spec("fsspec"):
         "a cloud that denies a table": denied_table,
         "a cloud that denies the output": denied_output,
         "a cloud that is only readable": only_readable,
+        "a folder of a killed run": incomplete_output,
+        "a dataset without a container": dataset_without_container,
+        "a cloud without its package": without_package("ourfs"),
+        "a cloud without a module of another name": without_package("other"),
         "an output without a container": without_container,
         "a signed URL of a cloud without": lambda _: storage_of(CONTAINER).signed_url(
             f"{CONTAINER}/a", 1

@@ -13,16 +13,13 @@ from typing import IO, TYPE_CHECKING, Any
 from regionbatch.errors import DatasetError, OutputError
 from regionbatch.files.cloud_fetch import CloudError
 from regionbatch.files.cloud_open import unusable
-from regionbatch.files.storage import cloud_of, first_bytes
+from regionbatch.files.storage import cloud_of, container_problem, first_bytes, has_containers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from regionbatch.files.cloud_paths import CloudPath
     from regionbatch.files.output_paths import IsOurs
-
-_WITH_CONTAINERS = frozenset(("abfs", "abfss", "az", "gcs", "gs", "s3", "s3a"))
-"""Schemes of clouds whose containers must exist; elsewhere, the first folder is like any other."""
 
 
 def kind_in_cloud(path: CloudPath) -> str:
@@ -34,10 +31,10 @@ def kind_in_cloud(path: CloudPath) -> str:
     storage = cloud_of(path)
     with errors_of_output(path):
         kind = storage.kind(str(path))
-        has_container = not _has_containers(path) or kind or storage.kind(path.container)
-    if not has_container:
+        problem = "" if kind else container_problem(path)
+    if problem:
         raise OutputError(
-            f"{path}: no such container: {path.container!r}. Create it, or choose another one.",
+            f"{path}: {problem}. Create it, or choose another one.",
             place=str(path),
             value=path.container,
         )
@@ -46,11 +43,7 @@ def kind_in_cloud(path: CloudPath) -> str:
 
 def is_container(path: CloudPath) -> bool:
     """Return whether a path is that of a container, which is never a file."""
-    return _has_containers(path) and str(path) == path.container
-
-
-def _has_containers(path: CloudPath) -> bool:
-    return str(path).partition(":")[0] in _WITH_CONTAINERS
+    return has_containers(path) and str(path) == path.container
 
 
 def files_in_cloud(folder: CloudPath) -> dict[str, int]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from regionbatch.errors import OptionError
 from regionbatch.files.cloud_paths import FileUrl, UnusableUrlError, as_path, is_cloud
 from regionbatch.files.folders import FolderLister
+from regionbatch.files.folders import absence_of as absence_here
 from regionbatch.files.image_headers import image_size
 from regionbatch.files.paths import scheme_of
 from regionbatch.files.text import UnreadableError, read_bytes
@@ -182,6 +183,10 @@ LOCAL = LocalStorage()
 _CLOUDS: dict[str, CloudStorage] = {}
 """The storages that were opened last, by the URLs of their containers. fsspec also keeps what it
 opened, with its credentials, as long as the process runs."""
+_WITH_CONTAINERS = frozenset(("abfs", "abfss", "az", "gcs", "gs", "s3", "s3a"))
+"""Schemes of clouds with containers, which must exist."""
+CHECK_ACCOUNT = "Check the URL and the account."
+"""What to do about a container that does not exist."""
 _ACCOUNTS: dict[str, set[str]] = {}
 """The accounts in which each container was opened before."""
 _OPEN: ContextVar[Mapping[str, CloudStorage]] = ContextVar("_OPEN", default=MappingProxyType({}))
@@ -285,6 +290,29 @@ def first_bytes(path: CloudPath, length: int) -> bytes:
 def kind_of(path: PurePath) -> Kind:
     """Return whether a path is a file, a folder, or nothing; see `Storage.kind`."""
     return storage_of(str(path)).kind(str(path))
+
+
+def has_containers(path: CloudPath) -> bool:
+    """Return whether the cloud of a path has containers; elsewhere the first part is a folder."""
+    return scheme_of(path) in _WITH_CONTAINERS
+
+
+def container_problem(path: PurePath) -> str:
+    """Return that the container of a path does not exist; nothing if it does.
+
+    Raises:
+        DatasetError: The cloud cannot be read.
+    """
+    if is_cloud(path) and has_containers(path) and not cloud_of(path).kind(path.container):
+        return f"no such container: '{path.container}'"
+    return ""
+
+
+def absence_of(path: PurePath, kind: str) -> str:
+    """Return why an option cannot use a path that was not found; see `folders.absence_of`."""
+    if problem := container_problem(path):
+        return f"{problem}. {CHECK_ACCOUNT}"
+    return absence_here(path, kind)
 
 
 def image_sizes(paths: Iterable[str], *, exif_rotation: bool = False) -> Iterator[Size]:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from regionbatch.errors import AmbiguousDatasetError, DatasetError, OptionError
 from regionbatch.files.cloud_paths import is_cloud, path_from
-from regionbatch.files.folders import absence_of
 from regionbatch.files.paths import folder_key, in_lower_case, joined
 from regionbatch.files.small_json import load_json
-from regionbatch.files.storage import LOCAL, kind_of, storage_of
+from regionbatch.files.storage import LOCAL, absence_of, kind_of, storage_of
 from regionbatch.files.text import UndecodableError, UnreadableError, report_guess
 from regionbatch.files.tree import Tree, read_lines, undecodable
 from regionbatch.findings import as_text
