@@ -364,6 +364,35 @@ def test_urls_that_differ_in_their_query(remote: Remote, target: Target) -> None
     assert result.calls[URLS] == 1 + 9
 
 
+@pytest.mark.parametrize("expires", [60, -1])
+def test_one_url_for_all_images_that_cannot_be_fetched(
+    of_sizes: Remote, target: Target, expires: int
+) -> None:
+    """The function ignores the path. The blob is missing, or the signature has expired."""
+    if expires < 0:
+        of_sizes.blobs.files["same.png"] = b""
+    result = send(of_sizes, target, by_url=lambda *_: of_sizes.blobs.sign("same.png", expires))
+    assert refusals(result) == dict.fromkeys(of_sizes.dataset.images.names, "ErrorSource")
+    assert result.calls[URLS] == 1 + 3 * MAX_FETCHES, "one by one"
+
+
+@pytest.mark.parametrize("source_url", ["name", "null", "renamed"])
+@pytest.mark.parametrize("by_url", [False, True])
+def test_an_answer_without_names_that_refuses_all_images(
+    of_sizes: Remote, source_url: Any, by_url: bool
+) -> None:
+    """The reason is that of the service, also if its response names no image."""
+    settings = Settings(source_url=source_url)
+    with rehearsal(settings) as (service, project, client):
+        for path in map(Path, of_sizes.dataset.images.paths):
+            content = path.read_bytes()[:8] + path.name.encode()
+            of_sizes.blobs.files[path.name] = content
+            path.write_bytes(content)
+        options = {} if by_url else {"by_url": False}
+        result = send(of_sizes, Target(service, project, client), **options)
+    assert set(refusals(result).values()) == {"ErrorImageFormat"}
+
+
 @pytest.mark.parametrize("kind", sorted({*Fault} - {Fault.SLOW, Fault.SHIFTED}))
 def test_faults_of_the_call(remote: Remote, kind: Fault) -> None:
     """Each image is stored once, although no call can be looked up."""

@@ -135,10 +135,10 @@ class ImageDelivery(Delivery["Sequence[int]"]):
         is_only = len(rows) == len(results) == 1
         for result in results:
             row = rows[0] if is_only else self.row_of(result.source_url or "", rows)
-            if row is not None:
-                results_of[row].append(result)
-            elif result.image is not None:
+            if row is None:
                 nameless += 1
+            else:
+                results_of[row].append(result)
         ids: dict[int, str] = {}
         for row, of_row in results_of.items():
             if len({result.image and result.image.id for result in of_row}) > 1:
@@ -146,7 +146,8 @@ class ImageDelivery(Delivery["Sequence[int]"]):
             elif id_ := self._id_in(row, of_row[-1]):
                 ids[row] = id_
         self.record(ids)
-        if nameless and not ids and len(rows) > 1:
+        is_settled = ids or not self.refused.keys().isdisjoint(rows)
+        if nameless and not is_settled and len(rows) > 1:
             self.is_nameless = True
             raise ServiceError(
                 f"{self.operation}: the response does not contain the names of "
