@@ -46,6 +46,7 @@ FLAGS = {
         ('`coco_boxes="pixels"` or `image_dir`', "--coco-boxes pixels or --image-dir"),
         ("Set A or in `without_option`.", "Set A."),
         ("Set A or in `image_dir`.", "Set A or in --image-dir."),
+        ("Set A, or pass a function as `image_dir`.", "Set A."),
         ("Set `without_option`.", "Set `without_option`."),
         ("`something_else` stays", "`something_else` stays"),
         ("no backticks: image_dir", "no backticks: image_dir"),

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from regionbatch.findings import Finding
     from regionbatch.findings.finding import AllFindings
 
-_KEYWORD = r"(?P<alternative> or in )?`(?P<name>[A-Za-z_]\w*)(?:=(?P<value>[^`]*))?`"
-"""A keyword argument in a message, with or without a value: `image_dir`, `coco_boxes="pixels"`."""
+_KEYWORD = (
+    r"(?P<alternative>,? or (?:in|pass a function as) )?"
+    r"`(?P<name>[A-Za-z_]\w*)(?:=(?P<value>[^`]*))?`"
+)
+"""A keyword argument in a message, with or without a value: `image_dir`, `coco_boxes="pixels"`.
+The command has no alternative that is a function."""
 
 _OTHER_NAMES = {
     "source": "DATASET",
@@ -121,6 +125,8 @@ def in_command_words(text: str, flags: Mapping[str, str], verbatim: Iterable[str
         name, alternative = found["name"], found["alternative"] or ""
         if name is None or name not in flags:
             return found[0]
+        if "function" in alternative:
+            return ""
         if not flags[name]:
             return "" if alternative else found[0]
         return alternative + _with_value(flags[name], found["value"])

@@ -519,6 +519,41 @@ def test_images_that_cannot_be_uploaded_by_url(
     assert target.service.calls[URLS] == 0
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("ftp://h/a.jpg", "not an http or https URL"),
+        ("https://h/a b.jpg", "a character in the URL is not encoded: use urllib.parse.quote"),
+        ("https://h/a\n.jpg", "a character in the URL is not encoded: use urllib.parse.quote"),
+    ],
+)
+def test_a_function_that_returns_no_usable_url(
+    remote: Remote, target: Target, url: str, reason: str
+) -> None:
+    with pytest.raises(rb.OptionError) as caught:
+        send(remote, target, by_url=lambda *_: url)
+    assert str(caught.value).endswith(f": '{reason}'. Correct the function.")
+
+
+def test_reasons_are_shown_as_a_whole(of_sizes: Remote, target: Target) -> None:
+    """A value of a finding is shortened to 80 characters, so a reason must not be longer."""
+
+    def sign(path: str, seconds: int) -> str:
+        return "https://h/a b.png" if path.endswith("c.png") else of_sizes.sign(path, seconds)
+
+    write_image(of_sizes.folder / "a.png", (400, 300), 9)
+    of_sizes.put()
+    del of_sizes.blobs.files["b.png"]
+    result = send(of_sizes, target, by_url=sign)
+    found = {one.file: one for one in result.findings if one.code == "image_refused"}
+    assert {name: one.value for name, one in found.items()} == {
+        "a.png": "ImageChanged: 300 x 400 in the dataset, 400 x 300 at its URL",
+        "b.png": "ErrorSource: cannot be fetched: missing, denied, or its signature expired",
+        "c.png": "NotSigned: a character in the URL is not encoded: use urllib.parse.quote",
+    }
+    assert "`shrink=True` helps with size and format, unless" in found["b.png"].message
+
+
 def test_a_stopped_upload_is_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blobs: BlobServer, target: Target
 ) -> None:

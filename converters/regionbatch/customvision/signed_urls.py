@@ -29,7 +29,8 @@ _MOST_ENCODINGS = 8
 _LONGEST_REASON = 300
 """Characters of an error of the caller that a message shows."""
 _QUERY = re.compile(r"(https?://[^\s?#'\"<>]*)[?#][^\s'\"<>]*", re.IGNORECASE)
-_WEB_ADDRESS = re.compile(r"https?://[^\s/?#]+/[^\s]*", re.IGNORECASE)
+_WEB_ADDRESS = re.compile(r"https?://[^\s/?#]+/", re.IGNORECASE)
+_WHITESPACE = re.compile(r"\s")
 _USER = re.compile(r"(?<=://)[^\s/?#'\"<>]*@")
 
 
@@ -130,8 +131,10 @@ def signed_url(sign: SignUrl, path: str) -> str:
     except Exception as error:  # noqa: BLE001 - of a function of the caller
         reason = without_queries(" ".join(repr(error).split()))
         raise NotSignedError(reason[:_LONGEST_REASON]) from None
-    if not (isinstance(url, str) and _WEB_ADDRESS.fullmatch(url) and url.isprintable()):
+    if not (isinstance(url, str) and _WEB_ADDRESS.match(url)):
         raise NotSignedError("not an http or https URL")
+    if not url.isprintable() or _WHITESPACE.search(url):
+        raise NotSignedError("a character in the URL is not encoded: use urllib.parse.quote")
     return url
 
 
@@ -145,9 +148,11 @@ def check_signer(sign: SignUrl, path: str) -> None:
         signed_url(sign, path)
     except NotSignedError as error:
         place = quoted(as_text(without_queries(path)))
+        advice = "Correct the function."
+        if sign is _signed_by_storage:
+            advice = "Check the access to the storage, or pass a function as `by_url`."
         raise OptionError(
-            f"by_url: no URL could be made for {place}: {quoted(as_text(str(error)))}. "
-            "Check the access to the storage, or pass a function that signs URLs.",
+            f"by_url: no URL could be made for {place}: {quoted(as_text(str(error)))}. {advice}",
             option="by_url",
             value=str(error),
         ) from None

@@ -38,7 +38,7 @@ storage may be busy."""
 _NOT_SIGNED = "NotSigned"
 _NO_SOURCE = Refusal(
     "ErrorSource",
-    "the service could not fetch it: it is missing, its signature expired, or access is denied",
+    "cannot be fetched: missing, denied, or its signature expired",
 )
 
 
@@ -92,9 +92,7 @@ class UrlDelivery(ImageDelivery):
         try:
             url = signed_url(self._sign, self.images.paths[row])
         except (NotSignedError, RegionBatchError) as error:
-            reason = without_queries(str(error))
-            message = f"no URL could be made for the image: {reason}"
-            self.refused[row] = Refusal(_NOT_SIGNED, message)
+            self.refused[row] = Refusal(_NOT_SIGNED, without_queries(str(error)))
             return ""
         self._addresses[row] = address_of(url)
         return url
@@ -132,8 +130,7 @@ class UrlDelivery(ImageDelivery):
         sizes = f"{width} x {height} in the dataset, {found_width} x {found_height} at its URL"
         # The sides of a rescaled image are rounded to pixels.
         if abs(width * found_height - height * found_width) > width + height:
-            message = f"not the same image: {sizes}. Read the dataset again"
-            return Refusal(IMAGE_CHANGED, message)
+            return Refusal(IMAGE_CHANGED, sizes)
         is_enlarged = min(width, height) < SMALL_IMAGE_SIDE <= min(found_width, found_height)
         if not is_enlarged:
             self.other_sizes[row] = sizes

@@ -201,12 +201,18 @@ CODES = (
         "dropped",
         "image",
         "Custom Vision does not accept the image",
-        "See the reason. `shrink=True` helps with size and format.",
+        "See the reason. `shrink=True` helps with size and format, unless images are sent by URL.",
         explanation=(
             "The image is too large, too small, damaged or in an unsupported format, or the "
-            "service rejected it. Its regions cannot be uploaded either."
+            "service rejected it. With `by_url`, also: the service cannot fetch the image "
+            "(ErrorSource), there is no URL for it (NotSigned), or the image at the URL is not the "
+            "one that was read (ImageChanged). Its regions cannot be uploaded either."
         ),
         example="a 7 MB JPEG -> rejected, because the limit is 6 MB",
-        remedy="Re-encode the image with `shrink=True`, or replace the file.",
+        remedy=(
+            "Re-encode the image with `shrink=True`, or replace the file. With `by_url`, check "
+            "that the URL leads to the image and that Custom Vision may read it; if the image "
+            "changed, read the dataset again."
+        ),
     ),
 )
