@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import threading
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -121,6 +122,17 @@ class Emulator(NamedTuple):
     def options(self) -> dict[str, Any]:
         """The storage options that open the account."""
         return {"connection_string": self.connection_string}
+
+    def limited(self, container: str, permission: str) -> str:
+        """Return a connection string with a signature that permits some calls, such as `rl`."""
+        from azure.storage.blob import generate_container_sas  # noqa: PLC0415 - with adlfs only
+
+        expiry = datetime.now(UTC) + timedelta(hours=1)
+        signature = generate_container_sas(
+            ACCOUNT, container, account_key=KEY, permission=permission, expiry=expiry
+        )
+        endpoint = f"http://127.0.0.1:{self.proxy.server_address[1]}/{ACCOUNT}"
+        return f"BlobEndpoint={endpoint};SharedAccessSignature={signature}"
 
     def container(self, name: str) -> Any:
         """Return a client of the Azure library for a container, which is created if needed."""

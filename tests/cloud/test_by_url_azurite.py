@@ -147,6 +147,29 @@ def _all_images(project: str, client: rb.TrainingClient) -> list[str]:
     return ids
 
 
+def test_credentials_that_cannot_sign(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signature gives access, but only a key signs. The advice does not lead in a circle."""
+    folder = write_dataset(tmp_path / "set", images=2, boxes=1)
+    emulator.put_folder(folder, "container", "fourth")
+    limited = emulator.limited("container", "rl")
+    dataset = rb.read("az://container/fourth", storage_options={"connection_string": limited})
+    problem = "Error: az://container: this storage cannot sign URLs with these credentials. "
+    advice = "Use an account key, or download the dataset and leave out {}"
+    with rehearsal() as (_, project, client), pytest.raises(rb.OptionError) as caught:
+        upload(dataset, client, project, by_url=True)
+    last = ", or pass a function as `by_url`."
+    assert f"Error: {caught.value}" == problem + advice.format("`by_url`") + last
+
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", limited)
+    line = ["upload", "az://container/fourth", "--local", "--create-tags", "--by-url"]
+    run = started(*line, cwd=tmp_path)
+    _, errors = run.communicate(timeout=120)
+    assert run.returncode == 2
+    assert errors.replace("\n", " ").strip().endswith(problem + advice.format("--by-url") + ".")
+
+
 def test_the_command_without_credentials(
     emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -354,7 +354,8 @@ class CloudStorage:
             raise_if_unreachable(path, error)
         raise OptionError(
             f"{self.container}: this storage cannot sign URLs with these credentials. "
-            "Use an account key, or leave out `by_url`.",
+            "Use an account key, or download the dataset and leave out `by_url`, or pass a "
+            "function as `by_url`.",
             place=self.container,
         )
 
