@@ -470,6 +470,13 @@ def test_an_upload_of_images_in_a_cloud_names_the_dataset(cloud: Any, tmp_path: 
         assert run.stderr.split(": ")[:2] == ["Error", given[0]]
 
 
+def test_an_upload_of_images_that_a_cloud_lacks(cloud: Any) -> None:
+    copy(ROOT / "fixtures/scene/coco/annotations", "memory://container/set", cloud)
+    run = command("upload", "memory://container/set", "--local", "--create-tags", "--by-url")
+    assert run.status == 1
+    assert "images have neither a file nor an ID (12 boxes): 'market.jpg' and" in run.stderr
+
+
 @pytest.mark.parametrize(
     "url",
     [

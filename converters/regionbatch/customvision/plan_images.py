@@ -234,7 +234,7 @@ def raise_if_unresolved(dataset: Dataset, ids: Mapping[str, str]) -> None:
     boxes = counted(int(counts[lost].sum()), "box")
     more = "" if len(lost) == 1 else f" and {len(lost) - 1} more"
     raise ResolveError(
-        f"image_ids: {images} neither a file on disk nor an ID ({boxes}): '{first}'{more}. "
+        f"image_ids: {images} neither a file nor an ID ({boxes}): '{first}'{more}. "
         "Choose the folder of the images with `image_dir`, list IDs with `image_ids`, "
         "or leave such images out with `skip_unresolved=True`.",
         option="image_ids",
