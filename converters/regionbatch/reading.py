@@ -215,7 +215,9 @@ def _tree_at(source: str | PathLike[str]) -> _ObservedTree:
         kind = kind_of(path)
     except UnusableUrlError as error:
         shown = shown or error.place
-        raise DatasetNotFoundError(f"{shown}: {error.problem}", place=shown, value=shown) from None
+        raise DatasetNotFoundError(
+            f"{shown}: {error.problem}", place=shown, value=shown
+        ) from error.__cause__
     if not kind:
         if folder := closed_folder(path):
             raise DatasetError(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+import traceback
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -260,6 +262,45 @@ def test_an_error_that_is_shortened_contains_no_part_of_a_key(
     with pytest.raises(rb.DatasetError) as caught:
         rb.read("memory://container", storage_options={"account_key": key})
     assert key[:8] not in f"{caught.value} {caught.value.__dict__}"
+
+
+@pytest.mark.parametrize("verb", ["inspect", "convert"])
+def test_verbose_shows_the_cause_without_secrets(
+    cloud: Any, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """Also the exceptions that caused it, for both a dataset and an output."""
+    key, signature = f"{'0aB+' * 21}A==", f"{'s1G/' * 10}abc="
+    address = f"https://h/a.jpg?se=1&sig={quote(signature, safe='')}"
+
+    def first() -> None:
+        raise OSError(f"not the signature: {signature}, {key}, Bearer {signature[:9]}.b.c")
+
+    def denied(*_arguments: Any, **_options: Any) -> None:
+        try:
+            first()
+        except OSError as error:
+            texts = [quote(address, safe=""), quote(key, safe=""), f"AccountKey={key};"]
+            raise PermissionError(f"this is denied: {address}\n{texts}") from error
+
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", f"AccountName=a;AccountKey={key}")
+    monkeypatch.setattr(type(cloud), "info", denied)
+    words = [verb, "memory://container/set"]
+    if verb == "convert":
+        words = [verb, str(ROOT / "fixtures/scene/coco"), "-o", "memory://container/o.jsonl"]
+        words += [f"--{name.replace('_', '-')}={path}" for name, path in TABLES.items()]
+    brief, verbose = command(*words), command(*words, "-v")
+    assert (verbose.status, brief.stderr.count("\n")) == (brief.status, 1)
+    assert verbose.stderr.startswith("Traceback")
+    assert verbose.stderr.endswith(brief.stderr)
+    assert "PermissionError: this is denied: https://h/a.jpg?…\n" in verbose.stderr
+    assert "OSError: not the signature: …" in verbose.stderr
+    with pytest.raises(rb.DatasetError) as caught:
+        rb.read("memory://container/set", storage_options={"account_key": key})
+    for text in (verbose.stderr, "".join(traceback.format_exception(caught.value))):
+        assert text.count("in denied") == 2
+        assert "in first" in text
+        for secret in (key, signature, quote(key, safe=""), quote(signature, safe=""), "s1G"):
+            assert secret not in text
 
 
 def test_a_storage_reads_in_another_process(cloud: Any) -> None:

@@ -133,7 +133,7 @@ class CloudStorage:
         except CloudError as error:
             if error.is_absence:
                 return ""
-            raise unusable(path, error) from None
+            raise unusable(path, error) from error
         return "folder" if is_folder else "file"
 
     def lister(self, root: PurePath) -> CloudLister:
@@ -146,7 +146,7 @@ class CloudStorage:
         try:
             listing = listing_of(self.below(top).items())
         except CloudError as error:
-            raise unusable(top, error) from None
+            raise unusable(top, error) from error
         for folder, sizes in listing.sizes.items():
             self._sizes[f"{top}/{folder}" if folder else top] = sizes
         return CloudLister(root, listing, self)
@@ -352,12 +352,12 @@ class CloudStorage:
             return str(self.call("sign", path, expiration=seconds))
         except CloudError as error:
             raise_if_unreachable(path, error)
-        raise OptionError(
-            f"{self.container}: this storage cannot sign URLs with these credentials. "
-            "Use an account key, or download the dataset and leave out `by_url`, or pass a "
-            "function as `by_url`.",
-            place=self.container,
-        )
+            raise OptionError(
+                f"{self.container}: this storage cannot sign URLs with these credentials. "
+                "Use an account key, or download the dataset and leave out `by_url`, or pass a "
+                "function as `by_url`.",
+                place=self.container,
+            ) from error
 
     def have_same_bytes(self, path: str, other: str) -> bool:
         """Return whether the storage has the same digest for two files, which are not read."""
@@ -377,7 +377,7 @@ class CloudStorage:
         try:
             return folder, versions_of(self.call("ls", folder, detail=True, refresh=True))
         except CloudError as error:
-            raise unusable(folder, error) from None
+            raise unusable(folder, error) from error
 
 
 class _KeptFiles(OrderedDict[str, bytes]):

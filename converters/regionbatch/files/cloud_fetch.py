@@ -15,6 +15,7 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from regionbatch.files.cloud_cause import QUERY, cause_of, without_secrets
 from regionbatch.files.cloud_reach import proxy_for, why_unreachable
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ _SECONDS = 3600
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
 
-_QUERY = re.compile(r"\?[^\s'\"<>]*")
 _SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CONNECTION_STRING|SIGNATURE")
 """Names of environment variables whose values are removed from messages."""
 _SHORTEST_SECRET = 6
@@ -121,8 +121,8 @@ class Fetcher:
         first call.
 
         Raises:
-            CloudError: The function raised an exception, which is not the cause of the error,
-                because it may contain a secret.
+            CloudError: The function raised an exception. The cause of the error is a copy of it
+                without credentials.
         """
         if not self._has_worked:
             self._raise_if_unreachable()
@@ -143,8 +143,10 @@ class Fetcher:
             raise CloudError(f"no connection to '{server}': '{reason}'", errno.EHOSTUNREACH)
 
     def error_of(self, error: Exception) -> CloudError:
-        """Return the error for an exception of the file system."""
-        return _error_of(error, self._secrets)
+        """Return the error for an exception of the file system, caused by it without secrets."""
+        found = _error_of(error, self._secrets)
+        found.__cause__ = cause_of(error, self._secrets)
+        return found
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Yield the result of a function for each item in order, working on several at a time.
@@ -233,7 +235,7 @@ def _keep_queries_out_of_log() -> None:
 def _without_queries(record: logging.LogRecord) -> bool:
     if isinstance(record.args, tuple):
         record.args = tuple(
-            _QUERY.sub("?…", value) if isinstance(value, str) else value for value in record.args
+            QUERY.sub("?…", value) if isinstance(value, str) else value for value in record.args
         )
     return True
 
@@ -260,9 +262,8 @@ def _error_of(error: Exception, secrets: Iterable[str]) -> CloudError:
     if isinstance(error, PermissionError) or status in _DENIED:
         return CloudError(os.strerror(errno.EACCES), errno.EACCES)
     lines = str(error).strip().splitlines()
-    reason = _QUERY.sub("?…", lines[0].strip() if lines else "")
-    for secret in secrets:  # before shortening, which could leave the start of a key
-        reason = reason.replace(secret, "…")
+    # Secrets are removed before shortening, which could leave the start of a key.
+    reason = without_secrets(lines[0].strip() if lines else "", secrets)
     return CloudError(reason[:_LONGEST_REASON] or type(error).__name__)
 
 

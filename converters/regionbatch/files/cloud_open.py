@@ -41,6 +41,7 @@ def open_container(container: str, options: Mapping[str, Any]) -> Opened:
         problem = 'fsspec is not installed. Install it: pip install "regionbatch[cloud]".'
         raise UnusableUrlError(container, problem) from None
     scheme = scheme_of(container)
+    cause: Exception | None = None
     try:
         get_filesystem_class(scheme)
     except ImportError as error:
@@ -52,15 +53,15 @@ def open_container(container: str, options: Mapping[str, Any]) -> Opened:
         try:
             fetcher.file_system, key = url_to_fs(container, **options)
         except Exception as error:  # noqa: BLE001 - each file system has its own
-            reason = fetcher.error_of(error).strerror
-            problem = f"cannot be opened: {reason!r}. {_CREDENTIALS}"
+            cause = fetcher.error_of(error)
+            problem = f"cannot be opened: {cause.strerror!r}. {_CREDENTIALS}"
         else:
             account, name = _account_of(fetcher.file_system)
             named = _ACCOUNT_IN_URL.search(container)
             if not (named and name) or named[1].lower() == name.lower():
                 return Opened(fetcher, key.rstrip("/"), account)
             problem = f"the credentials belong to another account: '{name}'. {_CREDENTIALS}"
-    raise UnusableUrlError(container, problem)
+    raise UnusableUrlError(container, problem) from cause
 
 
 def _missing_package(error: ImportError) -> str:
@@ -100,4 +101,4 @@ def raise_if_unreachable(path: str, error: CloudError) -> None:
         DatasetError: There is no connection to the server.
     """
     if error.is_unreachable:
-        raise unusable(path, error) from None
+        raise unusable(path, error) from error

@@ -58,7 +58,7 @@ def files_in_cloud(folder: CloudPath) -> dict[str, int]:
             below = cloud_of(folder).below(str(folder))
         except CloudError as error:
             if not error.is_absence:
-                raise unusable(str(folder), error) from None
+                raise unusable(str(folder), error) from error
     return {
         path: int(about.get("size") or 0)
         for path, about in below.items()
@@ -72,7 +72,7 @@ def errors_of_output(path: CloudPath) -> Iterator[None]:
     try:
         yield
     except DatasetError as error:
-        raise OutputError(str(error), place=str(path)) from None
+        raise OutputError(str(error), place=str(path)) from error.__cause__
 
 
 def starts_with(path: CloudPath, *signatures: bytes) -> bool:

@@ -124,7 +124,7 @@ def open_cloud(target: CloudPath, option: str, shown: str) -> None:
     except UnusableUrlError as error:
         raise OptionError(
             f"{shown}: {error.problem}", place=shown, option=option, value=shown
-        ) from None
+        ) from error.__cause__
 
 
 def advice_on_writing(path: PurePath, error: OSError, on_disk: str) -> str:
