@@ -290,7 +290,7 @@ def test_verbose_shows_the_cause_without_secrets(
         words += [f"--{name.replace('_', '-')}={path}" for name, path in TABLES.items()]
     brief, verbose = command(*words), command(*words, "-v")
     assert (verbose.status, brief.stderr.count("\n")) == (brief.status, 1)
-    assert verbose.stderr.startswith("Traceback")
+    assert "CloudCause: Traceback" in verbose.stderr
     assert verbose.stderr.endswith(brief.stderr)
     assert "PermissionError: this is denied: https://h/a.jpg?…\n" in verbose.stderr
     assert "OSError: not the signature: …" in verbose.stderr

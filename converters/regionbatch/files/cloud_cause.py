@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from traceback import format_exception
 from typing import TYPE_CHECKING
 
 from regionbatch.credentials import without_credentials
@@ -19,35 +20,23 @@ _SIGNATURE = re.compile(
     re.IGNORECASE,
 )
 """A key or a signature in base64, a token, or the signature of a URL, each perhaps encoded."""
-_MOST_LINKS = 8
-"""How many exceptions of a chain are kept."""
 
 
 class CloudCause(Exception):  # noqa: N818 - it shows another exception
-    """An exception of a file system. Its text contains no credentials; the original may."""
+    """What a file system raised, with its traceback.
+
+    It is text without credentials: the variables of a real traceback may contain some.
+    """
 
 
 def cause_of(error: BaseException, secrets: Iterable[str]) -> CloudCause:
-    """Return an exception, and those that caused it, with tracebacks but without credentials.
+    """Return an exception and those that caused it, with their tracebacks, as one of text.
 
     Args:
         error: What the file system raised.
         secrets: Texts to remove, longest first.
     """
-    first = last = _shown(error, secrets)
-    for _ in range(_MOST_LINKS):
-        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-        if cause is None:
-            break
-        error = cause
-        last.__cause__ = _shown(error, secrets)
-        last = last.__cause__
-    return first
-
-
-def _shown(error: BaseException, secrets: Iterable[str]) -> CloudCause:
-    text = f"{type(error).__name__}: {without_secrets(str(error), secrets)}"
-    return CloudCause(text.rstrip(": ")).with_traceback(error.__traceback__)
+    return CloudCause(without_secrets("".join(format_exception(error)), secrets))
 
 
 def without_secrets(text: str, secrets: Iterable[str]) -> str:

@@ -121,7 +121,7 @@ class Fetcher:
         first call.
 
         Raises:
-            CloudError: The function raised an exception. The cause of the error is a copy of it
+            CloudError: The function raised an exception, which the cause of the error shows
                 without credentials.
         """
         if not self._has_worked:
@@ -143,9 +143,10 @@ class Fetcher:
             raise CloudError(f"no connection to '{server}': '{reason}'", errno.EHOSTUNREACH)
 
     def error_of(self, error: Exception) -> CloudError:
-        """Return the error for an exception of the file system, caused by it without secrets."""
+        """Return the error for an exception of the file system, with what caused it."""
         found = _error_of(error, self._secrets)
-        found.__cause__ = cause_of(error, self._secrets)
+        if not found.is_absence:  # that says enough, and may happen for many files
+            found.__cause__ = cause_of(error, self._secrets)
         return found
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
