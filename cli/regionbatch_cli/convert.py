@@ -96,7 +96,7 @@ def convert(
     from regionbatch.output_target import is_for_parts  # noqa: PLC0415
 
     in_parts = bool(dask) and output != "-" and is_for_parts(output, payload)
-    _check_output(options, output, overwrite=overwrite, in_parts=in_parts)
+    _check_output(options, output, payload, overwrite=overwrite, in_parts=in_parts)
     renames = read_renames(rename, rename_file)
     if dask and in_parts:
         ids = tag_ids, image_ids, renames, skip_unresolved
@@ -184,7 +184,9 @@ def _write_report(options: DatasetOptions, written: BatchFiles) -> None:
         write_figures(options.report, figures, worded)
 
 
-def _check_output(options: DatasetOptions, output: str, *, overwrite: bool, in_parts: bool) -> None:
+def _check_output(
+    options: DatasetOptions, output: str, payload: str, *, overwrite: bool, in_parts: bool
+) -> None:
     """Check before the work starts that the output can be written.
 
     Raises:
@@ -206,7 +208,7 @@ def _check_output(options: DatasetOptions, output: str, *, overwrite: bool, in_p
         return
     if recover_output(output):
         say(options, f"{output}: {RECOVERED}", err=True)
-    check_target(output, overwrite=overwrite, in_parts=in_parts)
+    check_target(output, overwrite=overwrite, in_parts=in_parts, payload=payload)
     report = options.report
     if report and Path(report).resolve().is_relative_to(Path(output).resolve()):
         raise click.UsageError(f"--report: '{report}' is inside the output. Choose another place.")

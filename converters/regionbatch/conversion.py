@@ -10,7 +10,7 @@ from regionbatch.batching import batches
 from regionbatch.files.storage import reopened_clouds
 from regionbatch.judging import Filters, new_log, raise_if_strict
 from regionbatch.option_values import checked_storage_options
-from regionbatch.output import write
+from regionbatch.output import check_payload, write
 from regionbatch.output_target import check_target, folder_of_output, is_for_parts
 from regionbatch.part_reading import check_executor
 from regionbatch.reading import paths_in, read, read_placed
@@ -106,6 +106,7 @@ def convert(  # longer than 40 lines because of its arguments
         (1, 12)
     """
     check_flags(strict=strict, overwrite=overwrite)
+    check_payload(payload)
     paths = [out] if isinstance(out, (str, os.PathLike)) else []
     for path in paths:
         check_path("target", path)
@@ -128,7 +129,7 @@ def convert(  # longer than 40 lines because of its arguments
     opened = [*paths, *paths_in(tag_ids, {"image_ids": image_ids})]
     with reopened_clouds(opened, checked_storage_options(storage_options)):
         for path in paths:
-            check_target(path, overwrite=overwrite)  # before the work starts
+            check_target(path, overwrite=overwrite, payload=payload)  # before the work starts
         dataset = read(
             source,
             format=format,

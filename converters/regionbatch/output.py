@@ -101,7 +101,7 @@ def write(
     _check_batches(batches)
     check_flags(overwrite=overwrite)
     check_callables(progress=progress)
-    _check_payload(payload)
+    check_payload(payload)
     if not isinstance(target, (str, os.PathLike)):
         _check_file_object(target)
         copies = ((count, bytes(text)) for count, text in _lines(batches, payload, progress))
@@ -121,19 +121,11 @@ def _write_to(
     overwrite: bool,
 ) -> int:
     path = resolve_output(target)
-    if is_jsonl(path) and payload == "xml":
-        raise OptionError(
-            f'{path}: a .jsonl file cannot contain XML (`payload="xml"`). Choose a folder instead.',
-            place=str(path),
-            option="payload",
-            value=payload,
-            choices=("json",),
-        )
     if recover_output(target):
         import logging  # noqa: PLC0415 - only for this warning
 
         logging.getLogger(__name__).warning("%s: %s", path, RECOVERED)
-    check_target(target, overwrite=overwrite)
+    check_target(target, overwrite=overwrite, payload=payload)
     with output_errors(path):
         return _write_path(batches, path, payload, progress, overwrite=overwrite)
 
@@ -143,7 +135,8 @@ def _check_batches(batches: object) -> None:
         raise _not_batches("batches", batches)
 
 
-def _check_payload(payload: str) -> None:
+def check_payload(payload: str) -> None:
+    """Raise OptionError if payloads cannot have a format."""
     if payload not in get_args(Payload):
         raise OptionError(
             f"payload: no such format: '{payload}'. Choose one of: json, xml.",

@@ -121,13 +121,16 @@ def folder_of_output(target: str | PathLike[str], *, overwrite: bool) -> PurePat
     return resolve_output(target)
 
 
-def check_target(target: str | PathLike[str], *, overwrite: bool, in_parts: bool = False) -> None:
+def check_target(
+    target: str | PathLike[str], *, overwrite: bool, in_parts: bool = False, payload: str = "json"
+) -> None:
     """Check whether a target can be written, before the work starts.
 
     Args:
         target: A folder or a `.jsonl` file.
         overwrite: Whether payloads in it may be replaced.
         in_parts: Whether other processes write the target, which may then be a folder in a cloud.
+        payload: `json` or `xml`, which only a folder on this machine can contain.
 
     Raises:
         OptionError: Output cannot have this name.
@@ -142,6 +145,14 @@ def check_target(target: str | PathLike[str], *, overwrite: bool, in_parts: bool
             option="target",
             value=target,
         )
+    if payload == "xml" and (problem := _problem_of_xml(path)):
+        raise OptionError(
+            f"{path}: {problem}",
+            place=str(path),
+            option="payload",
+            value=payload,
+            choices=("json",),
+        )
     if not isinstance(path, Path):
         _check_in_cloud(CloudPath(path), os.fspath(target), overwrite=overwrite, in_parts=in_parts)
         return
@@ -152,6 +163,15 @@ def check_target(target: str | PathLike[str], *, overwrite: bool, in_parts: bool
         _check_existing(path, entries, overwrite=overwrite)
     else:
         check_parent(path)
+
+
+def _problem_of_xml(path: PurePath) -> str:
+    """Return why XML cannot be written to a path; empty if it can."""
+    if not isinstance(path, Path):
+        return 'XML cannot be written to a cloud. Use `payload="json"`, or choose a local folder.'
+    if is_jsonl(path):
+        return 'a .jsonl file cannot contain XML (`payload="xml"`). Choose a folder instead.'
+    return ""
 
 
 def _check_in_cloud(path: CloudPath, shown: str, *, overwrite: bool, in_parts: bool) -> None:

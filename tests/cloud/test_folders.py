@@ -11,7 +11,7 @@ import pytest
 from cloud.failing import write_or_fail
 
 import regionbatch as rb
-from helpers import InThisProcess, command, ids_of, write_coco
+from helpers import ROOT, InThisProcess, command, ids_of, write_coco
 from regionbatch.files.cloud_paths import CloudPath
 from regionbatch.in_parts import convert as in_parts
 from regionbatch.in_parts import division
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+SCENE = ROOT / "fixtures" / "scene"
 OUT = "memory://container/my out"
 KEY = "/container/my out/"
 IMAGES = [f"a {number} ü.jpg" for number in range(7)]
@@ -154,6 +155,27 @@ def test_a_file_is_not_a_folder(boxes: Path, cloud: Any) -> None:
     cloud.pipe_file("/container/my out", b"mine")
     with pytest.raises(rb.OutputError):
         convert(boxes, overwrite=True)
+
+
+@pytest.mark.parametrize("executor", [None, InThisProcess()])
+@pytest.mark.parametrize("out", [OUT, f"{OUT}.jsonl", "memory://container"])
+def test_xml_is_refused_without_advice_that_does_not_help(
+    tmp_path: Path, cloud: Any, out: str, executor: Any
+) -> None:
+    """It is refused before the dataset is read, which does not exist."""
+    with pytest.raises(rb.OptionError) as caught:
+        rb.convert(tmp_path / "none", out, payload="xml", executor=executor, **TABLES)
+    assert (caught.value.option, caught.value.choices) == ("payload", ("json",))
+    assert ".jsonl" not in str(caught.value).removeprefix(out)
+    tables = ("--tag-ids", SCENE / "tags.json", "--image-ids", SCENE / "images.json")
+    cluster = ("--dask", "local") if executor else ()
+    done = command("convert", tmp_path, "-o", out, *tables, "--payload", "xml", *cluster)
+    assert done.status == 2
+    assert "--payload json" in done.stderr
+    advice = done.stderr.rpartition(out)[2]
+    assert ".jsonl" not in advice
+    assert "--dask" not in advice
+    assert files_in(cloud) == {}
 
 
 # Runs that fail.

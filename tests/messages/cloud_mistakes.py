@@ -30,13 +30,13 @@ def put(name: str, content: bytes = b"") -> None:
     fsspec.filesystem("memory").pipe_file(f"/mistakes/{name}", content)
 
 
-def written(name: str, **existing: bytes) -> Callable[[Path], object]:
+def written(name: str, payload: Any = "json", **existing: bytes) -> Callable[[Path], object]:
     """Write payloads to a file in the cloud."""
 
     def run(_folder: Path) -> object:
         for each, content in existing.items():
             put(each.replace("__", "."), content)
-        return regionbatch.write([], f"{CONTAINER}/{name}")
+        return regionbatch.write([], f"{CONTAINER}/{name}", payload=payload)
 
     return run
 
@@ -175,6 +175,7 @@ if find_spec("fsspec"):
         "a container of two accounts": of_two_accounts,
         "a URL of another account": of_another_account_than_the_url,
         "a folder of output in a cloud": written("out"),
+        "XML in a cloud": written("out", payload="xml"),
         "an output in a cloud that is a folder": written("f.jsonl", **{"f__jsonl/a": b""}),
         "a folder of parts in a cloud that is a file": in_parts,
         "a report in a cloud that is another file": report,
