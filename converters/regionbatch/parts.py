@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor
 
+    from regionbatch.files.cloud import CloudStorage
+
 Result = TypeVar("Result")
 
 _MAX_WAITING = 64
@@ -54,9 +56,11 @@ class _Caller(NamedTuple):
     version: str
     file_name_encoding: str
     file: str
-    """A file of the dataset; empty if it is not on a disk."""
-    state: tuple[int, int] | None
-    """Its size and modification time."""
+    """A file that all processes must see; empty: none."""
+    storage: CloudStorage | None
+    """Where the file is; None: on this machine."""
+    state: tuple[object, ...] | None
+    """Its size and its modification time or version; None: it cannot be read."""
 
 
 def run_parts(
@@ -73,7 +77,8 @@ def run_parts(
         work: A function of a module.
         jobs: The arguments of each call. They may be made when they are accessed.
         executor: Calls it in other processes.
-        file: The path of a file of the dataset, which the other processes must see too.
+        file: The path of a file which the other processes must see too, as `Tree.on_disk` returns
+            it; empty: none.
         is_own: Whether the executor is our own: it may fail without a warning, and this process
             computes results too, instead of waiting for one.
     """
@@ -105,7 +110,9 @@ class PartResults(Generic[Result]):
         self._has_warned = is_own
         version = regionbatch.__version__
         encoding = sys.getfilesystemencoding()
-        self._caller = _Caller(os.urandom(8).hex(), version, encoding, file, _state_of(file))
+        storage = getattr(file, "storage", None)
+        run = os.urandom(8).hex()
+        self._caller = _Caller(run, version, encoding, file, storage, _state_here(file, storage))
         self._done = 0
         self._waiting: deque[Future[Any] | None] = deque()
         self._wait = ResultWait(executor)
@@ -143,16 +150,17 @@ class PartResults(Generic[Result]):
         try:
             if not self._is_own:
                 self._wait.until_done(future, self._waiting)
-            found = future.result()
+            return self._checked_result(future.result(), number)
         except Exception as error:  # noqa: BLE001 - any executor has its own
             self._raise_if_final(error)
             return self._work(*self._jobs[number])
-        return self._checked_result(found, number)
 
     def _checked_result(self, found: Any, number: int) -> Result:  # noqa: ANN401 - of any executor
-        """Return the result of a call, if the executor returned it unchanged."""
+        """Return the result of a call, or raise its error, if the executor has not changed it."""
         if isinstance(found, tuple) and found[:-1] == (self._caller.run, number):
-            result: Result = found[-1]
+            result: Result | _Failed = found[-1]
+            if isinstance(result, _Failed):
+                raise result.error
             return result
         what = f"it returned something other than the result: '{type(found).__name__}'"
         raise _unfit(what, "Correct its `submit`.", type(found).__name__)
@@ -185,8 +193,9 @@ class PartResults(Generic[Result]):
         if self._is_own:
             return
         if isinstance(error, RegionBatchError):
-            if _state_of(self._caller.file) == self._caller.state:  # otherwise the file has changed
-                raise error
+            caller = self._caller
+            if _state_here(caller.file, caller.storage) == caller.state:
+                raise error  # otherwise the file has changed
         elif isinstance(error, (ImportError, AttributeError)) and "regionbatch" in str(error):
             raise _unfit(
                 "its processes do not have this version of regionbatch",
@@ -240,7 +249,32 @@ def answer_calls(jobs: IO[bytes], results: IO[bytes]) -> None:
         results.flush()
 
 
-def _state_of(file: str) -> tuple[int, int] | None:
+class _Failed(NamedTuple):
+    """The result of a call that raised an error.
+
+    If the executor raised it, Dask would also print it with a traceback: even if the
+    result is not used, because the run was cancelled.
+    """
+
+    error: RegionBatchError
+
+
+def _state_here(file: str, storage: CloudStorage | None) -> tuple[object, ...] | None:
+    """Return the state of a file in the process of the caller; None if it cannot be read."""
+    try:
+        return _state_of(file, storage)
+    except RegionBatchError:
+        return None
+
+
+def _state_of(file: str, storage: CloudStorage | None) -> tuple[object, ...] | None:
+    """Return the state of a file, or None if it is missing.
+
+    Raises:
+        DatasetError: A cloud cannot be read.
+    """
+    if storage is not None:
+        return storage.readable_state(file)
     try:
         found = os.stat(file)  # noqa: PTH116 - text, as readers have it
     except (OSError, ValueError):
@@ -250,13 +284,22 @@ def _state_of(file: str) -> tuple[int, int] | None:
 
 def _call(
     caller: _Caller, number: int, work: Callable[..., Result], job: tuple[Any, ...]
-) -> tuple[str, int, Result]:
+) -> tuple[str, int, Result | _Failed]:
     """Call a function in another process, if this is the same package and sees the same files.
 
     Returns:
         The run and the number of the job, by which the caller recognises the result, and the
         result.
     """
+    try:
+        _check_process(caller)
+        return caller.run, number, work(*job)
+    except RegionBatchError as error:
+        return caller.run, number, _Failed(error)
+
+
+def _check_process(caller: _Caller) -> None:
+    """Raise OptionError if this process differs from that of the caller."""
     version = regionbatch.__version__
     encoding = sys.getfilesystemencoding()
     if version != caller.version:
@@ -266,11 +309,19 @@ def _call(
         what = f"its processes decode file names differently: '{encoding}'"
         advice = f"Start them with the encoding of this process: {caller.file_name_encoding}."
         raise _unfit(what, advice, encoding)
-    if caller.state is not None and _state_of(caller.file) != caller.state:
+    if caller.state is None:
+        return
+    try:
+        state = _state_of(caller.file, caller.storage)
+    except RegionBatchError as error:  # it contains advice about the environment
+        what = f"its processes have another environment: {error}"
+        raise OptionError(f"executor: {what}", option="executor", value=caller.file) from None
+    if state != caller.state:
         what = f"its processes do not see the same file: '{caller.file}'"
         advice = "Put the dataset into a folder that they share, and give its absolute path."
+        if caller.storage is not None:
+            advice = "Give them the same credentials, in their environment or in `storage_options`."
         raise _unfit(what, advice, caller.file)
-    return caller.run, number, work(*job)
 
 
 def _checked_future(future: object) -> Future[Any]:

@@ -213,6 +213,25 @@ def test_a_run_that_fails_leaves_nothing(
     assert files_in(cloud) == {}
 
 
+@pytest.mark.parametrize("is_in_cloud", [True, False])
+def test_a_cancelled_run_is_no_error_in_its_processes(
+    boxes: Path, tmp_path: Path, cloud: Any, is_in_cloud: bool
+) -> None:
+    """They no longer see the folder. Dask would print an error that is raised there."""
+    executor = Twice()
+
+    def cancel(step: str, *_: int) -> None:
+        if step == "writing payloads":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert(boxes, OUT if is_in_cloud else tmp_path / "out", executor=executor, progress=cancel)
+    for call in executor.calls:  # as if they were still under way
+        assert InThisProcess().submit(*call).exception() is None
+    assert files_in(cloud) == {}
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_run_that_fails_before_it_writes_changes_nothing(boxes: Path, cloud: Any) -> None:
     put_earlier_output(cloud)
     before = files_in(cloud)
@@ -303,15 +322,17 @@ def test_a_process_that_is_late(
 ) -> None:
     """The run ends while a process uploads a file: it stays only if the run was complete."""
     original = type(cloud).put_file
-    unfinished: list[str] = []
+    unfinished: dict[str, Any] = {}
+    late: list[str] = []
     is_late = False
 
     def put(self: Any, local: str, path: str, **options: Any) -> None:
         original(self, local, path, **options)
         if "unfinished" in path:
-            unfinished.append(path)
+            unfinished[path] = self.store[path]
         elif is_late:
-            self.rm_file(unfinished[0])
+            late.append(path)
+            self.store.pop(next(iter(unfinished)))
 
     monkeypatch.setattr(type(cloud), "put_file", put)
     executor = Twice()
@@ -322,11 +343,12 @@ def test_a_process_that_is_late(
         cloud.rm(KEY, recursive=True)
     is_late = True
     for call in executor.calls:
-        cloud.pipe_file(unfinished[0], b"regionbatch\n")
+        cloud.store.update(unfinished)
         InThisProcess().submit(*call)
-        if cloud.exists(unfinished[0]):  # the call read something
-            cloud.rm_file(unfinished[0])
+        for path in unfinished:
+            cloud.store.pop(path, None)  # the call read something
     assert files_in(cloud) == expected
+    assert len(late) > 3
 
 
 def test_two_runs_at_once_are_not_mixed(boxes: Path, cloud: Any) -> None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import regionbatch
+from messages.executor_mistakes import Elsewhere
 from regionbatch.customvision.journal_file import check_journal_path
-from regionbatch.files import storage
+from regionbatch.files import cloud, storage
 from regionbatch.files.atomic_write import atomic_write
-from regionbatch.files.cloud_paths import CloudPath, FileUrl
+from regionbatch.files.cloud_paths import CloudPath, FileUrl, UnusableUrlError
 from regionbatch.files.output_paths import resolve_target
 from regionbatch.files.storage import storage_of
 from regionbatch.output_target import folder_of_output
@@ -153,6 +154,15 @@ def of_another_account_than_the_url(_folder: Path) -> object:
         return regionbatch.read("memory://data@b.dfs.core.windows.net/set")
 
 
+def without_extra_elsewhere(_folder: Path) -> object:
+    """Read a cloud with processes that lack the extra."""
+    put("elsewhere/labels/a.txt", b"0 0.5 0.5 0.1 0.1\n")
+    put("elsewhere/classes.txt", b"cat\n")
+    missing = UnusableUrlError(CONTAINER, "fsspec is not installed. Install it.")
+    executor = Elsewhere(cloud, "open_container", mock.Mock(side_effect=missing))
+    return regionbatch.read(f"{CONTAINER}/elsewhere", executor=executor)
+
+
 CLOUD_MISTAKES: dict[str, Callable[[Path], object]] = {
     "storage options that are not a dict": lambda folder: regionbatch.read(
         folder,
@@ -189,6 +199,7 @@ if find_spec("fsspec"):
         "a cloud without its package": without_package("ourfs"),
         "a cloud without a module of another name": without_package("other"),
         "an output without a container": without_container,
+        "an executor without the extra": without_extra_elsewhere,
         "a signed URL of a cloud without": lambda _: storage_of(CONTAINER).signed_url(
             f"{CONTAINER}/a", 1
         ),

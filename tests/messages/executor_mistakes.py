@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 import tempfile
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -40,17 +40,16 @@ def read_with_processes(_folder: Path) -> object:
         return regionbatch.read(SCENE)
 
 
-class Elsewhere(InThisProcess):
+class Elsewhere(Executor):
     """Calls functions like a process that differs from this one."""
 
     def __init__(self, target: Any, name: str, value: object) -> None:
-        super().__init__()
         self.difference = target, name, value
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Any:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(*self.difference)
-            return super().submit(fn, *args)
+            return done(fn(*args))
 
 
 class WithoutPackage(InThisProcess):
@@ -80,8 +79,8 @@ def done(result: object) -> Future[object]:
 DIFFERENCES: dict[str, tuple[Any, str, object]] = {
     "another version": (regionbatch, "__version__", "0.0.9"),
     "another encoding of file names": (sys, "getfilesystemencoding", lambda: "latin-1"),
-    "a missing file": (parts, "_state_of", lambda _file: None),
-    "another file": (parts, "_state_of", lambda _file: (7, 7)),
+    "a missing file": (parts, "_state_of", lambda *_: None),
+    "another file": (parts, "_state_of", lambda *_: (7, 7)),
 }
 """What differs in a process: what is replaced there, and by what."""
 

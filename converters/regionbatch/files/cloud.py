@@ -13,7 +13,7 @@ from collections import OrderedDict
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from regionbatch.errors import OptionError
+from regionbatch.errors import DatasetError, OptionError
 from regionbatch.files import text
 from regionbatch.files.cloud_fetch import CloudError
 from regionbatch.files.cloud_files import CloudFile, image_sizes_in
@@ -25,6 +25,7 @@ from regionbatch.files.cloud_lister import (
     versions_of,
 )
 from regionbatch.files.cloud_open import Opened, open_container, raise_if_unreachable, unusable
+from regionbatch.files.cloud_paths import UnusableUrlError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -298,9 +299,16 @@ class CloudStorage:
     def state(self, path: str) -> tuple[object, ...]:
         """Return the size and the version of a file; nothing if it is gone."""
         try:
-            info = self._info(path)
-        except CloudError:
+            return self.readable_state(path)
+        except DatasetError:
             return ()
+
+    def readable_state(self, path: str) -> tuple[object, ...]:
+        """Return the size and the version of a file; raise DatasetError if it cannot be read."""
+        try:
+            info = self._info(path)
+        except (UnusableUrlError, CloudError) as error:
+            raise unusable(path, error) from None
         version = " ".join(str(info[key]) for key in VERSION_KEYS if info.get(key))
         return info.get("size"), version
 

@@ -83,8 +83,10 @@ def _account_of(file_system: Any) -> tuple[str, str]:  # noqa: ANN401 - fsspec h
     return str(address or ""), str(getattr(client, "account_name", "") or "")
 
 
-def unusable(path: str, error: CloudError) -> DatasetError:
+def unusable(path: str, error: CloudError | UnusableUrlError) -> DatasetError:
     """Return the error for a dataset that a cloud does not show."""
+    if isinstance(error, UnusableUrlError):
+        return DatasetError(f"{path}: {error.problem}", place=path)
     problem = (
         f"cannot be read: {error.strerror!r}. Check the URL, and the credentials in the "
         "environment or in `storage_options`."

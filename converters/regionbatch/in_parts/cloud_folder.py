@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from regionbatch.errors import DatasetError
 from regionbatch.files.cloud_fetch import CloudError
+from regionbatch.files.cloud_paths import FileUrl
 from regionbatch.files.cloud_write import errors_of_output, file_to_upload, files_in_cloud, taken
 from regionbatch.files.storage import cloud_of
 from regionbatch.in_parts.folder import SUMMARY, OutputFolder, summary_lines, unseen
@@ -43,6 +44,11 @@ class CloudFolder(OutputFolder):
     unfinished: str
     """The name of the file that exists as long as the run is not finished."""
 
+    @property
+    def marker(self) -> str:
+        """See `OutputFolder`."""
+        return FileUrl(str(self.target / self.unfinished), self.storage)
+
     def start(self) -> None:
         """Delete earlier output, and show that this run has started.
 
@@ -60,11 +66,11 @@ class CloudFolder(OutputFolder):
         """Write a file; see `OutputFolder`."""
         with output_errors(self.target / name):
             if not self._has(self.unfinished):
-                raise unseen(self.target)
+                raise taken(self.target)
             size = self._upload(name, chunks)
             if not (self._has(self.unfinished) or self._has(SUMMARY)):  # the run ended meanwhile
                 self._delete([name])
-                raise unseen(self.target)
+                raise taken(self.target)
         return size
 
     def _upload(self, name: str, chunks: Iterable[bytes]) -> int:

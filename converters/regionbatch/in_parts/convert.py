@@ -217,7 +217,7 @@ def _write(
         len(rows),
         lambda number: (rows.part(number), rows.ids_of(number, ids), folder, number + 1),
     )
-    with closing(run_parts(write_part, jobs, executor)) as results:
+    with closing(run_parts(write_part, jobs, executor, file=folder.marker)) as results:
         output.add_files(*folder.write_findings(0, dataset.findings))  # while others work
         for number, written in _with_progress("writing payloads", results, rows, log):
             for file in written.files:

@@ -47,6 +47,11 @@ class OutputFolder(ABC):
     target: PurePath
     """Where they will be, for messages."""
 
+    @property
+    def marker(self) -> str:
+        """The file that shows other processes that this is the same folder; empty: none."""
+        return ""
+
     def write_payloads(self, number: int, batches: Batches) -> Iterator[OutputFile]:
         """Write the payloads of a part, one per line, and yield the file, unless there are none.
 
@@ -106,7 +111,7 @@ class LocalFolder(OutputFolder):
             try:
                 file = unfinished.open("xb")
             except FileNotFoundError:
-                raise unseen(self.target) from None
+                raise unseen(self.target.parent) from None
             try:
                 with file:
                     file.writelines(chunks)
@@ -129,7 +134,7 @@ class LocalFolder(OutputFolder):
         except FileNotFoundError:
             size = -1
         if size != file.bytes:
-            raise unseen(self.target)
+            raise unseen(self.target.parent)
 
 
 @contextmanager
@@ -150,11 +155,11 @@ def summary_lines(summary: Mapping[str, Any]) -> list[bytes]:
     return [as_json(summary, indent=1), b"\n"]
 
 
-def unseen(target: PurePath) -> OptionError:
+def unseen(folder: PurePath) -> OptionError:
     """Return the error for processes that do not write into the same folder."""
     return OptionError(
-        f"executor: its processes do not see the folder of the output: '{target.parent}'. Choose "
-        "a folder that they share, or a .jsonl file, which this process writes.",
+        f"executor: its processes do not see the folder of the output: '{folder}'. Choose a folder "
+        "that they share, or a .jsonl file, which this process writes.",
         option="executor",
-        value=str(target.parent),
+        value=str(folder),
     )
