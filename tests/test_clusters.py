@@ -15,7 +15,7 @@ from killed_reader import MARKER, PARENT, WRITING_MARKER, KilledOnce, write_or_d
 from loky import get_reusable_executor
 
 import regionbatch as rb
-from helpers import ROOT, InThisProcess, command, ids_of, write_yolo
+from helpers import ROOT, InThisProcess, command, ids_of, process, write_yolo
 from regionbatch import part_reading, part_waiting, parts
 from regionbatch.in_parts import convert as in_parts
 from regionbatch.in_parts import division
@@ -260,3 +260,27 @@ def test_ctrl_c_does_not_reach_the_workers_of_the_command(monkeypatch: pytest.Mo
         executor = stack.enter_context(dask_executor("local"))
         assert executor is not None
         assert executor.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
+
+
+SECOND_CTRL_C = """
+import distributed
+from regionbatch_cli.cluster import dask_executor
+
+def stop(*_, **__):
+    raise KeyboardInterrupt
+
+try:
+    with dask_executor("local"):
+        distributed.LocalCluster.close = distributed.LocalCluster.__exit__ = stop
+        raise KeyboardInterrupt
+except KeyboardInterrupt:
+    distributed.LocalCluster.close = lambda *_, **__: print("still closing")
+"""
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_cluster() -> None:
+    """At exit, Dask would close a cluster again that is not closed yet."""
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    path = os.pathsep.join(sys.path)
+    done = process("-c", SECOND_CTRL_C, PYTHONPATH=path, REGIONBATCH_PROCESSES="1")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

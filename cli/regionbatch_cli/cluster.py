@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -57,16 +59,35 @@ def _client(distributed: Any, address: str) -> Iterator[Any]:  # noqa: ANN401 - 
 
         processes: dict[str, Any] = {"n_workers": available_processes(), "threads_per_worker": 1}
         processes["preload"] = [_PRELOAD]
+        processes["silence_logs"] = logging.ERROR  # there is a warning for each cancelled call
         # Without an address, Dask uses port 8787, and warns if another cluster has it.
         loopback = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
         with (
+            _quiet_after_ctrl_c(distributed),  # also while the cluster starts or closes
             distributed.LocalCluster(**processes, **loopback) as cluster,
             distributed.Client(cluster) as client,
+            _quiet_after_ctrl_c(distributed),
         ):
             yield client
         return
     with _connected(distributed, address) as client:
         yield client
+
+
+@contextmanager
+def _quiet_after_ctrl_c(distributed: Any) -> Iterator[None]:  # noqa: ANN401 - has no types
+    """Keep Dask from printing what Ctrl-C cancels, and from waiting for it at exit.
+
+    It would wait up to 10 seconds for a cluster that is half closed, or print a traceback about one
+    that is half started. Its workers end with this process anyway.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        for name in ("distributed", "tornado"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        atexit.unregister(distributed.deploy.spec.close_clusters)
+        raise
 
 
 def _connected(distributed: Any, address: str) -> Any:  # noqa: ANN401 - has no types
