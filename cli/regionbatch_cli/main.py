@@ -11,9 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
@@ -116,6 +115,7 @@ def main() -> None:
             _print_os_error(error, place)
     if status == STOPPED:
         _end_with_threads(threads)
+    gc.freeze()  # otherwise Python looks for cycles in all that is left
     sys.exit(status)
 
 
@@ -143,18 +143,10 @@ def _end_with_threads(earlier: AbstractSet[threading.Thread]) -> None:
         if not thread.daemon:
             thread.join(max(0.0, end - time.monotonic()))
             if thread.is_alive():
-                end_process(STOPPED)
-
-
-def end_process(status: int) -> NoReturn:
-    """Write what is printed, and end the process without waiting for threads or deleting objects.
-
-    Functions that were registered with `atexit` do not run.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, OSError, ValueError):  # None, closed, or a closed pipe
-            stream.flush()
-    os._exit(status)
+                for stream in (sys.stdout, sys.stderr):
+                    if stream:
+                        stream.flush()
+                os._exit(STOPPED)
 
 
 def _run() -> int:
