@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +53,8 @@ def dask_executor(address: str | None) -> Iterator[Executor | None]:
 @contextmanager
 def _client(distributed: Any, address: str) -> Iterator[Any]:  # noqa: ANN401 - has no types
     if address == LOCAL:
+        import logging  # noqa: PLC0415 - slow to load
+
         from regionbatch.process_count import available_processes  # noqa: PLC0415 - only with an extra
 
         processes: dict[str, Any] = {"n_workers": available_processes(), "threads_per_worker": 1}
@@ -84,6 +84,9 @@ def _quiet_after_ctrl_c(distributed: Any) -> Iterator[None]:  # noqa: ANN401 - h
     try:
         yield
     except KeyboardInterrupt:
+        import atexit  # noqa: PLC0415 - only after Ctrl-C
+        import logging  # noqa: PLC0415 - as above
+
         for name in ("distributed", "tornado"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         atexit.unregister(distributed.deploy.spec.close_clusters)

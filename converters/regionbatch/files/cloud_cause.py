@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from traceback import format_exception
 from typing import TYPE_CHECKING
 
 from regionbatch.credentials import without_credentials
@@ -36,6 +35,8 @@ def cause_of(error: BaseException, secrets: Iterable[str]) -> CloudCause:
         error: What the file system raised.
         secrets: Texts to remove, longest first.
     """
+    from traceback import format_exception  # noqa: PLC0415 - slow to load
+
     return CloudCause(without_secrets("".join(format_exception(error)), secrets))
 
 
