@@ -166,19 +166,18 @@ class FolderLister:
         others: list[os.DirEntry[str]] = []
         try:
             for entry in os.scandir(self.on_disk(folder)):
-                name = entry.name
-                if name[0] == "." or name in SYSTEM_FILES:
-                    continue
                 if entry.is_file(follow_symlinks=False):
-                    files.append(name)
+                    files.append(entry.name)
                 else:
                     others.append(entry)
         except OSError:
             self.unreadable_folders.append(folder or ".")
             return None
+        files = _visible(files)
         folders: list[str] = []
         for entry in others:
-            self._add_other(entry, folder, files, folders)
+            if _is_visible(entry.name):
+                self._add_other(entry, folder, files, folders)
         return Folder(files, folders)
 
     def _add_other(
@@ -229,6 +228,19 @@ class FolderLister:
         if start.lower() != self._real_prefix.lower():
             return False
         return os.path.samefile(start, self._real_prefix)  # noqa: PTH121 - text
+
+
+def _visible(names: list[str]) -> list[str]:
+    """Return the names that `_is_visible` accepts."""
+    text = "/".join(["", *names, ""])  # most folders have no others
+    if "/." in text or any(f"/{name}/" in text for name in SYSTEM_FILES):
+        return [*filter(_is_visible, names)]
+    return names
+
+
+def _is_visible(name: str) -> bool:
+    """Return whether an entry is neither hidden nor created by an operating system."""
+    return name[0] != "." and name not in SYSTEM_FILES
 
 
 def _target_of(entry: os.DirEntry[str]) -> str:
