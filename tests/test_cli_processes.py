@@ -189,19 +189,36 @@ main()
 def test_handlers_and_threads_end_before_the_process(words: list[str], status: int) -> None:
     code = """
 import atexit, sys, threading
-from regionbatch_cli.__main__ import main
+from regionbatch_cli.__main__ import program
 def work():
     threading.main_thread().join()
     print("thread")
 if sys.argv.pop(1) == "thread":
     threading.Thread(target=work).start()
 atexit.register(print, "handler")
-main()
+program()
 """
     for last in (["handler"], ["thread", "handler"]):
         run = process("-c", code, last[0], *words)
         assert run.returncode == status
         assert run.stdout.splitlines()[-len(last) :] == last
+
+
+def test_a_caller_goes_on_after_the_command() -> None:
+    code = """
+from regionbatch_cli.__main__ import main
+try:
+    main()
+except SystemExit as end:
+    print("status", end.code)
+"""
+    assert process("-c", code, "inspect", "absent").stdout == "status 1\n"
+
+
+def test_the_command_can_be_profiled() -> None:
+    run = process("-m", "cProfile", "-m", "regionbatch_cli", "--version")
+    assert run.returncode == 0
+    assert "cumtime" in run.stdout
 
 
 def test_output_in_a_pipe_has_no_control_characters(large: ConvertFolder) -> None:

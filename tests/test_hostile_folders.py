@@ -12,7 +12,6 @@ from bounded import needs_posix, run_bounded
 
 import regionbatch as rb
 from helpers import ROOT, raises_mentioning, write_yolo
-from regionbatch.files.tree import Tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -232,6 +231,7 @@ def test_names_in_deep_missing_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["Thumbs.db", "desktop.ini", ".hidden"])
-def test_files_of_operating_systems_are_not_listed(tmp_path: Path, name: str) -> None:
+def test_a_folder_with_files_of_operating_systems_has_no_files(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
-    assert not next(iter(Tree(tmp_path).folders()))[1].files
+    with raises_mentioning(rb.UnknownFormatError, "no files"):
+        rb.read(tmp_path)
