@@ -14,7 +14,7 @@ from regionbatch.files.paths import image_stem, normalise_name
 from regionbatch.image_names import name_of_label, own_stem
 from regionbatch.image_reports import report_matches
 from regionbatch.image_scope import blocked_labels
-from regionbatch.matches import MatchOutcome, ReferenceTable
+from regionbatch.matches import MatchOutcome, ReferenceTable, is_one_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,9 +83,9 @@ class LabelledImages:
         self._images, self._rows = self._matched(wanted)
         """The images of label files that are read, and the row of each label file in `files`."""
         absent = self._reject_strangers(wanted & (self._matches.image[: len(wanted)] < 0))
-        self._exact_only = {
-            self.files[row] for row in absent if self._matches.outcome[row] in EXACT_ONLY
-        }
+        rows = np.asarray(absent, np.int64)
+        exact_only = rows[is_one_of(self._matches.outcome[rows], EXACT_ONLY)].tolist()
+        self._exact_only = {*map(self.files.__getitem__, exact_only)}
         # Built before they are needed: meanwhile, other processes may be reading the label files.
         self._paths = self._index.paths()
         self._on_disk = self._index.all_on_disk()

@@ -218,12 +218,15 @@ class _Part:
         return VocPart(self._file_count, self._read, columns, self._remarks)
 
 
-def _rows_by_mark(marks: Iterable[tuple[str, ...]]) -> dict[str, NDArray[np.int64]]:
-    rows_of: dict[str, list[int]] = {}
-    for row, marks_of_box in enumerate(marks):
+def _rows_by_mark(marks: Sequence[tuple[str, ...]]) -> dict[str, NDArray[np.int64]]:
+    codes = {each: code for code, each in enumerate(dict.fromkeys(marks))}
+    code_of_row = np.fromiter(map(codes.__getitem__, marks), np.int64, len(marks))
+    has_mark: dict[str, NDArray[np.bool_]] = {}
+    for marks_of_box, code in codes.items():
         for mark in marks_of_box:
-            rows_of.setdefault(mark, []).append(row)
-    return {mark: np.array(rows, np.int64) for mark, rows in rows_of.items()}
+            rows = has_mark.setdefault(mark, np.zeros(len(marks), np.bool_))
+            rows |= code_of_row == code
+    return {mark: np.flatnonzero(rows) for mark, rows in has_mark.items()}
 
 
 class JoinedColumns:
