@@ -308,7 +308,7 @@ class CloudStorage:
         try:
             info = self._info(path)
         except (UnusableUrlError, CloudError) as error:
-            raise unusable(path, error) from None
+            raise unusable(path, error) from error
         version = " ".join(str(info[key]) for key in VERSION_KEYS if info.get(key))
         return info.get("size"), version
 
