@@ -92,6 +92,7 @@ def incomplete_output(_folder: Path) -> object:
 
 
 def dataset_without_container(_folder: Path) -> object:
+    """Read from a container that does not exist, in a cloud that has containers."""
     with mock.patch.object(storage, "_WITH_CONTAINERS", {"memory"}):
         return regionbatch.read("memory://none/set")
 
@@ -118,8 +119,8 @@ def denied_output(_folder: Path) -> object:
         return regionbatch.write([], f"{CONTAINER}/o.jsonl")
 
 
-def only_readable(_folder: Path) -> object:
-    """Write to a cloud that may only be read."""
+def read_only(_folder: Path) -> object:
+    """Write to a cloud that is read-only."""
     import fsspec  # noqa: PLC0415
 
     memory: Any = type(fsspec.filesystem("memory"))
@@ -193,7 +194,7 @@ if find_spec("fsspec"):
         "a cloud that denies everything": denied,
         "a cloud that denies a table": denied_table,
         "a cloud that denies the output": denied_output,
-        "a cloud that is only readable": only_readable,
+        "a read-only cloud": read_only,
         "a folder of a killed run": incomplete_output,
         "a dataset without a container": dataset_without_container,
         "a cloud without its package": without_package("ourfs"),

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 _ADVICE_IN_CLOUD: dict[int | None, str] = {
-    errno.EACCES: "Check that the credentials in the environment or in `storage_options` may write "
-    "there and, if the output is a folder, delete.",
+    errno.EACCES: "Check that the credentials in the environment or in `storage_options` allow "
+    "writing there and, if the output is a folder, deleting.",
     errno.EHOSTUNREACH: "Check the network.",
     errno.ENOENT: "Check that the container exists.",
 }
