@@ -22,10 +22,10 @@ def main() -> None:
 
 
 def program() -> None:
-    """Run the command as a program, which ends without deleting its objects one by one.
+    """Run the command as a program, and end the process without deleting its objects one by one.
 
-    That would take 0.01 s or more. It is done if something else still has to run: another thread, a
-    profiler or debugger, or the prompt of `python -i`.
+    This saves 0.01 s or more. The process ends in the usual way if something else still has to run:
+    another thread, a profiler or debugger, or the prompt of `python -i`.
     """
     try:
         main()
@@ -37,7 +37,7 @@ def program() -> None:
 
 
 def _end_at_once(status: int) -> None:
-    atexit._run_exitfuncs()  # noqa: SLF001 - as Python does
+    atexit._run_exitfuncs()  # noqa: SLF001 - as Python does at exit
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, ValueError):  # None, closed, or a closed pipe
             stream.flush()

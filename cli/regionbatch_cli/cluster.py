@@ -59,7 +59,7 @@ def _client(distributed: Any, address: str) -> Iterator[Any]:  # noqa: ANN401 - 
 
         processes: dict[str, Any] = {"n_workers": available_processes(), "threads_per_worker": 1}
         processes["preload"] = [_PRELOAD]
-        processes["silence_logs"] = logging.ERROR  # there is a warning for each cancelled call
+        processes["silence_logs"] = logging.ERROR  # Dask warns of each cancelled call
         # Without an address, Dask uses port 8787, and warns if another cluster has it.
         loopback = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
         with (
@@ -76,10 +76,10 @@ def _client(distributed: Any, address: str) -> Iterator[Any]:  # noqa: ANN401 - 
 
 @contextmanager
 def _quiet_after_ctrl_c(distributed: Any) -> Iterator[None]:  # noqa: ANN401 - has no types
-    """Keep Dask from printing what Ctrl-C cancels, and from waiting for it at exit.
+    """After Ctrl-C, keep Dask from printing errors, and from waiting for its cluster at exit.
 
-    It would wait up to 10 seconds for a cluster that is half closed, or print a traceback about one
-    that is half started. Its workers end with this process anyway.
+    Without this, Dask waits up to 10 seconds for a cluster that was closing, or prints a traceback
+    about one that was starting. The workers end with this process anyway.
     """
     try:
         yield

@@ -25,7 +25,7 @@ _KEYWORD = (
     r"`(?P<name>[A-Za-z_]\w*)(?:=(?P<value>[^`]*))?`"
 )
 """A keyword argument in a message, with or without a value: `image_dir`, `coco_boxes="pixels"`.
-The command has no alternative that is a function."""
+The command cannot take a function, so such an alternative is left out."""
 
 _OTHER_NAMES = {
     "source": "DATASET",
@@ -62,7 +62,7 @@ def flags_by_keyword(ctx: click.Context | None = None) -> Mapping[str, str]:
 
 
 class _Flags(Mapping[str, str]):
-    """Options by keyword. The other commands are imported for one that this command lacks."""
+    """Options by keyword. Other commands are imported only for a keyword that this one lacks."""
 
     def __init__(self, ctx: click.Context) -> None:
         self._ctx = ctx

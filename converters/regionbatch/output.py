@@ -136,7 +136,7 @@ def _check_batches(batches: object) -> None:
 
 
 def check_payload(payload: str) -> None:
-    """Raise OptionError if payloads cannot have a format."""
+    """Raise OptionError if there is no such format of payloads."""
     if payload not in get_args(Payload):
         raise OptionError(
             f"payload: no such format: '{payload}'. Choose one of: json, xml.",

@@ -220,7 +220,7 @@ def _check_existing(path: PurePath, entries: Sequence[PurePath], *, overwrite: b
 
 
 def _is_incomplete(entries: Iterable[PurePath]) -> bool:
-    """Return whether a folder in a cloud is from a run that was killed, or that is in progress."""
+    """Return whether a folder in a cloud is from a run that was killed or is in progress."""
     names = {entry.name for entry in entries}
     return "summary.json" not in names and any(name.startswith(f"{UNFINISHED}-") for name in names)
 

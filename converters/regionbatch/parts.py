@@ -56,11 +56,11 @@ class _Caller(NamedTuple):
     version: str
     file_name_encoding: str
     file: str
-    """A file that all processes must see; empty: none."""
+    """A file that all processes must see; empty if there is none."""
     storage: CloudStorage | None
-    """Where the file is; None: on this machine."""
+    """The storage of the file; None if it is on this machine."""
     state: tuple[object, ...] | None
-    """Its size and its modification time or version; None: it cannot be read."""
+    """Its size, and its modification time or version; None if it cannot be read."""
 
 
 def run_parts(
@@ -77,8 +77,8 @@ def run_parts(
         work: A function of a module.
         jobs: The arguments of each call. They may be made when they are accessed.
         executor: Calls it in other processes.
-        file: The path of a file which the other processes must see too, as `Tree.on_disk` returns
-            it; empty: none.
+        file: The path of a file that the other processes must also see, as `Tree.on_disk` returns
+            it; empty if there is none.
         is_own: Whether the executor is our own: it may fail without a warning, and this process
             computes results too, instead of waiting for one.
     """
@@ -156,7 +156,7 @@ class PartResults(Generic[Result]):
             return self._work(*self._jobs[number])
 
     def _checked_result(self, found: Any, number: int) -> Result:  # noqa: ANN401 - of any executor
-        """Return the result of a call, or raise its error, if the executor has not changed it."""
+        """Return the result of a call or raise its error, unless the executor has changed it."""
         if isinstance(found, tuple) and found[:-1] == (self._caller.run, number):
             result: Result | _Failed = found[-1]
             if isinstance(result, _Failed):
@@ -252,8 +252,8 @@ def answer_calls(jobs: IO[bytes], results: IO[bytes]) -> None:
 class _Failed(NamedTuple):
     """The result of a call that raised an error.
 
-    If the executor raised it, Dask would also print it with a traceback: even if the
-    result is not used, because the run was cancelled.
+    The error is returned, because Dask prints each error that a call raises, with a traceback, even
+    if the run was cancelled and nothing uses the result.
     """
 
     error: RegionBatchError
@@ -313,8 +313,8 @@ def _check_process(caller: _Caller) -> None:
         return
     try:
         state = _state_of(caller.file, caller.storage)
-    except RegionBatchError as error:  # it contains advice about the environment
-        what = f"its processes have another environment: {error}"
+    except RegionBatchError as error:  # the message says what to check
+        what = f"the environment of its processes differs: {error}"
         raise OptionError(f"executor: {what}", option="executor", value=caller.file) from None
     if state != caller.state:
         what = f"its processes do not see the same file: '{caller.file}'"

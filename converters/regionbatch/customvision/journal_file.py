@@ -28,7 +28,7 @@ def journal_error(
 
 
 def check_journal_path(path: object) -> None:
-    """Check the path of a journal, before any call to the service; None: there is no file.
+    """Check the path of a journal before any call to the service. None means that there is no file.
 
     Raises:
         OptionError: It is not a path.

@@ -114,7 +114,7 @@ class CloudStorage:
         found: Mapping[str, Any] = {"type": "directory"}
         try:
             found = self.call("info", path)
-        except CloudError as error:  # credentials for a container may not ask about the container
+        except CloudError as error:  # a SAS for a container may not query the container itself
             if not (error.is_denied and path.rstrip("/") == self.container):
                 raise
         return found
@@ -166,7 +166,7 @@ class CloudStorage:
         for where, options in ((folder, {}), (parent, {"prefix": f"{name}/"})):
             try:
                 found = self.call("find", where, withdirs=True, detail=True, **options)
-            except CloudError as error:  # as in `_info`, about which adlfs asks if nothing is found
+            except CloudError as error:  # adlfs queries the parent if nothing is found: see `_info`
                 if not (error.is_denied and found == {}):
                     raise
             entries = found.items() if isinstance(found, dict) else ()
@@ -297,14 +297,18 @@ class CloudStorage:
         return CloudFile(fetch, self._opened.fetcher.map, size, partial(self.state, path))
 
     def state(self, path: str) -> tuple[object, ...]:
-        """Return the size and the version of a file; nothing if it is gone."""
+        """Return the size and the version of a file; empty if it cannot be read."""
         try:
             return self.readable_state(path)
         except DatasetError:
             return ()
 
     def readable_state(self, path: str) -> tuple[object, ...]:
-        """Return the size and the version of a file; raise DatasetError if it cannot be read."""
+        """Return the size and the version of a file.
+
+        Raises:
+            DatasetError: It cannot be read.
+        """
         try:
             info = self._info(path)
         except (UnusableUrlError, CloudError) as error:

@@ -1,4 +1,4 @@
-"""Why a call of a file system failed: its exceptions and their tracebacks, without credentials."""
+"""Show why a call of a file system failed: its exceptions with tracebacks, without credentials."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 QUERY = re.compile(r"\?[^\s'\"<>]*")
-"""The query of a URL: whoever has that of a signed one can read the file."""
+"""The query of a URL. If the URL is signed, anyone who has the query can read the file."""
 _SIGNATURE = re.compile(
     r"(?<![A-Za-z0-9+/])(?:[A-Za-z0-9+/]|%2[BF]){20,}(?:=|%3D){1,2}"
     r"|(?<=Bearer )[^\s'\"]+"
     r"|sig(?:=|%(?:25)*3D)[^\s&'\"<>]+",
     re.IGNORECASE,
 )
-"""A key or a signature in base64, a token, or the signature of a URL, each perhaps encoded."""
+"""A key or a signature in base64, a token, or the signature of a URL; it may be percent-encoded."""
 
 
 class CloudCause(Exception):  # noqa: N818 - it shows another exception
-    """What a file system raised, with its traceback.
+    """The exceptions that a file system raised, with their tracebacks, as text.
 
-    It is text without credentials: the variables of a real traceback may contain some.
+    The text contains no credentials. The variables of the original tracebacks may contain some.
     """
 
 
 def cause_of(error: BaseException, secrets: Iterable[str]) -> CloudCause:
-    """Return an exception and those that caused it, with their tracebacks, as one of text.
+    """Return an exception, its causes and their tracebacks as one exception that contains text.
 
     Args:
         error: What the file system raised.
@@ -41,7 +41,7 @@ def cause_of(error: BaseException, secrets: Iterable[str]) -> CloudCause:
 
 
 def without_secrets(text: str, secrets: Iterable[str]) -> str:
-    """Return a text of a file system with `…` in place of credentials and queries of URLs.
+    """Return a message of a file system with `…` in place of credentials and URL queries.
 
     >>> without_secrets("https://h/a.jpg?sv=1&sig=abc: no key 'my key'", ["my key"])
     "https://h/a.jpg?… no key '…'"

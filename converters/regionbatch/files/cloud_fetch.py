@@ -121,8 +121,8 @@ class Fetcher:
         first call.
 
         Raises:
-            CloudError: The function raised an exception, which the cause of the error shows
-                without credentials.
+            CloudError: The function raised an exception. The cause of the error shows it without
+                credentials.
         """
         if not self._has_worked:
             self._raise_if_unreachable()
@@ -143,9 +143,9 @@ class Fetcher:
             raise CloudError(f"no connection to '{server}': '{reason}'", errno.EHOSTUNREACH)
 
     def error_of(self, error: Exception) -> CloudError:
-        """Return the error for an exception of the file system, with what caused it."""
+        """Return the error for an exception of the file system, which becomes its cause as text."""
         found = _error_of(error, self._secrets)
-        if not found.is_absence:  # that says enough, and may happen for many files
+        if not found.is_absence:  # needs no cause, and may happen for many files
             found.__cause__ = cause_of(error, self._secrets)
         return found
 

@@ -22,9 +22,9 @@ SYSTEM_FILES = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 """Files and folders that operating systems create, besides hidden ones."""
 
 _MANY = 10_000
-"""Number of names from which numbered ones are sorted with NumPy."""
+"""Minimum number of names to sort with NumPy, if they are numbered."""
 _KEY_BYTES = 8
-"""Number of characters that are sorted as one number."""
+"""Maximum number of characters that are sorted as one number."""
 
 
 class Folder:
@@ -68,10 +68,10 @@ def _sorted(names: Sequence[str]) -> list[str]:
 
 
 def _sorted_numbered(names: Sequence[str]) -> list[str]:
-    """Return names sorted that have one length and differ only in a short part, as `000123.jpg`.
+    """Sort names of equal length that differ only in a short part, such as `000123.jpg`.
 
-    This part is sorted as one number, which takes two thirds of the time. If the names are not of
-    this kind, an empty list is returned.
+    This part is compared as one number, which takes two thirds of the time. Return an empty list
+    for other names.
     """
     import numpy as np  # noqa: PLC0415 - only for large folders
 
@@ -232,7 +232,7 @@ class FolderLister:
 
 def _visible(names: list[str]) -> list[str]:
     """Return the names that `_is_visible` accepts."""
-    text = "/".join(["", *names, ""])  # most folders have no others
+    text = "/".join(["", *names, ""])  # a quick test: in most folders, all names are visible
     if "/." in text or any(f"/{name}/" in text for name in SYSTEM_FILES):
         return [*filter(_is_visible, names)]
     return names

@@ -186,7 +186,7 @@ opened, with its credentials, as long as the process runs."""
 _WITH_CONTAINERS = frozenset(("abfs", "abfss", "az", "gcs", "gs", "s3", "s3a"))
 """Schemes of clouds with containers, which must exist."""
 CHECK_ACCOUNT = "Check the URL and the account."
-"""What to do about a container that does not exist."""
+"""Advice for a container that does not exist."""
 _ACCOUNTS: dict[str, set[str]] = {}
 """The accounts in which each container was opened before."""
 _OPEN: ContextVar[Mapping[str, CloudStorage]] = ContextVar("_OPEN", default=MappingProxyType({}))
@@ -281,7 +281,7 @@ def first_bytes(path: CloudPath, length: int) -> bytes:
         UnusableUrlError: The cloud cannot be opened.
     """
     storage = cloud_of(path)
-    if storage.state(str(path))[:1] == (0,):  # it has no range of bytes
+    if storage.state(str(path))[:1] == (0,):  # an empty file has no range to request
         return b""
     found: bytes = storage.call("cat_file", str(path), start=0, end=length)
     return found
@@ -293,12 +293,12 @@ def kind_of(path: PurePath) -> Kind:
 
 
 def has_containers(path: CloudPath) -> bool:
-    """Return whether the cloud of a path has containers; elsewhere the first part is a folder."""
+    """Return whether the cloud of a path has containers; if not, its first part is a folder."""
     return scheme_of(path) in _WITH_CONTAINERS
 
 
 def container_problem(path: PurePath) -> str:
-    """Return that the container of a path does not exist; nothing if it does.
+    """Return a message if the container of a path does not exist; empty if it does.
 
     Raises:
         DatasetError: The cloud cannot be read.

@@ -49,7 +49,7 @@ class OutputFolder(ABC):
 
     @property
     def marker(self) -> str:
-        """The file that shows other processes that this is the same folder; empty: none."""
+        """A file by which other processes check that they see the same folder; empty: none."""
         return ""
 
     def write_payloads(self, number: int, batches: Batches) -> Iterator[OutputFile]:
