@@ -204,7 +204,7 @@ program()
         assert run.stdout.splitlines()[-len(last) :] == last
 
 
-def test_a_caller_goes_on_after_the_command() -> None:
+def test_a_caller_continues_after_the_command() -> None:
     code = """
 from regionbatch_cli.__main__ import main
 try:

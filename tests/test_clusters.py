@@ -279,7 +279,7 @@ except KeyboardInterrupt:
 
 
 def test_a_second_ctrl_c_does_not_wait_for_the_cluster() -> None:
-    """At exit, Dask would close a cluster again that is not closed yet."""
+    """By default, Dask tries again at exit to close a cluster that is not closed yet."""
     pytest.importorskip("distributed", reason="the extra dask is not installed")
     path = os.pathsep.join(sys.path)
     done = process("-c", SECOND_CTRL_C, PYTHONPATH=path, REGIONBATCH_PROCESSES="1")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cloud.azurite import Emulator
 
 pytestmark = [
-    # adlfs leaves its connections to the end of the process.
+    # adlfs leaves its connections open until the process ends.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]

@@ -150,7 +150,7 @@ def _all_images(project: str, client: rb.TrainingClient) -> list[str]:
 def test_credentials_that_cannot_sign(
     emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A signature gives access, but only a key signs. The advice does not lead in a circle."""
+    """A signature gives access, but only a key can sign. The advice must be possible to follow."""
     folder = write_dataset(tmp_path / "set", images=2, boxes=1)
     emulator.put_folder(folder, "container", "fourth")
     limited = emulator.limited("container", "rl")

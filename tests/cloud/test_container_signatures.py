@@ -1,4 +1,4 @@
-"""Shared access signatures of a container, which may not ask about the container itself."""
+"""Shared access signatures for a container, which cannot query the container itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cloud.azurite import Emulator
 
 pytestmark = [
-    # adlfs leaves its connections to the end of the process.
+    # adlfs leaves its connections open until the process ends.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]

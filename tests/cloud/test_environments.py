@@ -15,7 +15,7 @@ from helpers import ROOT, raises_mentioning
 if TYPE_CHECKING:
     from cloud.azurite import Emulator
 
-# adlfs leaves its connections to the end of the process.
+# adlfs leaves its connections open until the process ends.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -41,7 +41,7 @@ def use_environment(connection_string: str) -> None:
 def test_processes_with_other_credentials_are_an_error(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, difference: str
 ) -> None:
-    """They would read other files or none, and say that of the files."""
+    """Without the check, they would read other files or none, and report missing files."""
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", emulator.connection_string)
     found = (
         emulator.connection_string.replace(*difference.partition("/")[::2]) if difference else ""

@@ -162,7 +162,7 @@ def test_a_file_is_not_a_folder(boxes: Path, cloud: Any) -> None:
 def test_xml_is_refused_without_advice_that_does_not_help(
     tmp_path: Path, cloud: Any, out: str, executor: Any
 ) -> None:
-    """It is refused before the dataset is read, which does not exist."""
+    """The dataset does not exist: XML is refused before it is read."""
     with pytest.raises(rb.OptionError) as caught:
         rb.convert(tmp_path / "none", out, payload="xml", executor=executor, **TABLES)
     assert (caught.value.option, caught.value.choices) == ("payload", ("json",))
@@ -217,7 +217,7 @@ def test_a_run_that_fails_leaves_nothing(
 def test_a_cancelled_run_is_no_error_in_its_processes(
     boxes: Path, tmp_path: Path, cloud: Any, is_in_cloud: bool
 ) -> None:
-    """They no longer see the folder. Dask would print an error that is raised there."""
+    """They no longer see the folder. Dask would print an error that they raise."""
     executor = Twice()
 
     def cancel(step: str, *_: int) -> None:

@@ -268,7 +268,7 @@ def test_an_error_that_is_shortened_contains_no_part_of_a_key(
 def test_verbose_shows_the_cause_without_secrets(
     cloud: Any, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
-    """Also the exceptions that caused it, for both a dataset and an output."""
+    """All exceptions of the file system are shown, for both a dataset and an output."""
     key, signature = f"{'0aB+' * 21}A==", f"{'s1G/' * 10}abc="
     address = f"https://h/a.jpg?se=1&sig={quote(signature, safe='')}"
 

@@ -95,7 +95,7 @@ def test_storage_options_open_the_tables(tmp_path: Path) -> None:
         accounts.AccountFileSystem.folders.clear()
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # adlfs leaves its connections
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # adlfs leaves them open
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_tables_in_blob_storage(emulator: Emulator, tmp_path: Path) -> None:
     with emulator.container("tables") as client:

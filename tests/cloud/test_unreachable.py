@@ -119,7 +119,7 @@ def test_a_server_that_disappears_is_an_error(
 def test_a_package_that_is_not_installed(
     monkeypatch: pytest.MonkeyPatch, module: str, advice: str
 ) -> None:
-    """A module may have another name than its package, which only the file system knows."""
+    """The module and the package may have different names; only the file system knows both."""
 
     def missing(_scheme: str) -> object:
         try:

@@ -378,10 +378,10 @@ def test_one_url_for_all_images_that_cannot_be_fetched(
 
 @pytest.mark.parametrize("source_url", ["name", "null", "renamed"])
 @pytest.mark.parametrize("by_url", [False, True])
-def test_an_answer_without_names_that_refuses_all_images(
+def test_a_response_without_names_that_refuses_all_images(
     of_sizes: Remote, source_url: Any, by_url: bool
 ) -> None:
-    """The reason is that of the service, also if its response names no image."""
+    """The reason is that of the service, even if its response names no image."""
     settings = Settings(source_url=source_url)
     with rehearsal(settings) as (service, project, client):
         for path in map(Path, of_sizes.dataset.images.paths):
