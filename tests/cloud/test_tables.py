@@ -75,6 +75,12 @@ def test_a_table_that_cannot_be_used(cloud: Any, content: bytes, problem: str) -
     assert caught.value.place.startswith("memory://ids/tags.json")
 
 
+def test_a_table_that_is_a_folder(cloud: Any) -> None:
+    cloud.pipe_file("/ids/folder/tags.json", b"{}")
+    with pytest.raises(rb.ResolveError, match="folder: cannot be read: 'Is a directory'"):
+        rb.read_ids("memory://ids/folder")
+
+
 def test_a_url_that_cannot_be_opened() -> None:
     with pytest.raises(rb.OptionError, match="web server"):
         rb.read_ids("https://example.com/tags.json")

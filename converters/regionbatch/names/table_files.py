@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regionbatch.errors import ResolveError
 from regionbatch.files.cloud_paths import is_cloud
 from regionbatch.files.small_json import json_problem, load_json
-from regionbatch.files.storage import first_bytes
+from regionbatch.files.storage import first_bytes, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,12 +31,14 @@ def read_bytes(path: PurePath) -> bytes:
     try:
         if is_cloud(path):
             data = first_bytes(path, LARGEST_TABLE + 1)
+            if not data and kind_of(path) == "folder":
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         else:
             with Path(path).open("rb") as file:
                 data = file.read(LARGEST_TABLE + 1)
     except OSError as error:
         advice = "Check the path."
-        if is_cloud(path) and error.errno != errno.ENOENT:
+        if is_cloud(path) and error.errno not in (errno.ENOENT, errno.EISDIR):
             advice = "Check the network, and the credentials in the environment or in "
             advice += "`storage_options`."
         raise ResolveError(
