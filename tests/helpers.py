@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     from regionbatch.testing import Case
 
 ROOT = Path(__file__).parents[1]
+SCENE_TABLES: dict[str, Any] = {
+    "tag_ids": ROOT / "fixtures/scene/tags.json",
+    "image_ids": ROOT / "fixtures/scene/images.json",
+}
+"""The IDs of the scene, which is the same in every format, by keyword."""
 """Top folder of the repository."""
 
 Box = tuple[str, str, Sequence[object]]

@@ -11,11 +11,11 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cloud.azurite import KEY
+from cloud.azurite import KEY, LEAVES_CONNECTIONS
 from cloud.failing import write_or_fail
 
 import regionbatch as rb
-from helpers import ROOT, id_of, ids_of, process, write_coco
+from helpers import ROOT, SCENE_TABLES, id_of, ids_of, process, write_coco
 from regionbatch.files.storage import reopened_clouds, storage_of
 from regionbatch.in_parts import convert as in_parts
 from regionbatch.in_parts import division
@@ -26,15 +26,7 @@ if TYPE_CHECKING:
 
     from cloud.azurite import Emulator
 
-pytestmark = [
-    # adlfs leaves its connections open until the process ends.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-TABLES: dict[str, Any] = {
-    "tag_ids": ROOT / "fixtures/scene/tags.json",
-    "image_ids": ROOT / "fixtures/scene/images.json",
-}
+pytestmark = LEAVES_CONNECTIONS
 
 
 @pytest.mark.parametrize("kind", ["coco", "voc", "yolo"])
@@ -43,14 +35,14 @@ def test_from_blob_storage_to_blob_storage(emulator: Emulator, tmp_path: Path, k
     emulator.put_folder(folder, "scene", f"my sets/{kind} é#1")
     url = f"az://scene/my sets/{kind} é#1"
     out = f"az://scene/out/{kind}.jsonl"
-    here = rb.convert(folder, tmp_path / "out.jsonl", **TABLES)
-    there = rb.convert(url, out, storage_options=emulator.options, **TABLES)
+    here = rb.convert(folder, tmp_path / "out.jsonl", **SCENE_TABLES)
+    there = rb.convert(url, out, storage_options=emulator.options, **SCENE_TABLES)
     with emulator.container("scene") as client:
         written = client.download_blob(f"out/{kind}.jsonl").readall()
     assert written == (tmp_path / "out.jsonl").read_bytes()
     assert [*there.findings] == [*here.findings]
     with pytest.raises(rb.OutputError):
-        rb.convert(url, out, storage_options=emulator.options, **TABLES)
+        rb.convert(url, out, storage_options=emulator.options, **SCENE_TABLES)
 
 
 @pytest.mark.parametrize("are_equal", [True, False])
@@ -74,7 +66,7 @@ def test_the_command_finds_credentials_in_the_environment(
     emulator: Emulator, tmp_path: Path
 ) -> None:
     emulator.put_folder(ROOT / "fixtures/scene/voc", "command", "set")
-    tables = ("--tag-ids", TABLES["tag_ids"], "--image-ids", TABLES["image_ids"])
+    tables = ("--tag-ids", SCENE_TABLES["tag_ids"], "--image-ids", SCENE_TABLES["image_ids"])
     done = process(
         *("-m", "regionbatch_cli", "convert", "az://command/set"),
         *("-o", "az://command/out.jsonl", "--report", tmp_path / "report.json", *tables),
@@ -176,7 +168,7 @@ def test_without_an_account_key_nothing_is_signed(emulator: Emulator) -> None:
         storage_of("az://shared/set").signed_url("az://shared/set/a.jpg", 60)
     assert token not in str(caught.value)
     with pytest.raises(rb.OutputError) as denied:
-        rb.convert("az://shared/set", "az://shared/o.jsonl", storage_options=shared, **TABLES)
+        rb.convert("az://shared/set", "az://shared/o.jsonl", storage_options=shared, **SCENE_TABLES)
     assert token[-20:] not in f"{denied.value} {denied.value.__cause__} {denied.value.__context__}"
 
 
@@ -198,7 +190,7 @@ def test_a_container_or_folder_that_does_not_exist(emulator: Emulator, url: str)
             ROOT / "fixtures/scene/voc",
             "az://missing/o.jsonl",
             storage_options=emulator.options,
-            **TABLES,
+            **SCENE_TABLES,
         )
 
 
@@ -357,7 +349,7 @@ def test_parts_need_a_container(
 def test_the_command_has_a_cluster_write_a_folder(emulator: Emulator, tmp_path: Path) -> None:
     pytest.importorskip("distributed", reason="the extra dask is not installed")
     emulator.put_folder(ROOT / "fixtures/scene/voc", "cluster", "set")
-    tables = ("--tag-ids", TABLES["tag_ids"], "--image-ids", TABLES["image_ids"])
+    tables = ("--tag-ids", SCENE_TABLES["tag_ids"], "--image-ids", SCENE_TABLES["image_ids"])
     done = process(
         *("-m", "regionbatch_cli", "convert", "az://cluster/set", "--dask", "local"),
         *("-o", "az://cluster/my out", "--report", tmp_path / "report.json", *tables),

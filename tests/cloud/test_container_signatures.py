@@ -9,23 +9,18 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cloud.azurite import ACCOUNT, KEY
+from cloud.azurite import ACCOUNT, KEY, LEAVES_CONNECTIONS
 
 import regionbatch as rb
-from helpers import ROOT
+from helpers import ROOT, SCENE_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cloud.azurite import Emulator
 
-pytestmark = [
-    # adlfs leaves its connections open until the process ends.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = LEAVES_CONNECTIONS
 SCENE = ROOT / "fixtures/scene"
-TABLES: dict[str, Any] = {"tag_ids": SCENE / "tags.json", "image_ids": SCENE / "images.json"}
 CONTAINER = "signatures"
 
 
@@ -57,9 +52,9 @@ def test_a_new_file(signed: Callable[[str], dict[str, Any]], emulator: Emulator)
     for name in ("new.jsonl", "new folder/below/new.jsonl"):
         out = f"az://{CONTAINER}/{name}"
         options = signed("rlcw")
-        rb.convert(f"az://{CONTAINER}/set", out, storage_options=options, **TABLES)
+        rb.convert(f"az://{CONTAINER}/set", out, storage_options=options, **SCENE_TABLES)
         with pytest.raises(rb.OutputError, match="already exists"):
-            rb.convert(f"az://{CONTAINER}/set", out, storage_options=options, **TABLES)
+            rb.convert(f"az://{CONTAINER}/set", out, storage_options=options, **SCENE_TABLES)
         with emulator.container(CONTAINER) as client:
             assert client.download_blob(name).readall().startswith(b'{"regions":[')
 
@@ -77,7 +72,11 @@ def test_a_report_and_a_page(signed: Callable[[str], dict[str, Any]], emulator: 
 def test_a_new_folder(signed: Callable[[str], dict[str, Any]], emulator: Emulator) -> None:
     out = f"az://{CONTAINER}/new parts"
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        more: dict[str, Any] = {"executor": pool, "storage_options": signed("rlcwd"), **TABLES}
+        more: dict[str, Any] = {
+            "executor": pool,
+            "storage_options": signed("rlcwd"),
+            **SCENE_TABLES,
+        }
         rb.convert(f"az://{CONTAINER}/set", out, **more)
         rb.convert(f"az://{CONTAINER}/set", out, overwrite=True, **more)
     with emulator.container(CONTAINER) as client:
@@ -98,7 +97,7 @@ def test_a_whole_container_is_read(emulator: Emulator, signed: Callable[..., Any
 @pytest.mark.parametrize(
     ("write", "name"),
     [
-        (lambda dataset, path: rb.write(rb.batches(dataset, **TABLES), path), "denied.jsonl"),
+        (lambda dataset, path: rb.write(rb.batches(dataset, **SCENE_TABLES), path), "denied.jsonl"),
         (lambda dataset, path: rb.write_report(path, dataset), "denied.json"),
         (rb.write_html, "denied.html"),
     ],
@@ -126,4 +125,4 @@ def test_another_container_is_denied(signed: Callable[[str], dict[str, Any]], ur
     with pytest.raises(rb.DatasetError, match="denied"):
         rb.read(url, storage_options=options)
     with pytest.raises(rb.OutputError, match="denied"):
-        rb.convert(SCENE / "voc", f"{url}/o.jsonl", storage_options=options, **TABLES)
+        rb.convert(SCENE / "voc", f"{url}/o.jsonl", storage_options=options, **SCENE_TABLES)

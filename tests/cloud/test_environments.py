@@ -5,25 +5,18 @@ from __future__ import annotations
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from cloud.azurite import LEAVES_CONNECTIONS
 
 import regionbatch as rb
-from helpers import ROOT, raises_mentioning
+from helpers import ROOT, SCENE_TABLES, raises_mentioning
 
 if TYPE_CHECKING:
     from cloud.azurite import Emulator
 
-# adlfs leaves its connections open until the process ends.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-TABLES: dict[str, Any] = {
-    "tag_ids": ROOT / "fixtures/scene/tags.json",
-    "image_ids": ROOT / "fixtures/scene/images.json",
-}
+pytestmark = LEAVES_CONNECTIONS
 OTHER_ENVIRONMENTS = {
     "no credentials": "",
     "a wrong key": "Eby8/Xby8",
@@ -55,8 +48,8 @@ def test_processes_with_other_credentials_are_an_error(
                 rb.read(url, executor=executor)
         here, out = ROOT / "fixtures/scene/coco", f"az://elsewhere/out {difference[:4]}"
         with raises_mentioning(rb.OptionError, "executor", "its processes", out):
-            rb.convert(here, out, executor=executor, **TABLES)
+            rb.convert(here, out, executor=executor, **SCENE_TABLES)
         with emulator.container("elsewhere") as client:
             assert not [*client.list_blobs(out.rpartition("/")[2])]
         options = emulator.options
-        rb.convert(here, out, executor=executor, storage_options=options, **TABLES)
+        rb.convert(here, out, executor=executor, storage_options=options, **SCENE_TABLES)

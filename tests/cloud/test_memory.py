@@ -15,7 +15,7 @@ import pytest
 
 import regionbatch as rb
 from all_cases import check_each
-from helpers import ROOT, command, write_coco
+from helpers import ROOT, SCENE_TABLES, command, write_coco
 from regionbatch.cases import cases_in
 from regionbatch.errors import OptionError, RegionBatchError
 from regionbatch.files import cloud as cloud_storage
@@ -287,7 +287,7 @@ def test_verbose_shows_the_cause_without_secrets(
     words = [verb, "memory://container/set"]
     if verb == "convert":
         words = [verb, str(ROOT / "fixtures/scene/coco"), "-o", "memory://container/o.jsonl"]
-        words += [f"--{name.replace('_', '-')}={path}" for name, path in TABLES.items()]
+        words += [f"--{name.replace('_', '-')}={path}" for name, path in SCENE_TABLES.items()]
     brief, verbose = command(*words), command(*words, "-v")
     assert (verbose.status, brief.stderr.count("\n")) == (brief.status, 1)
     assert "CloudCause: Traceback" in verbose.stderr
@@ -418,27 +418,21 @@ def test_the_size_of_a_netpbm_file_takes_one_call(length: int) -> None:
     assert sum(fetched) <= 2**16
 
 
-TABLES: dict[str, Any] = {
-    "tag_ids": ROOT / "fixtures/scene/tags.json",
-    "image_ids": ROOT / "fixtures/scene/images.json",
-}
-
-
 def test_payloads_are_written_to_a_cloud(cloud: Any, tmp_path: Path) -> None:
     folder = ROOT / "fixtures/scene/coco"
     copy(folder, "memory://container/set", cloud)
-    rb.convert(folder, tmp_path / "out.jsonl", **TABLES)
-    rb.convert("memory://container/set", "memory://container/out.jsonl", **TABLES)
+    rb.convert(folder, tmp_path / "out.jsonl", **SCENE_TABLES)
+    rb.convert("memory://container/set", "memory://container/out.jsonl", **SCENE_TABLES)
     here = (tmp_path / "out.jsonl").read_bytes()
     assert cloud.cat_file("/container/out.jsonl") == here
     with pytest.raises(rb.OutputError):
-        rb.convert(folder, "memory://container/out.jsonl", **TABLES)
+        rb.convert(folder, "memory://container/out.jsonl", **SCENE_TABLES)
     cloud.pipe_file("/container/out.jsonl", b'{"regions":[]}\n')
-    rb.convert(folder, "memory://container/out.jsonl", overwrite=True, **TABLES)
+    rb.convert(folder, "memory://container/out.jsonl", overwrite=True, **SCENE_TABLES)
     assert cloud.cat_file("/container/out.jsonl") == here
     cloud.pipe_file("/container/notes.jsonl", b"mine")
     with pytest.raises(rb.OutputError):
-        rb.convert(folder, "memory://container/notes.jsonl", overwrite=True, **TABLES)
+        rb.convert(folder, "memory://container/notes.jsonl", overwrite=True, **SCENE_TABLES)
     assert cloud.cat_file("/container/notes.jsonl") == b"mine"
 
 
@@ -449,7 +443,10 @@ def test_a_cancelled_run_writes_nothing_to_a_cloud(cloud: Any) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         rb.convert(
-            ROOT / "fixtures/scene/coco", "memory://container/o.jsonl", progress=cancel, **TABLES
+            ROOT / "fixtures/scene/coco",
+            "memory://container/o.jsonl",
+            progress=cancel,
+            **SCENE_TABLES,
         )
     assert cloud.find("/") == []
 
@@ -461,7 +458,10 @@ def test_output_that_appears_during_a_run_is_kept(cloud: Any) -> None:
 
     with pytest.raises(rb.OutputError):
         rb.convert(
-            ROOT / "fixtures/scene/coco", "memory://container/o.jsonl", progress=appear, **TABLES
+            ROOT / "fixtures/scene/coco",
+            "memory://container/o.jsonl",
+            progress=appear,
+            **SCENE_TABLES,
         )
     assert cloud.cat_file("/container/o.jsonl") == b'{"regions":[]}'
 
@@ -469,7 +469,7 @@ def test_output_that_appears_during_a_run_is_kept(cloud: Any) -> None:
 def test_a_folder_of_payloads_is_not_written_to_a_cloud(cloud: Any) -> None:
     """It could not appear in one step."""
     with pytest.raises(rb.OptionError) as caught:
-        rb.convert(ROOT / "fixtures/scene/coco", "memory://container/out", **TABLES)
+        rb.convert(ROOT / "fixtures/scene/coco", "memory://container/out", **SCENE_TABLES)
     assert caught.value.option == "target"
     assert cloud.find("/") == []
 
@@ -488,7 +488,12 @@ def test_reports_are_written_to_a_cloud(cloud: Any) -> None:
 
 def test_the_command_takes_urls(cloud: Any) -> None:
     copy(ROOT / "fixtures/scene/voc", "memory://container/set", cloud)
-    tables = ["--tag-ids", str(TABLES["tag_ids"]), "--image-ids", str(TABLES["image_ids"])]
+    tables = [
+        "--tag-ids",
+        str(SCENE_TABLES["tag_ids"]),
+        "--image-ids",
+        str(SCENE_TABLES["image_ids"]),
+    ]
     done = command("convert", "memory://container/set", "-o", "memory://container/o.jsonl", *tables)
     assert done.status == 0, done.stderr
     assert cloud.cat_file("/container/o.jsonl").startswith(b'{"regions":[')
@@ -533,7 +538,12 @@ def test_a_mistake_in_the_path_of_output_comes_before_credentials(
         rb.write([], url)
     assert caught.value.option == "target"
     assert caught.value.place.rstrip("/") == url.rstrip("/")
-    tables = ["--tag-ids", str(TABLES["tag_ids"]), "--image-ids", str(TABLES["image_ids"])]
+    tables = [
+        "--tag-ids",
+        str(SCENE_TABLES["tag_ids"]),
+        "--image-ids",
+        str(SCENE_TABLES["image_ids"]),
+    ]
     assert command("convert", ROOT / "fixtures/scene/voc", "-o", url, *tables).status == 2
     if not url.startswith("az://c/"):
         assert command("inspect", ROOT / "fixtures/scene/voc", "--report", url).status == 2

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import regionbatch as rb
-from helpers import ROOT
+from helpers import ROOT, SCENE_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed")
 moto = pytest.importorskip("moto.server", reason="moto[server] is not installed")
 SCENE = ROOT / "fixtures/scene"
-TABLES: dict[str, Any] = {"tag_ids": SCENE / "tags.json", "image_ids": SCENE / "images.json"}
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +37,9 @@ def test_from_s3_to_s3(options: dict[str, Any], tmp_path: Path, kind: str) -> No
     cloud.mkdir(bucket)
     cloud.put(f"{SCENE / kind}/", f"{bucket}/my set #1 é/", recursive=True)
     url, out = f"s3://{bucket}/my set #1 é", f"s3://{bucket}/out.jsonl"
-    here = rb.convert(SCENE / kind, tmp_path / "out.jsonl", **TABLES)
-    there = rb.convert(url, out, storage_options=options, **TABLES)
+    here = rb.convert(SCENE / kind, tmp_path / "out.jsonl", **SCENE_TABLES)
+    there = rb.convert(url, out, storage_options=options, **SCENE_TABLES)
     assert cloud.cat_file(f"{bucket}/out.jsonl") == (tmp_path / "out.jsonl").read_bytes()
     assert [*there.findings] == [*here.findings]
     with pytest.raises(rb.OutputError):
-        rb.convert(url, out, storage_options=options, **TABLES)
+        rb.convert(url, out, storage_options=options, **SCENE_TABLES)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 import regionbatch as rb
-from helpers import ROOT
+from helpers import ROOT, SCENE_TABLES
 from regionbatch.files import cloud_reach
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed (the extr
 from fsspec.implementations.memory import MemoryFileSystem  # noqa: E402 - an extra
 
 SCENE = ROOT / "fixtures/scene"
-TABLES: dict[str, Any] = {"tag_ids": SCENE / "tags.json", "image_ids": SCENE / "images.json"}
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +33,7 @@ def to_here(folder: str, **options: Any) -> object:
 
 
 def to_there(url: str, **options: Any) -> object:
-    return rb.convert(SCENE / "voc", f"{url}.jsonl", **options, **TABLES)
+    return rb.convert(SCENE / "voc", f"{url}.jsonl", **options, **SCENE_TABLES)
 
 
 def images_there(url: str, **options: Any) -> object:
