@@ -126,7 +126,7 @@ def convert(  # longer than 40 lines because of its arguments
             storage_options=storage_options,
             **options,
         )
-    opened = [*paths, *paths_in(tag_ids, {"image_ids": image_ids})]
+    opened = [*paths, *paths_in(tag_ids, image_ids)]
     with reopened_clouds(opened, checked_storage_options(storage_options)):
         for path in paths:
             check_target(path, overwrite=overwrite, payload=payload)  # before the work starts
@@ -194,11 +194,11 @@ def convert_in_parts(
     check_flags(skip_unresolved=ids.skip_unresolved)
     check_executor(executor)
     storage = checked_storage_options(storage_options)
-    with reopened_clouds([out, *paths_in(ids.tag_ids, {"image_ids": ids.image_ids})], storage):
+    with reopened_clouds([out, *paths_in(ids.tag_ids, ids.image_ids)], storage):
         target = folder_of_output(out, overwrite=overwrite)
         filters = Filters.checked(drop, only, max_clip, strict=strict)
         log = new_log(progress)
-        with reopened_clouds(paths_in(source, options), storage):
+        with reopened_clouds(paths_in(source, *options.values()), storage):
             return write_in_parts(
                 lambda: read_placed(source, format, options, log, executor),
                 target,

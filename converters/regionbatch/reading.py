@@ -20,7 +20,7 @@ from regionbatch.errors import DatasetError, DatasetNotFoundError, OptionError, 
 from regionbatch.files.cloud_paths import UnusableUrlError, as_path, is_cloud, path_from
 from regionbatch.files.folders import closed_folder
 from regionbatch.files.paths import scheme_of
-from regionbatch.files.storage import CHECK_ACCOUNT, container_problem, kind_of, reopened_clouds
+from regionbatch.files.storage import container_problem, kind_of, reopened_clouds
 from regionbatch.files.tree import Tree
 from regionbatch.findings.text import as_text, quoted
 from regionbatch.image_table import ImageTable
@@ -103,7 +103,8 @@ def read(  # long because its docstring is the reference for all arguments
     check_executor(executor)
     log = new_log(progress)
     given = cast("dict[str, Any]", options)  # checked against the reader's own dataclass
-    with reopened_clouds(paths_in(source, given), checked_storage_options(storage_options)):
+    urls = paths_in(source, *given.values())
+    with reopened_clouds(urls, checked_storage_options(storage_options)):
         name, root, placed, has_image_folder = read_placed(source, format, given, log, executor)
         return judge(name, root, placed, log, filters, has_image_folder=has_image_folder)
 
@@ -146,9 +147,9 @@ def _place_of_errors(source: str | PathLike[str]) -> Iterator[None]:
         raise
 
 
-def paths_in(source: object, options: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the URLs among the source and the values of options."""
-    waiting = [source, *options.values()]
+def paths_in(*values: object) -> Iterator[str]:
+    """Yield the URLs among the values of arguments."""
+    waiting = [*values]
     while waiting:
         value = waiting.pop()
         if isinstance(value, GivenAs):
@@ -225,9 +226,7 @@ def _tree_at(source: str | PathLike[str]) -> _ObservedTree:
                 place=str(path),
                 value=str(source),
             )
-        problem = "no such file or folder. Check the path."
-        if missing := container_problem(path):
-            problem = f"{missing}. {CHECK_ACCOUNT}"
+        problem = container_problem(path) or "no such file or folder. Check the path."
         raise DatasetNotFoundError(
             f"{source if scheme_of(source) else path}: {problem}",
             place=str(source),

@@ -31,10 +31,10 @@ def kind_in_cloud(path: CloudPath) -> str:
     storage = cloud_of(path)
     with errors_of_output(path):
         kind = storage.kind(str(path))
-        problem = "" if kind else container_problem(path)
+        problem = "" if kind else container_problem(path, "Create it, or choose another one.")
     if problem:
         raise OutputError(
-            f"{path}: {problem}. Create it, or choose another one.",
+            f"{path}: {problem}",
             place=str(path),
             value=path.container,
         )

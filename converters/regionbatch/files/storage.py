@@ -185,8 +185,6 @@ _CLOUDS: dict[str, CloudStorage] = {}
 opened, with its credentials, as long as the process runs."""
 _WITH_CONTAINERS = frozenset(("abfs", "abfss", "az", "gcs", "gs", "s3", "s3a"))
 """Schemes of clouds with containers, which must exist."""
-CHECK_ACCOUNT = "Check the URL and the account."
-"""Advice for a container that does not exist."""
 _ACCOUNTS: dict[str, set[str]] = {}
 """The accounts in which each container was opened before."""
 _OPEN: ContextVar[Mapping[str, CloudStorage]] = ContextVar("_OPEN", default=MappingProxyType({}))
@@ -297,22 +295,24 @@ def has_containers(path: CloudPath) -> bool:
     return scheme_of(path) in _WITH_CONTAINERS
 
 
-def container_problem(path: PurePath) -> str:
+def container_problem(path: PurePath, advice: str = "Check the URL and the account.") -> str:
     """Return a message if the container of a path does not exist; empty if it does.
+
+    Args:
+        path: A path on this machine or in a cloud.
+        advice: What to do about it.
 
     Raises:
         DatasetError: The cloud cannot be read.
     """
     if is_cloud(path) and has_containers(path) and not cloud_of(path).kind(path.container):
-        return f"no such container: '{path.container}'"
+        return f"no such container: '{path.container}'. {advice}"
     return ""
 
 
 def absence_of(path: PurePath, kind: str) -> str:
     """Return why an option cannot use a path that was not found; see `folders.absence_of`."""
-    if problem := container_problem(path):
-        return f"{problem}. {CHECK_ACCOUNT}"
-    return absence_here(path, kind)
+    return container_problem(path) or absence_here(path, kind)
 
 
 def image_sizes(paths: Iterable[str], *, exif_rotation: bool = False) -> Iterator[Size]:
