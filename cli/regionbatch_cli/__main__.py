@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import os
 import sys
 import threading
-from contextlib import suppress
 
-_STOPPED = 130
-"""The exit status after Ctrl-C, as in `failures`, which may not have been imported."""
+from regionbatch_cli.process_end import STOPPED, end_process
 
 
 def main() -> None:
@@ -17,7 +14,7 @@ def main() -> None:
     try:
         from regionbatch_cli.main import main as run  # noqa: PLC0415 - see above
     except KeyboardInterrupt:
-        sys.exit(_STOPPED)
+        sys.exit(STOPPED)
     run()
 
 
@@ -32,16 +29,9 @@ def program() -> None:
     except SystemExit as end:
         others = threading.active_count() > 1 or sys.getprofile() or sys.gettrace()
         if isinstance(end.code, int) and not (others or sys.flags.interactive):
-            _end_at_once(end.code)
+            atexit._run_exitfuncs()  # noqa: SLF001 - as Python does at exit
+            end_process(end.code)
         raise
-
-
-def _end_at_once(status: int) -> None:
-    atexit._run_exitfuncs()  # noqa: SLF001 - as Python does at exit
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, OSError, ValueError):  # None, closed, or a closed pipe
-            stream.flush()
-    os._exit(status)
 
 
 if __name__ == "__main__":  # workers of Dask import this module

@@ -26,8 +26,6 @@ USAGE = 2
 """Exit status of a usage error, including a wrong value of an option."""
 LOST = 3
 """Exit status of a run that finished, but dropped records."""
-STOPPED = 130
-"""Exit status after Ctrl-C."""
 
 
 class Failure(click.ClickException):

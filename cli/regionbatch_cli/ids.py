@@ -11,7 +11,7 @@ import click
 from regionbatch.wording import counted, quoted_names
 from regionbatch_cli.command_help import GENERAL, OUTPUT, GroupedCommand, option, verbose_option
 from regionbatch_cli.failures import LOST
-from regionbatch_cli.options import ExistingDataset, output_option, overwrite_option
+from regionbatch_cli.options import ExistingPath, output_option, overwrite_option
 from regionbatch_cli.progress import progress_display, show_start
 from regionbatch_cli.service import (
     SUFFIX,
@@ -43,7 +43,7 @@ _STORED_NAMES = "If the images were uploaded with --store-names, use --api-versi
         "regionbatch convert mydata -o out --tag-ids ids/tags.json --image-ids ids/images.json",
     ),
 )
-@click.argument("dataset", required=False, type=ExistingDataset(exists=True, readable=False))
+@click.argument("dataset", required=False, type=ExistingPath(exists=True, readable=False))
 @connection_options
 @journal_option
 @output_option("DIR", "Folder for tags.json and images.json.")

@@ -18,7 +18,8 @@ import click
 
 import regionbatch
 from regionbatch_cli.command_help import GroupedCommands
-from regionbatch_cli.failures import ERROR, STOPPED, failure_of, print_error, unexpected
+from regionbatch_cli.failures import ERROR, failure_of, print_error, unexpected
+from regionbatch_cli.process_end import STOPPED, end_process
 from regionbatch_cli.usage import print_usage_error
 
 if TYPE_CHECKING:
@@ -143,10 +144,7 @@ def _end_with_threads(earlier: AbstractSet[threading.Thread]) -> None:
         if not thread.daemon:
             thread.join(max(0.0, end - time.monotonic()))
             if thread.is_alive():
-                for stream in (sys.stdout, sys.stderr):
-                    if stream:
-                        stream.flush()
-                os._exit(STOPPED)
+                end_process(STOPPED)
 
 
 def _run() -> int:

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
 
-class _ExistingFile(click.Path):
-    """The path of a file that exists; a URL is not looked up."""
+class ExistingPath(click.Path):
+    """The path of a file or folder that exists; a URL is not looked up."""
 
     def convert(
         self,
@@ -42,28 +42,18 @@ class _ExistingFile(click.Path):
         ctx: click.Context | None,
     ) -> str | bytes | PathLike[str]:
         """Return the path."""
-        return value if scheme_of(value) else super().convert(value, param, ctx)
-
-
-EXISTING_FILE = _ExistingFile(exists=True, dir_okay=False)
-
-
-class ExistingDataset(_ExistingFile):
-    """The path of a dataset that exists; a URL is not looked up."""
-
-    def convert(
-        self,
-        value: str | PathLike[str],
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> str | bytes | PathLike[str]:
-        """Return the path."""
+        if scheme_of(value):
+            return value
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
             from regionbatch.files.folders import absence_of  # noqa: PLC0415 - only for mistakes
 
-            self.fail(absence_of(value, "file or folder"), param, ctx)
+            kind = "file or folder" if self.dir_okay else "file"
+            self.fail(absence_of(value, kind), param, ctx)
+
+
+EXISTING_FILE = ExistingPath(exists=True, dir_okay=False)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import click
 from click.core import ParameterSource
 
 from regionbatch_cli.command_help import OUTPUT, UPLOAD, option
-from regionbatch_cli.failures import STOPPED
 from regionbatch_cli.options import DatasetOptions, dataset_options, skip_unresolved_option
+from regionbatch_cli.process_end import STOPPED
 from regionbatch_cli.progress import notice_printer, progress_display, show_start
 from regionbatch_cli.reader_options import DatasetCommand
 from regionbatch_cli.reading import read_dataset
