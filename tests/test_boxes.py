@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -191,14 +190,9 @@ def test_order_corners_changes_only_swapped_boxes(box: boxes.Boxes, data: st.Dat
         ),
         max_size=30,
     ),
-    st.booleans(),
 )
-def test_first_of_equal_agrees_with_a_set(
-    rows: list[tuple[float, ...]], in_order_of_images: bool
-) -> None:
+def test_first_of_equal_agrees_with_a_set(rows: list[tuple[float, ...]]) -> None:
     """0.1 and 0.1 + 1e-12 are one 32-bit float."""
-    if in_order_of_images:
-        rows = sorted(rows, key=itemgetter(0))
     table = np.array(rows, np.float64).reshape(-1, 6)
     seen: set[tuple[float, ...]] = set()
     wanted = []
@@ -212,6 +206,22 @@ def test_first_of_equal_agrees_with_a_set(
             patch.setattr(boxes, "BLOCK_ROWS", block)
             first = boxes.first_of_equal(image, tag, table[:, 2:])
         assert np.asarray(first).tolist() == wanted
+
+
+@pytest.mark.parametrize("bits", [1, 4, 22])
+@pytest.mark.parametrize("rounds", [1, 3, 500])
+def test_first_of_equal_with_many_hashes_in_a_bin(
+    bits: int, rounds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boxes, "_MOST_BITS", bits)
+    monkeypatch.setattr(boxes, "_MOST_ROUNDS", rounds)
+    random = np.random.default_rng(1)
+    kinds = random.random((500, 4))
+    kind = random.integers(0, len(kinds), 2000)
+    codes = np.zeros(len(kind), np.int32)
+    first = np.zeros(len(kind), np.bool_)
+    first[np.unique(kind, return_index=True)[1]] = True
+    assert (boxes.first_of_equal(codes, codes, kinds[kind]) == first).all()
 
 
 @given(any_boxes, st.sampled_from(MODES))

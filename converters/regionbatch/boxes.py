@@ -31,6 +31,12 @@ _NUDGE = 60
 BLOCK_ROWS = 2**14
 """Rows of a block: half a megabyte of boxes."""
 
+_MOST_BITS = 22
+"""Bits of a hash that number a bin: 16 megabytes of row numbers at most."""
+
+_MOST_ROUNDS = 32
+"""Rounds that compare hashes in bins. Eight are enough for a million hashes."""
+
 
 class BoxMode(Enum):
     """What the four numbers of an annotation mean: ABS is in pixels, REL is normalised (0 to 1).
@@ -263,10 +269,7 @@ def first_of_equal(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes)
     for block in blocks(len(box)):
         keys = region_keys(image[block], tag[block], box[block])
         hashes[block] = hash_keys(keys) >> np.uint64(32)
-    may_be_repeated = np.zeros(len(box), np.bool_)
-    for part in _parts_of_images(image):
-        may_be_repeated[part] = _may_be_repeated(hashes[part])
-    suspects = np.flatnonzero(may_be_repeated)
+    suspects = np.flatnonzero(_may_be_repeated(hashes))
     keys = region_keys(image[suspects], tag[suspects], box[suspects])
     order = np.lexsort(keys.T)  # stable: the first of equal rows stays first
     repeated = (keys[order[1:]] == keys[order[:-1]]).all(axis=1)
@@ -275,29 +278,37 @@ def first_of_equal(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes)
     return first
 
 
-def _parts_of_images(image: NDArray[np.int32]) -> Iterator[slice]:
-    """Yield slices of rows such that all rows of an image are in one of them.
-
-    They are small, so that sorting them takes half the time, if the rows are in order of images.
-    """
-    starts = [0]
-    if not (image[1:] < image[:-1]).any():
-        # `np.unique` imports `numpy.ma`, which takes a twentieth of the time of a small conversion.
-        starts = [*dict.fromkeys(np.searchsorted(image, image[::BLOCK_ROWS]).tolist())]
-    return map(slice, starts, [*starts[1:], len(image)])
-
-
 def _may_be_repeated(hashes: NDArray[np.uint32]) -> Mask:
-    """Return which hashes may occur several times, (n,): all that do, and a few others."""
-    # Sorting the hashes takes a fifth of the time of sorting their row numbers. Half of a hash
-    # is enough to find the rows of the few that are equal.
-    ordered = np.sort(hashes)
-    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
-    half = np.uint32(16)
-    is_repeated = np.zeros(2**16, np.bool_)
-    is_repeated[repeated >> half] = True
-    may_be: Mask = is_repeated[hashes >> half]
+    """Return which hashes may occur several times, (n,): all that do, and perhaps a few others."""
+    # Each round compares the hashes of a bin with one of them. Those that differ from it are left
+    # for the next round. This takes a third of the time of sorting all hashes.
+    bits = min(len(hashes).bit_length(), _MOST_BITS)
+    row_of_bin = np.empty(2**bits, np.uint32)  # Only the bins in use are written and read.
+    may_be = np.zeros(len(hashes), np.bool_)
+    rows, left = np.arange(len(hashes), dtype=np.uint32), hashes
+    for _ in range(_MOST_ROUNDS):
+        if not len(rows):
+            break
+        for block in blocks(len(rows)):
+            row_of_bin[_bins(left[block], bits)] = rows[block]
+        different = [rows[:0]]
+        for block in blocks(len(rows)):
+            chosen = row_of_bin[_bins(left[block], bits)]
+            others = np.flatnonzero(chosen != rows[block])
+            row, chosen = rows[block][others], chosen[others]
+            equal = left[block][others] == hashes[chosen]
+            may_be[row[equal]] = True
+            may_be[chosen[equal]] = True
+            different.append(row[~equal])
+        rows = np.concatenate(different)
+        left = hashes[rows]
+    may_be[rows] = True  # only if a bin has very many hashes
     return may_be
+
+
+def _bins(hashes: NDArray[np.uint32], bits: int) -> NDArray[np.intp]:
+    """Return the bin of each hash: its first bits."""
+    return (hashes >> np.uint32(32 - bits)).astype(np.intp)
 
 
 def blocks(count: int) -> Iterator[slice]:
