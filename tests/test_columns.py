@@ -11,6 +11,7 @@ import sys
 import tempfile
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,15 @@ import pytest
 import regionbatch as rb
 from helpers import ROOT, mentions, process, raises_mentioning, write_coco
 from regionbatch.dataset import Regions
-from regionbatch.dataset.columns import GrowingColumn, columns_on_disk, kept_rows, rows_of, zeros
+from regionbatch.dataset.columns import (
+    GrowingColumn,
+    columns_on_disk,
+    distinct_codes,
+    kept_rows,
+    rows_of,
+    texts_of,
+    zeros,
+)
 
 SCENE = ROOT / "fixtures" / "scene"
 
@@ -82,6 +91,21 @@ def test_a_column_on_disk_has_the_rows_of_one_in_memory(counts: list[int], order
     np.testing.assert_array_equal(rows, np.flatnonzero(mask))
     np.testing.assert_array_equal(kept, in_memory[mask])
     np.testing.assert_array_equal(none, mask * 0.0)
+
+
+@pytest.mark.parametrize("codes", [[], [2], [2, 2, -1, -1, 2, 0, 0], [3, 1, 2]])
+def test_distinct_codes_are_in_the_order_of_their_first_use(codes: list[int]) -> None:
+    assert distinct_codes(np.array(codes, np.int32)) == [*dict.fromkeys(codes)]
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint8, np.uint64])
+def test_texts_of_codes_of_any_integer_type(dtype: type[np.integer[Any]]) -> None:
+    assert texts_of(np.array([1, 0, 1], dtype), ["a", "b"]) == ["b", "a", "b"]
+    assert texts_of(np.array([], dtype), []) == []
+
+
+def test_negative_codes_have_an_empty_text() -> None:
+    assert texts_of(np.array([-1, 1, -2], np.int32), ["a", "b"]) == ["", "b", ""]
 
 
 def test_a_column_on_disk_is_an_array_like_any_other(folder: Path) -> None:

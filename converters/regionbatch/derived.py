@@ -14,7 +14,7 @@ import numpy as np
 from regionbatch.argument_checks import check_count, check_type
 from regionbatch.boxes import first_of_equal
 from regionbatch.cleaning import count_adjusted, count_by, report_full_images
-from regionbatch.dataset import Dataset, Images, Originals, Regions, normalise_label, split_names
+from regionbatch.dataset import Dataset, Images, Originals, Regions, normalise_label
 from regionbatch.dataset.columns import recoded
 from regionbatch.errors import OptionError
 from regionbatch.findings import Account, FindingLog
@@ -77,7 +77,7 @@ def split_evenly(dataset: Dataset, count: int) -> list[Dataset]:
 def split_by_column(dataset: Dataset, by: str | Iterable[Any]) -> dict[Any, Dataset]:
     """Return a part for each value of a column; see `Dataset.split_by`."""
     if isinstance(by, str) and by == "split":
-        of_image = split_names(dataset.images.split, dataset.images.splits)
+        of_image = dataset.images.split_names()
         values = np.asarray(of_image, object)
         return {
             value: _part(dataset, values == value, f"not in the split '{value}'")

@@ -9,6 +9,7 @@ import numpy as np
 
 from regionbatch.association import associate
 from regionbatch.dataset import Images
+from regionbatch.dataset.columns import distinct_codes
 from regionbatch.errors import DatasetError, PluginError
 from regionbatch.files.paths import image_stem, normalise_name
 from regionbatch.image_names import name_of_label, own_stem
@@ -278,7 +279,7 @@ def _renumbered(
     found: NDArray[np.int32], codes: dict[str, int]
 ) -> tuple[NDArray[np.int32], list[str]]:
     """Return codes from 0 on in the order of their first use, and the names of the used ones."""
-    used = [code for code in dict.fromkeys(found.tolist()) if code >= 0]
+    used = [code for code in distinct_codes(found) if code >= 0]
     names = {code: name for name, code in codes.items()}
     new_codes = np.full(len(codes), -1, np.int32)
     new_codes[used] = np.arange(len(used))

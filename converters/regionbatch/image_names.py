@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from regionbatch.files.tree import Tree
 
-_OUTSIDE_HINTS = ("..", ":", "\n/", "\n\\")
+_OUTSIDE_HINTS = ("..", ":", "\n/")
 """Names joined by newlines contain one of these if any of them leads outside the dataset."""
 
 
@@ -52,7 +52,7 @@ def rows_outside(files: Sequence[str], names: Sequence[str]) -> list[int]:
 
     Args:
         files: The file that contains each name.
-        names: The names.
+        names: The names, with `/`.
     """
     text = "\n" + "\n".join(names)
     if not any(hint in text for hint in _OUTSIDE_HINTS):  # Most datasets have none.
@@ -85,8 +85,8 @@ def name_of_label(tree: Tree, file: str) -> str:
 
 def names_of_label_files(
     files: Sequence[str], names: Sequence[str], rows: Iterable[int]
-) -> dict[int, str]:
-    """Return the names of images that are not on disk, by the rows of their label files.
+) -> list[str]:
+    """Return the names of images that are not on disk.
 
     The name is the declared one, unless another label file declares it too or has that name itself.
     Otherwise it is the label file's own path without the label word, with the declared extension.
@@ -99,7 +99,7 @@ def names_of_label_files(
     """
     rows = [*rows]
     if len(rows) == len(files) and (found := _names_like_own(files, names)):
-        return dict(zip(rows, found, strict=True))
+        return found
     own = normalise_names([image_stem(own_stem(file)) for file in files])
     wanted = normalise_names([image_stem(base_name(names[row])) for row in rows])
     normalised = normalise_names(names)
@@ -116,10 +116,7 @@ def names_of_label_files(
         else:
             chosen[row] = own_stem(files[row])
     counts = Counter(chosen.values())
-    for row, name in chosen.items():
-        if counts[name] > 1:
-            chosen[row] = files[row]
-    return chosen
+    return [files[row] if counts[name] > 1 else name for row, name in chosen.items()]
 
 
 def _names_like_own(files: Sequence[str], names: Sequence[str]) -> list[str]:
@@ -174,7 +171,8 @@ def names_of_declared(
     splits: Sequence[str],
     all_files: Collection[str],
     rows: Iterable[int],
-) -> dict[int, str]:
+    outside: Iterable[int],
+) -> list[str]:
     """Return the names of images that are not on disk: the declared ones, relative to the dataset.
 
     If the files of two splits list the same name, these are two images, and the splits are added.
@@ -186,13 +184,18 @@ def names_of_declared(
         all_files: All declaring files of the dataset, so that names do not depend on the split that
             is read.
         rows: Those whose image is not on disk.
+        outside: See `rows_outside`.
     """
     homes = _folders_of(all_files)
     start = {file: f"{home}/" if home else "" for file, home in homes.items()}
-    paths = [start[file] + name for file, name in zip(files, names, strict=True)]
-    outside = {*rows_outside(files, names)}
+    paths = names
+    if any(start.values()):
+        paths = [start[file] + name for file, name in zip(files, names, strict=True)]
     shared = _listed_by_several(files, paths)
-    chosen: dict[int, str] = {}
+    if not (shared or outside or ".." in "\n".join(paths)):  # as usual
+        return [paths[row] for row in rows]
+    outside = {*outside}
+    chosen: list[str] = []
     for row in rows:
         path = paths[row]
         if row in outside:
@@ -202,7 +205,7 @@ def names_of_declared(
                 path = start[files[row]] + joined(splits[row], names[row])
             if ".." in path:
                 path = _resolved(names[row], files[row]) or path
-        chosen[row] = path
+        chosen.append(path)
     return chosen
 
 

@@ -11,7 +11,7 @@ from regionbatch.files.cloud_paths import real_path
 from regionbatch.files.paths import base_name, image_stem, is_label_word, normalise_name
 from regionbatch.files.spelling import Spelling
 from regionbatch.image_candidates import Rank
-from regionbatch.image_names import own_stem, rows_outside
+from regionbatch.image_names import own_stem
 from regionbatch.matches import MatchOutcome
 from regionbatch.wording import counted, listed
 
@@ -141,10 +141,11 @@ def _pairs(pairs: Mapping[tuple[str, str], int]) -> str:
 
 def report_names(
     index: ImageIndex,
-    files: Sequence[int],
+    files: NDArray[np.int32],
     matches: Matches,
     table: ReferenceTable,
     names: Sequence[str],
+    outside: Sequence[int],
     log: FindingLog,
 ) -> None:
     """Report declared names outside the dataset, and second names that were not used.
@@ -155,9 +156,9 @@ def report_names(
         matches: The matches of the references.
         table: The references, their names with `/`.
         names: The name that the image of each reference got.
+        outside: See `rows_outside`.
         log: Where it is reported.
     """
-    outside = rows_outside(table.files, table.names)
     values = [table.name(row) for row in outside] if table.by_label else None
     log.add("outside_dataset", np.asarray(outside, np.int32), value=values, table=names)
     if not table.by_label or names == table.names:
@@ -166,7 +167,7 @@ def report_names(
         if not declared or name.endswith(declared):
             continue
         if (doubtful := _is_stale(index, matches, table, row, name)) is not None:
-            log.add("stale_filename", files[row], value=[declared], doubtful=doubtful)
+            log.add("stale_filename", int(files[row]), value=[declared], doubtful=doubtful)
 
 
 def _is_stale(

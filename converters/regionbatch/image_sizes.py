@@ -49,13 +49,13 @@ class _Files(NamedTuple):
 
 def report_absent(images: Images, log: FindingLog) -> None:
     """Report images that are not on disk, except those reported as ambiguous."""
+    if all(images.paths):
+        return
     ambiguous = set(log.names("ambiguous_image"))
-    absent = []
-    if not all(images.paths):
-        absent = [row for row, path in enumerate(images.paths) if not path]
+    absent = np.flatnonzero(np.array(images.paths, np.object_) == "").astype(np.int32)
     if ambiguous:
-        absent = [row for row in absent if images.names[row] not in ambiguous]
-    log.add("image_not_on_disk", np.asarray(absent, np.int32), table=images.names)
+        absent = absent[[images.names[row] not in ambiguous for row in absent.tolist()]]
+    log.add("image_not_on_disk", absent, table=images.names)
 
 
 def with_image_sizes(raw: PlacedAnnotations, log: FindingLog) -> PlacedAnnotations:

@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regionbatch.association import associate
-from regionbatch.dataset import Images, split_names
+from regionbatch.dataset import Images
+from regionbatch.dataset.columns import distinct_codes, texts_of
 from regionbatch.errors import PluginError
 from regionbatch.files.tree import Tree
 from regionbatch.image_labels import EXACT_ONLY, NOT_READ, LabelledImages, Rejected
-from regionbatch.image_names import names_of_declared, names_of_label_files, plain_names
+from regionbatch.image_names import (
+    names_of_declared,
+    names_of_label_files,
+    plain_names,
+    rows_outside,
+)
 from regionbatch.image_reports import report_matches, report_names, report_no_images
 from regionbatch.image_scope import Scope
 from regionbatch.matches import ReferenceTable, is_one_of
@@ -73,9 +79,9 @@ class ImageTable:
         files = self._files_of(found)
         if self._labelled is not None and not self._references.declares_names:
             return self._labelled.images_of(files)
-        declared = split_names(found.split, found.splits) if found.splits else []
+        declared = texts_of(found.split, found.splits) if found.splits else []
         if not found.splits:
-            found = self._with_splits(found, files)
+            found = self._with_splits(found)
         return self._of_names(found, files, declared)
 
     def _files_of(self, found: ImageReferences) -> list[str]:
@@ -89,24 +95,25 @@ class ImageTable:
         files = known[first : first + len(found)]
         if files == self.accepted and (found.file == np.arange(first, first + len(found))).all():
             return files  # registered in this order, as usual
-        codes = found.file.tolist()
-        files = [known[code] for code in codes if 0 <= code < len(known)]
-        for code in {*codes}:
+        for code in distinct_codes(found.file):
             if not 0 <= code < len(known) or known[code] not in self._references.files:
                 raise PluginError(
                     f"ImageReferences.file: not the code of a file to read: '{code}'. "
                     "Update the reader.",
                     value=code,
                 )
-        return files
+        return texts_of(found.file, known)
 
-    def _with_splits(self, found: ImageReferences, files: list[str]) -> ImageReferences:
+    def _with_splits(self, found: ImageReferences) -> ImageReferences:
         """Return references with the splits of their files."""
-        of_file = self._references.files
-        splits = [*dict.fromkeys(filter(None, map(of_file.get, files)))]
+        known = self._log.files
+        used = distinct_codes(found.file)
+        of_used = [self._references.files[known[code]] for code in used]
+        splits = [*dict.fromkeys(filter(None, of_used))]
         codes = {"": -1} | {split: code for code, split in enumerate(splits)}
-        split = np.asarray([codes[of_file[file]] for file in files], np.int32)
-        return replace(found, split=split, splits=splits)
+        new = np.full(len(known), -1, np.int32)
+        new[used] = [codes[split] for split in of_used]
+        return replace(found, split=new[found.file], splits=splits)
 
     def _of_names(
         self, found: ImageReferences, files: list[str], splits: Sequence[str]
@@ -114,14 +121,14 @@ class ImageTable:
         """Return an image for each reference, matched by its names and declared size."""
         table = self._references_by_name(found, files, splits)
         matches = associate(self._index, table)
-        images = matches.image[: len(files)].tolist()
+        images = matches.image[: len(files)]
         outcome = matches.outcome[: len(files)]
-        names = self._names_of(images, table, found)
+        outside = rows_outside(table.files, table.names)
+        names = self._names_of(images, table, found, outside)
         rows = np.arange(len(files))
         report_matches(self._index, table, matches, names.__getitem__, rows, self._log)
-        report_names(self._index, found.file.tolist(), matches, table, names, self._log)
-        on_disk = self._index.all_on_disk()
-        paths = [on_disk[image] if image >= 0 else "" for image in images]
+        report_names(self._index, found.file, matches, table, names, outside, self._log)
+        paths = texts_of(images, self._index.all_on_disk())
         for row in np.flatnonzero(is_one_of(outcome, NOT_READ)).tolist():
             self.lost[row] = Rejected.of(row, matches, table.files)
         exact = is_one_of(outcome, EXACT_ONLY)
@@ -144,18 +151,25 @@ class ImageTable:
         return ReferenceTable([*files, *others], names, sizes)
 
     def _names_of(
-        self, images: list[int], table: ReferenceTable, found: ImageReferences
+        self,
+        images: NDArray[np.int32],
+        table: ReferenceTable,
+        found: ImageReferences,
+        outside: Sequence[int],
     ) -> list[str]:
         """Return the name of the image of each reference."""
-        paths = self._index.paths()
-        names = [paths[image] if image >= 0 else "" for image in images]
-        absent = [row for row, image in enumerate(images) if image < 0]
+        names = texts_of(images, self._index.paths())
+        absent = np.flatnonzero(images < 0).tolist()
         if table.by_label:
             names_of_absent = names_of_label_files(table.files, table.names, absent)
         else:
-            splits = split_names(found.split, found.splits)
+            splits = texts_of(found.split, found.splits)
             declaring = [*self._references.files, *self._references.others]
-            names_of_absent = names_of_declared(table.files, table.names, splits, declaring, absent)
-        for row, name in names_of_absent.items():
+            names_of_absent = names_of_declared(
+                table.files, table.names, splits, declaring, absent, outside
+            )
+        if len(absent) == len(names):
+            return names_of_absent
+        for row, name in zip(absent, names_of_absent, strict=True):
             names[row] = name
         return names

@@ -39,8 +39,8 @@ def rows_to_send(
         tag_codes: See `ResolvedIds.tag_codes`.
         image_codes: See `ResolvedIds.image_codes`.
     """
-    tag = tag_codes[regions.tag]
-    image = image_codes[regions.image]
+    tag = tag_codes.take(regions.tag)
+    image = image_codes.take(regions.image)
     resolved = (tag >= 0) & (image >= 0)
     rows = np.flatnonzero(resolved)
     duplicate = rows[:0]
@@ -48,8 +48,9 @@ def rows_to_send(
         first = first_of_equal(image[rows], tag[rows], regions.box[rows])
         duplicate = rows[~first]
         rows = rows[first]
-    if (np.diff(image[rows]) < 0).any():
-        rows = rows[stable_argsort(image[rows].view(np.uint32))]
+    image = image[rows]
+    if (image[1:] < image[:-1]).any():
+        rows = rows[stable_argsort(image.view(np.uint32))]
     return RowsToSend(rows, np.flatnonzero(~resolved), duplicate)
 
 

@@ -13,7 +13,7 @@ from regionbatch.dataset.annotations import (
     normalise_label,
 )
 from regionbatch.dataset.dataset import Dataset
-from regionbatch.dataset.images import ImageReferences, Images, split_names
+from regionbatch.dataset.images import ImageReferences, Images
 from regionbatch.dataset.originals import Originals
 from regionbatch.dataset.regions import Region, Regions
 
@@ -30,5 +30,4 @@ __all__ = [
     "Region",
     "Regions",
     "normalise_label",
-    "split_names",
 ]

@@ -19,7 +19,7 @@ from regionbatch.boxes import blocks
 from regionbatch.temporary_files import temporary_file, temporary_file_errors, write_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import IO
 
     from numpy.typing import NDArray
@@ -216,3 +216,16 @@ def take_rows(
 def recoded(tag: NDArray[np.int32], new: NDArray[np.int32]) -> NDArray[np.int32]:
     """Return new codes of tags; -1 (no tag) stays -1."""
     return np.append(new, np.int32(-1))[tag]
+
+
+def distinct_codes(codes: NDArray[np.integer[Any]]) -> list[int]:
+    """Return the distinct codes in the order of their first use."""
+    starts = np.append(codes[:1], codes[1:][codes[1:] != codes[:-1]])  # of runs of equal codes
+    return [*dict.fromkeys(starts.tolist())]
+
+
+def texts_of(codes: NDArray[np.integer[Any]], texts: Sequence[str]) -> list[str]:
+    """Return the text of each code; empty for negative codes."""
+    at = np.maximum(codes.astype(np.int64), -1)  # an unsigned type has no -1
+    found: list[str] = np.array([*texts, ""], np.object_)[at].tolist()
+    return found

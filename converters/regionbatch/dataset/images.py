@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regionbatch.dataset.columns import Reconstructed, freeze
+from regionbatch.dataset.columns import Reconstructed, freeze, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,10 +139,4 @@ class Images(Reconstructed):
             >>> rb.read("fixtures/scene/coco").images.split_names()[:2]
             ['train', 'train']
         """
-        return split_names(self.split, self.splits)
-
-
-def split_names(split: NDArray[np.int32], splits: Sequence[str]) -> list[str]:
-    """Return the name of each split code; empty for -1."""
-    names: list[str] = np.array([*splits, ""], np.object_)[np.maximum(split, -1)].tolist()
-    return names
+        return texts_of(self.split, self.splits)
