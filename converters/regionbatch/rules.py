@@ -175,8 +175,8 @@ def apply_rules(
         max_clip: The largest fraction of a box that may be outside its image; None: any.
     """
     tracker = RuleTracker(raw, log)
-    tag = tables.tag_code[raw.tag]
-    image = tables.image_code[raw.image]
+    tag = tables.tag_code.take(raw.tag)
+    image = tables.image_code.take(raw.image)
     _apply_marks(raw, drop, tracker)
     if tables.wanted is not None:
         tracker.apply("left_out", ~np.append(tables.wanted, np.False_)[tag])
@@ -237,7 +237,7 @@ def _image_sizes(
 ) -> Boxes:
     """Return the size of each row's image in pixels, (n, 2); drop rows whose size is unknown."""
     image = raw.image[block]
-    sides = raw.images.width[image], raw.images.height[image]
+    sides = raw.images.width.take(image), raw.images.height.take(image)
     size = np.stack(sides, dtype=np.float64, casting="safe").T  # column by column, like the boxes
     unknown = _either(size <= 0)
     if angle is not None and not raw.mode.absolute:
