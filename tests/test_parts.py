@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -26,6 +27,7 @@ from helpers import (
     ManualClock,
     always_in_parts,
     command,
+    id_of,
     process,
     raises_mentioning,
     write_coco,
@@ -570,6 +572,46 @@ def test_an_error_does_not_depend_on_the_executor(tmp_path: Path) -> None:
             rb.read(tmp_path, executor=executor)
         errors.append(str(caught.value))
     assert errors[0] == errors[1]
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+@pytest.mark.parametrize("ids", ["{", '{"a.jpg": "not a UUID"}', None])
+def test_ids_read_while_others_read_parts_fail_as_in_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ids: str | None, *, is_broken: bool
+) -> None:
+    """An error of the dataset comes first."""
+    path = large_coco(tmp_path)
+    if is_broken:
+        path.write_text(path.read_text(encoding="utf-8")[:-40], encoding="utf-8")
+    file = tmp_path / "ids.json"
+    if ids is not None:
+        file.write_text(ids, encoding="utf-8")
+    errors = []
+    for count in (1, 3):
+        if count > 1:
+            always_in_parts(monkeypatch, count)
+        with pytest.raises(rb.DatasetError if is_broken else rb.ResolveError) as caught:
+            rb.convert(path, tmp_path / "out.jsonl", tag_ids=SCENE / "tags.json", image_ids=file)
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1]
+
+
+def test_image_ids_are_read_while_others_read_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their file may change afterwards."""
+    path = large_coco(tmp_path)
+    file = tmp_path / "ids.json"
+    first = id_of("first")
+    file.write_text(json.dumps({"a.jpg": first}), encoding="utf-8")
+    always_in_parts(monkeypatch, 3)
+
+    def replace(*_: object) -> None:
+        file.write_text(json.dumps({"a.jpg": id_of("second")}), encoding="utf-8")
+
+    out = io.BytesIO()
+    rb.convert(path, out, tag_ids={"cat": id_of("cat")}, image_ids=file, progress=replace)
+    assert json.loads(out.getvalue())["regions"][0]["imageId"] == first
 
 
 def test_images_of_lists_are_read_by_processes_for_a_split(

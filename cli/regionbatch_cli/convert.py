@@ -90,10 +90,10 @@ def convert(
     {"name": "id"}, a saved response of GetTags or of an image upload, a list of images, or CSV
     with name,id.
     """
-    from regionbatch.batching import batches as make_batches  # noqa: PLC0415 - NumPy
-    from regionbatch.names.renames import read_renames  # noqa: PLC0415
-    from regionbatch.output import write  # noqa: PLC0415
+    from regionbatch.names.renames import read_renames  # noqa: PLC0415 - only if there is work
+    from regionbatch.names.tables import EarlyIds  # noqa: PLC0415
     from regionbatch.output_target import is_for_parts  # noqa: PLC0415
+    from regionbatch.part_reading import meanwhile  # noqa: PLC0415
 
     in_parts = bool(dask) and output != "-" and is_for_parts(output, payload)
     _check_output(options, output, payload, overwrite=overwrite, in_parts=in_parts)
@@ -102,12 +102,24 @@ def convert(
         ids = tag_ids, image_ids, renames, skip_unresolved
         return _convert_in_parts(options, output, ids, dask, overwrite=overwrite)
     with progress_display(quiet=options.quiet) as progress:
-        with dask_executor(dask) as executor:
+        early = EarlyIds(image_ids, "image_ids")
+
+        def prepare() -> None:
+            """Do what does not depend on the dataset."""
+            import regionbatch.batching  # noqa: PLC0415
+            import regionbatch.output  # noqa: F401, PLC0415
+
+            early.read()
+
+        with dask_executor(dask) as executor, meanwhile(prepare):
             dataset = read_dataset(options, progress, renames, executor)
+        from regionbatch.batching import batches as make_batches  # noqa: PLC0415 - as in `prepare`
+        from regionbatch.output import write  # noqa: PLC0415
+
         batches = make_batches(
             dataset,
             tag_ids=tag_ids,
-            image_ids=image_ids,
+            image_ids=early,
             rename=renames,
             skip_unresolved=skip_unresolved,
         )

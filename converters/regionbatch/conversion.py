@@ -9,10 +9,11 @@ from regionbatch.argument_checks import check_flags, check_path
 from regionbatch.batching import batches
 from regionbatch.files.storage import reopened_clouds
 from regionbatch.judging import Filters, new_log, raise_if_strict
+from regionbatch.names.tables import EarlyIds
 from regionbatch.option_values import checked_storage_options
 from regionbatch.output import check_payload, write
 from regionbatch.output_target import check_target, folder_of_output, is_for_parts
-from regionbatch.part_reading import check_executor
+from regionbatch.part_reading import check_executor, meanwhile
 from regionbatch.reading import paths_in, read, read_placed
 from regionbatch.resolved_ids import IdOptions
 
@@ -130,21 +131,23 @@ def convert(  # longer than 40 lines because of its arguments
     with reopened_clouds(opened, checked_storage_options(storage_options)):
         for path in paths:
             check_target(path, overwrite=overwrite, payload=payload)  # before the work starts
-        dataset = read(
-            source,
-            format=format,
-            drop=drop,
-            only=only,
-            max_clip=max_clip,
-            progress=progress,
-            executor=executor,
-            storage_options=storage_options,
-            **options,
-        )
+        early = EarlyIds(image_ids, "image_ids")
+        with meanwhile(early.read):
+            dataset = read(
+                source,
+                format=format,
+                drop=drop,
+                only=only,
+                max_clip=max_clip,
+                progress=progress,
+                executor=executor,
+                storage_options=storage_options,
+                **options,
+            )
         converted = batches(
             dataset,
             tag_ids=tag_ids,
-            image_ids=image_ids,
+            image_ids=early,
             rename=rename,
             skip_unresolved=skip_unresolved,
         )

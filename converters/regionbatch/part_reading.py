@@ -13,7 +13,7 @@ from regionbatch.process_count import available_processes, requested_processes
 from regionbatch.reader_contract import PartsReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor
 
     from regionbatch.dataset import RawAnnotations, References
@@ -24,6 +24,19 @@ if TYPE_CHECKING:
 
 may_fork: ContextVar[bool] = ContextVar("may_fork", default=False)
 """Whether this process runs only regionbatch, so that processes can be copies of it."""
+
+_meanwhile: ContextVar[Callable[[], object]] = ContextVar("_meanwhile", default=lambda: None)
+"""See `meanwhile`."""
+
+
+@contextmanager
+def meanwhile(work: Callable[[], object]) -> Iterator[None]:
+    """Call a function while processes of this machine read parts; never if none do."""
+    token = _meanwhile.set(work)
+    try:
+        yield
+    finally:
+        _meanwhile.reset(token)
 
 
 def check_executor(executor: object) -> None:
@@ -112,7 +125,9 @@ def part_executor(
                 yield None
                 return
             chosen = PartExecutor(own, is_own=True)
-            yield chosen._replace(started=_start(reader, tree, wanted, options, chosen))
+            started = _start(reader, tree, wanted, options, chosen)
+            _meanwhile.get()()
+            yield chosen._replace(started=started)
     else:
         yield None
 

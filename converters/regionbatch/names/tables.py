@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import PurePath
     from uuid import UUID
 
-    Ids = Mapping[str, str] | Mapping[str, UUID] | str | PathLike[str]
+    Ids: TypeAlias = "Mapping[str, str] | Mapping[str, UUID] | str | PathLike[str] | EarlyIds"
 
 _NAME_KEYS = ("name", "sourceUrl", "file_name", "fileName", "originalImageUri")
 _LIST_KEYS = ("images", "value", "tags")
@@ -65,6 +66,25 @@ def read_ids(path: str | PathLike[str]) -> dict[str, str]:
     return collect_ids(read_pairs(decoded(data, found), found), str(found))
 
 
+class EarlyIds:
+    """IDs by name that may be read before they are needed."""
+
+    def __init__(self, ids: Ids, option: str) -> None:
+        """Read nothing yet; the arguments are those of `table_of`."""
+        self._given = ids, option
+        self._table: Mapping[str, str] | None = None
+
+    def read(self) -> None:
+        """Read the IDs. An error is raised only when they are needed."""
+        with suppress(OptionError, ResolveError):
+            self._table = table_of(*self._given)
+
+    def take(self) -> Mapping[str, str]:
+        """Return the IDs, and forget them; see `table_of`."""
+        table, self._table = self._table, None
+        return table_of(*self._given) if table is None else table
+
+
 def table_of(ids: Ids, option: str) -> Mapping[str, str]:
     """Return IDs by name, each checked, from a mapping or a file.
 
@@ -76,6 +96,8 @@ def table_of(ids: Ids, option: str) -> Mapping[str, str]:
         OptionError: The argument is neither a mapping nor a path.
         ResolveError: See `read_ids`.
     """
+    if isinstance(ids, EarlyIds):
+        return ids.take()
     if isinstance(ids, str) or hasattr(ids, "__fspath__"):
         check_path(option, ids)
         return read_ids(ids)
