@@ -25,9 +25,11 @@ def codes_by_id(ids: Sequence[str | None]) -> NDArray[np.int32]:
 
     Names that share an ID have the code of the first.
     """
-    has_id = np.asarray([id_ is not None for id_ in ids], np.bool_)
     distinct = {*ids}
-    distinct.discard(None)
+    has_id = np.ones(len(ids), np.bool_)
+    if None in distinct:
+        distinct.remove(None)
+        has_id = np.asarray([id_ is not None for id_ in ids], np.bool_)
     if len(distinct) == np.count_nonzero(has_id):
         return np.where(has_id, np.arange(len(ids), dtype=np.int32), np.int32(-1))
     codes: dict[str | None, int] = {None: -1}

@@ -66,14 +66,14 @@ def resolve(
     used = list(used)
     found = lookup.find_exact(used)
     _report_renames(used, names, wanted, log)
-    missing = [code for code in used if found[code] is None]
+    missing = [code for code in used if found[code] is None] if None in found else []
     exact_only = {*exact} | {code for code in missing if rename.get(names[code]) == names[code]}
     if inexact := [code for code in missing if code not in exact_only]:
         found = lookup.find_inexact(inexact, used, found, log)
         missing = [code for code in missing if found[code] is None]
     if missing and not skip:
         raise lookup.error_of(missing)
-    if kind == "image":
+    if kind == "image" and inexact:
         _check_unambiguous(found, names, table)
     return found
 
@@ -97,8 +97,9 @@ class _Lookup:
     def find_exact(self, used: Sequence[int]) -> list[str | None]:
         """Return the IDs of the names that the table has exactly; None for the others."""
         found: list[str | None] = [*map(self.table.get, self.wanted)]
-        for code in {*range(len(found))}.difference(used):
-            found[code] = None
+        if len(used) < len(found):
+            for code in {*range(len(found))}.difference(used):
+                found[code] = None
         return found
 
     def find_inexact(
