@@ -12,7 +12,7 @@ from helpers import write_yolo
 from regionbatch.files.tree import Tree
 from regionbatch.findings import FindingLog
 from regionbatch.options import YoloOptions
-from regionbatch.readers.yolo.class_names import LabelFiles, find_class_names
+from regionbatch.readers.yolo.class_names import LabelFiles, find_class_names, folders_of
 from regionbatch.readers.yolo.dataset_configs import find_configs
 from regionbatch.readers.yolo.reader import YoloReader
 from regionbatch.readers.yolo.yaml_files import merge_mappings
@@ -82,7 +82,7 @@ def test_each_row_has_the_class_list_of_its_folder(tmp_path: Path) -> None:
     log.file("another.json")
     files = ["a/1.txt", "b/2.txt"]
     code = log.add_files(files)[[0, 1, 1, 0, 1, 1]]
-    labels = LabelFiles(files, 1, code)
+    labels = LabelFiles(folders_of(files), 1, code)
     names = find_class_names(tree, find_configs(tree, log), None, labels, log)
     assert names.tags == ["x", "y", "z", ""]
     assert names.list_of_rows(code).tolist() == [0, 1, 1, 0, 1, 1]

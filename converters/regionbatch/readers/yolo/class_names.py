@@ -29,10 +29,19 @@ if TYPE_CHECKING:
 _SHOWN_FILES = 3
 
 
+class LabelFolders(NamedTuple):
+    """The folders of f label files."""
+
+    paths: list[str]
+    """The distinct folders; the root if there are no files."""
+    of_file: NDArray[np.int32]
+    """(f,) The folder of each file."""
+
+
 class LabelFiles(NamedTuple):
     """The label files that are read, and the file of each of their rows; n rows."""
 
-    files: Sequence[str]
+    folders: LabelFolders
     first_code: int
     """The code of the first file in the log; the others follow."""
     file_of_row: NDArray[np.int32]
@@ -113,8 +122,8 @@ def find_class_names(
     if given is not None:
         only, reason = read_given_list(given, tree, log)
         _report([only], reason, [], log)
-        return _class_names([only], np.zeros(len(labels.files), np.int32), labels.first_code)
-    folders, folder_of_file = _folders_of(labels.files)
+        return _class_names([only], np.zeros_like(labels.folders.of_file), labels.first_code)
+    folders, folder_of_file = labels.folders
     with_rows = _folders_with_rows(folder_of_file, labels)
     needed = [folders[code] for code in with_rows] or folders
     chooser = ClassListChooser(tree, configs, needed, log)
@@ -131,8 +140,8 @@ def find_class_names(
     return _class_names(list(lists.values()), indexes[folder_of_file], labels.first_code)
 
 
-def _folders_of(files: Sequence[str]) -> tuple[list[str], NDArray[np.int32]]:
-    """Return the folders of label files, the root if there are none, and each file's folder."""
+def folders_of(files: Sequence[str]) -> LabelFolders:
+    """Return the folders of label files."""
     codes: dict[str, int] = {}
     of_run: list[int] = []
     counts: list[int] = []
@@ -140,7 +149,7 @@ def _folders_of(files: Sequence[str]) -> tuple[list[str], NDArray[np.int32]]:
         of_run.append(codes.setdefault(folder, len(codes)))
         counts.append(len(names))
     of_file = np.repeat(np.asarray(of_run, np.int32), np.asarray(counts, np.int64))
-    return [*codes] or [""], of_file
+    return LabelFolders([*codes] or [""], of_file)
 
 
 def _folders_with_rows(folder_of_file: NDArray[np.int32], labels: LabelFiles) -> list[int]:

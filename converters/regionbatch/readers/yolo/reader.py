@@ -18,7 +18,7 @@ from regionbatch.errors import DatasetError
 from regionbatch.findings import FindingLog
 from regionbatch.options import YoloOptions
 from regionbatch.readers.yolo import row_checks
-from regionbatch.readers.yolo.class_names import LabelFiles, find_class_names
+from regionbatch.readers.yolo.class_names import LabelFiles, find_class_names, folders_of
 from regionbatch.readers.yolo.dataset_configs import find_configs
 from regionbatch.readers.yolo.detection import detect
 from regionbatch.readers.yolo.first_class import detect_first_class, some_class_0_is_unused
@@ -117,13 +117,14 @@ class YoloReader:
         with_kpt_shape = _configs_for_kpt_shape(tree, configs)
         keypoint_values = _first_keypoint_values(with_kpt_shape)
         first_code = len(log.files)
+        folders = folders_of(files)  # while other processes read
         table = join_parts(results, files, log)
         if options.yolo_rows == "auto":
             row_checks.raise_if_kpt_shapes_differ(table.rows, with_kpt_shape)
             row_checks.check_for_track_ids(table.rows, table.file, log)
         table = _without_pixels(table, log)
         unit = _decide_row_format(table, options.yolo_rows, keypoint_values, log)
-        labels = LabelFiles(files, first_code, table.file)
+        labels = LabelFiles(folders, first_code, table.file)
         names = find_class_names(tree, configs, options.names, labels, log)
         if options.yolo_first_class == "auto":
             first_class = detect_first_class(table.rows, names, table.file, log)
@@ -179,7 +180,11 @@ def _check_first_class_of_all_splits(
     table = join_parts(starmap(read_label_files, parts), labels, log)
     try:
         names = find_class_names(
-            tree, configs, options.names, LabelFiles(labels, first_code, table.file), log
+            tree,
+            configs,
+            options.names,
+            LabelFiles(folders_of(labels), first_code, table.file),
+            log,
         )
     except DatasetError:  # about class lists of the other splits
         return
