@@ -237,7 +237,8 @@ def _print(
     err = output == "-"
     print_decisions(options, decisions, err=err)
     print_account(options, batches.ledger, batches.findings, err=err)
-    regions = counted(len(batches.regions), "region")
+    ledger = batches.ledger
+    regions = counted(ledger.kept + sum(ledger.adjusted.values()), "region")
     payloads = counted(count, "batch")
     where = "standard output" if output == "-" else output
     say(options, f"wrote {regions} in {payloads} to {where}", err=err)

@@ -10,9 +10,11 @@ import numpy as np
 from regionbatch import arrow, payload
 from regionbatch.argument_checks import check_flags
 from regionbatch.batch import Batch, Entry
-from regionbatch.cleaning import count_adjusted, count_by
+from regionbatch.cleaning import count_by
+from regionbatch.dataset.columns import take_rows
 from regionbatch.dataset.dataset import check_dataset
 from regionbatch.findings import FindingLog, Findings, Ledger
+from regionbatch.findings.codes import ADJUSTING
 from regionbatch.limits import REGIONS_PER_BATCH
 from regionbatch.names.renames import normalise_renames
 from regionbatch.resolved_ids import resolve_ids
@@ -20,7 +22,6 @@ from regionbatch.resolved_regions import (
     ledger_after,
     report_dropped,
     rows_to_send,
-    take_in_order,
 )
 from regionbatch.similar import findings_after_rename
 from regionbatch.wording import counted
@@ -71,9 +72,17 @@ class Batches:
         findings: Findings,
         ledger: Ledger,
     ) -> None:
-        """Keep the columns; use `batches` to create them."""
-        self.regions = regions
-        """The n regions to send, in this order."""
+        """Keep the columns; use `batches` to create them.
+
+        Args:
+            regions: The regions of the dataset.
+            rows: (n,), those to send.
+            image_ids: See the attributes, as for all others.
+            tag_ids: See the attributes.
+            findings: See the attributes.
+            ledger: See the attributes.
+        """
+        self._of_dataset = regions
         self.rows = rows
         """(n,), the row of each region in the dataset's own `regions`."""
         self.image_ids = image_ids
@@ -85,6 +94,16 @@ class Batches:
         self.ledger = ledger
         """The ledger of the dataset, with regions without IDs as dropped."""
 
+    @cached_property
+    def regions(self) -> Regions:
+        """The n regions to send, in this order."""
+        return self._of_dataset if self._is_whole else self._of_dataset.take(self.rows)
+
+    @cached_property
+    def _is_whole(self) -> bool:
+        """Whether all regions of the dataset are sent, in their order."""
+        return len(self.rows) == len(self._of_dataset) and not (np.diff(self.rows) != 1).any()
+
     def take(self, rows: NDArray[np.int64]) -> Batches:
         """Return the payloads of some of the regions.
 
@@ -92,7 +111,7 @@ class Batches:
             rows: (m,), rows of `regions`.
         """
         taken = Batches(
-            self.regions.take(rows),
+            self._of_dataset,
             self.rows[rows],
             self.image_ids,
             self.tag_ids,
@@ -109,7 +128,9 @@ class Batches:
             ids: New tag IDs by the ones that they replace.
         """
         tag_ids = [ids.get(id_, id_) for id_ in self.tag_ids]
-        return Batches(self.regions, self.rows, self.image_ids, tag_ids, self.findings, self.ledger)
+        return Batches(
+            self._of_dataset, self.rows, self.image_ids, tag_ids, self.findings, self.ledger
+        )
 
     @cached_property
     def _bodies(self) -> payload.Bodies:
@@ -117,12 +138,12 @@ class Batches:
 
     def __len__(self) -> int:
         """Return the number of batches."""
-        return (len(self.regions) + REGIONS_PER_BATCH - 1) // REGIONS_PER_BATCH
+        return (len(self.rows) + REGIONS_PER_BATCH - 1) // REGIONS_PER_BATCH
 
     def __repr__(self) -> str:
         """Return the type and the numbers of batches and regions."""
         batches_shown = counted(len(self), "batch", "batches")
-        return f"Batches({batches_shown}, {counted(len(self.regions), 'region')})"
+        return f"Batches({batches_shown}, {counted(len(self.rows), 'region')})"
 
     @overload
     def __getitem__(self, at: int) -> Batch: ...
@@ -135,9 +156,10 @@ class Batches:
         if not -len(self) <= at < len(self):
             raise IndexError(at)
         start = at % len(self) * REGIONS_PER_BATCH
-        count = min(REGIONS_PER_BATCH, len(self.regions) - start)
-        [line] = self._bodies.lines(self.regions, start, 1, count)
-        return Batch(line[:-1].tobytes())
+        count = min(REGIONS_PER_BATCH, len(self.rows) - start)
+        text = payload.blank_lines(1, count)
+        self._bodies.write(text, self._entries(start, count))
+        return Batch(text[0, :-1].tobytes())
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield all batches."""
@@ -196,14 +218,27 @@ class Batches:
 
     def overwritten_lines(self) -> Iterator[NDArray[np.uint8]]:
         """Yield the same as `lines`, but in one array: each text overwrites the one before."""
-        full, rest = divmod(len(self.regions), REGIONS_PER_BATCH)
+        full, rest = divmod(len(self.rows), REGIONS_PER_BATCH)
         text = payload.blank_lines(min(full, _BATCHES_AT_ONCE), REGIONS_PER_BATCH)
         for first in range(0, full, _BATCHES_AT_ONCE):
             some = text[: full - first]
-            self._bodies.write(some, self.regions, first * REGIONS_PER_BATCH)
+            count = len(some) * REGIONS_PER_BATCH
+            self._bodies.write(some, self._entries(first * REGIONS_PER_BATCH, count))
             yield some
         if rest:
-            yield self._bodies.lines(self.regions, full * REGIONS_PER_BATCH, 1, rest)
+            text = payload.blank_lines(1, rest)
+            self._bodies.write(text, self._entries(full * REGIONS_PER_BATCH, rest))
+            yield text
+
+    def _entries(self, start: int, count: int) -> payload.EntryColumns:
+        """Return some entries. Only these are copied, because `regions` may be large."""
+        some = slice(start, start + count)
+        regions = self._of_dataset
+        if self._is_whole:
+            return payload.EntryColumns(regions.image[some], regions.tag[some], regions.box[some])
+        rows = self.rows[some]
+        box = take_rows(regions.box, rows)
+        return payload.EntryColumns(regions.image[rows], regions.tag[rows], box)
 
 
 def batches(
@@ -265,7 +300,7 @@ def batches(
     rows, unresolved, duplicate = rows_to_send(regions, ids.tag_codes, ids.image_codes)
     report_dropped("unresolved", unresolved, dataset, log)
     report_dropped("duplicate", duplicate, dataset, log)
-    regions = take_in_order(regions, rows)
     findings = findings_after_rename(dataset, rename) + log.findings()
-    ledger = ledger_after(dataset.ledger, count_adjusted(regions), log.dropped("box"))
+    by_adjustment = count_by(regions.adjusted[rows], ADJUSTING)
+    ledger = ledger_after(dataset.ledger, by_adjustment, log.dropped("box"))
     return Batches(regions, rows, ids.images, ids.tags, findings, ledger)

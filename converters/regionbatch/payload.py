@@ -9,7 +9,7 @@ are copied four at a time from a table of all four-digit texts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
-
-    from regionbatch.dataset import Regions
 
 EntryValues: TypeAlias = "tuple[str, str, float, float, float, float]"
 """Image ID, tag ID, left, top, width and height."""
@@ -82,6 +80,17 @@ _LAYOUT = _layout()
 _FOUR_DIGITS = _four_digits()
 
 
+class EntryColumns(NamedTuple):
+    """n entries as columns."""
+
+    image: NDArray[np.int32]
+    """(n,), codes into the table of image IDs."""
+    tag: NDArray[np.int32]
+    """(n,), codes into the table of tag IDs."""
+    box: NDArray[np.float64]
+    """(n, 4), left, top, width and height, stored column by column."""
+
+
 class Bodies:
     """Writes the text of bodies for regions, with IDs from two tables."""
 
@@ -95,38 +104,20 @@ class Bodies:
         self._images = np.array(image_ids, _ID)
         self._tags = np.array(tag_ids, _ID)
 
-    def lines(self, regions: Regions, start: int, bodies: int, entries: int) -> NDArray[np.uint8]:
-        """Return the text of bodies with the same number of entries.
-
-        Args:
-            regions: The regions.
-            start: The first region.
-            bodies: The number of bodies.
-            entries: The number of regions in each.
-
-        Returns:
-            (bodies, k), the k characters of each body, with a newline.
-        """
-        text = blank_lines(bodies, entries)
-        self.write(text, regions, start)
-        return text
-
-    def write(self, text: NDArray[np.uint8], regions: Regions, start: int) -> None:
-        """Write the IDs and digits of regions into the text of bodies.
+    def write(self, text: NDArray[np.uint8], columns: EntryColumns) -> None:
+        """Write IDs and digits into the text of bodies.
 
         Args:
             text: What `blank_lines` returned, or some of its lines.
-            regions: The regions.
-            start: The first region.
+            columns: The entries of all of these bodies.
         """
         bodies, length = text.shape
         entries = (length - len(_START) - len(_END)) // _LENGTH
-        some = slice(start, start + bodies * entries)
         rows = text[:, len(_START) : len(_START) + entries * _LENGTH].view(_LAYOUT)
         shape = bodies, entries
-        rows["image"] = self._images.take(regions.image[some]).reshape(shape)
-        rows["tag"] = self._tags.take(regions.tag[some]).reshape(shape)
-        for part, digits in _digits(regions.box[some]).items():
+        rows["image"] = self._images.take(columns.image).reshape(shape)
+        rows["tag"] = self._tags.take(columns.tag).reshape(shape)
+        for part, digits in _digits(columns.box).items():
             for name, column in zip(_NUMBERS, digits, strict=True):
                 rows[f"{name}.{part}"] = column.reshape(shape)
 

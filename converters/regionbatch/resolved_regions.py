@@ -73,12 +73,6 @@ def report_dropped(
     log.add(code, regions.file[rows], regions.where[rows], values, table=files, place=regions.place)
 
 
-def take_in_order(regions: Regions, rows: NDArray[np.int64]) -> Regions:
-    """Return the regions of some rows, without a copy if they are all in order."""
-    is_all = len(rows) == len(regions) and not (np.diff(rows) != 1).any()
-    return regions if is_all else regions.take(rows)
-
-
 def ledger_after(
     before: Ledger, by_adjustment: NDArray[np.int64], more_dropped: Mapping[str, int]
 ) -> Ledger:

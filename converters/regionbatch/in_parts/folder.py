@@ -62,7 +62,7 @@ class OutputFolder(ABC):
         if len(batches):
             name = f"part-{number:05}.jsonl"
             size = self.write(name, (lines.tobytes() for lines in batches.overwritten_lines()))
-            yield OutputFile(name, size, len(batches), len(batches.regions))
+            yield OutputFile(name, size, len(batches), len(batches.rows))
 
     def write_findings(self, number: int, findings: Findings) -> Iterator[OutputFile]:
         """Write findings, one per line, and yield the file, unless there are none.

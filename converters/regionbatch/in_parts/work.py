@@ -12,7 +12,7 @@ from regionbatch.boxes import BLOCK_ROWS
 from regionbatch.cleaning import build_ledger, count_adjusted, count_by
 from regionbatch.dataset import Dataset
 from regionbatch.findings import Account, FindingLog
-from regionbatch.resolved_regions import report_dropped, rows_to_send, take_in_order
+from regionbatch.resolved_regions import report_dropped, rows_to_send
 from regionbatch.rules import apply_rules
 
 if TYPE_CHECKING:
@@ -99,9 +99,8 @@ def write_part(part: Part, ids: ResolvedIds, folder: OutputFolder, number: int) 
     rows = rows_to_send(regions, ids.tag_codes, ids.image_codes)
     report_dropped("unresolved", rows.unresolved, dataset, later)
     report_dropped("duplicate", rows.duplicate, dataset, later)
-    sent = take_in_order(regions, rows.sent)
     findings = log.findings() + later.findings()
-    batches = Batches(sent, rows.sent, ids.images, ids.tags, findings, dataset.ledger)
+    batches = Batches(regions, rows.sent, ids.images, ids.tags, findings, dataset.ledger)
     row = part.row[np.flatnonzero(judged.tracker.kept)]
     positions = [
         *_positions_of_rules(judged, part.row),
@@ -109,7 +108,7 @@ def write_part(part: Part, ids: ResolvedIds, folder: OutputFolder, number: int) 
     ]
     return WrittenPart(
         counts,
-        _counts(part, sent, later),
+        _counts(part, batches.regions, later),
         findings.counts(),
         findings.doubtful(),
         _first(findings, positions),
