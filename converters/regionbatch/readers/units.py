@@ -171,8 +171,8 @@ def raise_if_tiny(box: NDArray[np.float64], name: str, option: str) -> None:
     Raises:
         AmbiguousDatasetError: All numbers are smaller than 2, and not all of them are whole.
     """
-    if not len(box) or not np.fmax.reduce(box, axis=None) < _TINY:
-        return
+    if any((box[block] >= _TINY).any() for block in boxes.blocks(len(box))):
+        return  # nearly always after the first block
     are_near = are_whole = True
     for block in boxes.blocks(len(box)):
         known = box[block][boxes.finite(box[block])]

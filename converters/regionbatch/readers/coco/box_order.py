@@ -163,16 +163,18 @@ def count_order_evidence(
     """
     order = BoxOrder(corners, boxes=len(box))
     for block in boxes.blocks(len(box)):
-        size = take_rows(sizes, np.maximum(image[block], -1))
-        order = _with_block(order, block_of(box, block), size)
+        order = _with_block(order, block_of(box, block), image[block], sizes)
     return order
 
 
-def _with_block(order: BoxOrder, box: boxes.Boxes, size: boxes.Boxes) -> BoxOrder:
+def _with_block(
+    order: BoxOrder, box: boxes.Boxes, image: NDArray[np.int32], sizes: boxes.Boxes
+) -> BoxOrder:
     inverted = _any_axis(box[:, 2:] < box[:, :2])
     either = may_be_corners(box)
     rows = np.flatnonzero(inverted if order.corners else either)  # others cannot fit better
-    box, size = take_rows(box, rows), take_rows(size, rows)
+    box = take_rows(box, rows)
+    size = take_rows(sizes, np.maximum(image[rows], -1))
     in_pixels = fits_better(box, size, corners=order.corners)
     normalised = fits_better(box, np.ones((2, len(rows))).T, corners=order.corners)
     certain = 0 if order.corners else int(np.count_nonzero(inverted))

@@ -336,7 +336,7 @@ class DatasetBuilder:
         self, box: NDArray[np.float64], image: NDArray[np.int32], *, corners: bool
     ) -> None:
         """Report boxes in pixels that may be percentages."""
-        if not len(box) or not np.fmax.reduce(box, axis=None) <= 100:
+        if any((box[block] > 100).any() for block in boxes.blocks(len(box))):
             return
         if may_be_percent(box, image, self._images.sizes(), corners=corners):
             self._log.decide("coco_boxes", "pixels", PERCENT_REASON, doubtful=True)
