@@ -108,6 +108,27 @@ def test_negative_codes_have_an_empty_text() -> None:
     assert texts_of(np.array([-1, 1, -2], np.int32), ["a", "b"]) == ["", "b", ""]
 
 
+@pytest.mark.parametrize("room", [0, 1, 3, 5_000, 100_000, 2**50])
+@pytest.mark.parametrize("counts", [[0], [3], [0, 1, 0], [4_000, 1, 7_000]])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_reserved_memory_changes_nothing(room: int, counts: list[int], order: str) -> None:
+    """It may be too small, too large, or more than there is."""
+    dice = np.random.default_rng(1)
+    boxes = [np.asarray(dice.random((count, 4)), order=order) for count in counts]  # type: ignore[call-overload]
+    for values in (boxes, [box[:, 1] for box in boxes]):
+        column = GrowingColumn(np.float64, *values[0].shape[1:])
+        column.reserve(room)
+        for block in values:
+            column.append(block)
+        found = column.finished()
+        np.testing.assert_array_equal(found, np.concatenate(values))
+        assert found.flags.writeable
+        assert not any(np.shares_memory(found, block) for block in values)
+        if sum(counts) <= room < 2**50:
+            assert found.flags.f_contiguous
+        assert len(column.finished()) == 0
+
+
 def test_a_column_on_disk_is_an_array_like_any_other(folder: Path) -> None:
     with columns_on_disk():
         column = grown(np.arange(5.0)).finished()

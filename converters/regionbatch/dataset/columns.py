@@ -7,7 +7,8 @@ too: the file is mapped into memory, and disappears with the array.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+import math
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import fields
 from mmap import mmap
@@ -76,39 +77,81 @@ class GrowingColumn(Generic[Number]):
         """
         self._dtype = dtype
         self._row_shape = row_shape
+        self._reserved = np.empty(0, dtype)
+        """Room for rows, column by column; those in it precede the blocks."""
+        self._room = 0
+        """The number of rows that it is for."""
         self._blocks: list[NDArray[Number]] = []
         self._length = 0
+        """The number of rows in the reserved memory, or in the file."""
         self._file: IO[bytes] | None = None
         files = _open_files.get()
         if files is not None:
             with temporary_file_errors():
                 self._file = files.enter_context(temporary_file())
 
+    def reserve(self, count: int) -> None:
+        """Reserve memory for about as many rows, before the first one.
+
+        Rows are then copied when they are added, not when all are known. Too many cost nothing:
+        memory that is not written is not used. If there are too few, the other rows are kept as
+        without a reservation.
+        """
+        if self._file is None:
+            with suppress(MemoryError):  # the rows may be fewer than expected
+                self._reserved = np.empty(count * math.prod(self._row_shape), self._dtype)
+                self._room = count
+
     def append(self, rows: NDArray[Number]) -> None:
-        """Add rows. Do not change them afterwards: they are copied later.
+        """Add rows. Do not change them afterwards: they may be copied later.
 
         Raises:
             OutputError: A temporary file cannot be written.
         """
-        if self._file is None:
+        end = self._length + len(rows)
+        if self._file is not None:
+            with temporary_file_errors():
+                for block in blocks(len(rows)):
+                    write_rows(self._file, np.ascontiguousarray(rows[block], self._dtype))
+        elif end <= self._room and not self._blocks:
+            self._reserved.reshape(*self._row_shape, -1)[..., self._length : end] = rows.T
+        else:
             self._blocks.append(rows)
             return
-        with temporary_file_errors():
-            for block in blocks(len(rows)):
-                write_rows(self._file, np.ascontiguousarray(rows[block], self._dtype))
-        self._length += len(rows)
+        self._length = end
 
     def finished(self) -> NDArray[Number]:
         """Return all rows, and forget them."""
         if self._file is None:
-            added = self._blocks or [np.empty((0, *self._row_shape), self._dtype)]
-            self._blocks = []
-            return np.concatenate(added, dtype=self._dtype)
+            return self._joined()
         shape = (self._length, *self._row_shape)
         with temporary_file_errors(), self._file as file:
             if not self._length:  # an empty file cannot be mapped
                 return np.empty(shape, self._dtype)
             return np.ndarray(shape, self._dtype, mmap(file.fileno(), 0))
+
+    def _joined(self) -> NDArray[Number]:
+        if self._length:
+            reserved = self._finished_reserved()
+            if not self._blocks:
+                return reserved
+            self._blocks.insert(0, reserved)
+        added = self._blocks or [np.empty((0, *self._row_shape), self._dtype)]
+        self._blocks = []
+        return np.concatenate(added, dtype=self._dtype)
+
+    def _finished_reserved(self) -> NDArray[Number]:
+        """Return the rows in the reserved memory, which shrinks to them."""
+        found = self._reserved
+        count = self._length
+        width = math.prod(self._row_shape)
+        for column in range(1, width):
+            start = column * self._room
+            found[column * count : (column + 1) * count] = found[start : start + count]
+        found.resize(width * count, refcheck=False)  # no other array shares its memory
+        self._reserved = np.empty(0, self._dtype)
+        self._room = self._length = 0
+        return found.reshape(*self._row_shape, count).T
 
 
 class JoinedColumn(GrowingColumn[Number]):
