@@ -21,14 +21,13 @@ from regionbatch.dataset.columns import (
 from regionbatch.errors import DatasetError
 from regionbatch.findings import escape_unprintable
 from regionbatch.readers.coco.box_order import BoxOrder, count_order_evidence, declares_corners
+from regionbatch.readers.coco.id_codes import AMBIGUOUS, UNKNOWN
 from regionbatch.readers.coco.json_kinds import WHAT_COCO_IS
 from regionbatch.readers.coco.name_tables import (
-    AMBIGUOUS,
     NAMELESS,
-    UNKNOWN,
-    CategoryNames,
+    ClassNameTable,
     ImageNameTable,
-    look_up,
+    with_unknown,
 )
 from regionbatch.readers.coco.order_proof import compare_with_shapes
 from regionbatch.readers.coco.records import FileRecords
@@ -43,13 +42,14 @@ from regionbatch.readers.units import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from regionbatch.findings import FindingLog
     from regionbatch.options import CocoOptions
     from regionbatch.readers.coco.json_stream import Chunk
+    from regionbatch.readers.coco.name_tables import FileImages
 
 _MODES = {
     (False, False): BoxMode.XYWH_ABS,
@@ -81,18 +81,25 @@ class _FileBoxes:
 
     file: int
     records: FileRecords
-    image_codes: Mapping[int, int]
-    """The code of each image, by its ID."""
+    images: FileImages
+    class_names: list[str]
+    sizes: NDArray[np.float64]
+    """(m + 1, 2), the declared sizes of the images; the last one is always unknown."""
     box: NDArray[np.float64]
     """(n, 4)"""
     where: NDArray[np.int64]
     """(n,), annotation IDs."""
     image: NDArray[np.int32]
-    """(n,), codes of images; negative: why there is none."""
+    """(n,), codes of images in the file; negative: why there is none."""
     tag: NDArray[np.int32]
-    """(n,), codes of classes; negative: why there is none."""
+    """(n,), codes of classes in the file; negative: why there is none."""
     is_kept: NDArray[np.bool_]
     """(n,), whether a box has an image and a class."""
+
+    def size_or(self, mask: tuple[int, int], row: int) -> tuple[int, int]:
+        """Return the declared size of the image of a box; if it has none, the size of its mask."""
+        width, height = self.sizes[self.image[row]].tolist()
+        return (int(width), int(height)) if width and height else mask
 
 
 class _FileSummary(NamedTuple):
@@ -116,7 +123,7 @@ class DatasetBuilder:
         self._log = log
         self._options = options
         self._images = ImageNameTable()
-        self._categories = CategoryNames()
+        self._classes = ClassNameTable()
         self._files: dict[str, _FileSummary] = {}
         self._rows = 0
         # Not lists: if they are on disk, each column keeps a file open.
@@ -143,7 +150,7 @@ class DatasetBuilder:
             DatasetError: The file has no images, or declares an unknown order of coordinates.
             AmbiguousDatasetError: The order of its coordinates is mixed or contradicted.
         """
-        records = FileRecords(file, self._log)
+        records = FileRecords(file, self._log, source.size)
         for chunk in source.chunks:
             records.add(chunk)
             self._log.progress(f"reading {source.name}", chunk.end, source.size)
@@ -157,7 +164,7 @@ class DatasetBuilder:
             found.box[around, 2:] += found.box[around, :2]
         self._add_boxes(source.name, found, order)
         class_names = (name for _, name in records.categories)
-        return chain(class_names, records.images.file_name)
+        return chain(class_names, records.image_names)
 
     def _check_header(self, source: CocoSource) -> None:
         """Raise an error if a file has no images, and report if it has no annotations."""
@@ -174,36 +181,36 @@ class DatasetBuilder:
             self._log.note("no_annotations", source.name)
 
     def _resolve_ids(self, records: FileRecords, file: int) -> _FileBoxes:
-        """Look up the images and classes of the boxes, and report IDs without one."""
-        image_codes = self._images.add(records.images, file)
-        category_codes = self._categories.add(records.categories)
-        where, image_ids, category_ids = records.take_ids()
-        image = look_up(image_ids, image_codes)
-        tag = look_up(category_ids, category_codes)
-        is_kept = (image >= 0) & (tag >= 0)
-        lost = np.flatnonzero(~is_kept)
-        lost_image = image[lost]
-        lost_tag = np.where(lost_image >= 0, tag[lost], 0)
-        for code, mask, kind, ids in (
-            ("unknown_image", lost_image == UNKNOWN, "", image_ids),
-            ("ambiguous_id", lost_image == AMBIGUOUS, "image ", image_ids),
-            ("unknown_category", lost_tag == UNKNOWN, "", category_ids),
-            ("ambiguous_id", lost_tag == AMBIGUOUS, "category ", category_ids),
-            ("unknown_class", lost_tag == NAMELESS, "category ", category_ids),
+        """Return the boxes of a file, and report IDs without an image or a class."""
+        columns = records.finished()
+        image = columns.image.codes
+        tag = columns.category.codes
+        for code, column, reason, kind in (
+            ("unknown_image", columns.image, UNKNOWN, ""),
+            ("ambiguous_id", columns.image, AMBIGUOUS, "image "),
+            ("unknown_category", columns.category, UNKNOWN, ""),
+            ("ambiguous_id", columns.category, AMBIGUOUS, "category "),
+            ("unknown_class", columns.category, NAMELESS, "category "),
         ):
-            if mask.any():
-                rows = lost[mask]
-                texts = records.ids.texts(ids[rows], kind)
-                self._log.add(code, file, where[rows], texts, place="annotation")
+            rows, ids = column.lost(reason)
+            if column is columns.category:  # a box without an image is reported once
+                has_image = image[rows] >= 0
+                rows = rows[has_image]
+                ids = ids[has_image]
+            if len(rows):
+                texts = records.ids.texts(ids, kind)
+                self._log.add(code, file, columns.where[rows], texts, place="annotation")
         return _FileBoxes(
             file=file,
             records=records,
-            image_codes=image_codes,
-            box=records.take_boxes(),
-            where=where,
+            images=columns.images,
+            class_names=columns.classes.names,
+            sizes=with_unknown(columns.images.size),
+            box=columns.box,
+            where=columns.where,
             image=image,
             tag=tag,
-            is_kept=is_kept,
+            is_kept=(image >= 0) & (tag >= 0),
         )
 
     def _scale_masks(self, found: _FileBoxes) -> None:
@@ -214,7 +221,7 @@ class DatasetBuilder:
         for row, mask in found.records.masks.items():
             if not found.is_kept[row]:
                 continue
-            size = self._size_or(mask, found.image[row])
+            size = found.size_or(mask, row)
             rounding = max(sum(size), sum(mask))
             if abs(size[0] * mask[1] - size[1] * mask[0]) > rounding:
                 value = "a mask of {} x {} on an image of {} x {}".format(*mask, *size)
@@ -222,11 +229,6 @@ class DatasetBuilder:
                 self._log.add("not_a_box", found.file, where, [value], place="annotation")
                 found.is_kept[row] = False
             found.box[row] *= np.divide(size * 2, mask * 2)
-
-    def _size_or(self, mask: tuple[int, int], image: int) -> tuple[int, int]:
-        """Return the declared size of an image, or the size of a mask on it if none is declared."""
-        size = self._images.size(image)
-        return size if all(size) else mask
 
     def _order(self, source: CocoSource, found: _FileBoxes) -> BoxOrder:
         """Decide the order of coordinates in a file, and check it against its other evidence."""
@@ -242,18 +244,15 @@ class DatasetBuilder:
             image = kept_rows(image, has_box)
         stated = source.header.get("bbox_format", "")
         corners = declares_corners(source.name, stated, records.orders, len(box))
-        sizes = self._images.sizes()
 
-        def size_of(id_: object) -> NDArray[np.float64]:
-            number = records.ids.number(id_)
-            code = UNKNOWN if number is None else found.image_codes.get(number, UNKNOWN)
-            size: NDArray[np.float64] = sizes[max(code, UNKNOWN)]
-            return size
+        def sizes_of(ids: Sequence[object]) -> NDArray[np.float64]:
+            codes = found.images.codes.look_up(records.ids.numbers(ids))
+            return found.sizes[np.maximum(codes, UNKNOWN)]
 
-        order = count_order_evidence(box, image, sizes, corners=corners)
+        order = count_order_evidence(box, image, found.sizes, corners=corners)
         if not order.must_compare(source.size):
             return order
-        proof = compare_with_shapes(source.shapes(), corners=corners, size_of=size_of)
+        proof = compare_with_shapes(source.shapes(), corners=corners, sizes_of=sizes_of)
         return order.confirmed_by(proof, source.name)
 
     def _add_boxes(self, name: str, found: _FileBoxes, order: BoxOrder) -> None:
@@ -261,7 +260,7 @@ class DatasetBuilder:
         kept = found.is_kept
         self._add_marks(found)
         masks = {row: size for row, size in found.records.masks.items() if kept[row]}
-        mask_sizes = [self._size_or(size, found.image[row]) for row, size in masks.items()]
+        mask_sizes = [found.size_or(size, row) for row, size in masks.items()]
         # Boxes around masks are in pixels even if the others are normalised.
         is_evidence = kept.copy()
         is_evidence[[*masks]] = False
@@ -269,9 +268,12 @@ class DatasetBuilder:
         evidence = collect_evidence(found.box, found.where, corners=corners, only=is_evidence)
         mask_rows = renumbered(np.asarray([*masks], np.int64), kept).tolist()
         box = kept_rows(found.box, kept)
+        image = kept_rows(found.image, kept)
+        if first := self._images.add(found.images, found.file):
+            image += np.int32(first)
         self._box.append(box)
-        self._image.append(kept_rows(found.image, kept))
-        self._tag.append(kept_rows(found.tag, kept))
+        self._image.append(image)
+        self._tag.append(self._classes.recoded(kept_rows(found.tag, kept), found.class_names))
         self._where.append(kept_rows(found.where, kept))
         count = len(box)
         self._file.append(np.broadcast_to(np.int32(found.file), count))
@@ -309,7 +311,7 @@ class DatasetBuilder:
             image=image,
             tag=self._tag.finished(),
             images=self._images.references(),
-            tags=self._categories.names(),
+            tags=self._classes.names(),
             file=self._file.finished(),
             where=self._where.finished(),
             place="annotation",

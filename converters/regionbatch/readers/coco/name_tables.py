@@ -1,31 +1,54 @@
-"""The images and classes of all COCO files of a dataset, with the codes that annotations use."""
+"""The images and classes of COCO files, with the codes that annotations use.
+
+The codes of a file start from 0, so that its annotations can be read before it is certain that the
+file is read as a whole. Once it is, its images and classes are added to those of all files.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from regionbatch.boxes import blocks
 from regionbatch.dataset import ImageReferences, normalise_label
-from regionbatch.dataset.columns import JoinedColumn, computed
+from regionbatch.dataset.columns import JoinedColumn
 from regionbatch.files.paths import path_parts
+from regionbatch.readers.coco.id_codes import AMBIGUOUS, IdIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from regionbatch.readers.coco.records import ImageColumns
-
-UNKNOWN = -1
-"""The code of an ID that no record has."""
-AMBIGUOUS = -2
-"""The code of an ID that two different records have."""
 NAMELESS = -3
 """The code of a category without a name."""
 
-_LARGEST_COUNT = 2**16
-"""More boxes than that do not make a table of IDs larger."""
+
+class FileImages(NamedTuple):
+    """The images of one file; m of them. Their codes are their row numbers."""
+
+    names: list[str]
+    size: NDArray[np.int32]
+    """(m, 2), declared width and height; 0: unknown."""
+    codes: IdIndex
+    """The codes by ID."""
+
+
+def images_of(names: list[str], ids: NDArray[np.int64], size: NDArray[np.int32]) -> FileImages:
+    """Return the images of a file. An ID of images with different names is ambiguous."""
+    codes = np.arange(len(names), dtype=np.int32)
+    index = IdIndex(ids, codes)
+    first = index.look_up(ids)
+    repeated = np.flatnonzero(first != codes)
+    ambiguous = [
+        row
+        for row, other in zip(repeated.tolist(), first[repeated].tolist(), strict=True)
+        if path_parts(names[row]) != path_parts(names[other])
+    ]
+    if ambiguous:
+        index.set_ambiguous(ids[ambiguous])
+    return FileImages(names, size, index)
 
 
 class ImageNameTable:
@@ -34,99 +57,77 @@ class ImageNameTable:
     def __init__(self) -> None:
         """Start without images."""
         self._names: list[str] = []
-        self._width: list[int] = []
-        self._height: list[int] = []
+        self._sizes = [np.empty((0, 2), np.int32)]
         self._file = JoinedColumn(np.int32)
 
-    def add(self, images: ImageColumns, file: int) -> dict[int, int]:
-        """Add the images of a file, and return their codes by ID."""
-        names = self._names
-        first = len(names)
-        names += images.file_name
-        self._width += images.width
-        self._height += images.height
-        self._file.append(np.full(len(images.id), file, np.int32))
-        codes = range(len(names) - 1, first - 1, -1)
-        index = dict(zip(reversed(images.id), codes, strict=True))  # the first of equal IDs counts
-        if len(index) < len(images.id):
-            for code, id_ in enumerate(images.id, first):
-                other = index[id_]
-                if other != AMBIGUOUS and path_parts(names[other]) != path_parts(names[code]):
-                    index[id_] = AMBIGUOUS
-        return index
-
-    def size(self, code: int) -> tuple[int, int]:
-        """Return the declared width and height of an image; 0: unknown."""
-        return self._width[code], self._height[code]
+    def add(self, images: FileImages, file: int) -> int:
+        """Add the images of a file, and return the code of its first one."""
+        first = len(self._names)
+        self._names += images.names
+        self._sizes.append(images.size)
+        self._file.append(np.full(len(images.names), file, np.int32))
+        return first
 
     def sizes(self) -> NDArray[np.float64]:
-        """Return the declared sizes of all images, (m + 1, 2).
-
-        0 is unknown. The last size is always unknown, so that `UNKNOWN` is a code for it.
-        """
-        return np.array([[*self._width, 0], [*self._height, 0]], np.float64).T
+        """Return the declared sizes of all images, as `with_unknown` does."""
+        return with_unknown(np.concatenate(self._sizes))
 
     def references(self) -> ImageReferences:
         """Return the images as annotations need them."""
-        return ImageReferences(
-            self._names,
-            self._file.finished(),
-            np.asarray(self._width, np.int32),
-            np.asarray(self._height, np.int32),
-        )
+        width, height = np.concatenate(self._sizes).T
+        return ImageReferences(self._names, self._file.finished(), width, height)
 
 
-class CategoryNames:
-    """The classes of all files. Categories with the same name are one class."""
+def with_unknown(size: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Return the sizes of m images and an unknown one, (m + 1, 2), so that -1 is a code for it."""
+    sizes = np.zeros((2, len(size) + 1))
+    sizes[:, :-1] = size.T
+    return sizes.T
+
+
+class FileClasses(NamedTuple):
+    """The classes of one file, with their codes. Categories with the same name are one class."""
+
+    names: list[str]
+    """The names in the order of their codes."""
+    codes: IdIndex
+    """The codes by the ID of a category."""
+
+
+def classes_of(categories: Sequence[tuple[int, str]]) -> FileClasses:
+    """Return the classes of the categories of a file, which are IDs and names."""
+    names: dict[str, int] = {}
+    codes: dict[int, int] = {}
+    labels: dict[int, str] = {}
+    for id_, name in categories:
+        label = normalise_label(name)
+        code = names.setdefault(name, len(names)) if label else NAMELESS
+        codes.setdefault(id_, code)
+        if labels.setdefault(id_, label) != label:
+            codes[id_] = AMBIGUOUS
+    index = IdIndex(
+        np.fromiter(codes, np.int64, len(codes)),
+        np.fromiter(codes.values(), np.int32, len(codes)),
+    )
+    return FileClasses([*names], index)
+
+
+class ClassNameTable:
+    """The classes of all files. Classes with the same name are one."""
 
     def __init__(self) -> None:
         """Start without classes."""
         self._codes: dict[str, int] = {}
 
-    def add(self, categories: Sequence[tuple[int, str]]) -> dict[int, int]:
-        """Add the categories of a file, IDs and names, and return their codes by ID."""
-        index: dict[int, int] = {}
-        names: dict[int, str] = {}
-        for id_, name in categories:
-            label = normalise_label(name)
-            code = self._codes.setdefault(name, len(self._codes)) if label else NAMELESS
-            index.setdefault(id_, code)
-            if names.setdefault(id_, label) != label:
-                index[id_] = AMBIGUOUS
-        return index
+    def recoded(self, tag: NDArray[np.int32], names: Sequence[str]) -> NDArray[np.int32]:
+        """Add the classes of a file, and change its codes, in place, to those of all files."""
+        codes = [self._codes.setdefault(name, len(self._codes)) for name in names]
+        if codes != [*range(len(codes))]:
+            table = np.asarray(codes, np.int32)
+            for block in blocks(len(tag)):
+                tag[block] = table[tag[block]]
+        return tag
 
     def names(self) -> list[str]:
         """Return the names in the order of their codes."""
         return list(self._codes)
-
-
-def look_up(ids: NDArray[np.int64], index: Mapping[int, int]) -> NDArray[np.int32]:
-    """Return the codes of IDs, `UNKNOWN` for those not in the index, (n,)."""
-    codes_of = _look_up_in(index, len(ids))
-    return computed(len(ids), lambda block: codes_of(ids[block]), np.int32)
-
-
-def _look_up_in(
-    index: Mapping[int, int], count: int
-) -> Callable[[NDArray[np.int64]], NDArray[np.int32]]:
-    """Return a function that looks up IDs; `count` is how many there are."""
-    if not index:
-        return lambda ids: np.full(len(ids), UNKNOWN, np.int32)
-    keys = np.fromiter(index, np.int64, len(index))
-    codes = np.fromiter(index.values(), np.int32, len(index))
-    low = int(keys.min())
-    high = int(keys.max())
-    # For dense IDs, a table is five times as fast.
-    if high - low < 16 * (len(keys) + min(count, _LARGEST_COUNT)):
-        table = np.full(high - low + 3, UNKNOWN, np.int32)  # one more at both ends for other IDs
-        table[keys - (low - 1)] = codes
-        return lambda ids: table[np.clip(ids, low - 1, high + 1) - (low - 1)]
-    order = np.argsort(keys)
-    keys = keys[order]
-    codes = codes[order]
-
-    def found(ids: NDArray[np.int64]) -> NDArray[np.int32]:
-        at = np.minimum(np.searchsorted(keys, ids), len(keys) - 1)
-        return np.where(keys[at] == ids, codes[at], np.int32(UNKNOWN))
-
-    return found

@@ -126,16 +126,16 @@ class OrderProof(NamedTuple):
 
 
 def compare_with_shapes(
-    chunks: Iterable[Chunk], *, corners: bool, size_of: Callable[[object], boxes.Boxes]
+    chunks: Iterable[Chunk], *, corners: bool, sizes_of: Callable[[Sequence[object]], boxes.Boxes]
 ) -> OrderProof:
     """Compare the boxes of a file with their polygons and areas.
 
     Args:
         chunks: The chunks of `SHAPE_SPECS`.
         corners: Whether the boxes are read as corners.
-        size_of: Returns width and height of the image with an ID; 0: unknown.
+        sizes_of: Returns width and height of the images with k IDs, (k, 2); 0: unknown.
     """
-    shapes = _Shapes(size_of, corners=corners)
+    shapes = _Shapes(sizes_of, corners=corners)
     for chunk in chunks:
         if chunk.key == "annotations":
             shapes.add(_plain_columns(chunk.plain) if chunk.typed is None else chunk.typed)
@@ -182,8 +182,10 @@ def _number_or_nan(value: object) -> float:
 class _Shapes:
     """Boxes with their areas and the boxes around their segmentations, in columns."""
 
-    def __init__(self, size_of: Callable[[object], boxes.Boxes], *, corners: bool) -> None:
-        self._size_of = size_of
+    def __init__(
+        self, sizes_of: Callable[[Sequence[object]], boxes.Boxes], *, corners: bool
+    ) -> None:
+        self._sizes_of = sizes_of
         self._corners = corners
         self.records = 0
         """The number of records so far."""
@@ -211,8 +213,9 @@ class _Shapes:
         """Scale normalised boxes next to a polygon or area in pixels."""
         is_small = (columns.box <= 1).all(axis=1)
         in_pixels = (columns.area > 1) | (columns.outline > 1).any(axis=1)
-        for row in np.flatnonzero(is_small & in_pixels).tolist():
-            size = self._size_of(columns.image[row])
+        rows = np.flatnonzero(is_small & in_pixels).tolist()
+        sizes = self._sizes_of([columns.image[row] for row in rows])
+        for row, size in zip(rows, sizes, strict=True):
             if size.all():
                 self._as_found[self._rows + row] = columns.box[row].copy()
                 columns.box[row] *= np.tile(size, 2)

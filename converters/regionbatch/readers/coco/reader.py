@@ -162,7 +162,10 @@ class CocoReader:
                 what = f"{key!r} is not a list: '{kind}'. Load it from a COCO file."
                 raise DatasetError(f"COCO: {what}", place="COCO", value=kind)
         arrays = {key: list(content.get(key) or ()) for key in ARRAY_SPECS}
-        chunks = [Chunk(key, 0, len(records), None, records) for key, records in arrays.items()]
+        chunks = [
+            Chunk(key, 0, len(records), None, records, is_last=True)
+            for key, records in arrays.items()
+        ]
         shapes = [chunk for chunk in chunks if chunk.key in SHAPE_SPECS]
         header = {key: _as_header(value) for key, value in content.items()}
         builder = DatasetBuilder(log, options)

@@ -10,7 +10,7 @@ import numpy as np
 from regionbatch.findings import as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -68,6 +68,11 @@ class RecordIds:
             self._invalid.append(as_text(value))
             number = _FIRST_INVALID + len(self._invalid) - 1
         return number
+
+    def numbers(self, values: Iterable[object]) -> NDArray[np.int64]:
+        """Return IDs as numbers; a value that is not an ID gets one that no record has."""
+        found = [self.number(value) for value in values]
+        return np.asarray([_FIRST_INVALID if one is None else one for one in found], np.int64)
 
     def texts(self, numbers: NDArray[np.int64], kind: str) -> Iterator[str]:
         """Yield IDs as a finding shows them: as in the file, after the kind of their record.

@@ -15,9 +15,11 @@ from regionbatch.errors import DatasetError
 from regionbatch.files.paths import NAME_CHARACTER
 from regionbatch.files.text import as_side
 from regionbatch.readers.coco import segmentation
+from regionbatch.readers.coco.id_codes import CodeColumn
 from regionbatch.readers.coco.json_records import UniqueKeys
 from regionbatch.readers.coco.json_stream import ArraySpec
 from regionbatch.readers.coco.json_text import CHUNK_SIZE
+from regionbatch.readers.coco.name_tables import FileClasses, FileImages, classes_of, images_of
 from regionbatch.readers.coco.plain_values import (
     category_name,
     conflicting_values,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from regionbatch.findings import FindingLog, Place
+    from regionbatch.readers.coco.id_codes import Codes
     from regionbatch.readers.coco.json_stream import Chunk
 
 MAX_NON_OBJECTS = 100_000
@@ -80,13 +83,12 @@ class _Annotation(msgspec.Struct, gc=False, kw_only=True):
     bbox_mode: Annotated[int, msgspec.Meta(ge=1, le=1)] | None = None
 
 
-class ImageColumns(NamedTuple):
-    """Images as columns."""
+class _ImageColumns(NamedTuple):
+    """The images of a chunk as columns; k of them."""
 
-    id: list[int]
-    file_name: list[str]
-    width: list[int]
-    height: list[int]
+    names: list[str]
+    numbers: NDArray[np.int64]
+    """(3, k): ID, width, height."""
 
 
 class _BoxColumns(NamedTuple):
@@ -100,14 +102,27 @@ class _BoxColumns(NamedTuple):
     """The numbers of the rows that are crowds."""
 
 
-def _images_to_columns(records: list[_Image]) -> ImageColumns:
+class FileColumns(NamedTuple):
+    """The records of a file as columns, with n annotations that have a box."""
+
+    images: FileImages
+    classes: FileClasses
+    where: NDArray[np.int64]
+    """(n,), annotation IDs."""
+    image: Codes
+    """Which of the images each box is on."""
+    category: Codes
+    """Which of the classes each box has."""
+    box: NDArray[np.float64]
+    """(n, 4)"""
+
+
+def _images_to_columns(records: list[_Image]) -> _ImageColumns:
     # Lists of one attribute each take a third of the time of transposing rows.
-    return ImageColumns(
-        [one.id for one in records],
-        [one.file_name for one in records],
-        [one.width for one in records],
-        [one.height for one in records],
-    )
+    numbers = [one.id for one in records]
+    numbers += [one.width for one in records]
+    numbers += [one.height for one in records]
+    return _ImageColumns([one.file_name for one in records], _three_rows(numbers))
 
 
 def _categories_to_columns(records: list[_Category]) -> list[tuple[int, str]]:
@@ -120,9 +135,13 @@ def _annotations_to_columns(records: list[_Annotation]) -> _BoxColumns:
     ids += [one.category_id for one in records]
     crowd = [one.iscrowd for one in records]
     rows = np.flatnonzero(crowd) if any(crowd) else np.empty(0, np.int64)
+    return _BoxColumns(_three_rows(ids), _boxes_to_columns(records), rows)
+
+
+def _three_rows(numbers: list[int]) -> NDArray[np.int64]:
+    """Return 3 * k numbers, (3, k)."""
     # `np.fromiter` takes a third longer than packing the numbers first.
-    packed = np.frombuffer(struct.pack(f"{len(ids)}q", *ids), np.int64)
-    return _BoxColumns(packed.reshape(3, -1), _boxes_to_columns(records), rows)
+    return np.frombuffer(struct.pack(f"{len(numbers)}q", *numbers), np.int64).reshape(3, -1)
 
 
 def _boxes_to_columns(records: list[_Annotation]) -> NDArray[np.float64]:
@@ -176,26 +195,35 @@ class _BadRecords:
 class FileRecords:
     """Collects the records of one file, chunk by chunk."""
 
-    def __init__(self, file: int, log: FindingLog) -> None:
+    def __init__(self, file: int, log: FindingLog, size: int) -> None:
         """Start without records.
 
         Args:
             file: The code of the file, from `FindingLog.file`.
             log: Where records that cannot be read are reported.
+            size: The size of the file in bytes; 0: unknown.
         """
         self._file = file
         self._log = log
+        self._size = size
+        self._end = 0
+        """Where the records so far end in the file."""
         self._non_objects = 0
         self._records = dict.fromkeys(ARRAY_SPECS, 0)
         """The number of records so far, by the key of their array."""
         self.ids = RecordIds()
-        self.images = ImageColumns([], [], [], [])
+        self.image_names: list[str] = []
+        self._image_numbers = [np.empty((3, 0), np.int64)]
         self.categories: list[tuple[int, str]] = []
         self.rows = 0
         """The number of boxes so far."""
         self.boxes_read = 0
         self.images_read = 0
-        self._ids = [GrowingColumn(np.int64) for _ in range(3)]
+        self._where = GrowingColumn(np.int64)
+        self._image = CodeColumn()
+        self._category = CodeColumn()
+        self._images: FileImages | None = None
+        self._classes: FileClasses | None = None
         self._boxes = GrowingColumn(np.float64, 4)
         self.marks = {"box_from_segmentation": array("q"), "crowd": array("q")}
         """Row numbers by what applies to them."""
@@ -214,6 +242,8 @@ class FileRecords:
         """
         self._count_non_objects(chunk.plain)
         if chunk.key == "annotations":
+            if not self.rows:
+                self._reserve(chunk)
             if chunk.typed is None:
                 self._add_plain_annotations(chunk.plain)
             else:
@@ -221,15 +251,42 @@ class FileRecords:
         elif chunk.key == "images":
             self.images_read += chunk.length
             images = self._plain_images(chunk.plain) if chunk.typed is None else chunk.typed
-            self.images.id.extend(images.id)
-            self.images.file_name.extend(images.file_name)
-            self.images.width.extend(images.width)
-            self.images.height.extend(images.height)
+            self.image_names += images.names
+            self._image_numbers.append(images.numbers)
         elif chunk.typed is None:
             self.categories += self._plain_categories(chunk.plain)
         else:
             self.categories += chunk.typed
         self._records[chunk.key] += chunk.length
+        self._end = chunk.end
+        # No array occurs twice, so that no more IDs follow: those of boxes can be looked up.
+        if chunk.is_last and chunk.key == "images":
+            self._complete_images()
+        elif chunk.is_last and chunk.key == "categories":
+            self._complete_classes()
+
+    def _reserve(self, first: Chunk) -> None:
+        """Reserve memory for as many boxes as the file has if its other records are as long."""
+        count = first.length
+        if not first.is_last:
+            rest = max(0, self._size - first.end) / (first.end - self._end)
+            count += int(1.25 * rest * count)  # too many cost nothing
+        for column in (self._where, self._image, self._category, self._boxes):
+            column.reserve(count)
+
+    def _complete_images(self) -> FileImages:
+        """Look up the images of the boxes, and return all images."""
+        ids, *size = np.concatenate(self._image_numbers, axis=1)
+        self._image_numbers.clear()
+        self._images = images_of(self.image_names, ids, np.asarray(size, np.int32).T)
+        self._image.look_up_in(self._images.codes)
+        return self._images
+
+    def _complete_classes(self) -> FileClasses:
+        """Look up the classes of the boxes, and return all classes."""
+        self._classes = classes_of(self.categories)
+        self._category.look_up_in(self._classes.codes)
+        return self._classes
 
     def _count_non_objects(self, records: list[Any]) -> None:
         self._non_objects += sum(not isinstance(record, dict) for record in records)
@@ -291,21 +348,27 @@ class FileRecords:
             self.marks["crowd"].append(row)
 
     def _append(self, ids: NDArray[np.int64], boxes: NDArray[np.float64]) -> None:
-        for column, added in zip(self._ids, ids, strict=True):
-            column.append(added)
+        where, image, category = ids
+        self._where.append(where)
+        self._image.append(image)
+        self._category.append(category)
         self._boxes.append(boxes.T)
-        self.rows += ids.shape[1]
+        self.rows += len(where)
 
-    def take_ids(self) -> list[NDArray[np.int64]]:
-        """Return the IDs of annotations, images and categories, (n,) each, and forget them."""
-        return [column.finished() for column in self._ids]
+    def finished(self) -> FileColumns:
+        """Return all records as columns, and forget the annotations."""
+        return FileColumns(
+            images=self._images or self._complete_images(),
+            classes=self._classes or self._complete_classes(),
+            where=self._where.finished(),
+            image=self._image.finished(),
+            category=self._category.finished(),
+            box=self._boxes.finished(),
+        )
 
-    def take_boxes(self) -> NDArray[np.float64]:
-        """Return the boxes, (n, 4), and forget them."""
-        return self._boxes.finished()
-
-    def _plain_images(self, records: Sequence[Any]) -> ImageColumns:
-        found = ImageColumns([], [], [], [])
+    def _plain_images(self, records: Sequence[Any]) -> _ImageColumns:
+        names: list[str] = []
+        numbers: list[tuple[int, int, int]] = []
         bad = _BadRecords()
         for number, record in enumerate(records, self._records["images"] + 1):
             id_ = self.ids.number(record.get("id")) if isinstance(record, dict) else None
@@ -313,12 +376,10 @@ class FileRecords:
             if id_ is None or not name or conflicting_values(record, "images"):
                 bad.add("not_an_image", -number, record)
                 continue
-            found.id.append(id_)
-            found.file_name.append(name)
-            found.width.append(as_side(record.get("width")))
-            found.height.append(as_side(record.get("height")))
+            names.append(name)
+            numbers.append((id_, as_side(record.get("width")), as_side(record.get("height"))))
         bad.report(self._log, self._file, "image")
-        return found
+        return _ImageColumns(names, np.asarray(numbers, np.int64).reshape(-1, 3).T)
 
     def _plain_categories(self, records: Iterable[Any]) -> Iterator[tuple[int, str]]:
         for record in records:

@@ -71,7 +71,7 @@ def _image_names(tree: Tree, file: str) -> Iterator[str]:
         with document(tree.on_disk(file), file, storage=tree.storage) as text:
             for chunk in ArrayStream(text, {"images": ARRAY_SPECS["images"]}):
                 if chunk.typed is not None:
-                    yield from chunk.typed.file_name
+                    yield from chunk.typed.names
                 for record in chunk.plain:
                     if isinstance(record, dict):
                         yield str(record.get("file_name"))
