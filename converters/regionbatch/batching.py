@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -11,7 +11,6 @@ from regionbatch import arrow, payload
 from regionbatch.argument_checks import check_flags
 from regionbatch.batch import Batch, Entry
 from regionbatch.cleaning import count_by
-from regionbatch.dataset.columns import take_rows
 from regionbatch.dataset.dataset import check_dataset
 from regionbatch.findings import FindingLog, Findings, Ledger
 from regionbatch.findings.codes import ADJUSTING
@@ -27,7 +26,7 @@ from regionbatch.similar import findings_after_rename
 from regionbatch.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -158,7 +157,8 @@ class Batches:
         start = at % len(self) * REGIONS_PER_BATCH
         count = min(REGIONS_PER_BATCH, len(self.rows) - start)
         text = payload.blank_lines(1, count)
-        self._bodies.write(text, self._entries(start, count))
+        some = slice(start, start + count)
+        self._bodies.write(text, payload.entries_of(self.regions, some))
         return Batch(text[0, :-1].tobytes())
 
     def __iter__(self) -> Iterator[Batch]:
@@ -218,27 +218,26 @@ class Batches:
 
     def overwritten_lines(self) -> Iterator[NDArray[np.uint8]]:
         """Yield the same as `lines`, but in one array: each text overwrites the one before."""
+        entries_of = self._entries()
         full, rest = divmod(len(self.rows), REGIONS_PER_BATCH)
         text = payload.blank_lines(min(full, _BATCHES_AT_ONCE), REGIONS_PER_BATCH)
         for first in range(0, full, _BATCHES_AT_ONCE):
             some = text[: full - first]
-            count = len(some) * REGIONS_PER_BATCH
-            self._bodies.write(some, self._entries(first * REGIONS_PER_BATCH, count))
+            start = first * REGIONS_PER_BATCH
+            self._bodies.write(
+                some, entries_of(slice(start, start + len(some) * REGIONS_PER_BATCH))
+            )
             yield some
         if rest:
             text = payload.blank_lines(1, rest)
-            self._bodies.write(text, self._entries(full * REGIONS_PER_BATCH, rest))
+            self._bodies.write(text, entries_of(slice(full * REGIONS_PER_BATCH, None)))
             yield text
 
-    def _entries(self, start: int, count: int) -> payload.EntryColumns:
-        """Return some entries. Only these are copied, because `regions` may be large."""
-        some = slice(start, start + count)
-        regions = self._of_dataset
-        if self._is_whole:
-            return payload.EntryColumns(regions.image[some], regions.tag[some], regions.box[some])
-        rows = self.rows[some]
-        box = take_rows(regions.box, rows)
-        return payload.EntryColumns(regions.image[rows], regions.tag[rows], box)
+    def _entries(self) -> Callable[[slice], payload.EntryColumns]:
+        """Return a function that returns consecutive entries."""
+        if self._is_whole or "regions" in vars(self):
+            return partial(payload.entries_of, self.regions)
+        return payload.ReorderedEntries(self._of_dataset, self.rows).entries_of
 
 
 def batches(

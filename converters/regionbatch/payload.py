@@ -13,17 +13,21 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from regionbatch.boxes import QUANTUM
+from regionbatch.boxes import QUANTUM, blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
+    from regionbatch.dataset import Regions
+
 EntryValues: TypeAlias = "tuple[str, str, float, float, float, float]"
 """Image ID, tag ID, left, top, width and height."""
 
 _ID = "S36"
+_BOX = np.dtype("V16")
+"""Four quanta, which are taken as one item."""
 _ZERO = ord("0")
 _NUMBERS = ("left", "top", "width", "height")
 
@@ -87,8 +91,42 @@ class EntryColumns(NamedTuple):
     """(n,), codes into the table of image IDs."""
     tag: NDArray[np.int32]
     """(n,), codes into the table of tag IDs."""
-    box: NDArray[np.float64]
-    """(n, 4), left, top, width and height, stored column by column."""
+    quanta: NDArray[np.uint32]
+    """(4, n), left, top, width and height as multiples of `QUANTUM`."""
+
+
+def entries_of(regions: Regions, some: slice) -> EntryColumns:
+    """Return consecutive regions as entries."""
+    return EntryColumns(regions.image[some], regions.tag[some], _quanta(regions.box[some]).T)
+
+
+class ReorderedEntries:
+    """Entries for the regions of a dataset in another order.
+
+    The boxes are copied once, row by row. Rows anywhere in memory are then taken in half the time
+    of taking them from four columns.
+    """
+
+    def __init__(self, regions: Regions, rows: NDArray[np.int64]) -> None:
+        """Copy the boxes.
+
+        Args:
+            regions: The regions of the dataset.
+            rows: (n,), the row of each entry.
+        """
+        self._regions = regions
+        self._rows = rows
+        self._quanta = np.empty((len(regions), 4), np.uint32)
+        for block in blocks(len(regions)):
+            self._quanta[block] = _quanta(regions.box[block])
+
+    def entries_of(self, some: slice) -> EntryColumns:
+        """Return consecutive entries."""
+        rows = self._rows[some]
+        quanta = self._quanta.view(_BOX)[:, 0].take(rows).view(np.uint32).reshape(-1, 4)
+        return EntryColumns(
+            self._regions.image.take(rows), self._regions.tag.take(rows), quanta.T.copy()
+        )
 
 
 class Bodies:
@@ -117,7 +155,7 @@ class Bodies:
         shape = bodies, entries
         rows["image"] = self._images.take(columns.image).reshape(shape)
         rows["tag"] = self._tags.take(columns.tag).reshape(shape)
-        for part, digits in _digits(columns.box).items():
+        for part, digits in _digits(columns.quanta).items():
             for name, column in zip(_NUMBERS, digits, strict=True):
                 rows[f"{name}.{part}"] = column.reshape(shape)
 
@@ -128,10 +166,14 @@ def blank_lines(bodies: int, entries: int) -> NDArray[np.uint8]:
     return np.tile(np.frombuffer(template, np.uint8), (bodies, 1))
 
 
-def _digits(box: NDArray[np.float64]) -> dict[str, NDArray[np.uint32]]:
-    """Return the characters of boxes, each (4, n), by the part of a number (see `_layout`)."""
+def _quanta(box: NDArray[np.float64]) -> NDArray[np.uint32]:
+    """Return boxes as multiples of `QUANTUM`, (n, 4), stored as the boxes are."""
+    return np.rint(box * round(1 / QUANTUM)).astype(np.uint32)
+
+
+def _digits(quanta: NDArray[np.uint32]) -> dict[str, NDArray[np.uint32]]:
+    """Return the characters of quanta, each (4, n), by the part of a number (see `_layout`)."""
     # No `divmod`: NumPy vectorises a division by a constant, but not the remainder.
-    quanta = np.rint(box.T * round(1 / QUANTUM)).astype(np.uint32)
     upper = quanta // 10**5
     lower = quanta - upper * 10**5
     whole = upper // 10**4
