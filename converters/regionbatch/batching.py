@@ -223,10 +223,8 @@ class Batches:
         text = payload.blank_lines(min(full, _BATCHES_AT_ONCE), REGIONS_PER_BATCH)
         for first in range(0, full, _BATCHES_AT_ONCE):
             some = text[: full - first]
-            start = first * REGIONS_PER_BATCH
-            self._bodies.write(
-                some, entries_of(slice(start, start + len(some) * REGIONS_PER_BATCH))
-            )
+            end = (first + len(some)) * REGIONS_PER_BATCH
+            self._bodies.write(some, entries_of(slice(first * REGIONS_PER_BATCH, end)))
             yield some
         if rest:
             text = payload.blank_lines(1, rest)
@@ -235,7 +233,8 @@ class Batches:
 
     def _entries(self) -> Callable[[slice], payload.EntryColumns]:
         """Return a function that returns consecutive entries."""
-        if self._is_whole or "regions" in vars(self):
+        are_few = 2 * len(self.rows) < len(self._of_dataset)
+        if self._is_whole or are_few or "regions" in vars(self):
             return partial(payload.entries_of, self.regions)
         return payload.ReorderedEntries(self._of_dataset, self.rows).entries_of
 
