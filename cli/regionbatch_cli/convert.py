@@ -102,14 +102,14 @@ def convert(
         ids = tag_ids, image_ids, renames, skip_unresolved
         return _convert_in_parts(options, output, ids, dask, overwrite=overwrite)
     with progress_display(quiet=options.quiet) as progress:
-        early = EarlyIds(image_ids, "image_ids")
+        tags, images = EarlyIds(tag_ids, "tag_ids"), EarlyIds(image_ids, "image_ids")
 
         def prepare() -> None:
             """Do what does not depend on the dataset."""
             import regionbatch.batching  # noqa: PLC0415
             import regionbatch.output  # noqa: F401, PLC0415
 
-            early.read()
+            images.read()
 
         with dask_executor(dask) as executor, meanwhile(prepare):
             dataset = read_dataset(options, progress, renames, executor)
@@ -118,8 +118,8 @@ def convert(
 
         batches = make_batches(
             dataset,
-            tag_ids=tag_ids,
-            image_ids=early,
+            tag_ids=tags,
+            image_ids=images,
             rename=renames,
             skip_unresolved=skip_unresolved,
         )

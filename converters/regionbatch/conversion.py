@@ -131,8 +131,8 @@ def convert(  # longer than 40 lines because of its arguments
     with reopened_clouds(opened, checked_storage_options(storage_options)):
         for path in paths:
             check_target(path, overwrite=overwrite, payload=payload)  # before the work starts
-        early = EarlyIds(image_ids, "image_ids")
-        with meanwhile(early.read):
+        tags, images = EarlyIds(tag_ids, "tag_ids"), EarlyIds(image_ids, "image_ids")
+        with meanwhile(images.read):
             dataset = read(
                 source,
                 format=format,
@@ -146,8 +146,8 @@ def convert(  # longer than 40 lines because of its arguments
             )
         converted = batches(
             dataset,
-            tag_ids=tag_ids,
-            image_ids=early,
+            tag_ids=tags,
+            image_ids=images,
             rename=rename,
             skip_unresolved=skip_unresolved,
         )
@@ -199,13 +199,14 @@ def convert_in_parts(
     storage = checked_storage_options(storage_options)
     with reopened_clouds([out, *paths_in(ids.tag_ids, ids.image_ids)], storage):
         target = folder_of_output(out, overwrite=overwrite)
+        tags, images = EarlyIds(ids.tag_ids, "tag_ids"), EarlyIds(ids.image_ids, "image_ids")
         filters = Filters.checked(drop, only, max_clip, strict=strict)
         log = new_log(progress)
         with reopened_clouds(paths_in(source, *options.values()), storage):
             return write_in_parts(
                 lambda: read_placed(source, format, options, log, executor),
                 target,
-                ids,
+                ids._replace(tag_ids=tags, image_ids=images),
                 filters,
                 log,
                 executor,

@@ -9,12 +9,13 @@ import pytest
 from customvision.rehearsal import rehearsal
 
 import regionbatch as rb
-from helpers import ROOT, command
+from helpers import ROOT, InThisProcess, command
 from regionbatch.names.table_files import LARGEST_TABLE
 from regionbatch.names.tables import collect_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Executor
     from pathlib import Path
 
     from cloud.azurite import Emulator
@@ -62,6 +63,21 @@ def test_the_command_reads_tables(tables: dict[str, Any], tmp_path: Path, cloud:
         assert "memory://no/a: cannot be read: 'No such file or directory'. Check the path." in (
             done.stderr
         )
+
+
+@pytest.mark.parametrize("executor", [None, InThisProcess()])
+@pytest.mark.parametrize("keyword", ["tag_ids", "image_ids"])
+def test_a_missing_table_is_reported_before_the_dataset_is_read(
+    tables: dict[str, Any], tmp_path: Path, keyword: str, executor: Executor | None
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(rb.UnknownFormatError):
+        rb.convert(empty, tmp_path / "out", **tables, executor=executor)
+    for missing in ("memory://no/a", tmp_path / "no"):
+        with pytest.raises(rb.ResolveError) as caught:
+            rb.convert(empty, tmp_path / "out", **{**tables, keyword: missing}, executor=executor)
+        assert caught.value.place == str(missing)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import PurePath
 
+    from regionbatch.files.cloud_paths import CloudPath
+
 LARGEST_TABLE = 64 * 2**20
 """Maximum size of a table in bytes: over 600 bytes for each image that a project can have."""
 _SEPARATORS = ",;\t"
+
+
+def check_exists(path: PurePath) -> None:
+    """Raise ResolveError if a table file does not exist."""
+    with _errors_of(path):
+        if is_cloud(path):
+            _first_bytes_in_cloud(path, 1)
+        else:
+            Path(path).stat()  # not opened: what a pipe contains can be read only once
 
 
 def read_bytes(path: PurePath) -> bytes:
@@ -28,14 +40,33 @@ def read_bytes(path: PurePath) -> bytes:
     Raises:
         ResolveError: It cannot be read, or is larger than `LARGEST_TABLE`.
     """
-    try:
+    with _errors_of(path):
         if is_cloud(path):
-            data = first_bytes(path, LARGEST_TABLE + 1)
-            if not data and kind_of(path) == "folder":
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            data = _first_bytes_in_cloud(path, LARGEST_TABLE + 1)
         else:
             with Path(path).open("rb") as file:
                 data = file.read(LARGEST_TABLE + 1)
+    if len(data) > LARGEST_TABLE:
+        raise ResolveError(
+            f"{path}: larger than {LARGEST_TABLE >> 20} MiB. No project needs such a large table: "
+            "check that this is the right file.",
+            place=str(path),
+        )
+    return data
+
+
+def _first_bytes_in_cloud(path: CloudPath, most: int) -> bytes:
+    data = first_bytes(path, most)
+    if not data and kind_of(path) == "folder":
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    return data
+
+
+@contextmanager
+def _errors_of(path: PurePath) -> Iterator[None]:
+    """Turn errors of the system into errors about a table file."""
+    try:
+        yield
     except OSError as error:
         advice = "Check the path."
         if is_cloud(path) and error.errno not in (errno.ENOENT, errno.EISDIR):
@@ -45,13 +76,6 @@ def read_bytes(path: PurePath) -> bytes:
             f"{path}: cannot be read: '{error.strerror or error}'. {advice}",
             place=str(path),
         ) from error
-    if len(data) > LARGEST_TABLE:
-        raise ResolveError(
-            f"{path}: larger than {LARGEST_TABLE >> 20} MiB. No project needs such a large table: "
-            "check that this is the right file.",
-            place=str(path),
-        )
-    return data
 
 
 def decoded(data: bytes, path: PurePath) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -12,7 +13,14 @@ from regionbatch.argument_checks import check_path
 from regionbatch.errors import OptionError, ResolveError
 from regionbatch.files.cloud_paths import as_path
 from regionbatch.findings.text import escape_unprintable, quoted
-from regionbatch.names.table_files import csv_rows, decoded, is_csv, parsed_json, read_bytes
+from regionbatch.names.table_files import (
+    check_exists,
+    csv_rows,
+    decoded,
+    is_csv,
+    parsed_json,
+    read_bytes,
+)
 from regionbatch.names.uuids import are_canonical_uuids, as_uuid
 
 if TYPE_CHECKING:
@@ -70,7 +78,15 @@ class EarlyIds:
     """IDs by name that may be read before they are needed."""
 
     def __init__(self, ids: Ids, option: str) -> None:
-        """Read nothing yet; the arguments are those of `table_of`."""
+        """Read nothing yet; the arguments are those of `table_of`.
+
+        Raises:
+            ResolveError: The file does not exist.
+            OptionError: It is a URL that cannot be opened.
+        """
+        if isinstance(ids, (str, os.PathLike)):
+            check_path(option, ids)
+            check_exists(as_path(ids))
         self._given = ids, option
         self._table: Mapping[str, str] | None = None
 
