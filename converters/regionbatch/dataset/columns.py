@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 Number = TypeVar("Number", bound=np.generic)
 
+_SPARE = 16
+"""Memory for one row in so many is reserved in addition, in case more rows come than expected."""
+
 _open_files: ContextVar[ExitStack | None] = ContextVar("_open_files", default=None)
 """Closes the temporary files of columns that are still growing; None: columns are in memory."""
 
@@ -77,10 +80,8 @@ class GrowingColumn(Generic[Number]):
         """
         self._dtype = dtype
         self._row_shape = row_shape
-        self._reserved = np.empty(0, dtype)
-        """Room for rows, column by column; those in it precede the blocks."""
-        self._room = 0
-        """The number of rows that it is for."""
+        self._reserved = np.empty((*row_shape, 0), dtype)
+        """Memory for rows, stored column by column. The rows in it precede the blocks."""
         self._blocks: list[NDArray[Number]] = []
         self._length = 0
         """The number of rows in the reserved memory, or in the file."""
@@ -91,16 +92,18 @@ class GrowingColumn(Generic[Number]):
                 self._file = files.enter_context(temporary_file())
 
     def reserve(self, count: int) -> None:
-        """Reserve memory for about as many rows, before the first one.
+        """Reserve memory for rows before the first one is added.
 
-        Rows are then copied when they are added, not when all are known. Too many cost nothing:
-        memory that is not written is not used. If there are too few, the other rows are kept as
-        without a reservation.
+        Rows are then copied when they are added, not when all are known. If there are more than
+        the memory is for, the others are kept as without a reservation. A column on disk needs no
+        memory.
+
+        Args:
+            count: The expected number of rows. A few more are reserved.
         """
         if self._file is None:
             with suppress(MemoryError):  # the rows may be fewer than expected
-                self._reserved = np.empty(count * math.prod(self._row_shape), self._dtype)
-                self._room = count
+                self._reserved = np.empty((*self._row_shape, count + count // _SPARE), self._dtype)
 
     def append(self, rows: NDArray[Number]) -> None:
         """Add rows. Do not change them afterwards: they may be copied later.
@@ -113,8 +116,8 @@ class GrowingColumn(Generic[Number]):
             with temporary_file_errors():
                 for block in blocks(len(rows)):
                     write_rows(self._file, np.ascontiguousarray(rows[block], self._dtype))
-        elif end <= self._room and not self._blocks:
-            self._reserved.reshape(*self._row_shape, -1)[..., self._length : end] = rows.T
+        elif end <= self._reserved.shape[-1] and not self._blocks:
+            self._reserved[..., self._length : end] = rows.T
         else:
             self._blocks.append(rows)
             return
@@ -131,27 +134,27 @@ class GrowingColumn(Generic[Number]):
             return np.ndarray(shape, self._dtype, mmap(file.fileno(), 0))
 
     def _joined(self) -> NDArray[Number]:
-        if self._length:
-            reserved = self._finished_reserved()
-            if not self._blocks:
-                return reserved
-            self._blocks.insert(0, reserved)
-        added = self._blocks or [np.empty((0, *self._row_shape), self._dtype)]
+        """Return the rows in memory, and forget them."""
+        added = self._blocks
         self._blocks = []
+        if not added:
+            return self._shrunk()
+        if self._length:
+            added.insert(0, self._shrunk())
         return np.concatenate(added, dtype=self._dtype)
 
-    def _finished_reserved(self) -> NDArray[Number]:
-        """Return the rows in the reserved memory, which shrinks to them."""
+    def _shrunk(self) -> NDArray[Number]:
+        """Return the rows in the reserved memory, without the rest of it, and forget them."""
         found = self._reserved
         count = self._length
-        width = math.prod(self._row_shape)
-        for column in range(1, width):
-            start = column * self._room
-            found[column * count : (column + 1) * count] = found[start : start + count]
-        found.resize(width * count, refcheck=False)  # no other array shares its memory
-        self._reserved = np.empty(0, self._dtype)
-        self._room = self._length = 0
-        return found.reshape(*self._row_shape, count).T
+        self._reserved = np.empty((*self._row_shape, 0), self._dtype)
+        self._length = 0
+        flat = found.reshape(-1)
+        columns = found.reshape(math.prod(self._row_shape), found.shape[-1])
+        for number, column in enumerate(columns[1:], 1):
+            flat[number * count : (number + 1) * count] = column[:count]
+        found.resize((*self._row_shape, count), refcheck=False)  # its views are not used again
+        return found.T
 
 
 class JoinedColumn(GrowingColumn[Number]):

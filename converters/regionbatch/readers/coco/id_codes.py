@@ -18,7 +18,7 @@ AMBIGUOUS = -2
 """The code of an ID that two different records have."""
 
 _SMALL_TABLE = 2**16
-"""The codes of a table that is made however few IDs there are; 256 KiB."""
+"""IDs that differ by less are always looked up in a table: it has at most 256 KiB."""
 
 
 class IdIndex:
@@ -104,8 +104,7 @@ class CodeColumn:
         """Look up the IDs so far, and those that follow as soon as they are added."""
         self._index = index
         ids = self._ids.finished()
-        if len(ids):
-            self._codes.reserve(len(ids))
+        self._codes.reserve(len(ids))
         for block in blocks(len(ids)):
             self._append_codes(ids[block], index)
 

@@ -270,7 +270,7 @@ class FileRecords:
         count = first.length
         if not first.is_last:
             rest = max(0, self._size - first.end) / (first.end - self._end)
-            count += int(1.25 * rest * count)  # too many cost nothing
+            count += int(rest * count)
         for column in (self._where, self._image, self._category, self._boxes):
             column.reserve(count)
 

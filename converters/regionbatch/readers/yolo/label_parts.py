@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 MAX_FILES = 5000
 """Maximum number of label files in a part."""
 
-_SPARE = 16
-"""Memory for one row in so many is reserved for files with more rows than the first ones."""
-
 _LAYOUT: tuple[tuple[Any, ...], ...] = (
     (np.int64,),
     (np.float64, 4),
@@ -150,7 +147,7 @@ def join_parts(parts: Iterable[LabelPart], labels: Sequence[str], log: FindingLo
         if not start and part.file_count:
             expected = len(part.rows.file) * len(labels) // part.file_count
             for column in growing:
-                column.reserve(expected + expected // _SPARE)
+                column.reserve(expected)
         added: Iterable[Any] = part.rows._replace(file=part.rows.file + np.int32(start))
         for column, more in zip(growing, added, strict=True):
             column.append(more)
