@@ -17,11 +17,7 @@ from regionbatch.findings.codes import ADJUSTING
 from regionbatch.limits import REGIONS_PER_BATCH
 from regionbatch.names.renames import normalise_renames
 from regionbatch.resolved_ids import resolve_ids
-from regionbatch.resolved_regions import (
-    ledger_after,
-    report_dropped,
-    rows_to_send,
-)
+from regionbatch.resolved_regions import ledger_after, report_dropped, rows_to_send
 from regionbatch.similar import findings_after_rename
 from regionbatch.wording import counted
 
@@ -74,14 +70,14 @@ class Batches:
         """Keep the columns; use `batches` to create them.
 
         Args:
-            regions: The regions of the dataset.
-            rows: (n,), those to send.
-            image_ids: See the attributes, as for all others.
-            tag_ids: See the attributes.
-            findings: See the attributes.
-            ledger: See the attributes.
+            regions: The regions of the dataset. The attribute has only those to send.
+            rows: See the attribute.
+            image_ids: See the attribute.
+            tag_ids: See the attribute.
+            findings: See the attribute.
+            ledger: See the attribute.
         """
-        self._of_dataset = regions
+        self._all_regions = regions
         self.rows = rows
         """(n,), the row of each region in the dataset's own `regions`."""
         self.image_ids = image_ids
@@ -96,12 +92,12 @@ class Batches:
     @cached_property
     def regions(self) -> Regions:
         """The n regions to send, in this order."""
-        return self._of_dataset if self._is_whole else self._of_dataset.take(self.rows)
+        return self._all_regions if self._is_whole else self._all_regions.take(self.rows)
 
     @cached_property
     def _is_whole(self) -> bool:
         """Whether all regions of the dataset are sent, in their order."""
-        return len(self.rows) == len(self._of_dataset) and not (np.diff(self.rows) != 1).any()
+        return len(self.rows) == len(self._all_regions) and not (np.diff(self.rows) != 1).any()
 
     def take(self, rows: NDArray[np.int64]) -> Batches:
         """Return the payloads of some of the regions.
@@ -110,7 +106,7 @@ class Batches:
             rows: (m,), rows of `regions`.
         """
         taken = Batches(
-            self._of_dataset,
+            self._all_regions,
             self.rows[rows],
             self.image_ids,
             self.tag_ids,
@@ -128,7 +124,7 @@ class Batches:
         """
         tag_ids = [ids.get(id_, id_) for id_ in self.tag_ids]
         return Batches(
-            self._of_dataset, self.rows, self.image_ids, tag_ids, self.findings, self.ledger
+            self._all_regions, self.rows, self.image_ids, tag_ids, self.findings, self.ledger
         )
 
     @cached_property
@@ -156,10 +152,8 @@ class Batches:
             raise IndexError(at)
         start = at % len(self) * REGIONS_PER_BATCH
         count = min(REGIONS_PER_BATCH, len(self.rows) - start)
-        text = payload.blank_lines(1, count)
-        some = slice(start, start + count)
-        self._bodies.write(text, payload.entries_of(self.regions, some))
-        return Batch(text[0, :-1].tobytes())
+        line = self._bodies.line(payload.entries_of(self.regions, slice(start, start + count)))
+        return Batch(line[0, :-1].tobytes())
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield all batches."""
@@ -227,16 +221,17 @@ class Batches:
             self._bodies.write(some, entries_of(slice(first * REGIONS_PER_BATCH, end)))
             yield some
         if rest:
-            text = payload.blank_lines(1, rest)
-            self._bodies.write(text, entries_of(slice(full * REGIONS_PER_BATCH, None)))
-            yield text
+            yield self._bodies.line(entries_of(slice(full * REGIONS_PER_BATCH, None)))
 
     def _entries(self) -> Callable[[slice], payload.EntryColumns]:
-        """Return a function that returns consecutive entries."""
-        are_few = 2 * len(self.rows) < len(self._of_dataset)
-        if self._is_whole or are_few or "regions" in vars(self):
+        """Return a function that returns the entries of some consecutive `regions`.
+
+        Most regions of a dataset in another order are not copied as a whole, only their boxes.
+        """
+        are_few = 2 * len(self.rows) < len(self._all_regions)
+        if self._is_whole or are_few or "regions" in vars(self):  # no copy, a small one, or made
             return partial(payload.entries_of, self.regions)
-        return payload.ReorderedEntries(self._of_dataset, self.rows).entries_of
+        return payload.ReorderedEntries(self._all_regions, self.rows).entries_of
 
 
 def batches(

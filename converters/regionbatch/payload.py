@@ -96,15 +96,20 @@ class EntryColumns(NamedTuple):
 
 
 def entries_of(regions: Regions, some: slice) -> EntryColumns:
-    """Return consecutive regions as entries."""
+    """Return consecutive regions as entries.
+
+    Args:
+        regions: The regions.
+        some: Their rows.
+    """
     return EntryColumns(regions.image[some], regions.tag[some], _quanta(regions.box[some]).T)
 
 
 class ReorderedEntries:
     """Entries for the regions of a dataset in another order.
 
-    The boxes are copied once, row by row. Rows anywhere in memory are then taken in half the time
-    of taking them from four columns.
+    The boxes are copied once, row by row: to take a row that may be anywhere in memory, one place
+    is then read instead of four.
     """
 
     def __init__(self, regions: Regions, rows: NDArray[np.int64]) -> None:
@@ -121,7 +126,11 @@ class ReorderedEntries:
             self._quanta[block] = _quanta(regions.box[block])
 
     def entries_of(self, some: slice) -> EntryColumns:
-        """Return consecutive entries."""
+        """Return consecutive entries.
+
+        Args:
+            some: Their numbers.
+        """
         rows = self._rows[some]
         quanta = self._quanta.view(_BOX)[:, 0].take(rows).view(np.uint32).reshape(-1, 4)
         return EntryColumns(
@@ -141,6 +150,12 @@ class Bodies:
         """
         self._images = np.array(image_ids, _ID)
         self._tags = np.array(tag_ids, _ID)
+
+    def line(self, columns: EntryColumns) -> NDArray[np.uint8]:
+        """Return the text of one body with these entries, (1, k)."""
+        text = blank_lines(1, len(columns.image))
+        self.write(text, columns)
+        return text
 
     def write(self, text: NDArray[np.uint8], columns: EntryColumns) -> None:
         """Write IDs and digits into the text of bodies.
