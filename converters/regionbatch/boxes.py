@@ -32,10 +32,10 @@ BLOCK_ROWS = 2**14
 """Rows of a block: half a megabyte of boxes."""
 
 _MOST_BITS = 22
-"""Bits of a hash that number a bin: 16 megabytes of row numbers at most."""
+"""Maximum number of bits of a hash that choose its bin: the bins take 16 MiB at most."""
 
 _MOST_ROUNDS = 32
-"""Rounds that compare hashes in bins. Eight are enough for a million hashes."""
+"""Maximum number of times that hashes in bins are compared. A million hashes need about eight."""
 
 
 class BoxMode(Enum):
@@ -280,12 +280,13 @@ def first_of_equal(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes)
 
 def _may_be_repeated(hashes: NDArray[np.uint32]) -> Mask:
     """Return which hashes may occur several times, (n,): all that do, and perhaps a few others."""
-    # Each round compares the hashes of a bin with one of them. Those that differ from it are left
-    # for the next round. This takes a third of the time of sorting all hashes.
+    # Each round compares the hashes of a bin with one of them, whichever it is. Those that differ
+    # from it are left for the next round. This takes half the time of sorting all hashes.
     bits = min(len(hashes).bit_length(), _MOST_BITS)
     row_of_bin = np.empty(2**bits, np.uint32)  # Only the bins in use are written and read.
     may_be = np.zeros(len(hashes), np.bool_)
-    rows, left = np.arange(len(hashes), dtype=np.uint32), hashes
+    rows = np.arange(len(hashes), dtype=np.uint32)
+    left = hashes
     for _ in range(_MOST_ROUNDS):
         if not len(rows):
             break
@@ -295,7 +296,8 @@ def _may_be_repeated(hashes: NDArray[np.uint32]) -> Mask:
         for block in blocks(len(rows)):
             chosen = row_of_bin[_bins(left[block], bits)]
             others = np.flatnonzero(chosen != rows[block])
-            row, chosen = rows[block][others], chosen[others]
+            row = rows[block][others]
+            chosen = chosen[others]
             equal = left[block][others] == hashes[chosen]
             may_be[row[equal]] = True
             may_be[chosen[equal]] = True

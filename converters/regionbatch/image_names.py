@@ -86,7 +86,7 @@ def name_of_label(tree: Tree, file: str) -> str:
 def names_of_label_files(
     files: Sequence[str], names: Sequence[str], rows: Iterable[int]
 ) -> list[str]:
-    """Return the names of images that are not on disk.
+    """Return the names of images that are not on disk, in the order of `rows`.
 
     The name is the declared one, unless another label file declares it too or has that name itself.
     Otherwise it is the label file's own path without the label word, with the declared extension.
@@ -105,18 +105,20 @@ def names_of_label_files(
     normalised = normalise_names(names)
     declared = Counter(normalised)
     stems = Counter(own)
-    chosen: dict[int, str] = {}
+    chosen: list[str] = []
     for row, stem in zip(rows, wanted, strict=True):
         name = names[row]
         is_of_others = stems[stem] > (1 if stem == own[row] else 0)
         if name and declared[normalised[row]] == 1 and not is_of_others:
-            chosen[row] = _declared_name(files[row], name)
+            chosen.append(_declared_name(files[row], name))
         elif name or stems[own[row]] > 1:
-            chosen[row] = _path_of_label(files[row], name)
+            chosen.append(_path_of_label(files[row], name))
         else:
-            chosen[row] = own_stem(files[row])
-    counts = Counter(chosen.values())
-    return [files[row] if counts[name] > 1 else name for row, name in chosen.items()]
+            chosen.append(own_stem(files[row]))
+    counts = Counter(chosen)
+    return [
+        files[row] if counts[name] > 1 else name for row, name in zip(rows, chosen, strict=True)
+    ]
 
 
 def _names_like_own(files: Sequence[str], names: Sequence[str]) -> list[str]:
@@ -171,11 +173,12 @@ def names_of_declared(
     splits: Sequence[str],
     all_files: Collection[str],
     rows: Iterable[int],
-    outside: Iterable[int],
+    outside: Collection[int],
 ) -> list[str]:
-    """Return the names of images that are not on disk: the declared ones, relative to the dataset.
+    """Return the declared names of images that are not on disk, relative to the dataset.
 
-    If the files of two splits list the same name, these are two images, and the splits are added.
+    They are in the order of `rows`. If the files of two splits list the same name, these are two
+    images, and the splits are added.
 
     Args:
         files: The declaring file of each name.
@@ -184,7 +187,7 @@ def names_of_declared(
         all_files: All declaring files of the dataset, so that names do not depend on the split that
             is read.
         rows: Those whose image is not on disk.
-        outside: See `rows_outside`.
+        outside: The rows of names that lead outside the dataset; see `rows_outside`.
     """
     homes = _folders_of(all_files)
     start = {file: f"{home}/" if home else "" for file, home in homes.items()}

@@ -156,7 +156,7 @@ def report_names(
         matches: The matches of the references.
         table: The references, their names with `/`.
         names: The name that the image of each reference got.
-        outside: See `rows_outside`.
+        outside: The rows of names that lead outside the dataset; see `rows_outside`.
         log: Where it is reported.
     """
     values = [table.name(row) for row in outside] if table.by_label else None
