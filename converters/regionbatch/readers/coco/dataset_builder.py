@@ -21,14 +21,9 @@ from regionbatch.dataset.columns import (
 from regionbatch.errors import DatasetError
 from regionbatch.findings import escape_unprintable
 from regionbatch.readers.coco.box_order import BoxOrder, count_order_evidence, declares_corners
-from regionbatch.readers.coco.id_codes import AMBIGUOUS, UNKNOWN
+from regionbatch.readers.coco.id_codes import AMBIGUOUS, NAMELESS, UNKNOWN
 from regionbatch.readers.coco.json_kinds import WHAT_COCO_IS
-from regionbatch.readers.coco.name_tables import (
-    NAMELESS,
-    ClassNameTable,
-    ImageNameTable,
-    with_unknown,
-)
+from regionbatch.readers.coco.name_tables import ClassNameTable, ImageNameTable, with_unknown
 from regionbatch.readers.coco.order_proof import compare_with_shapes
 from regionbatch.readers.coco.records import FileRecords
 from regionbatch.readers.coco.rotation import Rotation, Rotations
@@ -50,6 +45,7 @@ if TYPE_CHECKING:
     from regionbatch.options import CocoOptions
     from regionbatch.readers.coco.json_stream import Chunk
     from regionbatch.readers.coco.name_tables import FileImages
+    from regionbatch.readers.coco.records import FileColumns
 
 _MODES = {
     (False, False): BoxMode.XYWH_ABS,
@@ -96,7 +92,7 @@ class _FileBoxes:
     is_kept: NDArray[np.bool_]
     """(n,), whether a box has an image and a class."""
 
-    def size_or(self, mask: tuple[int, int], row: int) -> tuple[int, int]:
+    def image_size(self, row: int, mask: tuple[int, int]) -> tuple[int, int]:
         """Return the declared size of the image of a box; if it has none, the size of its mask."""
         width, height = self.sizes[self.image[row]].tolist()
         return (int(width), int(height)) if width and height else mask
@@ -156,7 +152,7 @@ class DatasetBuilder:
             self._log.progress(f"reading {source.name}", chunk.end, source.size)
         self._log.read(boxes=records.boxes_read, images=records.images_read)
         self._check_header(source)
-        found = self._resolve_ids(records, file)
+        found = self._boxes_of(records, file)
         self._scale_masks(found)
         order = self._order(source, found)
         if order.corners:
@@ -180,26 +176,12 @@ class DatasetBuilder:
         if source.header.get("annotations", "null") == "null":
             self._log.note("no_annotations", source.name)
 
-    def _resolve_ids(self, records: FileRecords, file: int) -> _FileBoxes:
-        """Return the boxes of a file, and report IDs without an image or a class."""
+    def _boxes_of(self, records: FileRecords, file: int) -> _FileBoxes:
+        """Return the boxes of a file, and report those without an image or a class."""
         columns = records.finished()
+        self._report_lost(columns, records, file)
         image = columns.image.codes
         tag = columns.category.codes
-        for code, column, reason, kind in (
-            ("unknown_image", columns.image, UNKNOWN, ""),
-            ("ambiguous_id", columns.image, AMBIGUOUS, "image "),
-            ("unknown_category", columns.category, UNKNOWN, ""),
-            ("ambiguous_id", columns.category, AMBIGUOUS, "category "),
-            ("unknown_class", columns.category, NAMELESS, "category "),
-        ):
-            rows, ids = column.lost(reason)
-            if column is columns.category:  # a box without an image is reported once
-                has_image = image[rows] >= 0
-                rows = rows[has_image]
-                ids = ids[has_image]
-            if len(rows):
-                texts = records.ids.texts(ids, kind)
-                self._log.add(code, file, columns.where[rows], texts, place="annotation")
         return _FileBoxes(
             file=file,
             records=records,
@@ -213,6 +195,24 @@ class DatasetBuilder:
             is_kept=(image >= 0) & (tag >= 0),
         )
 
+    def _report_lost(self, columns: FileColumns, records: FileRecords, file: int) -> None:
+        """Report each box without an image, and each other one without a class."""
+        for code, column, reason, kind in (
+            ("unknown_image", columns.image, UNKNOWN, ""),
+            ("ambiguous_id", columns.image, AMBIGUOUS, "image "),
+            ("unknown_category", columns.category, UNKNOWN, ""),
+            ("ambiguous_id", columns.category, AMBIGUOUS, "category "),
+            ("unknown_class", columns.category, NAMELESS, "category "),
+        ):
+            rows, ids = column.lost(reason)
+            if column is columns.category:
+                has_image = columns.image.codes[rows] >= 0
+                rows = rows[has_image]
+                ids = ids[has_image]
+            if len(rows):
+                texts = records.ids.texts(ids, kind)
+                self._log.add(code, file, columns.where[rows], texts, place="annotation")
+
     def _scale_masks(self, found: _FileBoxes) -> None:
         """Scale the boxes around masks to the pixels of their images.
 
@@ -221,7 +221,7 @@ class DatasetBuilder:
         for row, mask in found.records.masks.items():
             if not found.is_kept[row]:
                 continue
-            size = found.size_or(mask, row)
+            size = found.image_size(row, mask)
             rounding = max(sum(size), sum(mask))
             if abs(size[0] * mask[1] - size[1] * mask[0]) > rounding:
                 value = "a mask of {} x {} on an image of {} x {}".format(*mask, *size)
@@ -246,7 +246,7 @@ class DatasetBuilder:
         corners = declares_corners(source.name, stated, records.orders, len(box))
 
         def sizes_of(ids: Sequence[object]) -> NDArray[np.float64]:
-            codes = found.images.codes.look_up(records.ids.numbers(ids))
+            codes = found.images.code_by_id.look_up(records.ids.numbers(ids))
             return found.sizes[np.maximum(codes, UNKNOWN)]
 
         order = count_order_evidence(box, image, found.sizes, corners=corners)
@@ -260,7 +260,7 @@ class DatasetBuilder:
         kept = found.is_kept
         self._add_marks(found)
         masks = {row: size for row, size in found.records.masks.items() if kept[row]}
-        mask_sizes = [found.size_or(size, row) for row, size in masks.items()]
+        mask_sizes = [found.image_size(row, size) for row, size in masks.items()]
         # Boxes around masks are in pixels even if the others are normalised.
         is_evidence = kept.copy()
         is_evidence[[*masks]] = False
@@ -269,11 +269,10 @@ class DatasetBuilder:
         mask_rows = renumbered(np.asarray([*masks], np.int64), kept).tolist()
         box = kept_rows(found.box, kept)
         image = kept_rows(found.image, kept)
-        if first := self._images.add(found.images, found.file):
-            image += np.int32(first)
+        tag = kept_rows(found.tag, kept)
         self._box.append(box)
-        self._image.append(image)
-        self._tag.append(self._classes.recoded(kept_rows(found.tag, kept), found.class_names))
+        self._image.append(self._images.recoded(image, found.images, found.file))
+        self._tag.append(self._classes.recoded(tag, found.class_names))
         self._where.append(kept_rows(found.where, kept))
         count = len(box)
         self._file.append(np.broadcast_to(np.int32(found.file), count))

@@ -16,6 +16,8 @@ UNKNOWN = -1
 """The code of an ID that no record has."""
 AMBIGUOUS = -2
 """The code of an ID that two different records have."""
+NAMELESS = -3
+"""The code of the ID of a category without a name."""
 
 _SMALL_TABLE = 2**16
 """IDs that differ by less are always looked up in a table: it has at most 256 KiB."""
@@ -25,7 +27,12 @@ class IdIndex:
     """The codes of the IDs of one array. If IDs are equal, the first one counts."""
 
     def __init__(self, ids: NDArray[np.int64], codes: NDArray[np.int32]) -> None:
-        """Take the IDs and their codes, (n,) each."""
+        """Index the IDs.
+
+        Args:
+            ids: (n,), the IDs.
+            codes: (n,), their codes.
+        """
         self._keys: NDArray[np.int64] | None = None
         """The IDs in ascending order; None if the codes are a table from the lowest ID."""
         self._start = 0
@@ -67,7 +74,7 @@ class Codes(NamedTuple):
     """The IDs with a negative code, in order."""
 
     def lost(self, code: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the rows with a negative code, and their IDs."""
+        """Return the rows with one of the negative codes, and their IDs; (k,) each."""
         if not len(self.lost_ids):
             return self.lost_ids, self.lost_ids
         rows = np.flatnonzero(self.codes < 0)

@@ -14,15 +14,12 @@ from regionbatch.boxes import blocks
 from regionbatch.dataset import ImageReferences, normalise_label
 from regionbatch.dataset.columns import JoinedColumn
 from regionbatch.files.paths import path_parts
-from regionbatch.readers.coco.id_codes import AMBIGUOUS, IdIndex
+from regionbatch.readers.coco.id_codes import AMBIGUOUS, NAMELESS, IdIndex
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-NAMELESS = -3
-"""The code of a category without a name."""
 
 
 class FileImages(NamedTuple):
@@ -31,12 +28,18 @@ class FileImages(NamedTuple):
     names: list[str]
     size: NDArray[np.int32]
     """(m, 2), declared width and height; 0: unknown."""
-    codes: IdIndex
-    """The codes by ID."""
+    code_by_id: IdIndex
+    """The codes of the IDs."""
 
 
 def images_of(names: list[str], ids: NDArray[np.int64], size: NDArray[np.int32]) -> FileImages:
-    """Return the images of a file. An ID of images with different names is ambiguous."""
+    """Return the images of a file. An ID of images with different names is ambiguous.
+
+    Args:
+        names: The names of the m images.
+        ids: (m,), their IDs.
+        size: (m, 2), declared width and height; 0: unknown.
+    """
     codes = np.arange(len(names), dtype=np.int32)
     index = IdIndex(ids, codes)
     first = index.look_up(ids)
@@ -60,13 +63,20 @@ class ImageNameTable:
         self._sizes = [np.empty((0, 2), np.int32)]
         self._file = JoinedColumn(np.int32)
 
-    def add(self, images: FileImages, file: int) -> int:
-        """Add the images of a file, and return the code of its first one."""
-        first = len(self._names)
+    def recoded(self, image: NDArray[np.int32], images: FileImages, file: int) -> NDArray[np.int32]:
+        """Add the images of a file, and change its codes, in place, to those of all files.
+
+        Args:
+            image: (n,), codes of images in the file, none of them negative.
+            images: The images of the file.
+            file: The code of the file, from `FindingLog.file`.
+        """
+        if self._names:
+            image += np.int32(len(self._names))
         self._names += images.names
         self._sizes.append(images.size)
         self._file.append(np.full(len(images.names), file, np.int32))
-        return first
+        return image
 
     def sizes(self) -> NDArray[np.float64]:
         """Return the declared sizes of all images, as `with_unknown` does."""
@@ -90,12 +100,16 @@ class FileClasses(NamedTuple):
 
     names: list[str]
     """The names in the order of their codes."""
-    codes: IdIndex
-    """The codes by the ID of a category."""
+    code_by_id: IdIndex
+    """The codes of the IDs of categories."""
 
 
 def classes_of(categories: Sequence[tuple[int, str]]) -> FileClasses:
-    """Return the classes of the categories of a file, which are IDs and names."""
+    """Return the classes of a file.
+
+    Args:
+        categories: The ID and the name of each category.
+    """
     names: dict[str, int] = {}
     codes: dict[int, int] = {}
     labels: dict[int, str] = {}
@@ -120,7 +134,12 @@ class ClassNameTable:
         self._codes: dict[str, int] = {}
 
     def recoded(self, tag: NDArray[np.int32], names: Sequence[str]) -> NDArray[np.int32]:
-        """Add the classes of a file, and change its codes, in place, to those of all files."""
+        """Add the classes of a file, and change its codes, in place, to those of all files.
+
+        Args:
+            tag: (n,), codes of classes in the file, none of them negative.
+            names: The names of the classes of the file.
+        """
         codes = [self._codes.setdefault(name, len(self._codes)) for name in names]
         if codes != [*range(len(codes))]:
             table = np.asarray(codes, np.int32)

@@ -139,7 +139,7 @@ def _annotations_to_columns(records: list[_Annotation]) -> _BoxColumns:
 
 
 def _three_rows(numbers: list[int]) -> NDArray[np.int64]:
-    """Return 3 * k numbers, (3, k)."""
+    """Return k numbers of each of three kinds, (3, k)."""
     # `np.fromiter` takes a third longer than packing the numbers first.
     return np.frombuffer(struct.pack(f"{len(numbers)}q", *numbers), np.int64).reshape(3, -1)
 
@@ -279,13 +279,13 @@ class FileRecords:
         ids, *size = np.concatenate(self._image_numbers, axis=1)
         self._image_numbers.clear()
         self._images = images_of(self.image_names, ids, np.asarray(size, np.int32).T)
-        self._image.look_up_in(self._images.codes)
+        self._image.look_up_in(self._images.code_by_id)
         return self._images
 
     def _complete_classes(self) -> FileClasses:
         """Look up the classes of the boxes, and return all classes."""
         self._classes = classes_of(self.categories)
-        self._category.look_up_in(self._classes.codes)
+        self._category.look_up_in(self._classes.code_by_id)
         return self._classes
 
     def _count_non_objects(self, records: list[Any]) -> None:
