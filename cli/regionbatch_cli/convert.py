@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from regionbatch.batching import Batches
     from regionbatch.findings.finding import AllFindings
     from regionbatch.in_parts.batch_files import BatchFiles
+    from regionbatch.names.tables import EarlyIds
 
 
 @click.command(
@@ -103,17 +105,9 @@ def convert(
         return _convert_in_parts(options, output, ids, dask, overwrite=overwrite)
     with progress_display(quiet=options.quiet) as progress:
         tags, images = EarlyIds(tag_ids, "tag_ids"), EarlyIds(image_ids, "image_ids")
-
-        def prepare() -> None:
-            """Do what does not depend on the dataset."""
-            import regionbatch.batching  # noqa: PLC0415
-            import regionbatch.output  # noqa: F401, PLC0415
-
-            images.read()
-
-        with dask_executor(dask) as executor, meanwhile(prepare):
+        with dask_executor(dask) as executor, meanwhile(partial(_prepare, images)):
             dataset = read_dataset(options, progress, renames, executor)
-        from regionbatch.batching import batches as make_batches  # noqa: PLC0415 - as in `prepare`
+        from regionbatch.batching import batches as make_batches  # noqa: PLC0415 - see `_prepare`
         from regionbatch.output import write  # noqa: PLC0415
 
         batches = make_batches(
@@ -139,6 +133,14 @@ def convert(
     else:
         _print(options, dataset.decisions, batches, count, output)
     return finish(options, dataset, batches)
+
+
+def _prepare(image_ids: EarlyIds) -> None:
+    """Load the modules that write payloads, and read the image IDs."""
+    import regionbatch.batching  # noqa: PLC0415 - while other processes read parts
+    import regionbatch.output  # noqa: F401, PLC0415
+
+    image_ids.read()
 
 
 def _convert_in_parts(
@@ -238,7 +240,8 @@ def _print(
     print_decisions(options, decisions, err=err)
     print_account(options, batches.ledger, batches.findings, err=err)
     ledger = batches.ledger
-    regions = counted(ledger.kept + sum(ledger.adjusted.values()), "region")
+    sent = ledger.kept + sum(ledger.adjusted.values())  # `batches.regions` would copy all columns
+    regions = counted(sent, "region")
     payloads = counted(count, "batch")
     where = "standard output" if output == "-" else output
     say(options, f"wrote {regions} in {payloads} to {where}", err=err)

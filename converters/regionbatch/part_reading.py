@@ -25,18 +25,22 @@ if TYPE_CHECKING:
 may_fork: ContextVar[bool] = ContextVar("may_fork", default=False)
 """Whether this process runs only regionbatch, so that processes can be copies of it."""
 
-_meanwhile: ContextVar[Callable[[], object]] = ContextVar("_meanwhile", default=lambda: None)
-"""See `meanwhile`."""
+_other_work: ContextVar[Callable[[], object]] = ContextVar("_other_work", default=lambda: None)
+"""What this process does while others read parts; see `meanwhile`."""
 
 
 @contextmanager
 def meanwhile(work: Callable[[], object]) -> Iterator[None]:
-    """Call a function while processes of this machine read parts; never if none do."""
-    token = _meanwhile.set(work)
+    """In the block, work while processes of this machine read parts, if they do.
+
+    Args:
+        work: What `part_executor` calls when it has started them.
+    """
+    token = _other_work.set(work)
     try:
         yield
     finally:
-        _meanwhile.reset(token)
+        _other_work.reset(token)
 
 
 def check_executor(executor: object) -> None:
@@ -126,7 +130,8 @@ def part_executor(
                 return
             chosen = PartExecutor(own, is_own=True)
             started = _start(reader, tree, wanted, options, chosen)
-            _meanwhile.get()()
+            work = _other_work.get()
+            work()
             yield chosen._replace(started=started)
     else:
         yield None
