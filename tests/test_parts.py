@@ -600,19 +600,24 @@ def test_ids_read_while_others_read_parts_fail_as_in_one_process(
 def test_image_ids_are_read_while_others_read_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Their file may change afterwards."""
+    """They are read once: their file may change afterwards, and a pipe has them only once."""
     path = large_coco(tmp_path)
     file = tmp_path / "ids.json"
     first = id_of("first")
-    file.write_text(json.dumps({"a.jpg": first}), encoding="utf-8")
     always_in_parts(monkeypatch, 3)
 
     def replace(*_: object) -> None:
         file.write_text(json.dumps({"a.jpg": id_of("second")}), encoding="utf-8")
 
-    out = io.BytesIO()
-    rb.convert(path, out, tag_ids={"cat": id_of("cat")}, image_ids=file, progress=replace)
-    assert json.loads(out.getvalue())["regions"][0]["imageId"] == first
+    def converted(ids: str) -> bytes:
+        file.write_text(ids, encoding="utf-8")
+        out = io.BytesIO()
+        rb.convert(path, out, tag_ids={"cat": id_of("cat")}, image_ids=file, progress=replace)
+        return out.getvalue()
+
+    assert json.loads(converted(json.dumps({"a.jpg": first})))["regions"][0]["imageId"] == first
+    with raises_mentioning(rb.ResolveError, "ids.json", "not valid JSON"):
+        converted("{")
 
 
 def test_images_of_lists_are_read_by_processes_for_a_split(

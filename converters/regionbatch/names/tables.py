@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -75,7 +74,7 @@ def read_ids(path: str | PathLike[str]) -> dict[str, str]:
 
 
 class EarlyIds:
-    """IDs by name that may be read before they are needed."""
+    """IDs by name that may be read before they are needed; `table_of` returns them then."""
 
     def __init__(self, ids: Ids, option: str) -> None:
         """Read nothing yet; the arguments are those of `table_of`.
@@ -88,17 +87,23 @@ class EarlyIds:
             check_path(option, ids)
             check_exists(as_path(ids))
         self._given = ids, option
-        self._table: Mapping[str, str] | None = None
+        self._found: Mapping[str, str] | OptionError | ResolveError | None = None
 
     def read(self) -> None:
         """Read the IDs. An error is raised only when they are needed."""
-        with suppress(OptionError, ResolveError):
-            self._table = table_of(*self._given)
+        try:
+            self._found = table_of(*self._given)
+        except (OptionError, ResolveError) as error:
+            self._found = error  # not read again later: a pipe has its content only once
 
     def take(self) -> Mapping[str, str]:
-        """Return the IDs, and forget them; see `table_of`."""
-        table, self._table = self._table, None
-        return table_of(*self._given) if table is None else table
+        """Return the IDs, and forget them; see `table_of` for the errors."""
+        found, self._found = self._found, None
+        if found is None:
+            return table_of(*self._given)
+        if isinstance(found, Exception):
+            raise found
+        return found
 
 
 def table_of(ids: Ids, option: str) -> Mapping[str, str]:
