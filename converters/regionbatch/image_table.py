@@ -157,7 +157,14 @@ class ImageTable:
         found: ImageReferences,
         outside: Sequence[int],
     ) -> list[str]:
-        """Return the name of the image of each reference."""
+        """Return the name of the image of each reference.
+
+        Args:
+            images: (n,), the image of each reference; -1: none.
+            table: The references, their names with `/`.
+            found: The n references as the reader returned them.
+            outside: The rows of names that lead outside the dataset.
+        """
         names = texts_of(images, self._index.paths())
         absent = np.flatnonzero(images < 0).tolist()
         if table.by_label:

@@ -1,4 +1,4 @@
-"""Columns of equal length: collect, check and store them, take rows, and change codes.
+"""Columns of equal length: collect, check and store them, take rows, and change or look up codes.
 
 Columns with one entry per box are computed in blocks of rows, and stored in memory or, for datasets
 that need not fit into it, in temporary files (`columns_on_disk`). A column in a file is an array
@@ -271,7 +271,7 @@ def distinct_codes(codes: NDArray[np.integer[Any]]) -> list[int]:
 
 
 def texts_of(codes: NDArray[np.integer[Any]], texts: Sequence[str]) -> list[str]:
-    """Return the text of each code; empty for negative codes."""
+    """Return the text of each code; an empty one for a negative code."""
     at = np.maximum(codes.astype(np.int64), -1)  # an unsigned type has no -1
     found: list[str] = np.array([*texts, ""], np.object_)[at].tolist()
     return found

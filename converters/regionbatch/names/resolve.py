@@ -73,7 +73,7 @@ def resolve(
         missing = [code for code in missing if found[code] is None]
     if missing and not skip:
         raise lookup.error_of(missing)
-    if kind == "image" and inexact:
+    if kind == "image" and inexact:  # images with exact names are both in the table
         _check_unambiguous(found, names, table)
     return found
 

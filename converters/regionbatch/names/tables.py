@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     Ids: TypeAlias = "Mapping[str, str] | Mapping[str, UUID] | str | PathLike[str] | EarlyIds"
+    """What `tag_ids` and `image_ids` may be. Only `convert` passes `EarlyIds`."""
 
 _NAME_KEYS = ("name", "sourceUrl", "file_name", "fileName", "originalImageUri")
 _LIST_KEYS = ("images", "value", "tags")
