@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import pickle
 import random
 import re
 from typing import TYPE_CHECKING, Any
@@ -212,6 +213,32 @@ def test_batches_are_a_sequence(dataset: rb.Dataset) -> None:
         batches[len(batches)]
     first = batches[0]
     assert list(first)[3:5] == first[3:5] == [first[3], first[4]]
+
+
+@pytest.mark.parametrize("wanted", [slice(None), slice(None, None, -1), slice(7), slice(5, 290)])
+def test_all_ways_to_the_same_payloads(tmp_path: Path, wanted: slice) -> None:
+    """Regions in another order than the dataset's: all, some, a copy, and after `regions`."""
+    boxes: list[Box] = [
+        (f"{row * 7 % 50}.jpg", "cat", (row % 90, row // 90, 9, 9)) for row in range(300)
+    ]
+    dataset = rb.read(write_coco(tmp_path, boxes))
+    batches = batches_of(dataset).take(np.arange(300)[wanted])
+    copied = pickle.loads(pickle.dumps(batches))
+    expected = [batch.to_json() for batch in batches]
+    assert [batch.to_json() for batch in batches] == expected
+    assert [batches[number].to_json() for number in range(len(batches))] == expected
+    for same in (batches, copied, copied.take(np.arange(len(copied.rows)))):
+        assert [batch.to_json() for batch in same] == expected
+        assert (same.regions.box == dataset.regions.box[same.rows]).all()
+        assert (same.regions.where == dataset.regions.where[same.rows]).all()
+    assert list(copied.rows) == list(batches.rows)
+
+
+def test_a_copy_has_only_the_regions_that_are_sent(tmp_path: Path) -> None:
+    boxes: list[Box] = [("a.jpg", "cat", (row % 90, row // 90, 9, 9)) for row in range(900)]
+    batches = batches_of(rb.read(write_coco(tmp_path, boxes)))
+    size, size_of_few = (len(pickle.dumps(each)) for each in (batches, batches.take(np.arange(9))))
+    assert size - size_of_few > 891 * 4 * 8  # the bytes of the other boxes
 
 
 def test_golden_bytes(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -66,18 +66,21 @@ class Batches:
         tag_ids: Sequence[str],
         findings: Findings,
         ledger: Ledger,
+        at: NDArray[np.int64] | None = None,
     ) -> None:
         """Keep the columns; use `batches` to create them.
 
         Args:
-            regions: The regions of the dataset. The attribute has only those to send.
+            regions: Regions, of which some are to be sent. The attribute has only these.
             rows: See the attribute.
             image_ids: See the attribute.
             tag_ids: See the attribute.
             findings: See the attribute.
             ledger: See the attribute.
+            at: (n,), the rows in `regions` of those to be sent. [default: `rows`]
         """
-        self._all_regions = regions
+        self._source = regions
+        self._at = rows if at is None else at
         self.rows = rows
         """(n,), the row of each region in the dataset's own `regions`."""
         self.image_ids = image_ids
@@ -92,12 +95,20 @@ class Batches:
     @cached_property
     def regions(self) -> Regions:
         """The n regions to send, in this order."""
-        return self._all_regions if self._is_whole else self._all_regions.take(self.rows)
+        return self._source if self._is_whole else self._source.take(self._at)
 
     @cached_property
     def _is_whole(self) -> bool:
-        """Whether all regions of the dataset are sent, in their order."""
-        return len(self.rows) == len(self._all_regions) and not (np.diff(self.rows) != 1).any()
+        """Whether all regions of the source are sent, in their order."""
+        return len(self._at) == len(self._source) and not (np.diff(self._at) != 1).any()
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        """Return how to recreate it, with only the regions that are sent."""
+        at = np.arange(len(self.rows))
+        return type(self), (self.regions, self.rows, *self._tables(), at)
+
+    def _tables(self) -> tuple[Sequence[str], Sequence[str], Findings, Ledger]:
+        return self.image_ids, self.tag_ids, self.findings, self.ledger
 
     def take(self, rows: NDArray[np.int64]) -> Batches:
         """Return the payloads of some of the regions.
@@ -105,14 +116,7 @@ class Batches:
         Args:
             rows: (m,), rows of `regions`.
         """
-        taken = Batches(
-            self._all_regions,
-            self.rows[rows],
-            self.image_ids,
-            self.tag_ids,
-            self.findings,
-            self.ledger,
-        )
+        taken = Batches(self._source, self.rows[rows], *self._tables(), self._at[rows])
         taken._bodies = self._bodies  # They have the same tables of IDs.
         return taken
 
@@ -124,7 +128,7 @@ class Batches:
         """
         tag_ids = [ids.get(id_, id_) for id_ in self.tag_ids]
         return Batches(
-            self._all_regions, self.rows, self.image_ids, tag_ids, self.findings, self.ledger
+            self._source, self.rows, self.image_ids, tag_ids, self.findings, self.ledger, self._at
         )
 
     @cached_property
@@ -228,10 +232,10 @@ class Batches:
 
         Most regions of a dataset in another order are not copied as a whole, only their boxes.
         """
-        are_few = 2 * len(self.rows) < len(self._all_regions)
+        are_few = 2 * len(self.rows) < len(self._source)
         if self._is_whole or are_few or "regions" in vars(self):  # no copy, a small one, or made
             return partial(payload.entries_of, self.regions)
-        return payload.ReorderedEntries(self._all_regions, self.rows).entries_of
+        return payload.ReorderedEntries(self._source, self._at).entries_of
 
 
 def batches(
