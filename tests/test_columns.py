@@ -21,6 +21,7 @@ from helpers import ROOT, mentions, process, raises_mentioning, write_coco
 from regionbatch.dataset import Regions
 from regionbatch.dataset.columns import (
     GrowingColumn,
+    JoinedColumn,
     columns_on_disk,
     distinct_codes,
     kept_rows,
@@ -127,6 +128,17 @@ def test_reserved_memory_changes_nothing(room: int, counts: list[int], order: st
         if sum(counts) <= room < 2**50:
             assert found.flags.f_contiguous
         assert len(column.finished()) == 0
+
+
+@pytest.mark.parametrize("counts", [[4, 3], [4, 0], [7], [3, 4], [4, 1, 1]])
+def test_joined_columns_that_exceed_reserved_memory_lose_no_row(counts: list[int]) -> None:
+    values = np.split(np.arange(float(sum(counts))), np.cumsum(counts)[:-1])
+    column = JoinedColumn(np.float64)
+    column.reserve(5)
+    for block in values:
+        column.append(block)
+    assert column.finished().tolist() == np.concatenate(values).tolist()
+    assert len(column.finished()) == 0
 
 
 def test_a_column_on_disk_is_an_array_like_any_other(folder: Path) -> None:

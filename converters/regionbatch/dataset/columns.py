@@ -162,7 +162,7 @@ class JoinedColumn(GrowingColumn[Number]):
 
     def finished(self) -> NDArray[Number]:
         """Return all rows, and forget them."""
-        if len(self._blocks) == 1:
+        if len(self._blocks) == 1 and not self._length:  # else others precede the block
             return self._blocks.pop()
         return super().finished()
 
