@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -190,9 +191,14 @@ def test_order_corners_changes_only_swapped_boxes(box: boxes.Boxes, data: st.Dat
         ),
         max_size=30,
     ),
+    st.booleans(),
 )
-def test_first_of_equal_agrees_with_a_set(rows: list[tuple[float, ...]]) -> None:
+def test_first_of_equal_agrees_with_a_set(
+    rows: list[tuple[float, ...]], in_order_of_images: bool
+) -> None:
     """0.1 and 0.1 + 1e-12 are one 32-bit float."""
+    if in_order_of_images:
+        rows = sorted(rows, key=itemgetter(0))
     table = np.array(rows, np.float64).reshape(-1, 6)
     seen: set[tuple[float, ...]] = set()
     wanted = []
@@ -204,6 +210,7 @@ def test_first_of_equal_agrees_with_a_set(rows: list[tuple[float, ...]]) -> None
     for block in (4, boxes.BLOCK_ROWS):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(boxes, "BLOCK_ROWS", block)
+            patch.setattr(boxes, "_PART_ROWS", block)
             first = boxes.first_of_equal(image, tag, table[:, 2:])
         assert np.asarray(first).tolist() == wanted
 
@@ -222,6 +229,38 @@ def test_first_of_equal_with_many_hashes_in_a_bin(
     first = np.zeros(len(kind), np.bool_)
     first[np.unique(kind, return_index=True)[1]] = True
     assert (boxes.first_of_equal(codes, codes, kinds[kind]) == first).all()
+
+
+@pytest.mark.parametrize("rows_of_image", [1, 3, 40, 500])
+def test_hashes_are_compared_in_parts_if_the_rows_of_each_image_are_together(
+    rows_of_image: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boxes, "_PART_ROWS", 16)
+    compared: list[int] = []
+    compare = boxes._may_be_repeated
+
+    def counted(hashes: NDArray[np.uint32]) -> boxes.Mask:
+        compared.append(len(hashes))
+        return compare(hashes)
+
+    monkeypatch.setattr(boxes, "_may_be_repeated", counted)
+    image = np.repeat(np.arange(600, dtype=np.int32), rows_of_image)[:600]
+    random = np.random.default_rng(1)
+    box = random.integers(0, 2, (len(image), 4)) / 4
+    seen: set[tuple[float, ...]] = set()
+    for order in (slice(None), random.permutation(len(image))):
+        compared.clear()
+        seen.clear()
+        first = boxes.first_of_equal(image[order], np.zeros_like(image), box[order])
+        for row, *numbers in zip(
+            np.asarray(first).tolist(), image[order], *box[order].T, strict=True
+        ):
+            assert row == (tuple(numbers) not in seen)
+            seen.add(tuple(numbers))
+        assert sum(compared) == len(image)
+        if isinstance(order, slice):
+            assert max(compared) < 16 + 2 * rows_of_image
+    assert compared == [600]  # the last order is that of no image
 
 
 @given(any_boxes, st.sampled_from(MODES))

@@ -31,6 +31,9 @@ _NUDGE = 60
 BLOCK_ROWS = 2**14
 """Rows of a block: half a megabyte of boxes."""
 
+_PART_ROWS = 2**17
+"""Rows whose hashes are compared at once if those of each image are together: a megabyte."""
+
 _MOST_BITS = 22
 """Maximum number of bits of a hash that choose its bin: the bins take 16 MiB at most."""
 
@@ -269,13 +272,29 @@ def first_of_equal(image: NDArray[np.int32], tag: NDArray[np.int32], box: Boxes)
     for block in blocks(len(box)):
         keys = region_keys(image[block], tag[block], box[block])
         hashes[block] = hash_keys(keys) >> np.uint64(32)
-    suspects = np.flatnonzero(_may_be_repeated(hashes))
+    may_be_repeated = np.empty(len(box), np.bool_)
+    for part in _parts_of_images(image):
+        may_be_repeated[part] = _may_be_repeated(hashes[part])
+    suspects = np.flatnonzero(may_be_repeated)
     keys = region_keys(image[suspects], tag[suspects], box[suspects])
     order = np.lexsort(keys.T)  # stable: the first of equal rows stays first
     repeated = (keys[order[1:]] == keys[order[:-1]]).all(axis=1)
     first = np.ones(len(box), np.bool_)
     first[suspects[order[1:][repeated]]] = False
     return first
+
+
+def _parts_of_images(image: NDArray[np.int32]) -> Iterator[slice]:
+    """Yield slices of rows such that all rows of an image are in one of them.
+
+    They fit into the processor's cache if the rows are in order of images. For ten million rows,
+    this takes a third of the time.
+    """
+    starts = [0]
+    if not (image[1:] < image[:-1]).any():
+        # `np.unique` imports `numpy.ma`, which takes a twentieth of the time of a small conversion.
+        starts = [*dict.fromkeys(np.searchsorted(image, image[::_PART_ROWS]).tolist())]
+    return map(slice, starts, [*starts[1:], len(image)])
 
 
 def _may_be_repeated(hashes: NDArray[np.uint32]) -> Mask:
