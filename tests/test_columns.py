@@ -105,6 +105,12 @@ def test_texts_of_codes_of_any_integer_type(dtype: type[np.integer[Any]]) -> Non
     assert texts_of(np.array([], dtype), []) == []
 
 
+def test_codes_with_fractions_have_no_text() -> None:
+    codes: Any = np.array([0.7, 1.0])
+    with pytest.raises(TypeError, match="float64"):
+        texts_of(codes, ["a", "b"])
+
+
 def test_negative_codes_have_an_empty_text() -> None:
     assert texts_of(np.array([-1, 1, -2], np.int32), ["a", "b"]) == ["", "b", ""]
 
