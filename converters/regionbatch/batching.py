@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
@@ -36,6 +36,14 @@ _BATCHES_AT_ONCE = 128
 """Batches whose text is made together: 1.4 MB, which fits into the processor's cache."""
 
 
+class _Source(NamedTuple):
+    """Where the regions of batches are. It is replaced as a whole: other threads may read it."""
+
+    regions: Regions
+    rows: NDArray[np.int64] | None
+    """The row of each region; None: all regions, in their order."""
+
+
 class Batches:
     """The payloads of a dataset, created when they are accessed; `rb.batches` returns them.
 
@@ -66,21 +74,19 @@ class Batches:
         tag_ids: Sequence[str],
         findings: Findings,
         ledger: Ledger,
-        at: NDArray[np.int64] | None = None,
     ) -> None:
         """Keep the columns; use `batches` to create them.
 
         Args:
-            regions: Regions, of which some are to be sent. The attribute has only these.
+            regions: The regions of the dataset. The attribute has only those to send.
             rows: See the attribute.
             image_ids: See the attribute.
             tag_ids: See the attribute.
             findings: See the attribute.
             ledger: See the attribute.
-            at: (n,), the rows in `regions` of those to be sent. [default: `rows`]
         """
-        self._source = regions
-        self._at = rows if at is None else at
+        is_whole = len(rows) == len(regions) and not (np.diff(rows) != 1).any()
+        self._source = _Source(regions, None if is_whole else rows)
         self.rows = rows
         """(n,), the row of each region in the dataset's own `regions`."""
         self.image_ids = image_ids
@@ -92,23 +98,18 @@ class Batches:
         self.ledger = ledger
         """The ledger of the dataset, with regions without IDs as dropped."""
 
-    @cached_property
+    @property
     def regions(self) -> Regions:
         """The n regions to send, in this order."""
-        return self._source if self._is_whole else self._source.take(self._at)
+        regions, rows = self._source
+        if rows is not None:
+            regions = regions.take(rows)
+            self._source = _Source(regions, None)  # the others may be freed
+        return regions
 
-    @cached_property
-    def _is_whole(self) -> bool:
-        """Whether all regions of the source are sent, in their order."""
-        return len(self._at) == len(self._source) and not (np.diff(self._at) != 1).any()
-
-    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
-        """Return how to recreate it, with only the regions that are sent."""
-        at = np.arange(len(self.rows))
-        return type(self), (self.regions, self.rows, *self._tables(), at)
-
-    def _tables(self) -> tuple[Sequence[str], Sequence[str], Findings, Ledger]:
-        return self.image_ids, self.tag_ids, self.findings, self.ledger
+    def __getstate__(self) -> dict[str, object]:
+        """Return what is pickled: only the regions that are sent."""
+        return {**vars(self), "_source": _Source(self.regions, None)}
 
     def take(self, rows: NDArray[np.int64]) -> Batches:
         """Return the payloads of some of the regions.
@@ -116,9 +117,13 @@ class Batches:
         Args:
             rows: (m,), rows of `regions`.
         """
-        taken = Batches(self._source, self.rows[rows], *self._tables(), self._at[rows])
-        taken._bodies = self._bodies  # They have the same tables of IDs.
-        return taken
+        regions, own = self._source
+        numbers = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        chosen = numbers if own is None else own[numbers]
+        source = _Source(regions, chosen)
+        if _are_few(chosen, regions):  # they do not keep the others in memory
+            source = _Source(regions.take(chosen), None)
+        return self._with(rows=self.rows[numbers], _source=source, _bodies=self._bodies)
 
     def with_tags(self, ids: Mapping[str, str]) -> Batches:
         """Return the same payloads with other tag IDs.
@@ -127,9 +132,12 @@ class Batches:
             ids: New tag IDs by the ones that they replace.
         """
         tag_ids = [ids.get(id_, id_) for id_ in self.tag_ids]
-        return Batches(
-            self._source, self.rows, self.image_ids, tag_ids, self.findings, self.ledger, self._at
-        )
+        return self._with(tag_ids=tag_ids, _bodies=payload.Bodies(self.image_ids, tag_ids))
+
+    def _with(self, **attributes: Any) -> Batches:  # noqa: ANN401 - of each attribute's type
+        changed = object.__new__(Batches)
+        vars(changed).update(vars(self), **attributes)
+        return changed
 
     @cached_property
     def _bodies(self) -> payload.Bodies:
@@ -156,7 +164,11 @@ class Batches:
             raise IndexError(at)
         start = at % len(self) * REGIONS_PER_BATCH
         count = min(REGIONS_PER_BATCH, len(self.rows) - start)
-        line = self._bodies.line(payload.entries_of(self.regions, slice(start, start + count)))
+        some = slice(start, start + count)
+        regions, rows = self._source
+        if rows is not None:
+            regions, some = regions.take(rows[some]), slice(count)
+        line = self._bodies.line(payload.entries_of(regions, some))
         return Batch(line[0, :-1].tobytes())
 
     def __iter__(self) -> Iterator[Batch]:
@@ -232,10 +244,15 @@ class Batches:
 
         Most regions of a dataset in another order are not copied as a whole, only their boxes.
         """
-        are_few = 2 * len(self.rows) < len(self._source)
-        if self._is_whole or are_few or "regions" in vars(self):  # no copy, a small one, or made
+        regions, rows = self._source
+        if rows is None or _are_few(rows, regions):  # no copy, or a small one
             return partial(payload.entries_of, self.regions)
-        return payload.ReorderedEntries(self._source, self._at).entries_of
+        return payload.ReorderedEntries(regions, rows).entries_of
+
+
+def _are_few(rows: NDArray[np.int64], regions: Regions) -> bool:
+    """Return whether a copy of some regions is better than access to all."""
+    return 2 * len(rows) < len(regions)
 
 
 def batches(
