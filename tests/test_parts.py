@@ -597,6 +597,23 @@ def test_ids_read_while_others_read_parts_fail_as_in_one_process(
     assert errors[0] == errors[1]
 
 
+def test_any_error_of_a_mapping_comes_after_those_of_the_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unusable(dict[str, str]):
+        def items(self) -> Any:
+            raise ValueError("unusable")
+
+    path = large_coco(tmp_path)
+    always_in_parts(monkeypatch, 3)
+    tables: Any = {"tag_ids": {"cat": id_of("cat")}, "image_ids": Unusable(a="b")}
+    with pytest.raises(ValueError, match="unusable"):
+        rb.convert(path, io.BytesIO(), **tables)
+    path.write_text(path.read_text(encoding="utf-8")[:-40], encoding="utf-8")
+    with pytest.raises(rb.DatasetError):
+        rb.convert(path, io.BytesIO(), **tables)
+
+
 def test_image_ids_are_read_while_others_read_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,13 +88,13 @@ class EarlyIds:
             check_path(option, ids)
             check_exists(as_path(ids))
         self._given = ids, option
-        self._found: Mapping[str, str] | OptionError | ResolveError | None = None
+        self._found: Mapping[str, str] | Exception | None = None
 
     def read(self) -> None:
         """Read the IDs. An error is raised only when they are needed."""
         try:
             self._found = table_of(*self._given)
-        except (OptionError, ResolveError) as error:
+        except Exception as error:  # noqa: BLE001 - a mapping may raise any
             self._found = error  # not read again later: a pipe has its content only once
 
     def take(self) -> Mapping[str, str]:
