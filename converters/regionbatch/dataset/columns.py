@@ -272,7 +272,7 @@ def distinct_codes(codes: NDArray[np.integer[Any]]) -> list[int]:
 
 def texts_of(codes: NDArray[np.integer[Any]], texts: Sequence[str]) -> list[str]:
     """Return the text of each code; an empty one for a negative code."""
-    whole = codes.astype(np.int64, casting="same_kind")  # no fractions of a reader are cut off
+    whole = codes.astype(np.int64, casting="same_kind")  # fractions are an error
     at = np.maximum(whole, -1)  # an unsigned type has no -1
     found: list[str] = np.array([*texts, ""], np.object_)[at].tolist()
     return found
