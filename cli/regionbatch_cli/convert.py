@@ -93,7 +93,7 @@ def convert(
     with name,id.
     """
     from regionbatch.names.renames import read_renames  # noqa: PLC0415 - only if there is work
-    from regionbatch.names.tables import EarlyIds  # noqa: PLC0415
+    from regionbatch.names.tables import early_ids  # noqa: PLC0415
     from regionbatch.output_target import is_for_parts  # noqa: PLC0415
     from regionbatch.part_reading import meanwhile  # noqa: PLC0415
 
@@ -104,7 +104,7 @@ def convert(
         ids = tag_ids, image_ids, renames, skip_unresolved
         return _convert_in_parts(options, output, ids, dask, overwrite=overwrite)
     with progress_display(quiet=options.quiet) as progress:
-        tags, images = EarlyIds(tag_ids, "tag_ids"), EarlyIds(image_ids, "image_ids")
+        tags, images = early_ids(tag_ids, image_ids)
         with dask_executor(dask) as executor, meanwhile(partial(_prepare, images)):
             dataset = read_dataset(options, progress, renames, executor)
         from regionbatch.batching import batches as make_batches  # noqa: PLC0415 - see `_prepare`

@@ -10,10 +10,9 @@ import numpy as np
 from regionbatch import arrow, payload
 from regionbatch.argument_checks import check_flags
 from regionbatch.batch import Batch, Entry
-from regionbatch.cleaning import count_by
+from regionbatch.cleaning import count_adjusted, count_by
 from regionbatch.dataset.dataset import check_dataset
 from regionbatch.findings import FindingLog, Findings, Ledger
-from regionbatch.findings.codes import ADJUSTING
 from regionbatch.limits import REGIONS_PER_BATCH
 from regionbatch.names.renames import normalise_renames
 from regionbatch.resolved_ids import resolve_ids
@@ -315,6 +314,6 @@ def batches(
     report_dropped("unresolved", unresolved, dataset, log)
     report_dropped("duplicate", duplicate, dataset, log)
     findings = findings_after_rename(dataset, rename) + log.findings()
-    by_adjustment = count_by(regions.adjusted[rows], ADJUSTING)
+    by_adjustment = count_adjusted(regions.adjusted[rows])
     ledger = ledger_after(dataset.ledger, by_adjustment, log.dropped("box"))
     return Batches(regions, rows, ids.images, ids.tags, findings, ledger)

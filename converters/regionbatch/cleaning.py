@@ -55,7 +55,10 @@ def clean(
     report_full_images(count_by(regions.image, images), images, log)
     report_similar(tags, count_by(regions.tag, tags).tolist(), log)
     ledger = build_ledger(
-        count_adjusted(regions), log.boxes_read, log.dropped("box"), account_of_images(images, log)
+        count_adjusted(regions.adjusted),
+        log.boxes_read,
+        log.dropped("box"),
+        account_of_images(images, log),
     )
     return images, tags, judged.originals(), regions, ledger
 
@@ -65,9 +68,13 @@ def count_by(codes: NDArray[np.integer[Any]], table: Sized) -> NDArray[np.int64]
     return np.bincount(codes, minlength=len(table))
 
 
-def count_adjusted(regions: Regions) -> NDArray[np.int64]:
-    """Return how many regions each code of `ADJUSTING` adjusted first."""
-    return count_by(regions.adjusted, ADJUSTING)
+def count_adjusted(adjusted: NDArray[np.int8]) -> NDArray[np.int64]:
+    """Return how many regions each code of `ADJUSTING` adjusted first.
+
+    Args:
+        adjusted: (n,), see `Regions.adjusted`.
+    """
+    return count_by(adjusted, ADJUSTING)
 
 
 def report_full_images(counts: NDArray[np.int64], images: Images, log: FindingLog) -> None:

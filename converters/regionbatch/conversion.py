@@ -9,7 +9,7 @@ from regionbatch.argument_checks import check_flags, check_path
 from regionbatch.batching import batches
 from regionbatch.files.storage import reopened_clouds
 from regionbatch.judging import Filters, new_log, raise_if_strict
-from regionbatch.names.tables import EarlyIds
+from regionbatch.names.tables import early_ids
 from regionbatch.option_values import checked_storage_options
 from regionbatch.output import check_payload, write
 from regionbatch.output_target import check_target, folder_of_output, is_for_parts
@@ -131,7 +131,7 @@ def convert(  # longer than 40 lines because of its arguments
     with reopened_clouds(opened, checked_storage_options(storage_options)):
         for path in paths:
             check_target(path, overwrite=overwrite, payload=payload)  # before the work starts
-        tags, images = EarlyIds(tag_ids, "tag_ids"), EarlyIds(image_ids, "image_ids")
+        tags, images = early_ids(tag_ids, image_ids)
         with meanwhile(images.read):
             dataset = read(
                 source,
@@ -199,7 +199,7 @@ def convert_in_parts(
     storage = checked_storage_options(storage_options)
     with reopened_clouds([out, *paths_in(ids.tag_ids, ids.image_ids)], storage):
         target = folder_of_output(out, overwrite=overwrite)
-        tags, images = EarlyIds(ids.tag_ids, "tag_ids"), EarlyIds(ids.image_ids, "image_ids")
+        tags, images = early_ids(ids.tag_ids, ids.image_ids)
         filters = Filters.checked(drop, only, max_clip, strict=strict)
         log = new_log(progress)
         with reopened_clouds(paths_in(source, *options.values()), storage):

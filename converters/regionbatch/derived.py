@@ -183,7 +183,7 @@ def without_duplicates(dataset: Dataset, log: FindingLog, intended: Sequence[str
 def _with_findings(dataset: Dataset, log: FindingLog, intended: Sequence[str] = ()) -> Dataset:
     """Return a dataset with more findings, and with the ledger after them."""
     regions = dataset.regions
-    ledger = ledger_after(dataset.ledger, count_adjusted(regions), log.dropped("box"))
+    ledger = ledger_after(dataset.ledger, count_adjusted(regions.adjusted), log.dropped("box"))
     findings = dataset.findings + log.findings()
     # Findings that depend on the number of boxes are reported again.
     counts = FindingLog()

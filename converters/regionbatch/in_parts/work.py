@@ -128,7 +128,7 @@ def _counts(part: Part, regions: Regions, log: FindingLog) -> Counts:
     return Counts(
         count_by(regions.tag, part.tables.tags),
         count_by(regions.image, part.tables.images),
-        count_adjusted(regions),
+        count_adjusted(regions.adjusted),
         log.dropped("box"),
     )
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import msgspec
 
@@ -84,7 +83,7 @@ class EarlyIds:
             ResolveError: The file does not exist.
             OptionError: It is a URL that cannot be opened.
         """
-        if isinstance(ids, (str, os.PathLike)):
+        if _is_path(ids):
             check_path(option, ids)
             check_exists(as_path(ids))
         self._given = ids, option
@@ -107,6 +106,15 @@ class EarlyIds:
         return found
 
 
+def early_ids(tag_ids: Ids, image_ids: Ids) -> tuple[EarlyIds, EarlyIds]:
+    """Return the IDs of tags and of images before they are read; see `EarlyIds` for the errors."""
+    return EarlyIds(tag_ids, "tag_ids"), EarlyIds(image_ids, "image_ids")
+
+
+def _is_path(ids: Ids) -> TypeGuard[str | PathLike[str]]:
+    return isinstance(ids, str) or hasattr(ids, "__fspath__")
+
+
 def table_of(ids: Ids, option: str) -> Mapping[str, str]:
     """Return IDs by name, each checked, from a mapping or a file.
 
@@ -120,7 +128,7 @@ def table_of(ids: Ids, option: str) -> Mapping[str, str]:
     """
     if isinstance(ids, EarlyIds):
         return ids.take()
-    if isinstance(ids, str) or hasattr(ids, "__fspath__"):
+    if _is_path(ids):
         check_path(option, ids)
         return read_ids(ids)
     if hasattr(ids, "items"):
